@@ -1,0 +1,205 @@
+"""One frozen configuration a stage: the paper's values as defaults, YAML in and out, every value checked at the door.
+
+A YAML file has one section a stage (``pretrain``, ``expert``, ``merge``, ``joint``); ``--set key=value`` changes the
+section of the verb it is given to. The module knows what the values may be, not what they do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from finsa_moe.errors import ConfigError, closest
+
+Config = TypeVar("Config", bound="StageConfig")
+
+
+def within(default: Any, low: float | None = None, high: float | None = None, among: tuple[Any, ...] = ()) -> Any:
+    """A field with its default and the range or the choices it allows."""
+    return field(default=default, metadata={"low": low, "high": high, "among": among})
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """What all stages share; not used by itself."""
+
+    seed: int = within(13, 0)
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            _check(type(self).section(), spec, getattr(self, spec.name))
+
+    @classmethod
+    def section(cls) -> str:
+        """Name of this stage's section in a YAML file."""
+        return cls.__name__.removesuffix("Config").lower()
+
+    @classmethod
+    def load(cls: type[Config], file: Path | None = None, overrides: Sequence[str] = (), **values: Any) -> Config:
+        """Defaults, then the file's section, then ``key=value`` overrides, then keyword values.
+
+        Raises:
+            ConfigError: For an unreadable file, an unknown section or key (the nearest known one is named), or a
+                value outside what its key allows.
+        """
+        known = {spec.name for spec in dataclasses.fields(cls)}
+        merged: dict[str, Any] = dict(_section(file, cls.section())) if file else {}
+        for override in overrides:
+            key, sign, text = override.partition("=")
+            if not sign:
+                raise ConfigError(f"--set {override}: write key=value, for example --set max_steps=20")
+            merged[key.strip()] = yaml.safe_load(text) if text.strip() else ""
+        merged.update({key: value for key, value in values.items() if value is not None})
+        where = f"{file}: {cls.section()}" if file else cls.section()
+        for key in merged:
+            if key not in known:
+                raise ConfigError(f"{where}: unknown key {key!r}{closest(key, sorted(known))}")
+        hints = get_type_hints(cls)
+        return cls(**{key: _coerce(cls.section(), key, value, hints[key]) for key, value in merged.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values as plain YAML types."""
+        plain = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    def save(self, path: Path) -> None:
+        """Write the resolved configuration as YAML, under its section's name."""
+        path.write_text(yaml.safe_dump({self.section(): self.as_dict()}, sort_keys=False, allow_unicode=True))
+
+
+@dataclass(frozen=True)
+class TrainConfig(StageConfig):
+    """Settings of the two supervised stages (METHOD, stages 1 and 3)."""
+
+    learning_rate: float = within(3e-4, 0)
+    weight_decay: float = within(0.0, 0)
+    warmup_steps: int = within(500, 0)
+    epochs: float = within(3.0, 0)
+    max_steps: int = within(-1, -1)
+    batch_size: int = within(16, 1)
+    gradient_accumulation: int = within(1, 1)
+    gradient_checkpointing: bool = False
+    eval_steps: int = within(500, 1)
+    eval_batch_size: int = within(64, 1)
+    patience: int = within(12, 0)
+    bf16: bool = False
+    loss: str = within("adaptive_balanced", among=("adaptive_balanced", "cross_entropy"))
+    beta: float = within(0.99, 0, 1)
+    smoothing: float = within(0.1, 0, 1)
+    gamma: float = within(2.0, 0)
+    log_steps: int = within(10, 1)
+    trackers: tuple[str, ...] = ("tensorboard",)
+
+
+@dataclass(frozen=True)
+class ExpertConfig(TrainConfig):
+    """Stage 1: one LoRA expert on the frozen backbone."""
+
+    prompt: str = "auto"
+    max_length: int = within(512, 16)
+    quantisation: str = within("none", among=("none", "nf4"))
+    dtype: str = within("float32", among=("float32", "bfloat16"))
+    route_at: float = within(0.0, 0, 1)
+    rank: int = within(16, 1)
+    alpha: int = within(16, 1)
+    dropout: float = within(0.05, 0, 0.9)
+    head_dropout: float = within(0.1, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class MergeConfig(StageConfig):
+    """Stage 2: the shape of the mixture."""
+
+    route_at: float = within(0.0, 0, 1)
+    shared_head: bool = False
+    router_hidden: int = within(64, 1)
+    router_dropout: float = within(0.1, 0, 0.9)
+    head_dropout: float = within(0.1, 0, 0.9)
+    expert_dropout: float = within(0.05, 0, 0.9)
+
+
+@dataclass(frozen=True)
+class JointConfig(TrainConfig):
+    """Stage 3: router warm-up, then router, heads and all experts together."""
+
+    routing_weight: float = within(1.5, 0)
+    balance_weight: float = within(0.05, 0)
+    router_steps: int = within(500, 0)
+    router_learning_rate: float = within(1e-3, 0)
+    router_warmup_steps: int = within(50, 0)
+    harden_at: float = within(0.5, 0, 1)
+    gate: str = within("hard", among=("hard", "soft"))
+
+
+@dataclass(frozen=True)
+class PretrainConfig(StageConfig):
+    """Masked-language-model training of the compact backbone from scratch."""
+
+    vocab_size: int = within(12_000, 300)
+    tokenizer_lines: int = within(300_000, 100)
+    hidden_size: int = within(256, 16)
+    layers: int = within(6, 1)
+    heads: int = within(4, 1)
+    intermediate_size: int = within(640, 16)
+    longest: int = within(256, 8)
+    max_length: int = within(512, 16)
+    mask_rate: float = within(0.2, 0.01, 0.9)
+    batch_tokens: int = within(8192, 64)
+    learning_rate: float = within(1e-3, 0)
+    weight_decay: float = within(0.01, 0)
+    warmup_steps: int = within(300, 0)
+    decay: float = within(0.2, 0, 1)
+    epochs: float = within(1.0, 0)
+    max_steps: int = within(-1, -1)
+    max_minutes: float = within(0.0, 0)
+    save_minutes: float = within(5.0, 0)
+    log_steps: int = within(20, 1)
+    bf16: bool = True
+
+
+def _section(file: Path, name: str) -> Mapping[str, Any]:
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file; give --config a YAML file such as configs/laptop.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
+    sections = [c.section() for c in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)]
+    if not isinstance(loaded, Mapping):
+        raise ConfigError(f"{file}: expected sections {', '.join(sections)}, found {type(loaded).__name__}")
+    for key in loaded:
+        if key not in sections:
+            hint = closest(str(key), sections)
+            raise ConfigError(f"{file}: unknown section {key!r}; known are {', '.join(sections)}{hint}")
+    return loaded.get(name) or {}
+
+
+def _coerce(section: str, key: str, value: Any, hint: Any) -> Any:
+    """Bring a YAML value to the field's type, or say what was expected."""
+    if get_origin(hint) is tuple:
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, Sequence) and all(isinstance(item, get_args(hint)[0]) for item in items):
+            return tuple(item for item in items if item and item != "none")
+    elif hint is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:  # YAML reads 3e-4 as a string
+            return float(value)
+        except ValueError:
+            pass
+    elif type(value) is hint:
+        return value
+    expected = getattr(hint, "__name__", "a list of names")
+    raise ConfigError(f"{section}: {key}: expected {expected}, found {value!r}")
+
+
+def _check(section: str, spec: dataclasses.Field[Any], value: Any) -> None:
+    low, high, among = (spec.metadata.get(name) for name in ("low", "high", "among"))
+    if among and value not in among:
+        raise ConfigError(f"{section}: {spec.name}: {value!r} is none of {', '.join(map(str, among))}")
+    if low is not None and value < low or high is not None and value > high:
+        span = f"between {low} and {high}" if high is not None else f"at least {low}"
+        raise ConfigError(f"{section}: {spec.name}: {value} must be {span}")

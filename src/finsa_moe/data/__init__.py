@@ -1,0 +1,1 @@
+"""Raw files in, audited splits out. Nothing in this room imports torch."""

@@ -1,0 +1,1 @@
+"""The network and nothing else: backbone, expert bank, router, losses, mixture. Needs torch."""

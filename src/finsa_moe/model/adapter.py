@@ -1,0 +1,158 @@
+"""An expert as a folder: a plain peft LoRA adapter with its head and its facts beside it.
+
+``adapter_config.json`` and ``adapter_model.safetensors`` are peft's own; ``head.safetensors`` holds the linear head and
+``expert.json`` domain, prompt, labels and the backbone's fingerprint. Folders that peft wrote elsewhere lack the last
+two and are read all the same. Nothing here knows the mixture.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, TaskType
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from finsa_moe.errors import ModelError
+from finsa_moe.polarity import NAMES
+
+ADAPTER, ADAPTER_CONFIG, HEAD, FACTS = (
+    "adapter_model.safetensors", "adapter_config.json", "head.safetensors", "expert.json",
+)  # fmt: skip
+_PREFIX = "base_model.model."
+_PLAIN = {"use_dora": False, "use_rslora": False, "fan_in_fan_out": False, "bias": "none", "lora_bias": False}
+
+
+@dataclass(frozen=True)
+class Expert:
+    """One expert as read from its folder.
+
+    Attributes:
+        folder: Where it stands; named in errors.
+        state: Tensors in peft's layout over an `AutoModel`, keys ``base_model.model.<linear>.lora_{A,B}.weight``.
+        targets: Full names of the linears adapted, in no order.
+        rank: LoRA rank.
+        scaling: alpha / rank.
+        base: ``base_model_name_or_path`` of the adapter.
+        head: ``weight`` (3, d) and ``bias`` (3,), or None when the folder has none that we can use.
+        facts: What ``expert.json`` says; empty for an adapter trained elsewhere.
+    """
+
+    folder: Path
+    state: dict[str, Tensor]
+    targets: frozenset[str]
+    rank: int
+    scaling: float
+    base: str
+    head: dict[str, Tensor] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_expert(
+    folder: Path, state: Mapping[str, Tensor], *, targets: list[str], rank: int, scaling: float, base: str,
+    head: Mapping[str, Tensor] | None, facts: Mapping[str, Any], dropout: float = 0.0,
+) -> None:  # fmt: skip
+    """Write an expert's folder so that plain peft loads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = LoraConfig(
+        r=rank, lora_alpha=scaling * rank, lora_dropout=dropout, target_modules=list(targets), bias="none",  # type: ignore[arg-type]
+        task_type=TaskType.FEATURE_EXTRACTION, base_model_name_or_path=base, inference_mode=True,
+    )  # fmt: skip
+    config.save_pretrained(str(folder))
+    save_file(dict(state), folder / ADAPTER, metadata={"format": "pt"})
+    write_head(folder, head, facts)
+
+
+def write_head(folder: Path, head: Mapping[str, Tensor] | None, facts: Mapping[str, Any]) -> None:
+    """Write what stands beside a peft adapter: head and facts."""
+    if head is not None:
+        save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, folder / HEAD, metadata={"format": "pt"})
+    text = json.dumps({**facts, "labels": list(NAMES)}, ensure_ascii=False, indent=2)
+    (folder / FACTS).write_text(text, encoding="utf-8")
+
+
+def read_expert(folder: Path, backbone: nn.Module) -> Expert:
+    """Read an adapter that we or peft wrote, and bring its names to those of `backbone` (an `AutoModel`).
+
+    Raises:
+        ModelError: If a file is missing or damaged, the adapter is no plain LoRA, or it adapts what the backbone
+            does not have.
+    """
+    config = read_json(folder / ADAPTER_CONFIG, "give the folder that peft's save_pretrained wrote")
+    if config.get("peft_type") != "LORA":
+        raise ModelError(f"{folder}: peft type {config.get('peft_type')!r}; only LORA adapters can be merged")
+    for key, plain in _PLAIN.items():
+        if config.get(key, plain) not in (plain, None):
+            raise ModelError(f"{folder}: {key}={config[key]!r} is not supported; train the adapter with {key}={plain!r}")
+    if config.get("rank_pattern") or config.get("alpha_pattern"):
+        raise ModelError(f"{folder}: rank_pattern/alpha_pattern give its layers different ranks; use one rank for all")
+    tensors = read_tensors(folder / ADAPTER)
+    names = dict(backbone.named_modules())
+    state: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        if ".lora_A." not in key and ".lora_B." not in key:
+            continue  # a task head that peft kept among modules_to_save: it pools otherwise than we do
+        name = _resolve(key.removeprefix(_PREFIX).rsplit(".lora_", 1)[0], names)
+        if name is None:
+            raise ModelError(f"{folder}: adapts {key.removeprefix(_PREFIX)}, which the backbone does not have: "
+                             "it was trained on another backbone")  # fmt: skip
+        state[f"{_PREFIX}{name}.lora_{'A' if '.lora_A.' in key else 'B'}.weight"] = tensor
+    facts = read_json(folder / FACTS) if (folder / FACTS).exists() else {}
+    if facts and facts.get("labels") != list(NAMES):
+        raise ModelError(f"{folder}: its labels stand in the order {facts.get('labels')}, expected {list(NAMES)}; retrain its head")
+    head = read_tensors(folder / HEAD) if (folder / HEAD).exists() else None
+    return Expert(
+        folder, state, frozenset(k.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for k in state),
+        int(config["r"]), float(config["lora_alpha"]) / int(config["r"]),
+        str(config.get("base_model_name_or_path") or ""), head, facts,
+    )  # fmt: skip
+
+
+def _resolve(name: str, modules: Mapping[str, nn.Module]) -> str | None:
+    """The backbone's name of a module, when the adapter was trained under a task model that wraps it (``model.…``)."""
+    while name not in modules:
+        _, dot, name = name.partition(".")
+        if not dot:
+            return None
+    return name
+
+
+def read_json(path: Path, remedy: str = "restore it from where the folder was made") -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ModelError: If it is missing or no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: missing; {remedy}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        value = None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: damaged, no JSON object; {remedy}")
+    return value
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, on the CPU.
+
+    Raises:
+        ModelError: If it is missing, truncated or holds anything that is not finite.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: missing; restore it from where the folder was made")
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{path}: truncated or damaged ({error}); copy the file again or retrain") from None
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ModelError(f"{path}: {name} holds values that are not finite; the training that made it failed")
+    return tensors

@@ -1,0 +1,178 @@
+"""Any Hugging Face encoder or decoder as a frozen backbone: loading, and where its layers and projections are.
+
+A folder or hub name goes in, a frozen `AutoModel` comes out, with what the rest needs to know of it found by looking,
+not by a table of families. It knows nothing of experts or routing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from finsa_moe.errors import ModelError, require
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# METHOD adapts q, v, o and the feed-forward projections: every linear of a layer but a key projection of its own.
+_KEY_PROJECTIONS = {"k_proj", "key", "k_lin", "k"}
+
+
+def load_backbone(
+    name: str, *, quantisation: str = "none", dtype: str = "float32", device: str | None = None
+) -> PreTrainedModel:
+    """Load a backbone, frozen and in evaluation mode.
+
+    Args:
+        name: A local folder, or a hub name (the only case in which the network is used).
+        quantisation: ``"nf4"`` loads the linears in 4 bits with double quantisation and bf16 compute
+            (Dettmers et al. 2023), else ``"none"``.
+        dtype: ``"float32"`` or ``"bfloat16"``.
+        device: Torch device; None picks a GPU when there is one.
+
+    Raises:
+        ModelError: If it cannot be found or read.
+        MissingExtra: If 4 bits are asked for without bitsandbytes.
+    """
+    options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": "sdpa"}
+    target = device or best_device()
+    if quantisation == "nf4":
+        require("bitsandbytes", "train", "a 4-bit backbone")
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )  # fmt: skip
+        options["device_map"] = {"": target}
+    options["local_files_only"] = _is_local(name)
+    try:
+        model: PreTrainedModel = AutoModel.from_pretrained(name, **options)
+    except Exception as error:  # transformers raises a dozen kinds here, from OSError to SafetensorError
+        raise ModelError(f"backbone {name}: cannot be loaded ({_first_line(error)}); {_remedy(name)}") from None
+    if quantisation == "none":
+        model.to(target)  # type: ignore[arg-type]
+    freeze(model)
+    return model
+
+
+def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
+    """Load the fast tokenizer that belongs to a backbone or a mixture.
+
+    Raises:
+        ModelError: If there is none, or it has no fast (`tokenizers`) form.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            name, local_files_only=_is_local(str(name))
+        )
+    except Exception as error:
+        raise ModelError(f"{name}: no readable tokenizer ({_first_line(error)}); {_remedy(str(name))}") from None
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise ModelError(f"{name}: its tokenizer has no fast form (tokenizer.json); convert it with transformers first")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    return tokenizer
+
+
+def freeze(module: nn.Module) -> None:
+    """Switch gradients and dropout off."""
+    module.requires_grad_(False)
+    module.eval()
+
+
+def best_device() -> str:
+    """``"cuda"`` when a GPU is there, else ``"cpu"``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def layer_stack(backbone: PreTrainedModel) -> tuple[str, nn.ModuleList]:
+    """Path and module list of the transformer layers.
+
+    Raises:
+        ModelError: If no module list has as many entries as the config has layers.
+    """
+    depth = backbone.config.get_text_config().num_hidden_layers
+    for path, module in backbone.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == depth:
+            return path, module
+    raise ModelError(f"{backbone.config.model_type}: no stack of {depth} layers found; this family is not supported")
+
+
+def route_layer(backbone: PreTrainedModel, route_at: float) -> int:
+    """Index of the layer at whose entry the router reads, for a fraction of the depth below 1."""
+    depth = len(layer_stack(backbone)[1])
+    return min(round(route_at * depth), depth - 1)
+
+
+def first_expert_layer(backbone: PreTrainedModel, route_at: float) -> int:
+    """Lowest layer that may hold experts; with ``route_at`` 1.0, the paper's form, all layers do."""
+    return 0 if route_at >= 1.0 else route_layer(backbone, route_at)
+
+
+def expert_targets(backbone: PreTrainedModel, route_at: float = 0.0) -> list[str]:
+    """Full names of the linears that get an expert: q, v, o and feed-forward, fused or not, from the route up."""
+    path, layers = layer_stack(backbone)
+    names = []
+    for index in range(first_expert_layer(backbone, route_at), len(layers)):
+        for name, module in layers[index].named_modules():
+            if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] not in _KEY_PROJECTIONS:
+                names.append(f"{path}.{index}.{name}")
+    return names
+
+
+def is_causal(backbone: PreTrainedModel) -> bool:
+    """Whether it is a decoder, whose first tokens have seen nothing; such a backbone gets a prompt by default."""
+    _, layers = layer_stack(backbone)
+    return any(getattr(module, "is_causal", False) for module in layers[0].modules())
+
+
+def position_ids(backbone: PreTrainedModel, mask: Tensor) -> dict[str, Tensor]:
+    """Positions that count real tokens only, so that the padding side never matters; int64 (batch, length).
+
+    Empty for a backbone that takes none.
+    """
+    if "position_ids" not in inspect.signature(backbone.forward).parameters:
+        return {}
+    embeddings = getattr(backbone, "embeddings", None)
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):  # RoBERTa counts from its padding index
+        return {"position_ids": mask.long().cumsum(1) * mask + embeddings.padding_idx}
+    return {"position_ids": (mask.long().cumsum(1) - 1).clamp(min=0)}
+
+
+def fingerprint(backbone: PreTrainedModel) -> str:
+    """A short hash that tells two backbones apart, the same for any dtype or quantisation of one.
+
+    Taken over the shape of the config and samples of what quantisation leaves alone (embeddings, norms, biases),
+    rounded to bf16.
+    """
+    config = backbone.config.get_text_config()
+    facts = [config.model_type, config.hidden_size, config.num_hidden_layers, config.vocab_size]
+    digest = hashlib.sha256(repr(facts).encode())
+    linears = {id(m.weight) for m in backbone.modules() if isinstance(m, nn.Linear)}
+    for name, parameter in sorted(backbone.named_parameters(), key=lambda item: item[0]):
+        if id(parameter) in linears:
+            continue
+        flat = parameter.detach().reshape(-1)
+        sample = flat[:: max(1, flat.numel() // 256)][:256].to("cpu", torch.bfloat16)
+        digest.update(name.encode() + sample.view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_local(name: str) -> bool:
+    return Path(name).is_dir() or name.startswith((".", "/", "~"))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _remedy(name: str) -> str:
+    return (
+        "the folder needs config.json, model.safetensors and tokenizer.json; restore what is missing or damaged"
+        if _is_local(name)
+        else "give a local folder, or a hub name while the hub can be reached"
+    )

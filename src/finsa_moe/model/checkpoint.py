@@ -1,0 +1,133 @@
+"""A mixture as a folder, written whole or not at all, and read back with every part checked.
+
+``config.json``; ``model.safetensors`` (router and heads); ``experts/<domain>/`` as plain peft adapters; the tokenizer;
+``backbone/`` when the frozen network is small enough to travel along. Nothing here trains or predicts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from finsa_moe.errors import ModelError
+from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
+from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer
+from finsa_moe.model.configuration import FinSAMoEConfig
+from finsa_moe.model.moe import FinSAMoE
+
+WEIGHTS, BACKBONE, EXPERTS = "model.safetensors", "backbone", "experts"
+BUNDLE_LIMIT = 256 * 2**20
+"""Bytes of backbone weights up to which a mixture carries its own copy and so is one folder to take away."""
+
+
+def save_mixture(model: FinSAMoE, folder: Path, *, tokenizer: Any = None) -> None:
+    """Write a mixture beside `folder`, then rename; files that others put into `folder` before are kept."""
+    working = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
+    shutil.rmtree(working, ignore_errors=True)
+    working.mkdir(parents=True)
+    config = model.config
+    config.architectures = [type(model).__name__]
+    for index, domain in enumerate(config.domains):
+        heads = model.heads
+        own = None if config.shared_head else {"weight": heads.weight[index], "bias": heads.bias[index]}
+        facts = {"domain": domain, "backbone": config.backbone, "prompt": config.prompt, "max_tokens": config.max_tokens}
+        write_expert(
+            working / EXPERTS / domain, model.bank.adapter(index), targets=config.targets, rank=config.rank,
+            scaling=config.scaling[index], base=config.backbone["name"], head=own, facts=facts,
+            dropout=config.expert_dropout,
+        )  # fmt: skip
+    save_file(small_parts(model), working / WEIGHTS, metadata={"format": "pt"})
+    _bundle(model.backbone, config, working / BACKBONE)
+    config.save_pretrained(working)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(working)
+    _replace(working, folder)
+
+
+def small_parts(model: FinSAMoE) -> dict[str, Tensor]:
+    """Router and head tensors by name, on the CPU."""
+    parts = (("router", model.router), ("heads", model.heads))
+    return {f"{n}.{k}": v.detach().cpu().contiguous() for n, m in parts for k, v in m.state_dict().items()}
+
+
+def load_mixture(
+    folder: Path, *, device: str | None = None, dtype: str | None = None, config: FinSAMoEConfig | None = None
+) -> FinSAMoE:
+    """Read a mixture written by `save_mixture`, in evaluation mode.
+
+    Raises:
+        ModelError: If a part is missing, damaged or does not fit the backbone, naming the file and what to do.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; give the folder that train-joint or merge wrote")
+    if config is None:
+        raw = read_json(folder / "config.json", "give the folder that train-joint or merge wrote")
+        if raw.get("model_type") != FinSAMoEConfig.model_type:
+            raise ModelError(
+                f"{folder}: config.json says model_type {raw.get('model_type')!r}, expected "
+                f"{FinSAMoEConfig.model_type!r}; give the folder that train-joint or merge wrote"
+            )
+        config = FinSAMoEConfig.from_dict(raw)
+    reference = dict(config.backbone)
+    source = folder / BACKBONE
+    backbone = load_backbone(
+        str(source) if source.is_dir() else reference["name"], quantisation=reference["quantisation"],
+        dtype=dtype or reference["dtype"], device=device,
+    )  # fmt: skip
+    if fingerprint(backbone) != reference["fingerprint"]:
+        raise ModelError(f"{folder}: the backbone {reference['name']} is not the one this mixture was trained on; restore it")
+    model = FinSAMoE(config, backbone)
+    for index, domain in enumerate(config.domains):
+        expert = read_expert(folder / EXPERTS / domain, backbone)
+        try:
+            model.bank.load_adapter(index, expert.state)
+        except ModelError as error:
+            raise ModelError(f"{expert.folder}: {error}") from None
+    load_small_parts(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    model.eval()
+    return model
+
+
+def load_small_parts(model: FinSAMoE, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fill router and heads from the tensors of a file.
+
+    Raises:
+        ModelError: If names or shapes are not those of the model.
+    """
+    ours = {k: tuple(v.shape) for k, v in small_parts(model).items()}
+    theirs = {k: tuple(v.shape) for k, v in tensors.items()}
+    if ours != theirs:
+        odd = sorted(set(ours.items()) ^ set(theirs.items()))[0][0]
+        raise ModelError(f"{path}: {odd} is {theirs.get(odd, 'missing')}, the config says {ours.get(odd, 'unknown')}")
+    with torch.no_grad():
+        for name, part in (("router", model.router), ("heads", model.heads)):
+            part.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
+
+
+def _bundle(backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path) -> None:
+    """Keep a copy of a small local backbone in the mixture; a large, quantised or hub one is named only."""
+    size = sum(p.numel() * p.element_size() for p in backbone.parameters())
+    if config.backbone["quantisation"] != "none" or size > BUNDLE_LIMIT:
+        return
+    # The hooks stay on the live modules: saving reads the state dict alone.
+    backbone.save_pretrained(folder)
+
+
+def _replace(working: Path, folder: Path) -> None:
+    """Put a finished folder in place of an old one, keeping files of the old that the new does not have."""
+    if folder.exists():
+        for old in folder.iterdir():
+            if not (working / old.name).exists():
+                os.replace(old, working / old.name)
+        shutil.rmtree(folder)
+    os.replace(working, folder)
+
+
+__all__ = ["load_mixture", "load_small_parts", "load_tokenizer", "save_mixture", "small_parts"]

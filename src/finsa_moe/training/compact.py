@@ -1,0 +1,123 @@
+"""A compact backbone from raw text: tokenizer, corpus, masked-language modelling, and the finished folder.
+
+The whole of `finsa pretrain`: each step is skipped when its result stands, so that the same command goes on where it
+was stopped. It knows nothing of labels or experts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from finsa_moe.config import PretrainConfig
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.model.backbone import best_device, load_tokenizer
+from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, read_lines, train_tokenizer
+from finsa_moe.training.masking import WholeWordMasker
+from finsa_moe.training.pretrain import Pretrainer
+
+_RUN_LENGTH = {"epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay"}
+
+
+def pretrain(
+    sources: Sequence[Path],
+    out: Path,
+    settings: PretrainConfig,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    device: str | None = None,
+    log: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Train a tokenizer and a compact backbone on text files, one text a line.
+
+    Args:
+        sources: Text files, plain or compressed; name a file twice to draw from it twice as often.
+        out: Folder of the backbone; ``run/`` in it keeps corpus, state and log.
+        settings: The resolved configuration.
+        resume: Go on with the run that stands in `out`.
+        init: A backbone folder whose tokenizer and weights to start from.
+        device: Torch device; None picks a GPU when there is one.
+        log: Called with a dict of statistics now and then.
+
+    Returns:
+        The facts written to ``pretrain.json``.
+
+    Raises:
+        ConfigError: If `out` holds a run and `resume` is off, or one of another configuration.
+    """
+    run = out / "run"
+    _check_run(run / "config.yaml", settings, resume)
+    run.mkdir(parents=True, exist_ok=True)
+    settings.save(run / "config.yaml")
+    tokenizer = _tokenizer(sources, run / "tokenizer.json", settings, init)
+    if not (run / "corpus").exists():
+        Corpus.write(read_lines(sources), tokenizer, run / "corpus", longest=settings.longest)
+    corpus = Corpus.open(run / "corpus")
+    masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
+    trainer = Pretrainer(run, corpus, masker, settings, device=device or best_device(), init=init)
+    trainer.resume()
+    progress = trainer.run(log)
+    facts = {
+        "parameters": sum(p.numel() for p in trainer.model.backbone.parameters()),
+        "embedding_parameters": trainer.model.backbone.get_input_embeddings().weight.numel(),
+        "documents": len(corpus), "corpus_tokens": int(corpus.ends[-1]),
+        "steps": progress.step, "tokens_seen": progress.tokens, "minutes": round(progress.minutes, 1),
+        "sources": [source.name for source in sources],
+    }  # fmt: skip
+    save_backbone(trainer.model.backbone, tokenizer, out, settings.max_length, facts)
+    return facts
+
+
+def save_backbone(backbone: Any, tokenizer: Tokenizer, out: Path, max_length: int, facts: dict[str, Any]) -> None:
+    """Write backbone, tokenizer and facts so that `AutoModel` and `AutoTokenizer` load them."""
+    backbone.save_pretrained(out)
+    names = {f"{n}_token": f"[{n.upper()}]" for n in ("pad", "unk", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=max_length, padding_side="right",
+        model_input_names=["input_ids", "attention_mask"], **names,
+    ).save_pretrained(out)  # fmt: skip
+    working = out / f"pretrain.json.tmp{os.getpid()}"
+    working.write_text(json.dumps(facts, indent=2))
+    os.replace(working, out / "pretrain.json")
+
+
+def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
+    """Refuse to mix two runs in one folder; only the length of a run may change when it goes on."""
+    if not kept.exists():
+        return
+    if not resume:
+        raise ConfigError(f"{kept.parent}: holds a run already; add --resume to go on with it, or name another --out")
+    before = yaml.safe_load(kept.read_text())[PretrainConfig.section()]
+    changed = [k for k, v in settings.as_dict().items() if before.get(k) != v and k not in _RUN_LENGTH]
+    if changed:
+        key = changed[0]
+        raise ConfigError(
+            f"{kept}: {key} was {before.get(key)!r}, now {settings.as_dict()[key]!r}; "
+            "resume with the same settings or name another --out"
+        )
+
+
+def _tokenizer(sources: Sequence[Path], path: Path, settings: PretrainConfig, init: Path | None) -> Tokenizer:
+    if not path.exists():
+        if init is not None:
+            tokenizer: Tokenizer = load_tokenizer(init).backend_tokenizer
+        else:
+            # Every k-th line, so that each source counts by its size however the files are ordered.
+            lines = sum(1 for _ in read_lines(sources))
+            step = max(1, lines // settings.tokenizer_lines)
+            tokenizer = train_tokenizer(islice(read_lines(sources), 0, None, step), vocab_size=settings.vocab_size)
+        if tokenizer.id_to_token(PAD) != SPECIAL[PAD]:
+            raise ModelError(f"{init}: its tokenizer was not made by finsa pretrain ([PAD] is not token 0)")
+        working = path.with_name(f"{path.name}.tmp{os.getpid()}")
+        tokenizer.save(str(working))
+        os.replace(working, path)
+    return Tokenizer.from_file(str(path))

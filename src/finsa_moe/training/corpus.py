@@ -1,0 +1,158 @@
+"""Unlabelled text to a tokenizer and to one flat array of token ids on disk.
+
+Text files, plain or compressed, go in; a `Corpus` of documents comes out, memory-mapped, so that training needs no
+more memory than a batch. It knows nothing of masking, models or devices.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+from finsa_moe.data.text import normalise
+from finsa_moe.errors import DataError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
+_OPENERS: dict[str, Callable[..., IO[bytes]]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}  # type: ignore[dict-item]
+
+
+def read_lines(sources: Sequence[Path]) -> Iterator[str]:
+    """Normalised, non-empty lines of text files (one text a line; ``.xz``, ``.gz`` and ``.bz2`` are unpacked).
+
+    Raises:
+        DataError: If a file is missing or is not UTF-8.
+    """
+    for source in sources:
+        if not source.is_file():
+            raise DataError(f"{source}: no such file; give text files with one text a line, plain, .xz, .gz or .bz2")
+        opener = _OPENERS.get(source.suffix)
+        binary: IO[bytes] = opener(source, "rb") if opener else source.open("rb")
+        with io.TextIOWrapper(binary, encoding="utf-8-sig") as lines:
+            number = 0
+            try:
+                for number, line in enumerate(lines, 1):  # noqa: B007 - named in the error below
+                    text = normalise(line)
+                    if text:
+                        yield text
+            except UnicodeDecodeError as error:
+                raise DataError(f"{source}: after line {number}: not UTF-8 ({error.reason}); convert it first") from None
+
+
+def new_tokenizer() -> Tokenizer:
+    """An untrained Unigram tokenizer for Chinese finance: NFKC, lower case, digits and punctuation one by one."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split(Regex(r"[^\w\s]|_"), behavior="isolated"),
+        ]
+    )
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_piece: int = 6) -> Tokenizer:
+    """Train the tokenizer of a compact backbone.
+
+    Args:
+        texts: Normalised texts; a few hundred thousand lines are enough.
+        vocab_size: Pieces, the five special tokens counted; fewer come back when the text does not hold as many.
+        max_piece: Most characters of a piece, so that whole sentences do not become one.
+    """
+    tokenizer = new_tokenizer()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL),
+        unk_token="[UNK]",
+        max_piece_length=max_piece,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+    )
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents as token ids, without special tokens.
+
+    Attributes:
+        ids: uint16 or int32 array, all documents one after another.
+        ends: int64 array (documents,), where each document ends in `ids`.
+    """
+
+    ids: NDArray[np.generic]
+    ends: NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: Path) -> Corpus:
+        """Map a corpus written by `write`."""
+        return cls(np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "ends.npy"))
+
+    @staticmethod
+    def write(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, *, longest: int, chunk: int = 20_000) -> None:
+        """Tokenise texts into `folder`; documents over `longest` tokens are cut into equal parts.
+
+        Written beside and renamed, so a folder that exists is whole.
+        """
+        working = folder.with_name(folder.name + f".tmp{os.getpid()}")
+        working.mkdir(parents=True)
+        dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.int32
+        parts: list[NDArray[np.generic]] = []
+        lengths: list[int] = []
+        stream = iter(texts)
+        while batch := list(islice(stream, chunk)):
+            for encoding in tokenizer.encode_batch(batch, add_special_tokens=False):
+                ids = np.asarray(encoding.ids, dtype=dtype)
+                if len(ids) < 4:  # nothing to learn from so little context
+                    continue
+                for piece in np.array_split(ids, -(-len(ids) // longest)):
+                    parts.append(piece)
+                    lengths.append(len(piece))
+        if not parts:
+            raise DataError("no text of four tokens or more in the given files; nothing to train on")
+        np.save(working / "ids.npy", np.concatenate(parts))
+        np.save(working / "ends.npy", np.cumsum(lengths, dtype=np.int64))
+        facts = {"documents": len(lengths), "tokens": int(sum(lengths)), "vocab_size": tokenizer.get_vocab_size()}
+        (working / "corpus.json").write_text(json.dumps(facts, indent=2))
+        os.replace(working, folder)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each document, int64 (documents,)."""
+        return np.diff(self.ends, prepend=0)
+
+
+def equal_length_batches(lengths: NDArray[np.int64], *, tokens: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """One epoch of batches in random order, each of documents of one length, of at most `tokens` tokens.
+
+    No padding, so no attention mask, and no token of the budget is wasted. Lengths count two special tokens.
+    """
+    order = rng.permutation(len(lengths))
+    order = order[np.argsort(lengths[order], kind="stable")]
+    batches: list[NDArray[np.int64]] = []
+    borders = np.flatnonzero(np.diff(lengths[order])) + 1
+    for group in np.split(order, borders):
+        size = max(1, tokens // int(lengths[group[0]] + 2))
+        batches.extend(np.split(group, range(size, len(group), size)))
+    return [batches[i] for i in rng.permutation(len(batches))]

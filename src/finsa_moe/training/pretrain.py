@@ -1,0 +1,251 @@
+"""Masked-language-model training of the compact backbone from scratch, on a CPU or a GPU.
+
+A `Corpus` and a tokenizer go in, a Hugging Face backbone folder comes out. Batches and masks follow from the seed and
+the step alone, so a run killed at any moment resumes to the same weights. It knows nothing of labels or experts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import ModernBertConfig, ModernBertModel
+
+from finsa_moe.config import PretrainConfig
+from finsa_moe.errors import ModelError
+from finsa_moe.training.corpus import CLS, PAD, SEP, UNK, Corpus, equal_length_batches
+from finsa_moe.training.masking import WholeWordMasker
+
+
+def compact_config(settings: PretrainConfig, vocab_size: int) -> ModernBertConfig:
+    """The compact backbone: a ModernBERT with global attention in every layer (texts are shorter than its window)."""
+    return ModernBertConfig(
+        vocab_size=vocab_size,
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.intermediate_size,
+        max_position_embeddings=settings.max_length,
+        global_attn_every_n_layers=1,
+        pad_token_id=PAD,
+        bos_token_id=CLS,
+        cls_token_id=CLS,
+        eos_token_id=SEP,
+        sep_token_id=SEP,
+        unk_token_id=UNK,
+    )
+
+
+class MaskedLM(nn.Module):
+    """A backbone with a prediction head tied to its embedding, run at the masked positions only."""
+
+    def __init__(self, backbone: ModernBertModel) -> None:
+        super().__init__()
+        self.backbone = backbone
+        size, vocab = backbone.config.hidden_size, backbone.config.vocab_size
+        self.dense = nn.Linear(size, size)
+        self.norm = nn.LayerNorm(size)
+        self.bias = nn.Parameter(torch.zeros(vocab))
+
+    def forward(self, ids: Tensor, chosen: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats of `targets` (int64, as many as `chosen` has True) at the chosen positions."""
+        hidden = self.backbone(input_ids=ids).last_hidden_state[chosen]
+        hidden = self.norm(nn.functional.gelu(self.dense(hidden)))
+        logits = nn.functional.linear(hidden, self.backbone.get_input_embeddings().weight, self.bias)
+        return nn.functional.cross_entropy(logits.float(), targets)
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all that a resumed run needs beside weights and optimiser moments."""
+
+    step: int = 0
+    tokens: int = 0
+    minutes: float = 0.0
+
+    def share(self, settings: PretrainConfig, total_steps: int) -> float:
+        """Part of the run that is done, 0 to 1, by steps or by the clock, whichever is further."""
+        clock = self.minutes / settings.max_minutes if settings.max_minutes else 0.0
+        return max(self.step / max(total_steps, 1), clock)
+
+
+def learning_rate(settings: PretrainConfig, step: int, share: float) -> float:
+    """Warm-up, a plateau, then a decay by 1 - sqrt over the last `decay` of the run (Hägele et al. 2024, WSD).
+
+    A plateau lets a run be prolonged over several sittings without knowing its end beforehand.
+    """
+    rate = settings.learning_rate * min(1.0, (step + 1) / max(settings.warmup_steps, 1))
+    left = 1.0 - share
+    if settings.decay and left < settings.decay:
+        rate *= 1.0 - math.sqrt(1.0 - max(left, 0.0) / settings.decay)
+    return rate
+
+
+class Pretrainer:
+    """One run of masked-language modelling, kept in a folder.
+
+    Args:
+        folder: Where ``state/`` and ``log.jsonl`` stand and the finished backbone goes.
+        corpus: Token ids.
+        masker: Chooses what to predict.
+        settings: The resolved configuration.
+        device: Torch device name.
+        init: A backbone folder to start from instead of random weights.
+    """
+
+    def __init__(self, folder: Path, corpus: Corpus, masker: WholeWordMasker, settings: PretrainConfig, *,
+                 device: str = "cpu", init: Path | None = None) -> None:  # fmt: skip
+        torch.manual_seed(settings.seed)
+        self.folder, self.corpus, self.masker, self.settings = folder, corpus, masker, settings
+        self.device = torch.device(device)
+        backbone = (
+            ModernBertModel.from_pretrained(init)
+            if init
+            else ModernBertModel(compact_config(settings, masker.vocab_size))
+        )
+        if backbone.config.vocab_size != masker.vocab_size:
+            raise ModelError(f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}")
+        self.model = MaskedLM(backbone).float().to(self.device)
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True,
+        )  # fmt: skip
+        self.progress = Progress()
+        self._names = {id(p): n for n, p in self.model.named_parameters()}
+
+    @property
+    def state_folder(self) -> Path:
+        """Newest resumable state."""
+        return self.folder / "state"
+
+    def batches(self) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+        """(step, total steps, document numbers) from the current step to the end."""
+        step = epoch = 0
+        total = self.settings.max_steps
+        while True:
+            rng = np.random.default_rng([self.settings.seed, epoch])
+            order = equal_length_batches(self.corpus.lengths, tokens=self.settings.batch_tokens, rng=rng)
+            if total < 0:
+                total = round(self.settings.epochs * len(order))
+            if step + len(order) <= self.progress.step:  # a whole epoch lies behind
+                step += len(order)
+            else:
+                for batch in order:
+                    if step >= total:
+                        return
+                    if step >= self.progress.step:
+                        yield step, total, batch
+                    step += 1
+            epoch += 1
+            if step >= total:
+                return
+
+    def _tensors(self, step: int, documents: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        ends = self.corpus.ends
+        rows = [self.corpus.ids[(ends[d - 1] if d else 0) : ends[d]] for d in documents]
+        ids = np.full((len(rows), len(rows[0]) + 2), SEP, dtype=np.int64)
+        ids[:, 0] = CLS
+        ids[:, 1:-1] = np.stack(rows)
+        corrupted, chosen = self.masker(ids, np.random.default_rng([self.settings.seed, 1, step]))
+        if not chosen.any():  # a tiny batch may draw none
+            chosen[0, 1] = True
+        move = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in (corrupted, chosen, ids[chosen])]
+        return move[0], move[1], move[2]
+
+    def run(self, log: Any = None) -> Progress:
+        """Train to the end of the plan or of the time allowed; saves every `save_minutes` and at the end.
+
+        Args:
+            log: Called with one dict of statistics every `log_steps` steps.
+        """
+        settings, since, losses = self.settings, time.perf_counter(), []
+        saved = mark = since
+        before = self.progress.minutes
+        marked = self.progress.tokens
+        self.model.train()
+        for step, total, documents in self.batches():
+            share = self.progress.share(settings, total)
+            if share >= 1.0:
+                break
+            rate = learning_rate(settings, step, share)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            ids, chosen, targets = self._tensors(step, documents)
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=settings.bf16):
+                loss = self.model(ids, chosen, targets)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+            now = time.perf_counter()
+            self.progress = Progress(step + 1, self.progress.tokens + ids.numel(), before + (now - since) / 60)
+            if (step + 1) % settings.log_steps == 0:
+                mean = float(torch.stack(losses).mean())
+                if not math.isfinite(mean):
+                    raise ModelError(f"{self.folder}: loss is {mean} at step {step}; lower learning_rate and resume")
+                rowed = {
+                    "stage": "pretrain", "step": step + 1, "of": total, "loss": round(mean, 4), "learning_rate": rate,
+                    "tokens": self.progress.tokens, "minutes": round(self.progress.minutes, 2),
+                    "tokens_per_second": round((self.progress.tokens - marked) / max(now - mark, 1e-9)),
+                }  # fmt: skip
+                with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(rowed) + "\n")
+                if log:
+                    log(rowed)
+                losses, mark, marked = [], now, self.progress.tokens
+            if now - saved > settings.save_minutes * 60:
+                self.save()
+                saved = now
+        self.save()
+        return self.progress
+
+    def save(self) -> None:
+        """Write weights, optimiser moments and progress; the old state goes only once the new one is whole."""
+        working = self.folder / f"state.tmp{os.getpid()}"
+        shutil.rmtree(working, ignore_errors=True)
+        working.mkdir(parents=True)
+        save_file({n: p.detach().contiguous() for n, p in self.model.named_parameters()}, working / "model.safetensors")
+        moments = {
+            f"{self._names[id(p)]}.{key}": value.contiguous()
+            for p, entries in self.optimizer.state.items()
+            for key, value in entries.items()
+        }
+        save_file(moments, working / "optimizer.safetensors")
+        (working / "progress.json").write_text(json.dumps(vars(self.progress)))
+        old = self.folder / f"state.old{os.getpid()}"
+        if self.state_folder.exists():
+            os.replace(self.state_folder, old)
+        os.replace(working, self.state_folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def resume(self) -> bool:
+        """Continue from the newest whole state; False when there is none."""
+        spare = sorted(self.folder.glob("state.old*"))
+        if not self.state_folder.exists() and spare:  # killed between the two renames of `save`
+            os.replace(spare[-1], self.state_folder)
+        if not self.state_folder.exists():
+            return False
+        self.model.load_state_dict(load_file(self.state_folder / "model.safetensors"))
+        moments = load_file(self.state_folder / "optimizer.safetensors")
+        for name, parameter in self.model.named_parameters():
+            entries = {k: moments[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+            self.optimizer.state[parameter] = {
+                k: v if k == "step" else v.to(self.device) for k, v in entries.items()
+            }
+        self.progress = Progress(**json.loads((self.state_folder / "progress.json").read_text()))
+        return True
