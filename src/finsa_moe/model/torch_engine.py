@@ -1,0 +1,76 @@
+"""A trained mixture behind the runtime's `Engine` interface, in torch.
+
+Padded id arrays go in, probabilities and the router's weights come out as numpy arrays. Batching, order and answers
+are the predictor's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finsa_moe.data.encode import Encoded, TextEncoder
+from finsa_moe.errors import ConfigError
+from finsa_moe.model.backbone import DTYPES, load_tokenizer
+from finsa_moe.model.checkpoint import load_mixture
+
+
+class TorchEngine:
+    """Runs a mixture's folder with torch.
+
+    Args:
+        folder: What `train-joint` or `merge` wrote.
+        device: Torch device name; None picks a GPU when there is one.
+        dtype: ``"float32"`` or ``"bfloat16"`` for the backbone; None keeps what it was trained with.
+        gate: ``"hard"`` or ``"soft"``; None keeps the mixture's own setting.
+
+    Raises:
+        ModelError: If the folder is no whole mixture.
+        ConfigError: If dtype or gate is unknown.
+    """
+
+    name = "torch"
+    concurrent = False
+
+    def __init__(
+        self, folder: Path, device: str | None = None, dtype: str | None = None, gate: str | None = None
+    ) -> None:
+        if dtype is not None and dtype not in DTYPES:
+            raise ConfigError(f"dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
+        if gate not in (None, "hard", "soft"):
+            raise ConfigError(f"gate {gate!r}: allowed are hard, soft")
+        self.model = load_mixture(Path(folder), device=device, dtype=dtype)
+        if gate:
+            self.model.config.gate = gate
+        tokenizer = load_tokenizer(folder)
+        config = self.model.config
+        self.pad_id = int(tokenizer.pad_token_id)
+        self.max_length = int(config.max_tokens)
+        self.domains = tuple(config.domains)
+        self._encode = TextEncoder(
+            tokenizer.backend_tokenizer, prompt=config.prompt, max_length=self.max_length, pad_id=self.pad_id
+        )
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Token ids of raw texts, prompt and special tokens round them."""
+        return self._encode(texts)
+
+    @torch.inference_mode()
+    def run(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities (batch, 3) and the router's soft weights (batch, E) of padded ids (batch, length).
+
+        `experts` int64 (batch,) forces an expert; -1, or None for all, lets the router choose.
+        """
+        move = self.model.device
+        output = self.model(
+            torch.from_numpy(ids).to(move), torch.from_numpy(mask).to(move),
+            experts=None if experts is None else torch.from_numpy(experts).to(move),
+        )  # fmt: skip
+        assert output.soft_gate is not None
+        return output.logits.float().softmax(-1).cpu().numpy(), output.soft_gate.float().cpu().numpy()

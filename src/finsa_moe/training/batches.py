@@ -1,0 +1,127 @@
+"""Rows of a prepared split as batches: encoding once, grouping by length, padding on the right.
+
+`train.csv`, `valid.csv` and the model's own `TextEncoder` go in; padded tensors come out. Nothing here knows a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.data.read import Columns, read_rows
+from finsa_moe.errors import DataError
+from finsa_moe.polarity import NAMES, LabelMap
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts with class ids of one split of one domain."""
+
+    file: Path
+    texts: list[str]
+    labels: list[int]
+
+    def counts(self) -> list[int]:
+        """Rows of each class, in the order of `Polarity`."""
+        return np.bincount(self.labels, minlength=len(NAMES)).tolist()
+
+
+def read_split(folder: Path, split: str, columns: Columns | None = None, labels: LabelMap | None = None) -> Rows:
+    """Read ``<split>.csv`` of a prepared folder.
+
+    Raises:
+        DataError: If it is missing, empty, or holds a row that cannot be used: training never skips rows silently.
+    """
+    file = folder / f"{split}.csv"
+    if not file.is_file():
+        raise DataError(f"{file}: missing; make the folder with: finsa prepare SRC --domain NAME --out {folder}")
+    table = read_rows([file], columns or Columns(), labels or LabelMap(), None)
+    if len(table.rejects):
+        first = table.rejects.row(0, named=True)
+        raise DataError(
+            f"{file}: line {first['line']}: {first['reason']} ({len(table.rejects)} such rows); mend it or run finsa prepare"
+        )
+    if not len(table.frame):
+        raise DataError(f"{file}: no rows; the {split} split needs at least one, widen it with --ratios")
+    ids = {name: index for index, name in enumerate(NAMES)}
+    return Rows(file, table.frame["text"].to_list(), [ids[name] for name in table.frame["label"]])
+
+
+class EncodedRows(Dataset[dict[str, Any]]):
+    """Rows as token ids with their class and domain ids.
+
+    Args:
+        parts: (rows, domain id) pairs; they stand one after another.
+        encoder: The model's encoder.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Rows, int]], encoder: TextEncoder) -> None:
+        self.rows: list[dict[str, Any]] = []
+        for rows, domain in parts:
+            for encoded, label in zip(encoder(rows.texts), rows.labels, strict=True):
+                self.rows.append({"input_ids": encoded.ids, "labels": label, "domains": domain})
+        self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.rows[index]
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Pads a batch on the right to a multiple of 8 tokens."""
+
+    pad_id: int
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """``input_ids``, ``attention_mask`` int64 (batch, length); ``labels``, ``domains`` int64 (batch,)."""
+        longest = max(len(row["input_ids"]) for row in rows)
+        width = -(-longest // 8) * 8
+        ids = torch.full((len(rows), width), self.pad_id)
+        mask = torch.zeros_like(ids)
+        for index, row in enumerate(rows):
+            length = len(row["input_ids"])
+            ids[index, :length] = torch.tensor(row["input_ids"])
+            mask[index, :length] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
+        return batch | {key: torch.tensor([row[key] for row in rows]) for key in ("labels", "domains")}
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Random order in which neighbours are of like length: chunks of 50 batches are sorted, their batches shuffled.
+
+    The order follows from seed and epoch alone, so that a resumed run sees the batches it would have seen. (The
+    Trainer's own grouping draws from the global generator and cannot promise that.)
+    """
+
+    def __init__(self, lengths: np.ndarray[Any, Any], batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader at the start of each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(len(self.lengths))
+        whole = len(order) - len(order) % self.batch_size
+        batches = []
+        for start in range(0, whole, 50 * self.batch_size):
+            chunk = order[start : min(start + 50 * self.batch_size, whole)]
+            batches.append(chunk[np.argsort(self.lengths[chunk], kind="stable")].reshape(-1, self.batch_size))
+        if batches:
+            yield from rng.permutation(np.concatenate(batches)).ravel().tolist()
+        yield from order[whole:].tolist()

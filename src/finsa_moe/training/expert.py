@@ -1,0 +1,178 @@
+"""Stage 1: one LoRA expert for one domain on the frozen backbone, trained and saved with plain peft.
+
+A prepared data folder and a backbone go in; an adapter folder that peft alone can load comes out, its linear head
+beside it. It knows one domain only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+from torch import Tensor, nn
+from transformers import PreTrainedModel, set_seed
+
+from finsa_moe.config import ExpertConfig
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.model.adapter import FACTS, write_head
+from finsa_moe.model.backbone import (
+    expert_targets,
+    fingerprint,
+    first_expert_layer,
+    freeze,
+    is_causal,
+    load_backbone,
+    load_tokenizer,
+    position_ids,
+)
+from finsa_moe.model.configuration import check_domain
+from finsa_moe.model.router import masked_mean
+from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.training import loop
+from finsa_moe.training.batches import EncodedRows, Rows, read_split
+
+
+class ExpertModel(nn.Module):
+    """A peft model over the backbone, masked-mean pooling and one linear head.
+
+    Args:
+        backbone: A loaded, frozen backbone; peft wraps it in place.
+        settings: Rank, alpha, dropout and route of the expert.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, settings: ExpertConfig) -> None:
+        super().__init__()
+        if settings.quantisation != "none":
+            backbone = prepare_model_for_kbit_training(backbone, settings.gradient_checkpointing)
+        lora = LoraConfig(
+            r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, bias="none",
+            target_modules=expert_targets(backbone, settings.route_at), task_type=TaskType.FEATURE_EXTRACTION,
+        )  # fmt: skip
+        self.depth = first_expert_layer(backbone, settings.route_at)
+        self.peft = get_peft_model(backbone, lora)
+        size = backbone.config.get_text_config().hidden_size
+        self.dropout = nn.Dropout(settings.head_dropout)
+        self.head = nn.Linear(size, len(NAMES), device=backbone.device)
+
+    @property
+    def backbone(self) -> PreTrainedModel:
+        """The backbone below the adapter."""
+        backbone: PreTrainedModel = self.peft.base_model.model
+        return backbone
+
+    def gradient_checkpointing_enable(self, *_: Any) -> None:
+        """Recompute layers in the backward pass."""
+        self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Class logits (batch, 3) of ids and mask (batch, length)."""
+        extra: dict[str, Any] = position_ids(self.backbone, attention_mask)
+        if hasattr(self.backbone.config.get_text_config(), "use_cache"):
+            extra["use_cache"] = False
+        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **extra)
+        pooled = self.dropout(masked_mean(output.last_hidden_state, attention_mask))
+        logits: Tensor = self.head(pooled.to(self.head.weight.dtype))
+        return logits
+
+
+def train_expert(
+    domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
+    device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train one expert and write its folder.
+
+    Args:
+        domain: Name of the domain; the mixture will call the expert by it.
+        data: Folder with ``train.csv`` and ``valid.csv``.
+        out: Folder of the expert; ``run/`` in it keeps statistics and, while training, checkpoints.
+        backbone: Folder or hub name.
+        settings: The resolved configuration.
+        resume: Go on with the unfinished run in `out`.
+        device: Torch device name.
+        columns: Where text and label stand when the files were not made by ``finsa prepare``.
+        labels: How the classes are spelt there.
+
+    Returns:
+        The statistics written to ``metrics.json``.
+
+    Raises:
+        DataError, ModelError, ConfigError: For data, a backbone or settings that cannot be used.
+    """
+    check_domain(domain)
+    if (out / FACTS).exists():
+        raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
+    train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
+    _check_classes(train)
+    set_seed(settings.seed)
+    network = load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
+    tokenizer = load_tokenizer(backbone)
+    prompt = settings.prompt if settings.prompt != "auto" else ("neutral" if is_causal(network) else "none")
+    encoder = TextEncoder(
+        tokenizer.backend_tokenizer, prompt=prompt, max_length=longest(network, settings.max_length),
+        pad_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    reference = {
+        "name": backbone, "fingerprint": fingerprint(network),
+        "quantisation": settings.quantisation, "dtype": settings.dtype,
+    }  # fmt: skip
+    set_seed(settings.seed)
+    model = ExpertModel(network, settings)
+    loss = loop.classification_loss(settings, train.counts())
+
+    def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = module(batch["input_ids"], batch["attention_mask"])
+        return loss(logits, batch["labels"]), {"logits": logits}
+
+    stage = loop.Stage(
+        name=f"expert:{domain}", model=model, train=EncodedRows([(train, 0)], encoder),
+        valid=EncodedRows([(valid, 0)], encoder), loss=loss_of, settings=settings, folder=out / "run",
+        metrics=lambda p: loop.polarity_metrics(p.predictions, p.label_ids[0]), pad_id=encoder.pad_id, device=device,
+    )  # fmt: skip
+    freeze(model.backbone)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("lora_" in name or name.startswith("head."))
+    facts = loop.run(stage, resume=resume)
+    facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
+    facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
+    _write(model, out, facts, settings, tokenizer)
+    loop.finish(stage.folder)
+    return facts
+
+
+def longest(backbone: PreTrainedModel, wanted: int) -> int:
+    """The wanted length, or what the backbone's learnt positions allow when that is less."""
+    config = backbone.config.get_text_config()
+    embeddings = getattr(backbone, "embeddings", None)
+    limit = getattr(config, "max_position_embeddings", wanted)
+    if hasattr(embeddings, "create_position_ids_from_input_ids"):
+        limit -= embeddings.padding_idx + 1
+    return min(wanted, limit)
+
+
+def _check_classes(rows: Rows) -> None:
+    present = [name for name, count in zip(NAMES, rows.counts(), strict=True) if count]
+    if len(present) < 2:
+        raise ModelError(f"{rows.file}: all {len(rows.texts)} rows are {present[0]}; an expert needs two classes at least")
+
+
+def _write(model: ExpertModel, out: Path, facts: dict[str, Any], settings: ExpertConfig, tokenizer: Any) -> None:
+    """Write the expert beside and move its files in; ``expert.json`` comes last and marks the folder as whole."""
+    working = out / f".tmp{os.getpid()}"
+    shutil.rmtree(working, ignore_errors=True)
+    model.peft.save_pretrained(str(working))
+    (working / "README.md").unlink(missing_ok=True)  # peft's empty card
+    write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts)
+    settings.save(working / "config.yaml")
+    tokenizer.save_pretrained(working)
+    (working / "metrics.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+    for file in sorted(working.iterdir(), key=lambda path: path.name == FACTS):
+        os.replace(file, out / file.name)
+    working.rmdir()
+
+

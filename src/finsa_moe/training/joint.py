@@ -1,0 +1,140 @@
+"""Stage 3: the router is warmed up on frozen experts, then router, heads and all experts are trained together.
+
+`moe_init` and one prepared folder a domain go in; `router_warmup` and `moe_joint` come out. Domains are mixed split by
+split, and the texts bear the same prompt, if any, that they will bear at inference.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+from transformers import set_seed
+
+from finsa_moe.config import JointConfig
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.model.backbone import load_tokenizer
+from finsa_moe.model.checkpoint import load_mixture, save_mixture
+from finsa_moe.model.losses import balance_loss, routing_loss
+from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.polarity import LabelMap
+from finsa_moe.training import loop
+from finsa_moe.training.batches import EncodedRows, Rows, read_split
+
+WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
+
+
+def train_joint(
+    start: Path, data: Mapping[str, Path], out: Path, *, settings: JointConfig, resume: bool = False,
+    device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Run both phases and write both mixtures.
+
+    Args:
+        start: The mixture that `merge` wrote.
+        data: Prepared folder of each domain of the mixture.
+        out: ``out/router_warmup`` and ``out/moe_joint`` are written; ``out/run`` keeps statistics.
+        settings: The resolved configuration.
+        resume: Go on with the unfinished run in `out`.
+        device: Torch device name.
+        columns: Where text and label stand when the files were not made by ``finsa prepare``.
+        labels: How the classes are spelt there.
+
+    Returns:
+        The statistics of both phases.
+
+    Raises:
+        DataError: If a domain of the mixture has no data, or a data folder no domain.
+        ConfigError: If `out` holds a run and `resume` is off.
+    """
+    if (out / JOINT / METRICS).is_file():
+        raise ConfigError(f"{out}: holds a finished run; name another --out, or remove it first")
+    if (out / "run").exists() and not resume:
+        raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
+    warmed = (out / WARMUP / METRICS).is_file()  # written last: the phase is whole
+    model = load_mixture(out / WARMUP if warmed else start, device=device)
+    model.config.gate = settings.gate
+    domains = model.config.domains
+    if odd := sorted(set(data) ^ set(domains)):
+        word = "no data given for" if odd[0] in domains else "no expert for"
+        raise DataError(f"{start}: {word} domain {odd[0]}; give --data NAME=DIR once for each of {', '.join(domains)}")
+    parts: dict[str, list[tuple[Rows, int]]] = {
+        split: [(read_split(data[name], split, columns, labels), index) for index, name in enumerate(domains)]
+        for split in ("train", "valid")
+    }
+    tokenizer = load_tokenizer(start)
+    encoder = TextEncoder(
+        tokenizer.backend_tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens,
+        pad_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    train, valid = EncodedRows(parts["train"], encoder), EncodedRows(parts["valid"], encoder)
+    counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
+
+    def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
+        def on_step(step: int, total: int) -> None:
+            model.harden = phase_settings.gate == "hard" and step >= soft_until * total
+
+        stage = loop.Stage(
+            name=name, model=model, train=train, valid=valid, loss=joint_loss(phase_settings, counts),
+            metrics=_metrics, settings=phase_settings, folder=out / "run" / name, pad_id=encoder.pad_id,
+            device=device, on_step=on_step,
+        )  # fmt: skip
+        facts = loop.run(stage, resume=resume)
+        model.harden = False
+        facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
+        save_mixture(model, out / name, tokenizer=tokenizer)
+        settings.save(out / name / "config.yaml")
+        (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+        loop.finish(stage.folder)
+        return facts
+
+    facts = {}
+    if not warmed and settings.router_steps:
+        set_trained(model, experts=False)
+        steps = min(settings.router_steps, settings.max_steps) if settings.max_steps > 0 else settings.router_steps
+        warm = dataclasses.replace(
+            settings, max_steps=steps, learning_rate=settings.router_learning_rate,
+            warmup_steps=settings.router_warmup_steps,
+        )  # fmt: skip
+        facts[WARMUP] = phase(WARMUP, warm, soft_until=2.0)  # experts are frozen: nothing to harden for yet
+    set_trained(model, experts=True)
+    set_seed(settings.seed + 1)
+    facts[JOINT] = phase(JOINT, dataclasses.replace(settings, seed=settings.seed + 1), soft_until=settings.harden_at)
+    return facts
+
+
+def set_trained(model: FinSAMoE, *, experts: bool) -> None:
+    """Open router and heads to gradients, and the experts when asked; the backbone never."""
+    model.requires_grad_(False)
+    for part in (model.router, model.heads, *([model.bank] if experts else [])):
+        part.requires_grad_(True)
+
+
+def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
+    """classification + routing_weight · routing + balance_weight · balance (METHOD, stage 3)."""
+    classify = loop.classification_loss(settings, counts)
+
+    def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        output = module(batch["input_ids"], batch["attention_mask"])
+        loss = (
+            classify(output.logits, batch["labels"])
+            + settings.routing_weight * routing_loss(output.router_logits, batch["domains"])
+            + settings.balance_weight * balance_loss(output.soft_gate)
+        )
+        return loss, {"logits": output.logits, "router_logits": output.router_logits}
+
+    return loss_of
+
+
+def _metrics(prediction: Any) -> dict[str, float]:
+    logits, routed = prediction.predictions
+    labels, domains = prediction.label_ids
+    accuracy = float((np.asarray(routed).argmax(-1) == np.asarray(domains)).mean())
+    return {**loop.polarity_metrics(logits, labels), "routing_accuracy": accuracy}

@@ -1,0 +1,159 @@
+"""Stage 2: experts of one backbone become one mixture, `moe_init`, with a fresh router.
+
+Adapter folders that we or plain peft wrote go in. Each expert's own head is kept, so that a one-hot gate is that
+expert; nothing is trained here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import set_seed
+
+from finsa_moe.config import MergeConfig
+from finsa_moe.errors import ModelError
+from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, Expert, read_expert, read_json
+from finsa_moe.model.backbone import (
+    fingerprint,
+    first_expert_layer,
+    is_causal,
+    layer_stack,
+    load_backbone,
+    load_tokenizer,
+)
+from finsa_moe.model.checkpoint import save_mixture
+from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
+from finsa_moe.model.moe import FinSAMoE
+
+
+def merge(
+    experts: Mapping[str, Path], out: Path, *, settings: MergeConfig, backbone: str | None = None,
+    device: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Merge experts into a mixture and write its folder.
+
+    Args:
+        experts: Folder of each domain's expert, in the order of the expert ids.
+        out: Folder of the mixture.
+        settings: Route, router and heads.
+        backbone: Where the backbone stands now; needed only when it moved since the experts were trained.
+        device: Torch device name.
+
+    Returns:
+        Domains, route layer, linears with experts, and which heads are fresh.
+
+    Raises:
+        ModelError: If an adapter is over another backbone, reaches below the route, or has another rank layout or
+            label order than the others; the message says which and what to do.
+    """
+    if not experts:
+        raise ModelError("merge needs at least one --expert NAME=DIR")
+    for name, folder in experts.items():
+        check_domain(name)
+        if not (folder / ADAPTER_CONFIG).is_file():
+            raise ModelError(f"{folder}: no {ADAPTER_CONFIG} there; give the folder that train-expert or peft wrote")
+    reference = _reference(experts, backbone)
+    network = load_backbone(
+        reference["name"], quantisation=reference["quantisation"], dtype=reference["dtype"], device=device
+    )
+    reference["fingerprint"] = fingerprint(network)
+    read = {name: read_expert(folder, network) for name, folder in experts.items()}
+    _check_alike(read, reference)
+    lowest = first_expert_layer(network, settings.route_at)
+    path, _ = layer_stack(network)
+    for expert in read.values():
+        _check_route(expert, path, lowest, settings.route_at)
+    first = next(iter(read.values()))
+    facts = [expert.facts for expert in read.values() if expert.facts]
+    prompts = {fact["prompt"] for fact in facts} or {"neutral" if is_causal(network) else "none"}
+    if len(prompts) > 1:
+        raise ModelError(f"the experts were trained with different prompts ({', '.join(sorted(prompts))}); "
+                         "the router would learn the prompt, not the text: train them with one")  # fmt: skip
+    order = [name for name, _ in network.named_modules() if name in first.targets]
+    config = FinSAMoEConfig(
+        domains=list(read), backbone=reference, targets=order, rank=first.rank,
+        scaling=[expert.scaling for expert in read.values()], route_at=settings.route_at,
+        shared_head=settings.shared_head, router_hidden=settings.router_hidden, router_dropout=settings.router_dropout,
+        head_dropout=settings.head_dropout, expert_dropout=settings.expert_dropout, prompt=prompts.pop(),
+        max_tokens=min([fact["max_tokens"] for fact in facts], default=512),
+        hidden_size=network.config.get_text_config().hidden_size,
+    )  # fmt: skip
+    set_seed(settings.seed)
+    model = FinSAMoE(config, network)
+    fresh = _fill(model, read)
+    save_mixture(model, out, tokenizer=load_tokenizer(reference["name"]))
+    settings.save(out / "config.yaml")
+    return {"domains": list(read), "route_layer": lowest, "linears": len(order), "fresh_heads": fresh}
+
+
+def _reference(experts: Mapping[str, Path], backbone: str | None) -> dict[str, Any]:
+    """What the mixture will say of its backbone: from the first of our own experts, or from peft's config."""
+    for folder in experts.values():
+        if (folder / FACTS).is_file():
+            reference = dict(read_json(folder / FACTS)["backbone"])
+            return {**reference, "name": backbone or reference["name"]}
+    folder = next(iter(experts.values()))
+    name = backbone or read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+    if not name:
+        raise ModelError(f"{folder}: its adapter_config.json names no backbone; add --backbone DIR")
+    return {"name": name, "quantisation": "none", "dtype": "float32"}
+
+
+def _check_alike(experts: Mapping[str, Expert], reference: Mapping[str, Any]) -> None:
+    first = next(iter(experts.values()))
+    for expert in experts.values():
+        trained_on = expert.facts.get("backbone", {}).get("fingerprint", reference["fingerprint"])
+        if trained_on != reference["fingerprint"]:
+            raise ModelError(
+                f"{expert.folder}: trained over another backbone ({expert.base}, {trained_on}) than "
+                f"{reference['name']} ({reference['fingerprint']}); retrain it on that one"
+            )
+        if expert.rank != first.rank:
+            raise ModelError(
+                f"{expert.folder}: rank {expert.rank}, {first.folder} has rank {first.rank}; retrain one with the other's rank"
+            )
+        if expert.targets != first.targets:
+            odd = sorted(expert.targets ^ first.targets)[0]
+            holder = expert if odd in expert.targets else first
+            raise ModelError(
+                f"{expert.folder}: another rank layout than {first.folder} (only {holder.folder.name} adapts {odd}); "
+                "retrain one with the other's target modules"
+            )
+
+
+def _check_route(expert: Expert, path: str, lowest: int, route_at: float) -> None:
+    for target in sorted(expert.targets):
+        match = re.match(rf"{re.escape(path)}\.(\d+)\.", target)
+        if match is None:
+            raise ModelError(f"{expert.folder}: adapts {target}, which is outside the layers; retrain it without")
+        if int(match[1]) < lowest:
+            raise ModelError(
+                f"{expert.folder}: adapts layer {match[1]}, below layer {lowest} where route_at={route_at} reads; "
+                "merge with a smaller --set route_at=…, or retrain the expert with that route_at"
+            )
+
+
+def _fill(model: FinSAMoE, experts: Mapping[str, Expert]) -> list[str]:
+    """Copy adapters and heads in; the domains whose head stays fresh are given back."""
+    fresh = []
+    heads = model.heads
+    for index, (domain, expert) in enumerate(experts.items()):
+        try:
+            model.bank.load_adapter(index, expert.state)
+        except ModelError as error:
+            raise ModelError(f"{expert.folder}: {error}") from None
+        if heads.shared or expert.head is None:
+            fresh.append(domain)
+            continue
+        if expert.head["weight"].shape != heads.weight[index].shape:
+            raise ModelError(
+                f"{expert.folder}: head of shape {tuple(expert.head['weight'].shape)}, expected {tuple(heads.weight[index].shape)}"
+            )
+        with torch.no_grad():
+            heads.weight[index].copy_(expert.head["weight"])
+            heads.bias[index].copy_(expert.head["bias"])
+    return fresh
