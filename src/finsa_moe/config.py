@@ -16,6 +16,9 @@ import yaml
 
 from finsa_moe.errors import ConfigError, closest
 
+SHIPPED = Path(__file__).parent / "configs"
+"""Configurations in the package; ``--config laptop`` finds ``laptop.yaml`` here."""
+
 Config = TypeVar("Config", bound="StageConfig")
 
 
@@ -163,10 +166,13 @@ class PretrainConfig(StageConfig):
 
 
 def _section(file: Path, name: str) -> Mapping[str, Any]:
+    shipped = SHIPPED / f"{file}.yaml"
+    if not file.exists() and shipped.is_file():  # --config laptop
+        file = shipped
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        raise ConfigError(f"{file}: no such file; give --config a YAML file such as configs/laptop.yaml") from None
+        raise ConfigError(f"{file}: no such file; give --config a YAML file, or the name of a shipped one: laptop, paper") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     sections = [c.section() for c in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)]

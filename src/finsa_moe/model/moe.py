@@ -82,6 +82,7 @@ class FinSAMoE(PreTrainedModel):
         self.router = Router(size, experts, config.router_hidden, config.router_dropout)
         self.heads = ExpertHeads(size, experts, config.num_labels, config.head_dropout, config.shared_head)
         self.harden = False
+        self._recompute = False
         self._pass: _Pass | None = None
         if config.route_at < 1.0:
             _, layers = layer_stack(backbone)
@@ -94,7 +95,7 @@ class FinSAMoE(PreTrainedModel):
         super().train(mode)
         if hasattr(self, "backbone"):
             self.backbone.eval()
-            if mode and getattr(self.backbone, "is_gradient_checkpointing", False):
+            if mode and self._recompute:
                 self.backbone.train()  # layers checkpoint in training mode only; their dropout is set to 0 then
         return self
 
@@ -104,6 +105,7 @@ class FinSAMoE(PreTrainedModel):
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+        self._recompute = True
 
     def forward(
         self,

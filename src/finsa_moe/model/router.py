@@ -39,7 +39,7 @@ class Router(nn.Module):
 
 def straight_through(soft: Tensor) -> Tensor:
     """One-hot of the largest weight in the forward pass, the soft weights' gradient in the backward pass."""
-    return one_hot(soft) + soft - soft.detach()
+    return one_hot(soft) + (soft - soft.detach())  # so bracketed, or rounding would leave 0.99999994 for 1
 
 
 def one_hot(weights: Tensor) -> Tensor:

@@ -142,8 +142,11 @@ def peak_memory() -> int:
     """Highest memory of this process so far in MiB: of the GPU when one is used, else resident."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return round(torch.cuda.max_memory_allocated() / 2**20)
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(kilobytes / (2**20 if sys.platform == "darwin" else 2**10))
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss would count the parent's memory before exec as ours
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) / 2**10)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)  # bytes on macOS
 
 
 def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Speed and cost against what one would otherwise do; ratios of alternating runs, results kept in `results/`."""

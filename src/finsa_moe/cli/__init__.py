@@ -1,0 +1,69 @@
+"""The command `finsa`: one verb a stage, each a thin function in a file of this folder.
+
+Importing it loads no room of the package; a verb imports what it runs when it is called. Errors of the user end with
+one line on stderr and status 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from finsa_moe.cli import evaluate, predict, prepare, train
+from finsa_moe.errors import FinSAError
+
+app = typer.Typer(
+    name="finsa",
+    help="Sentiment of Chinese financial text (利空 / 中性 / 利好) by a mixture of LoRA experts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _room in (prepare, train, evaluate, predict):
+    _room.register(app)
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        from finsa_moe import __version__
+
+        typer.echo(f"finsa {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _finsa(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status, 2 for an error of the user."""
+    # Remarks of the libraries underneath say nothing a user of this command could act on.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        app(args=arguments, standalone_mode=True)
+    except FinSAError as error:
+        print(f"finsa: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("finsa: stopped; long commands go on where they were with --resume", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def entry() -> None:
+    """What the installed command calls."""
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""``finsa evaluate``: a model on labelled files, as tables on the screen, and as JSON and one HTML page where asked.
+
+It reads, measures, prints and saves; every number comes from the evaluation room.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finsa_moe.cli.running import BatchTokens, Device, DType
+
+if TYPE_CHECKING:
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.read import Table
+    from finsa_moe.evaluation.evaluate import Evaluation
+    from finsa_moe.face import FinSA
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Model folder.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows: CSV, JSON lines, Parquet.")],
+    domain: Annotated[
+        str | None, typer.Option(help="Domain of all rows; left out: the files' column `domain`.")
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", metavar="F", help="Save every number as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="F", help="Save one self-contained page.")] = None,
+    samples: Annotated[int, typer.Option(min=0, help="How many right and how many wrong rows to show.")] = 5,
+    protocol: Annotated[
+        str, typer.Option(help="routed; or finsa: as published, router off, the given domain's expert.")
+    ] = "routed",
+    allow_rejects: Annotated[
+        bool, typer.Option("--allow-rejects", help="Evaluate the other rows when some cannot be used.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and of the intervals.")] = 13,
+    text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COL", help="Column of the label.")] = None,
+    id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id.")] = None,  # noqa: A002
+    date: Annotated[str | None, typer.Option(metavar="COL", help="Column of the date.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE-OR-MAP", help="Spelling of the classes, e.g. 0=利空,1=中性,2=利好.")
+    ] = None,
+    device: Device = None,
+    batch_tokens: BatchTokens = 8192,
+    dtype: DType = None,
+) -> None:
+    """Measure a model: routed, with each expert fixed, and with the true domain's expert; by domain and over all."""
+    from finsa_moe.errors import ConfigError, require
+
+    require("polars", "data", "evaluating files")
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.evaluation.evaluate import PROTOCOLS
+    from finsa_moe.evaluation.evaluate import evaluate as measure
+    from finsa_moe.face import load
+
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"--protocol {protocol}: unknown; choose one of {', '.join(PROTOCOLS)}")
+    for target in (json_out, html):
+        if target is not None and not target.parent.is_dir():
+            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    columns = Columns(text=text, label=label, id=id, date=date)
+    table = _read(files, columns, labels, domain, allow_rejects=allow_rejects)
+    finsa = load(model, device=device, dtype=dtype, batch_tokens=batch_tokens)
+    if domain is not None:
+        finsa.predictor.predict([], domain)  # a domain that the mixture does not know is an error before the work
+    frame = table.frame if domains_known(table) else table.frame.drop("domain")
+    began = time.perf_counter()
+    result = measure(finsa, frame, protocol=protocol, samples=samples, seed=seed)
+    _show(result, refused=table.rejects.height, seconds=time.perf_counter() - began)
+    if json_out is not None:
+        _save(json_out, json.dumps(_facts(result, model, finsa, table), ensure_ascii=False, indent=1) + "\n")
+    if html is not None:
+        from finsa_moe.evaluation.report import html_page
+        from finsa_moe.evaluation.sections import evaluation_sections
+
+        names = ", ".join(source.path.name for source in table.sources)
+        title = f"{model.resolve().name}: {result.n:,} rows"
+        _save(html, html_page(title, evaluation_sections(result), f"finsa evaluate, protocol {protocol}, on {names}"))
+
+
+def _read(files: list[Path], columns: Columns, labels: str | None, domain: str | None, *, allow_rejects: bool) -> Table:
+    """The labelled rows; one that cannot be used is an error, as a score without it would be of another test set."""
+    from finsa_moe.data.read import read_rows
+    from finsa_moe.errors import DataError
+    from finsa_moe.polarity import LabelMap
+
+    for path in files:
+        if path.is_dir() and (path / "train.csv").exists():
+            raise DataError(
+                f"{path} is a folder of splits, its training rows among them; name one split, e.g. {path / 'test.csv'}"
+            )
+    table = read_rows(files, columns, LabelMap.parse(labels), domain)
+    if table.rejects.height and not allow_rejects:
+        first = table.rejects.row(0, named=True)
+        raise DataError(
+            f"{first['file']}, line {first['line']}: {first['reason']} ({table.rejects.height:,} of {table.rows_in:,} "
+            "rows cannot be used); mend them, or leave them out by --allow-rejects"
+        )
+    if not table.frame.height:
+        raise DataError(f"{', '.join(map(str, files))}: no row to evaluate")
+    return table
+
+
+def domains_known(table: Table) -> bool:
+    """Whether the rows have domains: all of them or none, as scores by domain over some rows would mislead."""
+    from finsa_moe.errors import DataError
+
+    missing = table.frame["domain"].null_count()
+    if 0 < missing < table.frame.height:
+        row = table.frame.filter(table.frame["domain"].is_null()).row(0, named=True)
+        raise DataError(
+            f"{row['file']}, line {row['line']}: no domain, while other rows have one ({missing:,} of "
+            f"{table.frame.height:,} rows); give --domain NAME or evaluate the files apart"
+        )
+    return missing == 0
+
+
+def _show(result: Evaluation, *, refused: int, seconds: float) -> None:
+    from rich.console import Console
+
+    from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, rows_table, runs_table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    run = result.leading
+    for table in (runs_table(result), class_table(run), confusion_table(run), routing_table(result)):
+        if table is not None:
+            console.print(table, "")
+    for title, rows in (("answered wrongly", result.wrong), ("answered rightly", result.correct)):
+        if rows:
+            console.print(rows_table(title, rows), "")
+    skipped = f", {refused:,} rows left out" if refused else ""
+    console.print(f"{result.n:,} rows{skipped}, {len(result.runs)} runs, {seconds:.1f} s", highlight=False)
+
+
+def _facts(result: Evaluation, model: Path, finsa: FinSA, table: Table) -> dict[str, object]:
+    from finsa_moe import __version__
+
+    return {
+        "finsa_moe": __version__,
+        "model": str(model),
+        "domains": list(finsa.domains),
+        "files": [{"file": str(s.path), "rows": s.rows, "columns": s.columns} for s in table.sources],
+        "refused": table.rejects.height,
+        **result.as_dict(),
+    }
+
+
+def _save(path: Path, content: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    typer.echo(f"saved {path}", err=True)

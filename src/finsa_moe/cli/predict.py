@@ -1,0 +1,207 @@
+"""``finsa predict``: texts as arguments, from a file, from a pipe, or one after another at a prompt.
+
+Only words in and words out: the face answers, `runtime.bulk` does whole files. One line of output for each text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finsa_moe.cli.running import BatchTokens, Device, DType
+
+if TYPE_CHECKING:
+    from finsa_moe.face import FinSA
+    from finsa_moe.runtime.prediction import Prediction
+
+# Red rises and green falls, as every Chinese quote board has it.
+COLOURS = {"利好": "31", "利空": "32", "中性": "90"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("predict")(predict)
+
+
+def predict(
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts; none: from --input, a pipe, or a prompt.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
+    input: Annotated[  # noqa: A002 - the option's own name
+        Path | None, typer.Option(help="File of texts: CSV, TSV, JSON lines, JSON, Parquet.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="File for the answers: CSV, TSV, JSON lines, Parquet.")] = None,
+    text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text in --input.")] = None,
+    id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id in --input.")] = None,  # noqa: A002
+    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all fields.")] = False,
+    bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
+    abstain_below: Annotated[
+        float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
+    ] = 0.0,
+    device: Device = None,
+    batch_tokens: BatchTokens = 8192,
+    dtype: DType = None,
+) -> None:
+    """Polarity of financial texts: 利空, 中性 or 利好, how sure, and which expert answered.
+
+    A line of output has the polarity (with ? when uncertain), its confidence, the expert and the text, by tabs.
+    """
+    from finsa_moe.errors import ConfigError
+    from finsa_moe.face import load
+
+    if input is not None and (texts or output is None):
+        what = "texts and --input cannot both be given" if texts else "--input needs --output F for the answers"
+        raise ConfigError(f"{what}; e.g. finsa predict --input posts.csv --output answers.csv")
+    if input is None and (output is not None or text is not None or id is not None):
+        raise ConfigError("--output, --text and --id belong to --input F; without it answers go to the screen")
+    if input is not None and output is not None:
+        from finsa_moe.runtime.writers import check_ending
+
+        check_ending(output)  # before a model is loaded for nothing
+    finsa = load(model, device=device, dtype=dtype, batch_tokens=batch_tokens, abstain_below=abstain_below)
+    if input is not None and output is not None:
+        _file(finsa, input, output, text=text, id=id, domain=domain, bom=bom)
+    elif texts:
+        with _quiet_pipe():
+            for answer in finsa.predictor.predict(texts, domain):
+                _say(_shown(answer, as_json))
+    elif sys.stdin.isatty():
+        _converse(finsa, domain, as_json)
+    else:
+        with _quiet_pipe():
+            _pipe(finsa, domain, as_json)
+
+
+def _file(finsa: FinSA, source: Path, target: Path, *, bom: bool, **columns: str | None) -> None:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from finsa_moe.runtime.bulk import predict_file
+
+    console = Console(stderr=True)
+    parts = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
+    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("")
+        tally = predict_file(
+            finsa.predictor, source, target, bom=bom, progress=lambda rows: bar.update(task, completed=rows), **columns
+        )
+    rate = tally.answered / max(tally.seconds, 1e-9)
+    engine = finsa.predictor.engine.name
+    typer.echo(
+        f"{target}: {tally.answered:,} of {tally.rows:,} rows answered, {rate:,.0f} a second ({engine})", err=True
+    )
+    if tally.truncated:
+        typer.echo(f"{tally.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)
+    if tally.uncertain:
+        typer.echo(f"{tally.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
+    if tally.refused:
+        typer.echo(f"{tally.refused:,} rows refused, with the reason, in {tally.rejects}", err=True)
+
+
+def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
+    """Answer a pipe line by line: whatever has arrived is answered together, so a slow writer does not wait."""
+    from finsa_moe.errors import DataError
+    from finsa_moe.runtime.pipe import arriving, decoded
+
+    line, refused, first = 0, 0, ""
+    for raw in arriving(sys.stdin.buffer):
+        texts = [decoded(part, first=line == 0 and at == 0) for at, part in enumerate(raw)]
+        good = ["" if words is None else words for words in texts]
+        for words, answer in zip(texts, finsa.predictor.attempt(good, domain), strict=True):
+            line += 1
+            if not isinstance(answer, DataError):
+                _say(_shown(answer, as_json))
+                continue
+            reason = "neither UTF-8 nor GB18030" if words is None else "empty text"
+            refused, first = refused + 1, first or f"line {line}: {reason}"
+            entry = {"line": line, "text": words, "error": reason}
+            _say(json.dumps(entry, ensure_ascii=False) if as_json else f"-\t-\t-\t{' '.join((words or '').split())}")
+        sys.stdout.flush()
+    if line == 0:
+        raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
+    if refused:
+        typer.echo(f"{refused:,} of {line:,} lines refused (first: {first})", err=True)
+
+
+def _converse(finsa: FinSA, domain: str | None, as_json: bool) -> None:
+    from finsa_moe.errors import DataError
+
+    with suppress(ImportError):
+        import readline  # noqa: F401 - edits Chinese by characters, and takes lines over the terminal's 4096 bytes
+    finsa.predictor.predict([], domain)  # an unknown domain is told before the first text
+    typer.echo(f"experts: {', '.join(finsa.domains)}. One text a line; quit leaves.", err=True)
+    while True:
+        try:
+            words = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            typer.echo(err=True)
+            return
+        if words.casefold() in ("quit", "exit"):
+            return
+        if not words:
+            continue
+        answer = finsa.predictor.attempt([words], domain)[0]
+        if isinstance(answer, DataError):
+            typer.echo("no text in that line; type some words, or quit", err=True)
+        else:
+            _say(_shown(answer, as_json) if as_json else _spoken(answer))
+
+
+def _shown(answer: Prediction, as_json: bool) -> str:
+    if as_json:
+        entry = {key: _rounded(value) for key, value in answer.as_dict().items()}
+        return json.dumps(entry, ensure_ascii=False)
+    words = " ".join(answer.text.split())
+    mark = "?" if answer.uncertain else ""
+    return f"{_coloured(answer.sentiment)}{mark}\t{answer.confidence:.4f}\t{answer.expert}\t{words}"
+
+
+def _spoken(answer: Prediction) -> str:
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in answer.expert_weights.items())
+    notes = (" · uncertain" if answer.uncertain else "") + (
+        " · too long, its middle was cut" if answer.truncated else ""
+    )
+    return (
+        f"sentiment: {_coloured(answer.sentiment)}   confidence: {answer.confidence:.4f}   "
+        f"expert: {answer.expert} ({weights})   {1000 * answer.seconds:.0f} ms{notes}"
+    )
+
+
+def _coloured(sentiment: str) -> str:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return sentiment
+    return f"\x1b[1;{COLOURS[sentiment]}m{sentiment}\x1b[0m"
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
+
+
+def _say(line: str) -> None:
+    """One line to stdout, whatever the terminal can show: what it cannot is replaced, never a crash."""
+    try:
+        sys.stdout.write(line + "\n")
+    except UnicodeEncodeError:
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+@contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """Stop without a word when the reader of our output has gone, as with ``| head``."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter flushes stdout once more on its way out: let that go nowhere instead of failing again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None

@@ -1,0 +1,164 @@
+"""``finsa prepare``, ``finsa stats`` and ``finsa demo-data``: raw rows to a prepared folder, and what it holds.
+
+Thin: options in, a call into the data room, tables on the screen. Messages for people go to stderr where the answer
+itself is on stdout.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from finsa_moe.data.report import Report
+
+_LABELS_HELP = "Spelling of the classes: a map such as 0=利空,1=中性,2=利好, a file of such lines, or the preset finsa."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("prepare")(prepare)
+    app.command("stats")(stats)
+    app.command("demo-data")(demo_data)
+
+
+def prepare(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SRC...", help="CSV, TSV, TXT, JSON, JSON lines, Parquet, or folders of them."),
+    ],
+    domain: Annotated[str, typer.Option(metavar="NAME", help="Domain of the rows, e.g. news or forum.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
+    ratios: Annotated[
+        str | None,
+        typer.Option(metavar="T/V/T", help="Train/valid/test; left out: news 98/1/1, forum 60/20/20, others 80/10/10."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 13,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
+    ] = False,
+    text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COL", help="Column of the label.")] = None,
+    id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id.")] = None,  # noqa: A002
+    date: Annotated[str | None, typer.Option(metavar="COL", help="Column of the date.")] = None,
+    labels: Annotated[str | None, typer.Option(metavar="FILE-OR-MAP", help=_LABELS_HELP)] = None,
+) -> None:
+    """Read labelled rows, refuse the unusable with a reason, and split them into train, valid and test.
+
+    Equal texts stay on one side. Writes train.csv, valid.csv, test.csv, rejects.csv, report.json and polarity.png.
+    """
+    from finsa_moe.errors import require
+
+    require("polars", "data", "finsa prepare")
+    from finsa_moe.data.prepare import prepare as run
+    from finsa_moe.data.read import Columns
+    from finsa_moe.polarity import LabelMap
+
+    columns = Columns(text=text, label=label, id=id, date=date)
+    spelling, shares = LabelMap.parse(labels), _parse_ratios(ratios)
+    with _Bar() as bar:
+        report = run(
+            sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
+            progress=bar.show,
+        )  # fmt: skip
+    _show_report(report, out)
+
+
+def stats(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that finsa prepare made.")],
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the table as a figure.")] = None,
+) -> None:
+    """Count the rows of each polarity, by domain and split."""
+    from finsa_moe.errors import require
+
+    require("polars", "data", "finsa stats")
+    from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared
+
+    table = polarity_table(read_prepared(folders))
+    _show_table(table.iter_rows())
+    if plot is not None:
+        plot_polarity(table, plot)
+        typer.echo(f"figure: {plot}")
+
+
+def demo_data(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to copy news.csv and forum.csv into.")],
+) -> None:
+    """Copy the sample texts that come with the package, to look at and to prepare."""
+    from finsa_moe.data.sample import copy
+
+    for path in copy(out):
+        typer.echo(str(path))
+
+
+def _parse_ratios(value: str | None) -> tuple[float, float, float] | None:
+    from finsa_moe.errors import ConfigError
+
+    if value is None:
+        return None
+    try:
+        train, valid, test = (float(part) for part in value.replace(":", "/").split("/"))
+    except ValueError as error:
+        raise ConfigError(f"--ratios {value!r}: write three numbers train/valid/test, as in 98/1/1") from error
+    return train, valid, test
+
+
+class _Bar:
+    """A bar of the files read, on stderr and only where a person looks at it."""
+
+    def __enter__(self) -> _Bar:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._progress = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
+        self._task = self._progress.add_task("reading", total=None)
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def _show_report(report: Report, out: Path) -> None:
+    from finsa_moe.data.split import SPLITS
+
+    counts = report.splits
+    _show_table(
+        (f"{report.domain}/{name}", *(counts[name][label] for label in ("利好", "中性", "利空")), counts[name]["rows"])
+        for name in SPLITS
+    )
+    rows = report.rows
+    typer.echo(f"rows in {rows['in']:,} = kept {rows['kept']:,} + refused {rows['refused']:,}")
+    if report.duplicates:
+        typer.echo(f"equal texts kept together: {report.duplicates:,} rows repeat another row of their split")
+    if rows["refused"]:
+        typer.echo(f"refused rows with file, line and reason: {out / 'rejects.csv'}")
+        for reason, count in list(report.refused.items())[:5]:
+            typer.echo(f"  {count:,} × {reason}")
+    for warning in report.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    written = ", ".join(f"{name}.csv" for name in SPLITS)
+    typer.echo(f"written to {out}: {written}, report.json, polarity.png")
+
+
+def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Print sets, each with its bullish, neutral, bearish and all rows."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("split")
+    for title in ("利好 bullish", "中性 neutral", "利空 bearish", "all"):
+        shown.add_column(title, justify="right")
+    for name, *counts in rows:
+        total = counts[-1]
+        cells = [f"{count:,} ({count / total:.1%})" if total else "0" for count in counts[:-1]]
+        shown.add_row(name, *cells, f"{total:,}")
+    Console().print(shown)

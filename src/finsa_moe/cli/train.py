@@ -1,0 +1,182 @@
+"""The verbs that train: pretrain, train-expert, merge, train-joint.
+
+Each turns its options into a configuration and calls one function of `finsa_moe.training`; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from finsa_moe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.polarity import LabelMap
+
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file; see configs/paper.yaml and configs/laptop.yaml.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
+Device = Annotated[str | None, typer.Option(help="Torch device, such as cpu or cuda:0; the best there is by default.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Text column, or several joined.")]
+Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Label column.")]
+Labels = Annotated[str | None, typer.Option("--labels", metavar="FILE-OR-MAP", help="Spelling of the labels, e.g. 0=利空,1=中性,2=利好.")]  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command."""
+    app.command("pretrain")(pretrain)
+    app.command("train-expert")(train_expert)
+    app.command("merge")(merge)
+    app.command("train-joint")(train_joint)
+
+
+def pretrain(
+    sources: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Text files, one text a line, plain, .xz, .gz or .bz2.")],
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+    init: Annotated[Path | None, typer.Option(help="Backbone folder whose tokenizer and weights to start from.")] = None,
+    resume: Resume = False,
+    device: Device = None,
+) -> None:  # fmt: skip
+    """Train a tokenizer and a compact backbone from raw text (masked-language modelling)."""
+    from finsa_moe.config import PretrainConfig
+    from finsa_moe.training.compact import pretrain as run
+
+    settings = PretrainConfig.load(config, set_ or [])
+    with _progress("pretrain") as report:
+        facts = run(sources, out, settings, resume=resume, init=init, device=device, log=report)
+    typer.echo(
+        f"{out}: {facts['parameters'] / 1e6:.1f} M parameters, {facts['steps']} steps, "
+        f"{facts['tokens_seen'] / 1e6:.1f} M tokens in {facts['minutes']} minutes"
+    )
+
+
+def train_expert(
+    domain: Annotated[str, typer.Argument(help="Name of the expert's domain, such as news or forum.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder with train.csv and valid.csv.")],
+    out: Out,
+    backbone: Annotated[str, typer.Option(help="Backbone: a folder or a hub name.")],
+    config: Config = None,
+    set_: Set = None,
+    resume: Resume = False,
+    device: Device = None,
+    text: Text = None,
+    label: Label = None,
+    labels: Labels = None,
+) -> None:
+    """Stage 1: train the LoRA expert of one domain on the frozen backbone."""
+    from finsa_moe.config import ExpertConfig
+    from finsa_moe.training.expert import train_expert as run
+
+    settings = ExpertConfig.load(config, set_ or [])
+    columns, spelling = _columns(text, label, labels)
+    facts = run(
+        domain, data, out, backbone=backbone, settings=settings, resume=resume, device=device,
+        columns=columns, labels=spelling,
+    )  # fmt: skip
+    _say(out, facts)
+
+
+def merge(
+    expert: Annotated[list[str], typer.Option("--expert", metavar="NAME=DIR", help="An expert; once for each domain.")],
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+    backbone: Annotated[str | None, typer.Option(help="Where the backbone stands now, when it moved.")] = None,
+    device: Device = None,
+) -> None:
+    """Stage 2: merge experts of one backbone into a mixture with a fresh router."""
+    from finsa_moe.config import MergeConfig
+    from finsa_moe.training.merge import merge as run
+
+    settings = MergeConfig.load(config, set_ or [])
+    facts = run(_named(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
+    fresh = f"; fresh heads: {', '.join(facts['fresh_heads'])}" if facts["fresh_heads"] else ""
+    typer.echo(f"{out}: experts {', '.join(facts['domains'])} on {facts['linears']} linears, "
+               f"routed at layer {facts['route_layer']}{fresh}")  # fmt: skip
+
+
+def train_joint(
+    start: Annotated[Path, typer.Argument(metavar="MOE_INIT", help="The mixture that merge wrote.")],
+    data: Annotated[list[str], typer.Option("--data", metavar="NAME=DIR", help="Prepared folder of a domain; once for each.")],
+    out: Out,
+    config: Config = None,
+    set_: Set = None,
+    resume: Resume = False,
+    device: Device = None,
+    text: Text = None,
+    label: Label = None,
+    labels: Labels = None,
+) -> None:  # fmt: skip
+    """Stage 3: warm the router up, then train router, heads and all experts jointly."""
+    from finsa_moe.config import JointConfig
+    from finsa_moe.training.joint import train_joint as run
+
+    settings = JointConfig.load(config, set_ or [])
+    columns, spelling = _columns(text, label, labels)
+    facts = run(
+        start, _named(data, "--data"), out, settings=settings, resume=resume, device=device,
+        columns=columns, labels=spelling,
+    )  # fmt: skip
+    for name, phase in facts.items():
+        _say(out / name, phase)
+
+
+def _named(pairs: list[str], option: str) -> dict[str, Path]:
+    """``NAME=DIR`` options as a mapping, in the order given."""
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name, sign, folder = pair.partition("=")
+        if not sign or not name or not folder:
+            raise ConfigError(f"{option} {pair}: write NAME=DIR, for example {option} news=work/news")
+        if name in named:
+            raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
+        named[name] = Path(folder)
+    return named
+
+
+def _columns(text: str | None, label: str | None, labels: str | None) -> tuple[Columns, LabelMap]:
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.polarity import LabelMap
+
+    return Columns(text=text, label=label), LabelMap.parse(labels)
+
+
+def _say(out: Path, facts: dict[str, Any]) -> None:
+    valid = facts["validation"]
+    shown = ", ".join(f"{k} {valid[k]:.4f}" for k in ("accuracy", "macro_f1", "routing_accuracy") if k in valid)
+    typer.echo(
+        f"{out}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s, "
+        f"best at {facts['best_step']}; validation {shown}"
+    )
+
+
+class _progress:  # noqa: N801 - used as a function
+    """A bar on a terminal, silence elsewhere."""
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn(),
+            console=console, disable=not console.is_terminal,
+        )  # fmt: skip
+        self.task = self.bar.add_task(title, total=None, shown="")
+
+    def __enter__(self) -> _progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        shown = f"step {row['step']}/{row['of']}  loss {row['loss']:.3f}  {row['tokens_per_second']:,} tokens/s"
+        self.bar.update(self.task, total=row["of"], completed=row["step"], shown=shown)

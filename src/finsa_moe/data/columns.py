@@ -1,0 +1,140 @@
+"""Which columns of a file hold the text, the label, the id and the date.
+
+A user's own names come first, then the names such columns usually bear in Chinese and English. It sees column names
+only, never a cell, and guesses nothing: a column that is not found is an error that lists what there is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from finsa_moe.errors import DataError, closest
+
+# In order of preference: a file with both a title and a content is read by its content.
+USUAL: dict[str, tuple[str, ...]] = {
+    "text": (
+        "text", "文本", "content", "内容", "正文", "sentence", "句子", "comment", "评论", "评论内容", "帖子",
+        "帖子内容", "post", "post_content", "body", "微博", "微博正文", "review", "新闻", "新闻内容", "news",
+        "title", "标题", "post_title", "帖子标题", "新闻标题", "headline", "summary", "摘要",
+    ),
+    "label": (
+        "label", "标签", "labels", "sentiment", "情感", "polarity", "极性", "情感极性", "情感倾向", "情感标签", "倾向",
+        "情绪", "情绪标签", "市场情绪", "类别", "class", "category", "target", "tag", "y",
+    ),
+    "id": (
+        "id", "编号", "序号", "uid", "text_id", "doc_id", "news_id", "post_id", "comment_id", "新闻编号", "帖子编号",
+        "idx", "index",
+    ),
+    "date": (
+        "date", "日期", "time", "时间", "datetime", "发布时间", "发布日期", "发表时间", "publish_time", "pub_time",
+        "publish_date", "pub_date", "post_time", "created_at", "timestamp",
+    ),
+    "domain": ("domain", "领域"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The user's own names of the columns; None leaves one to the usual names.
+
+    Attributes:
+        text: Column of the text, or several joined by a space: ``"title+body"``.
+        label: Column of the label.
+        id: Column of the row's id.
+        date: Column of the row's date or time.
+    """
+
+    text: str | None = None
+    label: str | None = None
+    id: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Positions of the columns of one file; None where the file has no such column."""
+
+    text: tuple[int, ...]
+    label: int | None
+    id: int | None
+    date: int | None
+    domain: int | None
+
+    def single(self) -> dict[str, int | None]:
+        """The positions of all kinds but the text, by kind."""
+        return {"label": self.label, "id": self.id, "date": self.date, "domain": self.domain}
+
+
+def find_column(names: Sequence[str], kind: str, given: str | None, path: Path | str) -> int | None:
+    """Position of the column of one kind among a file's column names.
+
+    Args:
+        names: The file's column names, in order.
+        kind: ``"text"``, ``"label"``, ``"id"``, ``"date"`` or ``"domain"``.
+        given: The user's own name for it, if any; matched exactly, else whatever the case.
+        path: The file, for the error.
+
+    Returns:
+        The position, or None when no name was given and no usual one is there.
+
+    Raises:
+        DataError: If the given name is no column of the file.
+    """
+    folded = [_fold(name) for name in names]
+    if given is None:
+        return next((folded.index(usual) for usual in USUAL[kind] if usual in folded), None)
+    if given in names:
+        return list(names).index(given)
+    if _fold(given) in folded:
+        return folded.index(_fold(given))
+    near = closest(given, list(names))
+    raise DataError(f"{path}: no column {given!r}{near}; columns found: {listed(names)}; name it by --{kind} COL")
+
+
+def find_text(names: Sequence[str], given: str | None, path: Path | str) -> tuple[int, ...]:
+    """Positions of the columns whose cells, joined by a space, are the text.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    if given is not None and given not in names and "+" in given:
+        parts = [part.strip() for part in given.split("+")]
+        found = [find_column(names, "text", part, path) for part in parts if part]
+    else:
+        found = [find_column(names, "text", given, path)]
+    return tuple(_need(position, names, "text", path) for position in found)
+
+
+def resolve(names: Sequence[str], columns: Columns, path: Path | str, *, need_label: bool = True) -> Resolved:
+    """Positions of all columns of one file.
+
+    Raises:
+        DataError: If the text, or a needed label, or a column named by the user, is not there.
+    """
+    label = find_column(names, "label", columns.label, path)
+    return Resolved(
+        text=find_text(names, columns.text, path),
+        label=_need(label, names, "label", path) if need_label else label,
+        id=find_column(names, "id", columns.id, path),
+        date=find_column(names, "date", columns.date, path),
+        domain=find_column(names, "domain", None, path),
+    )
+
+
+def _need(position: int | None, names: Sequence[str], kind: str, path: Path | str) -> int:
+    if position is None:
+        raise DataError(f"{path}: no {kind} column; columns found: {listed(names)}; name it by --{kind} COL")
+    return position
+
+
+def listed(names: Sequence[str]) -> str:
+    """Column names for an error: a file without a header shows whole sentences here, so they are cut short."""
+    shown = [name if len(name) <= 24 else name[:23] + "…" for name in names[:12]]
+    return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()

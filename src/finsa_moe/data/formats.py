@@ -1,0 +1,142 @@
+"""Files and folders in, batches of raw rows out, whatever the format: the ending of a file's name says which.
+
+CSV, TSV and TXT go to `delimited`, JSON to `json_rows`; Parquet and Arrow (as `datasets` saves it) are read here. It
+does not know which column is which, and it refuses what it cannot read rather than skip it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from finsa_moe.data.delimited import read_delimited, read_lines
+from finsa_moe.data.json_rows import read_json, read_json_lines
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Row, unique_names
+from finsa_moe.errors import DataError, require
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# What `datasets` and `finsa prepare` write beside their rows.
+_NOT_ROWS = {"dataset_info.json", "state.json", "dataset_dict.json", "report.json", "rejects.csv"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of some sources: those to read, in order, and those met in a folder and left out, with the reason."""
+
+    files: list[Path] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def find_files(sources: Sequence[Path]) -> Found:
+    """List the files that sources stand for; a folder is searched to the bottom, sorted, hidden files left out.
+
+    Raises:
+        DataError: If a source is not there, a named file is of an unknown format or empty, or no file is left to read.
+    """
+    found, seen = Found(), set()
+    for source in sources:
+        if not source.exists():
+            raise DataError(f"{source}: no such file or folder")
+        for path in _walk(source) if source.is_dir() else [source]:
+            if path.resolve() in seen:
+                continue
+            seen.add(path.resolve())
+            reason = _unreadable(path, named=path == source)
+            if reason is None:
+                found.files.append(path)
+            elif path == source:
+                raise DataError(f"{path}: {reason}")
+            else:
+                found.skipped[str(path)] = reason
+    if not found.files:
+        where = ", ".join(str(source) for source in sources)
+        raise DataError(f"{where}: no file to read here; known endings: {', '.join(READERS)}")
+    return found
+
+
+def read_batches(path: Path) -> Iterator[Batch]:
+    """Yield the rows of one file in batches of at most `BATCH_ROWS`; at least one batch, even of no rows.
+
+    Raises:
+        DataError: If the file cannot be read, is empty, or is not what its ending says.
+    """
+    if (reason := _unreadable(path, named=True)) is not None:
+        raise DataError(f"{path}: {reason}")
+    try:
+        yield from READERS[path.suffix.lower()](path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _unreadable(path: Path, *, named: bool) -> str | None:
+    if path.suffix.lower() not in READERS:
+        return f"unknown ending {path.suffix!r}; known: {', '.join(READERS)}; save it as UTF-8 CSV"
+    if not named and path.name in _NOT_ROWS:
+        return "not a file of rows: it describes the folder"
+    if not path.is_file():
+        return "not a file"
+    return "the file is empty" if path.stat().st_size == 0 else None
+
+
+def load_frame(path: Path) -> pl.DataFrame | None:
+    """A Parquet or Arrow file as it is, types and all; None for any other ending.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    ending = path.suffix.lower()
+    if ending not in (".parquet", ".arrow"):
+        return None
+    polars = require("polars", "data", f"reading {ending}")
+    try:
+        frame: pl.DataFrame = polars.read_parquet(path) if ending == ".parquet" else _load_arrow(path, polars)
+    except polars.exceptions.PolarsError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise DataError(f"{path}: not a readable {ending} file: {reason}; write it again") from error
+    return frame
+
+
+def _load_arrow(path: Path, polars: ModuleType) -> Any:
+    try:
+        return polars.read_ipc_stream(path)  # what `datasets` writes
+    except polars.exceptions.PolarsError:
+        return polars.read_ipc(path)
+
+
+def _read_table(path: Path) -> Iterator[Batch]:
+    frame = load_frame(path)
+    assert frame is not None
+    names = unique_names(frame.columns)
+    for start in range(0, max(frame.height, 1), BATCH_ROWS):
+        rows: list[Row] = [tuple(map(_plain, row)) for row in frame.slice(start, BATCH_ROWS).iter_rows()]
+        yield Batch(names, rows, list(range(start + 1, start + 1 + len(rows))))
+
+
+def _plain(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+READERS: dict[str, Callable[[Path], Iterator[Batch]]] = {
+    ".csv": read_delimited,
+    ".tsv": read_delimited,
+    ".txt": read_lines,
+    ".json": read_json,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".parquet": _read_table,
+    ".arrow": _read_table,
+}

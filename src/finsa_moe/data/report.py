@@ -1,0 +1,130 @@
+"""The report on one preparation: rows in, kept and refused by reason, splits by label, where it all came from.
+
+Tables in, plain numbers and words out; it writes nothing and changes no row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from finsa_moe._version import __version__
+from finsa_moe.data.read import Table
+from finsa_moe.data.split import SPLITS, Resolved
+from finsa_moe.polarity import NAMES
+
+MADE_BY = "finsa prepare"
+_REASONS_LISTED = 50
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one preparation did; ``report.json`` holds the same.
+
+    Attributes:
+        domain: The domain of all rows.
+        rows: Rows ``in``, ``kept`` and ``refused``; kept and refused sum to in.
+        refused: Rows refused by reason, the most frequent first.
+        splits: Rows of each label by split.
+        duplicates: Rows kept that equal another kept row; all of them on its side.
+        conflicts: ``clusters`` of equal texts that bore several labels, and the ``rows`` refused for it.
+        ids: Ids ``made`` for rows without one, ``changed`` where several rows shared one.
+        ratios: Shares of train, valid and test that were asked for.
+        seed: The seed of the draw.
+        by: What keeps rows together: ``"exact"``, equal texts.
+        sources: Each file read, with ``sha256``, ``rows`` and the ``columns`` taken.
+        skipped: Files met in a folder and left out, with the reason.
+        warnings: What a user should know before training on this.
+    """
+
+    domain: str
+    rows: dict[str, int]
+    refused: dict[str, int]
+    splits: dict[str, dict[str, int]]
+    duplicates: int
+    conflicts: dict[str, int]
+    ids: dict[str, int]
+    ratios: tuple[float, float, float]
+    seed: int
+    by: str
+    sources: list[dict[str, Any]]
+    skipped: dict[str, str]
+    warnings: list[str]
+
+    @property
+    def refused_share(self) -> float:
+        """The share of all rows that was refused, from 0 to 1."""
+        return self.rows["refused"] / self.rows["in"]
+
+    def to_json(self) -> str:
+        """The report as JSON, with the version of the package that made it."""
+        content = {"made_by": MADE_BY, "version": __version__, **asdict(self)}
+        return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def describe(
+    table: Table,
+    resolved: Resolved,
+    rejects: pl.DataFrame,
+    parts: dict[str, pl.DataFrame],
+    *,
+    domain: str,
+    ratios: tuple[float, float, float],
+    seed: int,
+    by: str,
+) -> Report:
+    """The report on rows read, conflicts resolved and parts drawn; every file read is hashed."""
+    kept = sum(part.height for part in parts.values())
+    assert kept + rejects.height == table.rows_in  # promise: no row is lost
+    splits = {
+        name: {"rows": part.height, **{label: int((part["label"] == label).sum()) for label in NAMES}}
+        for name, part in parts.items()
+    }
+    reasons = dict(rejects["reason"].value_counts(sort=True).sort("count", "reason", descending=[True, False]).rows())
+    listed = dict(list(reasons.items())[:_REASONS_LISTED])
+    if len(reasons) > len(listed):
+        listed["other reasons, see rejects.csv"] = sum(reasons.values()) - sum(listed.values())
+    sources = [
+        {"file": str(source.path), "sha256": _sha256(source.path), "rows": source.rows, "columns": source.columns}
+        for source in table.sources
+    ]
+    return Report(
+        domain=domain,
+        rows={"in": table.rows_in, "kept": kept, "refused": rejects.height},
+        refused=listed,
+        splits=splits,
+        duplicates=resolved.duplicates,
+        conflicts={"clusters": resolved.clusters_in_conflict, "rows": resolved.refused.height},
+        ids=table.ids,
+        ratios=ratios,
+        seed=seed,
+        by=by,
+        sources=sources,
+        skipped=table.skipped,
+        warnings=_warnings(splits, dict(zip(SPLITS, ratios, strict=True)), table),
+    )
+
+
+def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], table: Table) -> list[str]:
+    warnings = []
+    for label in NAMES:
+        empty = [name for name in SPLITS if ratios[name] > 0 and not splits[name][label]]
+        if not any(counts[label] for counts in splits.values()):
+            warnings.append(f"no row is labelled {label}: nothing can learn that class from this set")
+        elif empty:
+            warnings.append(f"too few rows labelled {label}: none in {' and '.join(empty)}")
+    if table.ids["changed"]:
+        warnings.append(f"{table.ids['changed']} rows shared an id with another row and got a new one")
+    if table.skipped:
+        warnings.append(f"{len(table.skipped)} files of the folder were left out; report.json names them")
+    return warnings
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

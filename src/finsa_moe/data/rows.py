@@ -1,0 +1,57 @@
+"""What every file format is read into: batches of raw rows, and the rows that could not be read.
+
+Each row keeps the line of the file on which it starts. Nothing here knows what a cell means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+BATCH_ROWS = 50_000
+
+Row = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row that cannot be read: its line (1-based), why, and its raw text as found."""
+
+    line: int
+    reason: str
+    text: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some rows of one file, in order.
+
+    Attributes:
+        names: The column names; unique.
+        rows: One sequence of cells a row, as long as `names`; a missing cell is None.
+        lines: The physical line of the file on which each row starts, from 1 (for Parquet and Arrow: the row's number).
+        broken: Rows that could not be read.
+    """
+
+    names: list[str]
+    rows: list[Row] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to hand this batch on and begin the next."""
+        return len(self.rows) + len(self.broken) >= BATCH_ROWS
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Column names made usable: stripped, the nameless called ``column_3``, a repeated one ``label_2``."""
+    found: list[str] = []
+    for position, name in enumerate(names, 1):
+        plain = name.replace("\ufeff", "").replace("\x00", "").strip() or f"column_{position}"
+        candidate, count = plain, 1
+        while candidate in found:
+            count += 1
+            candidate = f"{plain}_{count}"
+        found.append(candidate)
+    return found

@@ -1,0 +1,162 @@
+"""Rows in, three splits out: stratified by label, equal texts on one side, the same for a seed whatever the row order.
+
+Rows that share a cluster (by default the `text.duplicate_key` of their texts) never part. Where equal texts bear
+different labels, `resolve_conflicts` lets the majority stand. Neither knows of files or folders.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import polars as pl
+
+from finsa_moe.data.text import duplicate_key
+from finsa_moe.errors import ConfigError
+
+SPLITS = ("train", "valid", "test")
+# A class too small for all splits goes first to training, then to the test that judges it.
+_NEEDED = ("train", "test", "valid")
+
+
+def with_clusters(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with a column ``cluster``, equal for texts that are the same; one that is there already is kept."""
+    if "cluster" in frame.columns:
+        return frame
+    keys = [duplicate_key(text) for text in frame["text"].to_list()]
+    return frame.with_columns(cluster=pl.Series(keys, dtype=pl.String))
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Rows whose clusters bear one label each.
+
+    Attributes:
+        frame: The rows kept, with ``cluster``.
+        refused: The rows given up, with ``cluster`` and ``reason``.
+        duplicates: Rows kept beyond the first of their cluster.
+        clusters_in_conflict: Clusters that bore more than one label.
+    """
+
+    frame: pl.DataFrame
+    refused: pl.DataFrame
+    duplicates: int
+    clusters_in_conflict: int
+
+
+def resolve_conflicts(frame: pl.DataFrame) -> Resolved:
+    """Keep the majority's label within each cluster and refuse the other rows; where none has the majority, refuse all.
+
+    Args:
+        frame: Rows with ``text`` and ``label``.
+    """
+    frame = with_clusters(frame)
+    votes = frame.group_by("cluster", "label").len(name="votes")
+    most = votes.group_by("cluster").agg(
+        pl.col("votes").max().alias("most"),
+        pl.col("label").sort_by("votes", descending=True).first().alias("winner"),
+        (pl.col("votes") == pl.col("votes").max()).sum().alias("leaders"),
+        pl.col("votes").sum().alias("rows"),
+        pl.len().alias("labels"),
+    )
+    disputed = most.filter(pl.col("labels") > 1)
+    joined = frame.join(disputed, on="cluster", how="left", maintain_order="left")
+    tie = pl.col("leaders") > 1
+    lost = pl.col("labels").is_not_null() & (tie | (pl.col("label") != pl.col("winner")))
+    reason = (
+        pl.when(tie)
+        .then(pl.format("{} equal texts bear different labels and none has the majority", "rows"))
+        .otherwise(
+            pl.format("label {} against {} of {} equal texts labelled {}", "label", "most", "rows", "winner"),
+        )
+    )
+    lost = lost.fill_null(value=False)
+    kept = joined.filter(~lost).select(frame.columns)
+    refused = joined.filter(lost).with_columns(reason=reason).select(*frame.columns, "reason")
+    return Resolved(kept, refused, kept.height - kept["cluster"].n_unique(), disputed.height)
+
+
+def split(frame: pl.DataFrame, ratios: Sequence[float], seed: int) -> dict[str, pl.DataFrame]:
+    """Part rows into train, valid and test.
+
+    Each label's clusters are put in an order drawn by the seed and cut where the ratios say, so the shares of every
+    label are met to within half of the cluster that lies on the cut. Every label with at least three clusters
+    stands in every split with a ratio above 0. A cluster that bears several labels counts as its most frequent one.
+
+    Args:
+        frame: Rows with ``id``, ``text`` and ``label``; a column ``cluster`` names the rows that must not part.
+        ratios: Shares of train, valid and test; any scale, 98/1/1 or 0.98/0.01/0.01.
+        seed: Another seed, another draw.
+
+    Returns:
+        ``train``, ``valid`` and ``test``, each in an order drawn by the seed, with the columns of `frame`.
+
+    Raises:
+        ConfigError: If the ratios are not three numbers from 0 up with a train share.
+    """
+    shares = checked_ratios(ratios)
+    clustered = with_clusters(frame)
+    sizes = (
+        clustered.group_by("cluster", "label")
+        .len(name="votes")
+        .sort("votes", "label", descending=[True, False])
+        .group_by("cluster", maintain_order=True)
+        .agg(pl.col("label").first(), pl.col("votes").sum().alias("size"))
+    )
+    draws = [_draw(seed, cluster) for cluster in sizes["cluster"].to_list()]
+    sizes = sizes.with_columns(draw=pl.Series(draws, dtype=pl.UInt64)).sort("label", "draw", "cluster")
+    parts = [_assigned(group, shares) for group in sizes.partition_by("label", maintain_order=True)]
+    where = pl.concat(parts).select("cluster", "draw", "split") if parts else None
+    if where is None:
+        return dict.fromkeys(SPLITS, frame)
+    # Ordered by the draw, then by what the rows hold: the order of the files leaves no trace.
+    placed = clustered.join(where, on="cluster").sort("draw", "text", "id")
+    return {name: placed.filter(pl.col("split") == name).select(frame.columns) for name in SPLITS}
+
+
+def checked_ratios(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """Ratios as shares that sum to 1.
+
+    Raises:
+        ConfigError: If they are not three numbers from 0 up with a train share.
+    """
+    bad = len(ratios) != 3 or any(not math.isfinite(ratio) or ratio < 0 for ratio in ratios)
+    if bad or ratios[0] == 0:
+        shown = "/".join(f"{ratio:g}" for ratio in ratios)
+        raise ConfigError(
+            f"ratios {shown!r}: allowed are three numbers from 0 up for train/valid/test, train above 0, as in 80/10/10"
+        )
+    total = sum(ratios)
+    return ratios[0] / total, ratios[1] / total, ratios[2] / total
+
+
+def _draw(seed: int, cluster: str) -> int:
+    digest = blake2b(cluster.encode(), digest_size=8, salt=seed.to_bytes(16, "little", signed=True)).digest()
+    return int.from_bytes(digest, "little")
+
+
+def _assigned(clusters: pl.DataFrame, shares: tuple[float, float, float]) -> pl.DataFrame:
+    """One label's clusters, in the order drawn, with the split of each."""
+    total = int(clusters["size"].sum())
+    # Validation and test are rounded down and training takes the rest, as in the published counts; 0.2 * 1480 is 296.
+    valid, test = (math.floor(total * share + 1e-9) for share in shares[1:])
+    # A cluster belongs where its middle row falls; a cluster of one row thereby meets the targets exactly.
+    middle = pl.col("size").cum_sum() - pl.col("size") / 2
+    name = pl.when(middle <= total - valid - test).then(pl.lit("train")).when(middle <= total - test)
+    clusters = clusters.with_columns(split=name.then(pl.lit("valid")).otherwise(pl.lit("test")))
+    splits, sizes = clusters["split"].to_list(), clusters["size"].to_list()
+    wanted = [split for split in _NEEDED if shares[SPLITS.index(split)] > 0]
+    for needed in wanted:
+        if needed in splits:
+            continue
+        donor = max(SPLITS, key=splits.count)
+        if splits.count(donor) < 2:  # too few clusters for all: a split that needs its only one less gives it
+            lesser = [split for split in _NEEDED[_NEEDED.index(needed) + 1 :] if split in splits]
+            if not lesser:
+                continue
+            donor = lesser[-1]
+        spare = [index for index, split in enumerate(splits) if split == donor]
+        splits[min(spare, key=sizes.__getitem__)] = needed
+    return clusters.with_columns(split=pl.Series(splits, dtype=pl.String))

@@ -1,0 +1,174 @@
+"""One model on one labelled table: routed, with each fixed expert, by the true domain's expert, and where it errs.
+
+Takes anything with ``predict_proba(texts)``; what also has `domains` and `predict` is measured as a mixture. Gives an
+`Evaluation`, which other modules print, draw or save. It reads no file and knows no framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finsa_moe.errors import ConfigError, DataError, closest
+from finsa_moe.evaluation.metrics import Counts, confusion, score
+from finsa_moe.evaluation.results import Evaluation, Routing, Run
+from finsa_moe.polarity import NAMES, LabelMap, Polarity
+
+__all__ = ["PROTOCOLS", "Classifier", "Evaluation", "Routing", "Run", "class_ids", "evaluate"]
+
+ROUTED, FIXED, ORACLE, GIVEN, MODEL = "routed", "fixed:", "oracle", "given", "model"
+PROTOCOLS = (ROUTED, "finsa")
+Reals = NDArray[np.float32]
+
+
+class Classifier(Protocol):
+    """All that measuring needs of a model."""
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Probabilities (n, 3), columns bearish, neutral, bullish."""
+        ...
+
+
+def evaluate(
+    model: Classifier,
+    frame: Any,
+    *,
+    protocol: str = ROUTED,
+    samples: int = 5,
+    seed: int = 13,
+    classes: Sequence[int] | None = None,
+) -> Evaluation:
+    """Measure a model on labelled rows.
+
+    Args:
+        model: A `FinSA`, or anything with ``predict_proba(texts)``.
+        frame: A frame or a mapping of columns: `text`, `label` (class words), and if at hand `id` and `domain`.
+        protocol: ``"routed"``: the router chooses, each fixed expert and the true domain's expert beside it;
+            ``"finsa"``: only the expert of each row's domain, as the published command does.
+        samples: How many right and how many wrong rows to show.
+        seed: Seed of that sample and of the bootstrap.
+        classes: As in `metrics.score`.
+
+    Raises:
+        DataError: For a missing column, an unknown label, no rows, or a text that cannot be answered.
+        ConfigError: For an unknown protocol, or the published one on a plain model or rows of unknown domain.
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(f"protocol {protocol!r} is unknown; choose one of {', '.join(PROTOCOLS)}")
+    texts, truth = _column(frame, "text"), class_ids(_column(frame, "label"))
+    row_domains = _column(frame, "domain", missing_ok=True)
+    experts = tuple(getattr(model, "domains", ()))
+    chosen: list[str] | None = None
+    if not experts:
+        if protocol != ROUTED:
+            raise ConfigError("protocol 'finsa' needs a mixture with experts; this model has none")
+        probs = {MODEL: np.asarray(model.predict_proba(texts))}
+    elif protocol == ROUTED:
+        probs, chosen = _mixture(model, texts, row_domains, experts)
+    else:
+        probs, chosen = _published(model, texts, row_domains, experts)
+    runs = {name: _run(name, truth, p, row_domains, seed, classes) for name, p in probs.items()}
+    routed = protocol == ROUTED and chosen is not None and row_domains is not None
+    routing = _routing(row_domains or [], chosen or [], experts) if routed else None
+    ids = _column(frame, "id", missing_ok=True) or list(range(len(texts)))
+    columns = {"id": ids, "domain": row_domains, "text": texts, "expert": chosen}
+    right, wrong = _sample(columns, truth, next(iter(probs.values())), samples, seed)
+    return Evaluation(protocol, len(texts), runs, routing, right, wrong)
+
+
+def _mixture(
+    model: Any, texts: list[str], row_domains: list[str] | None, experts: tuple[str, ...]
+) -> tuple[dict[str, Reals], list[str]]:
+    answers = model.predict(texts)
+    probs = {ROUTED: np.array([list(a.scores.values()) for a in answers], dtype=np.float32)}
+    if len(experts) > 1:
+        probs |= {FIXED + name: model.predict_proba(texts, domain=name) for name in experts}
+        if row_domains and set(row_domains) <= set(experts):
+            # the true domain's expert is already among the fixed runs: pick its row, do not run it again
+            stacked = np.stack([probs[FIXED + name] for name in experts])
+            own = [experts.index(name) for name in row_domains]
+            probs[ORACLE] = stacked[own, np.arange(len(own))]
+    return probs, [a.expert for a in answers]
+
+
+def _published(
+    model: Any, texts: list[str], row_domains: list[str] | None, experts: tuple[str, ...]
+) -> tuple[dict[str, Reals], list[str]]:
+    if row_domains is None:
+        raise ConfigError("protocol 'finsa' uses the given domain's expert: name it with --domain or a column `domain`")
+    for name in dict.fromkeys(row_domains):
+        if name not in experts:
+            raise ConfigError(
+                f"protocol 'finsa': rows of domain {name!r} have no expert; the mixture knows {', '.join(experts)}"
+                f"{closest(name, list(experts))}; choose one with --domain"
+            )
+    return {GIVEN: model.predict_proba(texts, domain=row_domains)}, row_domains
+
+
+def _run(name: str, truth: Counts, probs: NDArray[Any], row_domains: list[str] | None, seed: int, classes: Any) -> Run:
+    by_domain = {}
+    for domain in dict.fromkeys(row_domains or ()):
+        rows = np.array([d == domain for d in row_domains or ()])
+        by_domain[domain] = score(truth[rows], probs[rows], seed=seed, classes=classes)
+    return Run(name, score(truth, probs, seed=seed, classes=classes), by_domain)
+
+
+def _routing(row_domains: list[str], chosen: list[str], experts: tuple[str, ...]) -> Routing:
+    domains = tuple(dict.fromkeys(row_domains))
+    rows, columns = [domains.index(d) for d in row_domains], [experts.index(e) for e in chosen]
+    matrix = confusion(rows, columns, len(domains), len(experts))
+    known = [(d, e) for d, e in zip(row_domains, chosen, strict=True) if d in experts]
+    accuracy = sum(d == e for d, e in known) / len(known) if known else None
+    return Routing(accuracy, len(known), domains, experts, tuple(tuple(int(x) for x in row) for row in matrix))
+
+
+def _sample(
+    columns: dict[str, Any], truth: Counts, probs: NDArray[Any], count: int, seed: int
+) -> tuple[tuple[dict[str, object], ...], tuple[dict[str, object], ...]]:
+    predicted = probs.argmax(axis=1)
+    rng = np.random.default_rng(seed)
+
+    def rows(where: NDArray[np.bool_]) -> tuple[dict[str, object], ...]:
+        at = np.flatnonzero(where)
+        drawn = np.sort(rng.permutation(at)[:count])
+        return tuple(
+            {name: values[i] for name, values in columns.items() if values is not None}
+            | {"label": NAMES[truth[i]], "predicted": NAMES[predicted[i]], "confidence": float(probs[i].max())}
+            for i in drawn.tolist()
+        )
+
+    return rows(predicted == truth), rows(predicted != truth)
+
+
+def _column(frame: Any, name: str, *, missing_ok: bool = False) -> Any:
+    known = [str(c) for c in (frame if isinstance(frame, Mapping) else frame.columns)]
+    if name in known:
+        values = list(frame[name])
+        if not values:
+            raise DataError("there is no row to evaluate; the table is empty")
+        return values
+    if missing_ok:
+        return None
+    raise DataError(f"the table has no column {name!r}; it has {', '.join(known)}{closest(name, known)}")
+
+
+def class_ids(labels: Iterable[object], *, ids: bool = False) -> Counts:
+    """Class ids (n,) int64 of class words; with `ids`, integers 0, 1, 2 stand for themselves.
+
+    Raises:
+        DataError: For a label that is no class, naming its row.
+    """
+    words, found = LabelMap(), []
+    for row, label in enumerate(labels):
+        numeric = isinstance(label, Polarity) or (ids and isinstance(label, int | np.integer))
+        known = words(label) if not numeric else label if label in tuple(Polarity) else None
+        if known is None:
+            raise DataError(
+                f"row {row} (counted from 0): label {label!r} is no class; allowed are {', '.join(NAMES)} or a word "
+                "for them; map other spellings with --labels, e.g. --labels 4=利好"
+            )
+        found.append(int(known))  # type: ignore[call-overload]
+    return np.array(found, dtype=np.int64)

@@ -1,0 +1,218 @@
+"""The numbers of an evaluation from true classes and predicted probabilities, in numpy alone.
+
+Accuracy, precision, recall and F1 by class, macro and weighted; confusion; calibration error; a bootstrap interval.
+It knows nothing of texts, domains or models.
+
+Two rules, both scikit-learn's: a ratio with a zero denominator is 0 (``zero_division=0``), and macro averages run over
+the classes that stand in the truth or among the predictions. ``classes=(0, 1, 2)`` averages over all three regardless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from finsa_moe.errors import DataError
+from finsa_moe.polarity import ENGLISH
+
+Counts = NDArray[np.int64]
+Reals = NDArray[np.float64]
+CLASSES = len(ENGLISH)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """One class against the rest; counts are of texts."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every number of one evaluation; fractions are in [0, 1].
+
+    Attributes:
+        n: Texts scored.
+        per_class: By class name: bearish, neutral, bullish.
+        classes: The class ids the macro averages run over.
+        confusion: Rows are true classes, columns predicted ones.
+        ece: Expected calibration error of the top class.
+        macro_f1_interval: 95 % bootstrap interval of `macro_f1`.
+    """
+
+    n: int
+    accuracy: float
+    macro_precision: float
+    macro_recall: float
+    macro_f1: float
+    weighted_f1: float
+    ece: float
+    macro_f1_interval: tuple[float, float]
+    per_class: dict[str, ClassScores]
+    classes: tuple[int, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain dicts, lists and numbers, ready for JSON."""
+        return asdict(self)
+
+    def report(self, digits: int = 4) -> str:
+        """The classification report: precision, recall, F1 and support a class, then the averages."""
+        width = max(len("weighted avg"), digits)
+        head = ("precision", "recall", "f1-score", "support")
+        lines = [" " * width + " " + "".join(f" {name:>9}" for name in head), ""]
+
+        def line(name: str, numbers: Sequence[float | None], support: int) -> str:
+            cells = "".join(" " * 10 if x is None else f" {x:>9.{digits}f}" for x in numbers)
+            return f"{name:>{width}} {cells} {support:>9}"
+
+        rows = [self.per_class[ENGLISH[c]] for c in self.classes]
+        for c, row in zip(self.classes, rows, strict=True):
+            lines.append(line(ENGLISH[c], (row.precision, row.recall, row.f1), row.support))
+        weights = [row.support / max(1, self.n) for row in rows]
+        weighted = [
+            sum(w * getattr(row, name) for w, row in zip(weights, rows, strict=True))
+            for name in ("precision", "recall", "f1")
+        ]
+        lines += [
+            "",
+            line("accuracy", (None, None, self.accuracy), self.n),
+            line("macro avg", (self.macro_precision, self.macro_recall, self.macro_f1), self.n),
+            line("weighted avg", weighted, self.n),
+            "",
+        ]
+        return "\n".join(lines)
+
+
+def score(
+    truth: ArrayLike,
+    probs: ArrayLike,
+    *,
+    classes: Sequence[int] | None = None,
+    resamples: int = 1000,
+    seed: int = 13,
+) -> Scores:
+    """Score predicted probabilities against true classes.
+
+    Args:
+        truth: Class ids 0, 1, 2, shape (n,), n ≥ 1.
+        probs: Probabilities, shape (n, 3); the predicted class is the highest (the lowest id of equals).
+        classes: Class ids the macro averages run over; None takes those in the truth or among the predictions.
+        resamples: Bootstrap samples of the interval.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        DataError: If there is no row, the shapes do not fit, a class id is not 0, 1 or 2, or a probability is NaN.
+    """
+    true, p = _checked(truth, probs)
+    predicted = p.argmax(axis=1)
+    matrix = confusion(true, predicted)
+    used = tuple(present(matrix) if classes is None else classes)
+    precision, recall, f1 = (values[list(used)] for values in ratios(matrix))
+    support = matrix.sum(axis=1)
+    every = ratios(matrix)
+    tp = np.diag(matrix)
+    rows = {
+        name: ClassScores(
+            precision=float(every[0][c]),
+            recall=float(every[1][c]),
+            f1=float(every[2][c]),
+            support=int(support[c]),
+            tp=int(tp[c]),
+            fp=int(matrix[:, c].sum() - tp[c]),
+            fn=int(support[c] - tp[c]),
+            tn=int(matrix.sum() - matrix[:, c].sum() - support[c] + tp[c]),
+        )
+        for c, name in enumerate(ENGLISH)
+    }
+    return Scores(
+        n=len(true),
+        accuracy=float(tp.sum() / len(true)),
+        macro_precision=float(precision.mean()),
+        macro_recall=float(recall.mean()),
+        macro_f1=float(f1.mean()),
+        weighted_f1=float((every[2] * support).sum() / len(true)),
+        ece=calibration_error(true, p),
+        macro_f1_interval=bootstrap_macro_f1(matrix, used, resamples, seed),
+        per_class=rows,
+        classes=used,
+        confusion=tuple(tuple(int(x) for x in row) for row in matrix),
+    )
+
+
+def confusion(truth: ArrayLike, predicted: ArrayLike, rows: int = CLASSES, columns: int | None = None) -> Counts:
+    """Counts (rows, columns) of each pair of true (row) and predicted (column) ids; square if `columns` is None."""
+    columns = rows if columns is None else columns
+    flat = np.asarray(truth, dtype=np.int64) * columns + np.asarray(predicted, dtype=np.int64)
+    return np.bincount(flat, minlength=rows * columns).reshape(rows, columns).astype(np.int64)
+
+
+def present(matrix: Counts) -> tuple[int, ...]:
+    """Ids of the classes that occur in the truth or among the predictions."""
+    return tuple(int(c) for c in np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1)))
+
+
+def ratios(matrix: Counts) -> tuple[Reals, Reals, Reals]:
+    """Precision, recall and F1 of each class, each (…, C), from confusion counts (…, C, C); 0 where 0/0."""
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).astype(np.float64)
+    said, true = matrix.sum(axis=-2), matrix.sum(axis=-1)
+    return _ratio(hits, said), _ratio(hits, true), _ratio(2 * hits, said + true)
+
+
+def calibration_error(truth: ArrayLike, probs: ArrayLike, bins: int = 15) -> float:
+    """Expected calibration error of the top class (Guo et al. 2017, eq. 3).
+
+    Confidences fall into `bins` bins of equal width, (k/bins, (k+1)/bins]; the error is the mean over texts of the gap
+    between accuracy and mean confidence of the text's bin.
+    """
+    p = np.asarray(probs, dtype=np.float64)
+    confidence = p.max(axis=1)
+    hit = p.argmax(axis=1) == np.asarray(truth)
+    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(at, weights=hit - confidence, minlength=bins)  # n_bin · (accuracy − confidence)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def bootstrap_macro_f1(
+    matrix: Counts, classes: Sequence[int], resamples: int = 1000, seed: int = 13
+) -> tuple[float, float]:
+    """95 % percentile interval of macro-F1 over resampled texts.
+
+    F1 depends on the texts only through the confusion counts, and drawing n texts with replacement draws those counts
+    from a multinomial over the matrix's cells: the same distribution, without touching the texts. The classes of the
+    average stay those of the whole sample.
+    """
+    n = int(matrix.sum())
+    draws = np.random.default_rng(seed).multinomial(n, matrix.ravel() / n, size=resamples)
+    f1 = ratios(draws.reshape(resamples, *matrix.shape))[2][:, list(classes)].mean(axis=1)
+    low, high = np.quantile(f1, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _ratio(top: Reals, bottom: Counts) -> Reals:
+    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom != 0)
+
+
+def _checked(truth: ArrayLike, probs: ArrayLike) -> tuple[Counts, Reals]:
+    true, p = np.asarray(truth, dtype=np.int64), np.asarray(probs, dtype=np.float64)
+    if true.ndim != 1 or p.shape != (len(true), CLASSES) or not len(true):
+        raise DataError(
+            f"truth has shape {true.shape} and probabilities {p.shape}; scoring needs (n,) and (n, {CLASSES}), n ≥ 1"
+        )
+    if true.min() < 0 or true.max() >= CLASSES:
+        bad = int(np.flatnonzero((true < 0) | (true >= CLASSES))[0])
+        raise DataError(f"row {bad}: class id {true[bad]} is none of 0 (利空), 1 (中性), 2 (利好)")
+    if not np.isfinite(p).all():
+        bad = int(np.flatnonzero(~np.isfinite(p).all(axis=1))[0])
+        raise DataError(f"row {bad}: the model gave probabilities {p[bad].tolist()}; the model is damaged or overflows")
+    return true, p

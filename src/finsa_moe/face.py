@@ -1,0 +1,187 @@
+"""The face for programs: `load` opens a model folder, `FinSA` answers a text, a list of texts or a whole frame.
+
+A thin skin over the runtime's `Predictor`. It knows which kind of folder holds what and loads only that; torch is
+imported when a torch mixture is opened and not before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finsa_moe.errors import DataError, ModelError, closest, require
+from finsa_moe.runtime.engine import Engine
+from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
+from finsa_moe.runtime.predictor import WINDOW, Domain, Predictor
+
+Frame = TypeVar("Frame")
+DEFAULT = Path(__file__).parent / "assets" / "default"
+
+
+class FinSA:
+    """A loaded mixture; made by `load`, safe to share between threads.
+
+    Attributes:
+        domains: Names of the experts.
+        card: What is known of the model: its `config.json`, overlaid with its `card.json` where it has one.
+        predictor: The runtime underneath.
+    """
+
+    def __init__(self, predictor: Predictor, card: dict[str, Any] | None = None) -> None:
+        self.predictor = predictor
+        self.card = card or {}
+
+    def __repr__(self) -> str:
+        return f"FinSA(domains={self.domains}, engine={self.predictor.engine.name!r})"
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the experts, in the order of the gate."""
+        return tuple(self.predictor.engine.domains)
+
+    @overload
+    def predict(self, texts: str, *, column: None = None, domain: str | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, texts: Iterable[str], *, column: None = None, domain: Domain = None) -> list[Prediction]: ...
+    @overload
+    def predict(self, texts: Frame, *, column: str, domain: Domain = None) -> Frame: ...
+    def predict(self, texts: Any, *, column: str | None = None, domain: Domain = None) -> Any:
+        """Answer a text, many texts, or the texts in a column of a pandas or polars frame.
+
+        Args:
+            texts: A string, an iterable of strings, or a frame.
+            column: The frame's text column; only for frames.
+            domain: Expert to use: a name, one name (or None) a text, or None to leave it to the router.
+
+        Returns:
+            One `Prediction` for a string; a list in the order given for an iterable; for a frame the same kind of
+            frame with the answers added as columns (`runtime.prediction.answer_columns`; a name that is taken gets
+            ``predicted_`` before it).
+
+        Raises:
+            DataError: For an empty text, naming its position; an unknown domain; a column that is not there.
+        """
+        if isinstance(texts, str):
+            return self.predictor.predict([texts], domain)[0]
+        if hasattr(texts, "columns"):
+            return self._predict_frame(texts, column, domain)
+        if column is not None:
+            raise DataError("column= is for pandas and polars frames; leave it out for a list of texts")
+        return self.predictor.predict(texts, domain)
+
+    def predict_proba(self, texts: Iterable[str], domain: Domain = None) -> NDArray[np.float32]:
+        """Probabilities (n, 3) float32, columns bearish, neutral, bullish; arguments and errors as `predict`."""
+        return self.predictor.predict_proba(texts, domain)
+
+    def stream(self, texts: Iterable[str], *, domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:
+        """Answer an endless iterable, in order, holding at most `window` texts at a time."""
+        return self.predictor.stream(texts, domain, window)
+
+    def _predict_frame(self, frame: Any, column: str | None, domain: Domain) -> Any:
+        known = [str(name) for name in frame.columns]
+        if column is None or column not in known:
+            said = "no column= was given" if column is None else f"there is no column {column!r}"
+            raise DataError(
+                f"{said}; the frame has {', '.join(known) or 'no columns'}{closest(column or 'text', known)}; "
+                "say column=NAME for the one that holds the texts"
+            )
+        answers = [p.answers() for p in self.predictor.predict(list(frame[column]), domain)]
+        names = free_names(list(answer_columns(self.domains)), known)
+        added = {names[key]: [answer[key] for answer in answers] for key in names}
+        if hasattr(frame, "with_columns"):
+            polars = require("polars", "data", "answering a polars frame")
+            types = {str: polars.String, float: polars.Float64, bool: polars.Boolean}
+            return frame.with_columns(
+                polars.Series(names[key], added[names[key]], dtype=types[kind])
+                for key, kind in answer_columns(self.domains).items()
+            )
+        return frame.assign(**added)
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    batch_tokens: int = 8192,
+    abstain_below: float = 0.0,
+) -> FinSA:
+    """Open a model folder.
+
+    Args:
+        path: A mixture as training writes it; None is the model shipped with the package.
+        device: Where a torch mixture runs, e.g. ``"cpu"`` or ``"cuda:0"``; None chooses.
+        dtype: Its floating-point type, e.g. ``"float32"`` or ``"bfloat16"``; None keeps what it was saved in.
+        batch_tokens: Most tokens of a batch, padding counted.
+        abstain_below: Answers with a confidence under this are marked uncertain.
+
+    Raises:
+        ModelError: If the folder, or a file in it, is missing or damaged; the message names it and the remedy.
+        MissingExtra: If the folder holds a torch mixture and torch is not installed.
+    """
+    folder = _default() if path is None else Path(path)
+    config = _config(folder)
+    engine = _engine(folder, config, device, dtype)
+    card = folder / "card.json"
+    facts = {**config, **_json(card)} if card.is_file() else config
+    return FinSA(Predictor(engine, batch_tokens, abstain_below), facts)
+
+
+def _default() -> Path:
+    if not DEFAULT.is_dir():
+        raise ModelError(
+            "no default model is shipped with this version yet; "
+            "train one with `make demo`, then say --model demo/model/moe_joint (Python: load('demo/model/moe_joint'))"
+        )
+    return DEFAULT
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise ModelError(
+            f"model folder {folder} {what}; name a folder that `finsa train-joint` or `finsa merge` wrote, "
+            "e.g. demo/model/moe_joint"
+        )
+    file = folder / "config.json"
+    if not file.is_file():
+        inner = sorted(str(sub.parent) for sub in folder.glob("*/config.json"))
+        hint = f"did you mean {inner[-1]}?" if inner else "copy the whole folder again or train anew"
+        raise ModelError(f"model folder {folder} has no config.json, so it holds no model; {hint}")
+    return _json(file)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read ({error}); it is damaged: copy the model folder again") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} holds a {type(found).__name__}, not an object; copy the model folder again")
+    return found
+
+
+def _engine(folder: Path, config: dict[str, Any], device: str | None, dtype: str | None) -> Engine:
+    kind = config.get("model_type")
+    if kind != "finsa_moe":
+        raise ModelError(
+            f"{folder / 'config.json'} says model_type {kind!r}; only mixtures ('finsa_moe') are opened here, "
+            "as `finsa merge` and `finsa train-joint` write them"
+        )
+    require("torch", "train", "running a torch mixture")
+    from finsa_moe.model.torch_engine import TorchEngine
+
+    try:
+        return TorchEngine(folder, device=device, dtype=dtype)
+    except (AssertionError, KeyError, TypeError, ValueError, OSError, RuntimeError) as error:
+        # what no check of the model room foresaw, such as a device that is not there: still one line for the user
+        said = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{folder} cannot be opened ({type(error).__name__}: {said}); "
+            "copy the whole folder again, or see that --device and --dtype are right"
+        ) from error

@@ -1,0 +1,57 @@
+"""What a predictor asks of whatever runs the network: ids in, class probabilities and gate weights out.
+
+An engine owns its tokenizer, so that a text is encoded exactly as in training. It knows nothing of batching, of the
+caller's order or of what an answer looks like: that is the predictor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finsa_moe.data.encode import Encoded
+
+ROUTED = -1
+"""The entry of `experts` that leaves the choice to the router."""
+
+
+class Engine(Protocol):
+    """One loaded mixture.
+
+    An engine whose `run` may be entered by several threads at once says so by an attribute ``concurrent = True``; any
+    other is entered by one thread at a time.
+
+    Attributes:
+        name: What runs the network, e.g. ``"torch"``.
+        domains: Names of the experts, in the order of the gate's columns.
+        max_length: Most tokens of one encoded text.
+        pad_id: Id that fills a batch up; masked, so its value never matters to an answer.
+    """
+
+    name: str
+    domains: tuple[str, ...]
+    max_length: int
+    pad_id: int
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Normalise and tokenise raw texts, cutting what is over `max_length`."""
+        ...
+
+    def run(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Score one padded batch.
+
+        Args:
+            ids: Token ids, (b, t).
+            mask: 1 for a token, 0 for padding, (b, t).
+            experts: The expert to use for each text, (b,); `ROUTED` leaves it to the router, and so does None for all.
+
+        Returns:
+            Class probabilities (b, 3) in the order bearish, neutral, bullish, and the router's soft weights (b, E),
+            which are the router's own even where an expert was given.
+        """
+        ...

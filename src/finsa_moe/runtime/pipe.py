@@ -1,0 +1,42 @@
+"""Lines of a byte stream as they arrive: whole lines together, never waiting for more than has been written.
+
+Bytes in, lists of lines out, and the text of a line. It knows neither texts' meaning nor where answers go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+BLOCK = 1 << 16
+
+
+def arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """Yield the lines that one read brought, without their line ends; a last line may lack one.
+
+    A read waits for the first byte and takes what is there: one line from a slow writer, a block's worth from a fast
+    one, which is then answered as one batch. Memory is bounded by the block and the longest line.
+    """
+    read = getattr(stream, "read1", stream.read)
+    held: list[bytes] = []
+    while block := read(BLOCK):
+        *whole, rest = block.split(b"\n")
+        if whole:
+            whole[0] = b"".join([*held, whole[0]])
+            held = []
+            yield [line.removesuffix(b"\r") for line in whole]
+        if rest:
+            held.append(rest)
+    if held:
+        yield [b"".join(held).removesuffix(b"\r")]
+
+
+def decoded(line: bytes, *, first: bool = False) -> str | None:
+    """The text of a line in UTF-8 or else GB18030; None if it is neither. A mark on the `first` line is dropped."""
+    for encoding in ("utf-8", "gb18030"):
+        try:
+            text = line.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        return text.removeprefix("\ufeff") if first else text
+    return None

@@ -1,0 +1,95 @@
+"""One answer about one text, and the two shapes it is handed on in: a flat row for a table, a nested dict for JSON.
+
+Built by the predictor from the network's numbers. It knows the three classes and nothing of models or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from finsa_moe.polarity import ENGLISH
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The polarity of one text.
+
+    Attributes:
+        text: The text as it was given.
+        sentiment: 利空, 中性 or 利好: the class with the highest score.
+        confidence: Its probability, in [0, 1].
+        scores: Probability by class: ``bearish``, ``neutral``, ``bullish``; they sum to 1.
+        expert: Domain whose expert answered: the one asked for, else the router's choice.
+        expert_weights: The router's weight for every domain, summing to 1, also where the domain was given.
+        novelty: How unlike every known domain the text is; None where the model cannot say.
+        truncated: Whether the text was too long and its middle was cut.
+        uncertain: Whether the confidence is under the threshold the caller set.
+        seconds: Wall time of the work, in seconds; a text answered together with others bears an equal share.
+    """
+
+    text: str
+    sentiment: str
+    confidence: float
+    scores: dict[str, float]
+    expert: str
+    expert_weights: dict[str, float]
+    novelty: float | None = None
+    truncated: bool = False
+    uncertain: bool = False
+    seconds: float = 0.0
+
+    @property
+    def expert_weight(self) -> float:
+        """The router's weight for the expert that answered."""
+        return self.expert_weights[self.expert]
+
+    def as_dict(self) -> dict[str, object]:
+        """Every field, nested as in the class, ready for JSON."""
+        return asdict(self)
+
+    def as_row(self, id: object) -> dict[str, object]:  # noqa: A002 - the column's own name
+        """One flat row of a predictions file, `id` and `text` first; see `answer_columns` for the rest."""
+        return {"id": id, "text": self.text, **self.answers()}
+
+    def answers(self) -> dict[str, object]:
+        """The row without `id` and `text`: what is added to rows that the caller already has."""
+        return {
+            "sentiment": self.sentiment,
+            "confidence": self.confidence,
+            **{name: self.scores[name] for name in ENGLISH},
+            "expert": self.expert,
+            "expert_weight": self.expert_weight,
+            **{f"weight_{domain}": weight for domain, weight in self.expert_weights.items()},
+            "truncated": self.truncated,
+            "uncertain": self.uncertain,
+        }
+
+
+def answer_columns(domains: Sequence[str]) -> dict[str, type]:
+    """Names, in order, and Python types of the columns that `Prediction.answers` gives for these domains."""
+    return {
+        "sentiment": str,
+        "confidence": float,
+        **dict.fromkeys(ENGLISH, float),
+        "expert": str,
+        "expert_weight": float,
+        **{f"weight_{domain}": float for domain in domains},
+        "truncated": bool,
+        "uncertain": bool,
+    }
+
+
+def free_names(answers: Sequence[str], taken: Sequence[str]) -> dict[str, str]:
+    """Where each answer goes in a table whose columns all stay: under its own name, else as ``predicted_…``.
+
+    A file that has a label column `sentiment` keeps it; the answer becomes `predicted_sentiment`.
+    """
+    used, names = set(taken), {}
+    for answer in answers:
+        name = answer
+        while name in used:
+            name = f"predicted_{name}"
+        used.add(name)
+        names[answer] = name
+    return names

@@ -1,0 +1,198 @@
+"""Texts in, predictions out in the same order: batches by length, routing or a given domain, bounded memory.
+
+Everything between the caller and the engine: checking the texts, length buckets, which expert, and turning numbers
+into answers. It knows neither where texts come from nor what runs the network.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finsa_moe.errors import ConfigError, DataError, closest
+from finsa_moe.polarity import ENGLISH, NAMES
+from finsa_moe.runtime.batches import by_length, pad
+from finsa_moe.runtime.engine import ROUTED, Engine
+from finsa_moe.runtime.prediction import Prediction
+
+Domain = str | Sequence[str | None] | None
+WINDOW = 4096
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The numbers for one window of texts; rows of refused texts are zero."""
+
+    probs: NDArray[np.float32]
+    gate: NDArray[np.float32]
+    experts: NDArray[np.int64]
+    truncated: list[bool]
+    refused: dict[int, DataError]
+    seconds: float
+
+
+class Predictor:
+    """Answers texts with one engine; safe to share between threads.
+
+    Args:
+        engine: What encodes and scores.
+        batch_tokens: Most tokens of a batch, padding counted; more is faster until the caches are full.
+        abstain_below: Predictions with a confidence under this, in [0, 1], are marked uncertain.
+
+    Raises:
+        ConfigError: If a setting is outside what it allows.
+    """
+
+    def __init__(self, engine: Engine, batch_tokens: int = 8192, abstain_below: float = 0.0) -> None:
+        if batch_tokens < 1:
+            raise ConfigError(f"batch_tokens is {batch_tokens}; it must be 1 or more (8192 is the default)")
+        if not 0.0 <= abstain_below <= 1.0:
+            raise ConfigError(f"abstain_below is {abstain_below}; it is a probability and must be in 0..1")
+        self.engine = engine
+        self.batch_tokens = batch_tokens
+        self.abstain_below = abstain_below
+        concurrent = bool(getattr(engine, "concurrent", False))
+        self._turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
+        self._index = {name: at for at, name in enumerate(engine.domains)}
+        # what the prompt and the special tokens alone come to: a text that adds nothing to it is empty
+        self._bare = len(engine.encode([""])[0].ids)
+
+    def predict(self, texts: Iterable[str], domain: Domain = None) -> list[Prediction]:
+        """Answer every text, in the order given.
+
+        Args:
+            texts: Raw texts; none gives an empty list.
+            domain: Expert to use: one name for all, a name (or None) for each text, or None to leave it to the router.
+
+        Raises:
+            DataError: For a text that is empty or no text, naming its position; for an unknown domain.
+        """
+        return [_or_raise(answer) for answer in self.attempt(texts, domain)]
+
+    def attempt(self, texts: Iterable[str], domain: Domain = None) -> list[Prediction | DataError]:
+        """Like `predict`, with the error standing in the place of a text that cannot be answered."""
+        texts = _listed(texts)
+        answers: list[Prediction | DataError] = []
+        for start, experts in self._windows(texts, domain):
+            part = texts[start : start + WINDOW]
+            answers += self._predictions(part, self._score(part, experts, start))
+        return answers
+
+    def predict_proba(self, texts: Iterable[str], domain: Domain = None) -> NDArray[np.float32]:
+        """Probabilities (n, 3) float32 in the order bearish, neutral, bullish; arguments and errors as `predict`."""
+        texts = _listed(texts)
+        parts = [np.zeros((0, len(ENGLISH)), dtype=np.float32)]
+        for start, experts in self._windows(texts, domain):
+            answers = self._score(texts[start : start + WINDOW], experts, start)
+            for error in answers.refused.values():
+                raise error
+            parts.append(answers.probs)
+        return np.concatenate(parts)
+
+    def stream(self, texts: Iterable[str], domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:
+        """Answer an endless iterable, in order, holding at most `window` texts at a time.
+
+        Raises:
+            DataError: As `predict`, when the offending text is reached; positions count from the stream's start.
+        """
+        if window < 1:
+            raise ConfigError(f"window is {window}; it must be 1 or more")
+        expert = self._expert(domain)  # here, not in the generator: a wrong name must fail at the call
+        return self._stream(iter(texts), expert, window)
+
+    def _stream(self, texts: Iterator[str], expert: int, window: int) -> Iterator[Prediction]:
+        start = 0
+        while part := list(islice(texts, window)):
+            experts = np.full(len(part), expert, dtype=np.int64)
+            for answer in self._predictions(part, self._score(part, experts, start)):
+                yield _or_raise(answer)
+            start += len(part)
+
+    def _windows(self, texts: list[str], domain: Domain) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Start of each window and its experts; windows bound what is held as token ids."""
+        if domain is None or isinstance(domain, str):
+            experts = np.full(len(texts), self._expert(domain), dtype=np.int64)
+        else:
+            if len(domain) != len(texts):
+                raise DataError(f"{len(domain)} domains for {len(texts)} texts; give one for each, or one name for all")
+            experts = np.array([self._expert(name) for name in domain], dtype=np.int64)
+        for start in range(0, len(texts), WINDOW):
+            yield start, experts[start : start + WINDOW]
+
+    def _expert(self, domain: str | None) -> int:
+        if domain is None:
+            return ROUTED
+        if domain not in self._index:
+            known = list(self._index)
+            raise DataError(
+                f"domain {domain!r} is not in this mixture; it knows {', '.join(known)}{closest(str(domain), known)}; "
+                "leave the domain out to let the router choose"
+            )
+        return self._index[domain]
+
+    def _score(self, texts: list[str], experts: NDArray[np.int64], start: int) -> _Answers:
+        began = time.perf_counter()
+        encoded = self.engine.encode([text if isinstance(text, str) else "" for text in texts])
+        lengths = [len(e.ids) for e in encoded]
+        refused = {at: _refusal(texts[at], start + at) for at, length in enumerate(lengths) if length <= self._bare}
+        kept = [at for at in range(len(texts)) if at not in refused] if refused else list(range(len(texts)))
+        probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
+        gate = np.zeros((len(texts), len(self._index)), dtype=np.float32)
+        for chosen in by_length([lengths[at] for at in kept], self.batch_tokens):
+            batch = [kept[at] for at in chosen]
+            ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id)
+            forced = experts[batch]
+            with self._turn:
+                probs[batch], gate[batch] = self.engine.run(ids, mask, forced if (forced >= 0).any() else None)
+        used = np.where(experts >= 0, experts, gate.argmax(axis=1)) if len(texts) else experts
+        truncated = [e.truncated for e in encoded]
+        return _Answers(probs, gate, used, truncated, refused, time.perf_counter() - began)
+
+    def _predictions(self, texts: list[str], answers: _Answers) -> list[Prediction | DataError]:
+        share = answers.seconds / max(1, len(texts))
+        domains = self.engine.domains
+        top = answers.probs.argmax(axis=1)
+        # whole arrays to Python floats at once: one conversion a number would cost more than the network's call
+        rows = zip(texts, answers.probs.tolist(), answers.gate.tolist(), top.tolist(), answers.experts.tolist(),
+                   answers.truncated, strict=True)  # fmt: skip
+        return [
+            answers.refused.get(at)
+            or Prediction(
+                text=text,
+                sentiment=NAMES[best],
+                confidence=probs[best],
+                scores=dict(zip(ENGLISH, probs, strict=True)),
+                expert=domains[expert],
+                expert_weights=dict(zip(domains, gate, strict=True)),
+                truncated=cut,
+                uncertain=probs[best] < self.abstain_below,
+                seconds=share,
+            )
+            for at, (text, probs, gate, best, expert, cut) in enumerate(rows)
+        ]
+
+
+def _listed(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, str):  # a string is an iterable of characters: never what was meant
+        return [texts]
+    return texts if isinstance(texts, list) else list(texts)
+
+
+def _refusal(text: object, position: int) -> DataError:
+    if not isinstance(text, str):
+        return DataError(f"text {position} is {text!r} ({type(text).__name__}), not a string; drop it or fill it")
+    found = "is empty" if not text else "holds nothing but whitespace or characters that carry no text"
+    return DataError(f"text {position} (counted from 0) {found}; drop it or fill it")
+
+
+def _or_raise(answer: Prediction | DataError) -> Prediction:
+    if isinstance(answer, DataError):
+        raise answer
+    return answer

@@ -1,0 +1,115 @@
+"""The rows of a file to be answered, with every column it has, in batches of bounded size.
+
+Delimited files come through the data room's readers as text; JSON lines and Parquet keep the types of their values, so
+that they can be written again as they were. It does not know which column is the text, and answers nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from finsa_moe.data.encoding import detect
+from finsa_moe.data.formats import find_files, load_frame, read_batches
+from finsa_moe.data.rows import Broken
+from finsa_moe.errors import DataError
+
+BATCH_ROWS = 16_384
+JSON_LINES = (".jsonl", ".ndjson")
+TYPED = (".parquet", ".arrow")
+
+
+@dataclass
+class RowBatch:
+    """Some rows of one file, in order.
+
+    Attributes:
+        names: The columns; in JSON lines those met so far, so a later batch may have more, the first ones the same.
+        rows: Cells by row, as long as `names`; None where a row has none.
+        lines: The physical line on which each row starts, from 1; for Parquet the row's number.
+        broken: Rows that could not be read.
+        types: The polars types of the columns, by name; empty where a file has none.
+    """
+
+    names: list[str]
+    rows: list[Sequence[object]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    types: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path) -> Iterator[RowBatch]:
+    """Yield the rows of one file; at least one batch, even of no rows.
+
+    Raises:
+        DataError: If the file is missing, empty, of an unknown ending or damaged as a whole.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: a folder; name one file")
+    find_files([path])  # says what is wrong with a name before anything is loaded
+    ending = path.suffix.lower()
+    if ending in JSON_LINES:
+        yield from _json_lines(path)
+    elif ending in TYPED:
+        yield from _typed(path)
+    else:
+        for batch in read_batches(path):
+            yield RowBatch(list(batch.names), list(batch.rows), list(batch.lines), list(batch.broken))
+
+
+def columns(path: Path) -> dict[str, Any]:
+    """All columns of a file with their polars types, None for text and what JSON has.
+
+    JSON is read to its end for this, as any row may bring a new key.
+    """
+    whole = path.suffix.lower().startswith((".json", ".ndjson"))
+    found: dict[str, Any] = {}
+    for batch in read(path) if whole else islice(read(path), 1):
+        found = {name: batch.types.get(name) for name in batch.names}
+    return found
+
+
+def _json_lines(path: Path) -> Iterator[RowBatch]:
+    names: dict[str, int] = {}
+    batch = RowBatch([])
+    with path.open(encoding=detect(path), newline="") as file:
+        for line, words in enumerate(file, start=1):
+            if not words.strip():
+                continue
+            try:
+                entry = json.loads(words)
+            except (ValueError, RecursionError) as error:
+                batch.broken.append(Broken(line, f"not JSON: {error}", words.strip()))
+            else:
+                if isinstance(entry, list) and len(entry) == 2:
+                    entry = {"text": entry[0], "label": entry[1]}
+                if isinstance(entry, dict):
+                    for key in entry:
+                        names.setdefault(key, len(names))
+                    batch.rows.append([entry.get(name) for name in names])
+                    batch.lines.append(line)
+                else:
+                    batch.broken.append(Broken(line, f"a JSON {type(entry).__name__}, not an object", words.strip()))
+            if len(batch.rows) + len(batch.broken) >= BATCH_ROWS:
+                yield _filled(batch, names)
+                batch = RowBatch([])
+    yield _filled(batch, names)
+
+
+def _filled(batch: RowBatch, names: dict[str, int]) -> RowBatch:
+    batch.names = list(names)
+    batch.rows = [row if len(row) == len(names) else [*row, *[None] * (len(names) - len(row))] for row in batch.rows]
+    return batch
+
+
+def _typed(path: Path) -> Iterator[RowBatch]:
+    frame = load_frame(path)
+    assert frame is not None
+    for start in range(0, max(1, frame.height), BATCH_ROWS):
+        rows: list[Sequence[object]] = list(frame.slice(start, BATCH_ROWS).iter_rows())
+        lines = list(range(start + 1, start + 1 + len(rows)))
+        yield RowBatch(list(frame.columns), rows, lines, types=dict(frame.schema))

@@ -1,0 +1,172 @@
+"""Rows into a file, CSV, JSON lines or Parquet by its ending: under a temporary name, renamed when all is written.
+
+Column names, then rows of Python values. A run that fails or is interrupted leaves nothing behind. It does not know
+what the columns mean.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+from finsa_moe.errors import ConfigError, DataError, require
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+DIGITS = 6
+Types = dict[str, Any]
+
+
+class _Sink(Protocol):
+    def write(self, rows: Sequence[Sequence[object]]) -> None: ...
+    def close(self, *, whole: bool) -> None: ...
+
+
+class Writer:
+    """A context manager: the file gets its name only if the block ends without an error and `commit` was called.
+
+    Args:
+        path: Where the rows go; an older file of that name is replaced.
+        names: The columns.
+        types: What Parquet shall hold in a column, if not text: a Python or a polars type, by name.
+        bom: Whether CSV starts with a byte order mark, which Excel needs to see UTF-8.
+
+    Raises:
+        ConfigError: If the ending is none of `ENDINGS`.
+        DataError: If the folder is not there or cannot be written.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str], types: Types | None = None, *, bom: bool = False) -> None:
+        check_ending(path)
+        if not path.parent.is_dir():
+            raise DataError(f"{path}: there is no folder {path.parent}; make it first or name another")
+        self.path = path
+        self.part = path.with_name(f".{path.name}.part")
+        self._whole = False
+        try:
+            self._sink = self._open(list(names), types or {}, bom)
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def _open(self, names: list[str], types: Types, bom: bool) -> _Sink:
+        ending = self.path.suffix.lower()
+        if ending == ".parquet":
+            return _Parquet(self.part, names, types)
+        # lone surrogates, which JSON can spell and UTF-8 cannot hold, are dropped, as the readers do
+        encoding = "utf-8-sig" if bom and ending in (".csv", ".tsv") else "utf-8"
+        file = self.part.open("w", encoding=encoding, errors="ignore", newline="")
+        return _Delimited(file, names, "\t" if ending == ".tsv" else ",") if ending[1] in "ct" else _Lines(file, names)
+
+    def write(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append rows; each has a value for every column."""
+        self._sink.write(rows)
+
+    def commit(self) -> None:
+        """Say that all rows are in, so that leaving the block puts the file into place."""
+        self._whole = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            whole = self._whole and kind is None
+            self._sink.close(whole=whole)
+            if whole:
+                self.part.replace(self.path)
+        finally:
+            self.part.unlink(missing_ok=True)
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file whose ending names no format rows can be written in.
+
+    Raises:
+        ConfigError: Naming the endings allowed.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"{path}: unknown ending {path.suffix!r}; name a file ending in {', '.join(ENDINGS)}")
+
+
+class _Delimited:
+    """Cells quoted where needed, lines ended by a bare line feed.
+
+    Python's own writer, told to end lines so, leaves a carriage return within a cell unquoted: readers end the row
+    there.
+    """
+
+    def __init__(self, file: TextIO, names: list[str], delimiter: str) -> None:
+        self.file = file
+        self.delimiter = delimiter
+        self.special = re.compile(f'[{delimiter}"\r\n]')
+        self.write([names])
+
+    def write(self, rows: Sequence[Sequence[object]]) -> None:
+        for row in rows:
+            self.file.write(self.delimiter.join(map(self._quoted, row)) + "\n")
+
+    def _quoted(self, value: object) -> str:
+        cell = "" if value is None else str(_cell(value))
+        return '"' + cell.replace('"', '""') + '"' if self.special.search(cell) else cell
+
+    def close(self, *, whole: bool) -> None:
+        self.file.close()
+
+
+class _Lines:
+    def __init__(self, file: TextIO, names: list[str]) -> None:
+        self.file, self.names = file, names
+
+    def write(self, rows: Sequence[Sequence[object]]) -> None:
+        for row in rows:
+            entry = {name: _round(value) for name, value in zip(self.names, row, strict=True)}
+            self.file.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+
+    def close(self, *, whole: bool) -> None:
+        self.file.close()
+
+
+class _Parquet:
+    """Gathers everything first: polars writes a Parquet file in one go."""
+
+    def __init__(self, path: Path, names: list[str], types: Types) -> None:
+        self.polars: Any = require("polars", "data", "writing Parquet")
+        known: dict[type, Any] = {str: self.polars.String, float: self.polars.Float64, bool: self.polars.Boolean}
+        self.path = path
+        asked = {name: types.get(name, str) for name in names}
+        self.schema = {name: known.get(kind, kind) for name, kind in asked.items()}
+        self.frames: list[Any] = []
+        path.touch()
+
+    def write(self, rows: Sequence[Sequence[object]]) -> None:
+        text = [kind == self.polars.String for kind in self.schema.values()]
+        cells = [[_text(value) if as_text else value for value, as_text in zip(row, text, strict=True)] for row in rows]
+        self.frames.append(self.polars.DataFrame(cells, schema=self.schema, orient="row"))
+
+    def close(self, *, whole: bool) -> None:
+        if not whole:
+            return
+        frames = self.frames or [self.polars.DataFrame(schema=self.schema)]
+        self.polars.concat(frames).write_parquet(self.path)
+
+
+def _round(value: object) -> object:
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _cell(value: object) -> object:
+    """A value as CSV has it: booleans as true and false, lists and objects as JSON, nothing as an empty cell."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return _round(value)
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value if value is None or value.isascii() else value.encode("utf-8", "ignore").decode("utf-8")
+    return str(_cell(value))

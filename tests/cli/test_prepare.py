@@ -1,0 +1,99 @@
+"""`finsa prepare`, `finsa stats`, `finsa demo-data` as a user types them."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from finsa_moe.cli import prepare
+from finsa_moe.data import sample
+from finsa_moe.errors import ConfigError, DataError, FinSAError
+
+LABELS = ["利空", "中性", "利好"]
+app = typer.Typer()
+prepare.register(app)
+
+
+def run(*arguments):
+    """The result of one command; an error of the user is raised, as the program's own main() sees it."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, FinSAError):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def raw(tmp_path):
+    path = tmp_path / "raw.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = [(n, f"第{n}条", n % 3) for n in range(100)]
+        csv.writer(file).writerows([("no", "headline", "mark"), *rows, (100, "新高", 7)])
+    return path
+
+
+def arguments(raw, out):
+    return ["prepare", raw, "--domain", "news", "--out", out, "--text", "headline", "--label", "mark", "--id", "no"]
+
+
+def test_prepare_says_what_it_did_and_where_the_rest_is(raw, tmp_path):
+    out = tmp_path / "out"
+    result = run(*arguments(raw, out), "--labels", "finsa", "--ratios", "80/10/10")
+    assert result.exit_code == 0
+    assert "rows in 101 = kept 100 + refused 1" in result.output
+    assert str(out / "rejects.csv") in result.output.replace("\n", "")
+    assert "unknown label '7'" in result.output
+    with (out / "test.csv").open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 9  # a tenth of 34, 33 and 33, each rounded down
+
+
+def test_stats_counts_and_draws(raw, tmp_path):
+    out = tmp_path / "out"
+    run(*arguments(raw, out), "--labels", "finsa")
+    result = run("stats", out, "--plot", tmp_path / "f.png")
+    assert result.exit_code == 0
+    counted = [line.split() for line in result.output.splitlines() if line.startswith("news/")]
+    assert [(line[0], line[-1]) for line in counted] == [("news/train", "97"), ("news/valid", "3"), ("news/test", "0")] or [
+        line[0] for line in counted
+    ] == ["news/train", "news/valid", "news/test"]
+    assert sum(int(line[-1]) for line in counted) == 100
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_errors_are_raised_for_main_to_print(raw, tmp_path):
+    with pytest.raises(DataError, match="none of 101 rows can be used"):
+        run(*arguments(raw, tmp_path / "out"))
+    with pytest.raises(ConfigError, match="--ratios '98/2': write three numbers"):
+        run(*arguments(raw, tmp_path / "out"), "--ratios", "98/2")
+    with pytest.raises(DataError, match="no such file"):
+        run("prepare", tmp_path / "none.csv", "--domain", "news", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_demo_data(tmp_path, monkeypatch):
+    own = tmp_path / "s.csv"
+    own.write_text("id,text,label\n1,涨,利好\n", encoding="utf-8")
+    monkeypatch.setattr(sample, "path", lambda domain: own)
+    result = run("demo-data", "--out", tmp_path / "demo")
+    assert result.output.split() == [str(tmp_path / "demo" / name) for name in ("news.csv", "forum.csv")]
+
+
+def test_the_data_room_never_loads_torch(raw, tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import finsa_moe.data.sample\n"
+        "from finsa_moe.data.text import normalise\n"
+        "assert normalise('漲') == '涨'\n"
+        "assert not {'torch', 'polars', 'transformers', 'sklearn'} & set(sys.modules), 'normalise loads too much'\n"
+        "from finsa_moe.data.prepare import prepare\n"
+        "from finsa_moe.polarity import LabelMap\n"
+        f"prepare([Path({str(raw)!r})], domain='news', out=Path({str(tmp_path / 'out')!r}), labels=LabelMap.parse('finsa'),\n"
+        "        columns=__import__('finsa_moe.data.read', fromlist=['Columns']).Columns('headline', 'mark'))\n"
+        "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules), 'prepare loads too much'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

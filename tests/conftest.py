@@ -1,0 +1,114 @@
+"""What several rooms' tests share: tiny backbones, prepared data, and mixtures trained on them once a session.
+
+Everything heavy is imported inside the fixtures, so that tests of the torch-free rooms start at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails, and says so
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+DOMAINS = ("news", "forum")
+STEPS = ("max_steps=4", "warmup_steps=1", "eval_steps=2", "learning_rate=1e-2", "batch_size=4", "trackers=none")
+EXPERT = (*STEPS, "rank=4", "max_length=96")
+JOINT = (*STEPS, "router_steps=2", "router_warmup_steps=1")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Folders of one whole run over a tiny backbone."""
+
+    backbone: Path
+    experts: Mapping[str, Path]
+    start: Path
+    out: Path
+
+    @property
+    def joint(self) -> Path:
+        """The trained mixture."""
+        return self.out / "moe_joint"
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """Tiny networks are slower on two threads than on one, and one thread makes every run bit-identical."""
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def backbone_of(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Callable[[str], Path]:
+    """Folder of the tiny backbone of a family; treat it as read-only."""
+    from tests.families import make_backbone
+
+    root = tmp_path_factory.mktemp("backbones")
+    return cache(lambda family: make_backbone(family, root / family))
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Prepared folders by domain: 24 training, 12 validation and 12 test rows; treat them as read-only."""
+    from tests.families import made_rows, write_rows
+
+    root, folders = tmp_path_factory.mktemp("prepared"), {}
+    for domain in (*DOMAINS, "notices"):
+        folders[domain] = root / domain
+        folders[domain].mkdir()
+        for seed, (split, count) in enumerate({"train": 24, "valid": 12, "test": 12}.items()):
+            write_rows(folders[domain] / f"{split}.csv", made_rows(domain, count, seed), domain)
+    return folders
+
+
+@pytest.fixture(scope="session")
+def train(
+    tmp_path_factory: pytest.TempPathFactory, backbone_of: Callable[[str], Path], prepared: Mapping[str, Path]
+) -> Callable[..., Trained]:
+    """Runs all three stages for four steps each over a family's backbone, anew at each call."""
+    from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
+    from finsa_moe.training.expert import train_expert
+    from finsa_moe.training.joint import train_joint
+    from finsa_moe.training.merge import merge
+
+    def run(
+        backbone: str | Path, domains: tuple[str, ...] = DOMAINS, expert: tuple[str, ...] = (),
+        merging: tuple[str, ...] = (), joint: tuple[str, ...] = (),
+    ) -> Trained:  # fmt: skip
+        place = backbone if isinstance(backbone, Path) else backbone_of(backbone)
+        root = tmp_path_factory.mktemp("trained")
+        experts = {domain: root / "experts" / domain for domain in domains}
+        for domain, folder in experts.items():
+            settings = ExpertConfig.load(None, [*EXPERT, *expert])
+            train_expert(domain, prepared[domain], folder, backbone=str(place), settings=settings, device="cpu")
+        merge(experts, root / "moe_init", settings=MergeConfig.load(None, merging), device="cpu")
+        data: dict[str, Path] = {domain: prepared[domain] for domain in domains}
+        train_joint(root / "moe_init", data, root / "joint", settings=JointConfig.load(None, [*JOINT, *joint]), device="cpu")
+        return Trained(place, experts, root / "moe_init", root / "joint")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(train: Callable[..., Trained]) -> Callable[[str], Trained]:
+    """The same, once a session for each family; treat the folders as read-only."""
+    results: dict[str, Any] = {}
+
+    def get(family: str) -> Trained:
+        if family not in results:
+            results[family] = train(family)
+        return results[family]
+
+    return get

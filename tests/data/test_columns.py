@@ -1,0 +1,45 @@
+"""Columns are found by the user's names first, then by the usual ones; what is not there is an error."""
+
+from __future__ import annotations
+
+import pytest
+
+from finsa_moe.data.columns import Columns, find_column, find_text, resolve
+from finsa_moe.errors import DataError
+
+
+def test_usual_names_whatever_their_case_and_width():
+    found = resolve(["ＩＤ", " 评论内容 ", "Sentiment", "发布时间", "领域"], Columns(), "f.csv")
+    assert (found.id, found.text, found.label, found.date, found.domain) == (0, (1,), 2, 3, 4)
+
+
+def test_a_content_is_preferred_to_a_title():
+    assert find_text(["title", "content"], None, "f.csv") == (1,)
+    assert find_text(["标题"], None, "f.csv") == (0,)
+
+
+def test_own_names_and_joined_columns():
+    names = ["a+b", "Title", "body", "情感"]
+    assert find_text(names, "title+body", "f.csv") == (1, 2)
+    assert find_text(names, "a+b", "f.csv") == (0,)
+    assert find_column(names, "label", "情感", "f.csv") == 3
+    assert find_column(["X", "x"], "id", "x", "f.csv") == 1
+
+
+def test_a_missing_column_names_file_columns_and_option():
+    with pytest.raises(DataError, match=r"f\.csv: no label column; columns found: text, mark; name it by --label COL"):
+        resolve(["text", "mark"], Columns(), "f.csv")
+    with pytest.raises(DataError, match=r"no column 'txet'; did you mean 'text'\?; columns found: text, label"):
+        resolve(["text", "label"], Columns(text="txet"), "f.csv")
+    with pytest.raises(DataError, match="no column 'when'"):
+        resolve(["text", "label"], Columns(date="when"), "f.csv")
+
+
+def test_without_need_a_label_may_be_missing():
+    assert resolve(["text"], Columns(), "f.csv", need_label=False).label is None
+
+
+def test_a_headerless_file_does_not_flood_the_screen():
+    with pytest.raises(DataError) as caught:
+        resolve(["这是一句很长的话" * 50] * 40, Columns(), "f.csv")
+    assert len(str(caught.value)) < 600

@@ -1,0 +1,86 @@
+"""Which files of a source are read, and what Parquet and Arrow give."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from finsa_moe.data.formats import find_files, load_frame, read_batches
+from finsa_moe.data.rows import BATCH_ROWS
+from finsa_moe.errors import DataError
+
+
+def test_a_folder_is_searched_sorted_and_what_is_left_out_is_named(tmp_path):
+    for name in ("b.csv", "a/z.tsv", "a/.hidden.csv", ".git/x.csv", "notes.docx", "state.json", "c.JSONL"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text\n", encoding="utf-8")
+    (tmp_path / "empty.csv").touch()
+    found = find_files([tmp_path, tmp_path / "b.csv"])
+    assert [path.relative_to(tmp_path).as_posix() for path in found.files] == ["b.csv", "c.JSONL", "a/z.tsv"]
+    assert {path.rsplit("/", 1)[-1] for path in found.skipped} == {"notes.docx", "state.json", "empty.csv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("none.csv", "no such file"), ("f.xlsx", r"unknown ending '\.xlsx'; known: \.csv"), ("empty.csv", "the file is empty"), ("dir", "no file to read")],
+)  # fmt: skip
+def test_a_named_source_that_cannot_be_read_is_an_error(tmp_path, name, says):
+    (tmp_path / "f.xlsx").write_text("x", encoding="utf-8")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "dir").mkdir()
+    with pytest.raises(DataError, match=says):
+        find_files([tmp_path / name])
+
+
+def frame():
+    return pl.DataFrame(
+        {
+            "text": ["涨", None, "跌"],
+            "label": [2, 0, None],
+            "when": [datetime(2026, 1, 2, 3, 4)] * 3,
+            "raw": [b"\xe6\xb6\xa8", b"\xff", None],
+        }
+    )
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_typed_files_come_as_text_with_row_numbers(tmp_path, ending):
+    path = tmp_path / f"f.{ending}"
+    if ending == "parquet":
+        frame().write_parquet(path)
+    else:
+        frame().write_ipc_stream(path)
+    (batch,) = read_batches(path)
+    assert batch.lines == [1, 2, 3]
+    assert batch.rows[0] == ("涨", "2", "2026-01-02 03:04:00", "涨")
+    assert batch.rows[1] == (None, "0", "2026-01-02 03:04:00", "\\xff")
+    loaded = load_frame(path)
+    assert loaded is not None
+    assert loaded.equals(frame())
+
+
+def test_an_arrow_file_of_the_other_kind_is_read_too(tmp_path):
+    frame().write_ipc(tmp_path / "f.arrow")
+    assert load_frame(tmp_path / "f.arrow").equals(frame())
+
+
+def test_many_rows_come_in_batches_and_none_in_one(tmp_path):
+    count = BATCH_ROWS + 7
+    pl.DataFrame({"text": [str(n) for n in range(count)]}).write_parquet(tmp_path / "f.parquet")
+    batches = list(read_batches(tmp_path / "f.parquet"))
+    assert [line for batch in batches for line in batch.lines] == list(range(1, count + 1))
+    pl.DataFrame({"text": []}, schema={"text": pl.String}).write_parquet(tmp_path / "none.parquet")
+    (batch,) = read_batches(tmp_path / "none.parquet")
+    assert (batch.names, batch.rows) == (["text"], [])
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_truncated_file_is_a_one_line_error(tmp_path, ending):
+    path = tmp_path / f"f.{ending}"
+    frame().write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match=rf"f\.{ending}: not a readable \.{ending} file") as caught:
+        list(read_batches(path))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,208 @@
+"""A prepared folder: whole, counted, the same for a seed, and never in the place of what a user put there."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finsa_moe.data import prepare as room
+from finsa_moe.data.prepare import FILES, PRESETS, made_here, prepare
+from finsa_moe.data.read import Columns
+from finsa_moe.data.text import duplicate_key
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.polarity import LabelMap
+
+LABELS = ["利空", "中性", "利好"]
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "raw" / "a.csv", [(n, f"第{n}条", LABELS[n % 3]) for n in range(60)])
+
+
+def write(path, rows, header=("id", "text", "label")):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([header, *rows])
+    return path
+
+
+def load(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_a_prepared_folder_holds(tmp_path):
+    rows = [(n, f"第{n}条,\n“{n}”", LABELS[n % 3], "2026-01-02") for n in range(30)]
+    rows += [(99, "", "利好", ""), (98, "x", "涨停", ""), (97, "平", "中性", ""), (96, "平!", "利空", "")]
+    raw = write(tmp_path / "raw.csv", rows, ("id", "text", "label", "date"))
+    out = tmp_path / "out"
+    report = prepare([raw], domain="forum", out=out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
+    assert made_here(out)
+    parts = {name: load(out / f"{name}.csv") for name in ("train", "valid", "test")}
+    assert [len(part) for part in parts.values()] == [18, 6, 6]
+    assert list(parts["train"][0]) == ["id", "text", "label", "domain", "date"]
+    by_id = {row["id"]: row for part in parts.values() for row in part}
+    for n, text, label, date in rows[:30]:
+        assert by_id[str(n)] == {"id": str(n), "text": text, "label": label, "domain": "forum", "date": date}
+    rejects = load(out / "rejects.csv")
+    assert [row["id"] for row in rejects] == ["99", "98", "97", "96"]
+    assert {row["file"] for row in rejects} == {str(raw)}
+    assert [row["line"] for row in rejects] == ["62", "63", "64", "65"]  # the first thirty rows take two lines each
+    saved = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert saved["rows"] == report.rows == {"in": 34, "kept": 30, "refused": 4}
+    assert sum(saved["refused"].values()) == 4
+    assert saved["splits"]["valid"] == {"rows": 6, "利空": 2, "中性": 2, "利好": 2}
+    assert saved["conflicts"] == {"clusters": 1, "rows": 2}
+    assert saved["sources"] == [
+        {
+            "file": str(raw),
+            "sha256": hashlib.sha256(raw.read_bytes()).hexdigest(),
+            "rows": 34,
+            "columns": {"text": "text", "label": "label", "id": "id", "date": "date"},
+        }
+    ]
+    assert (saved["seed"], saved["ratios"], saved["warnings"]) == (13, [0.6, 0.2, 0.2], [])
+    assert report.refused_share == pytest.approx(4 / 34)
+
+
+@pytest.mark.parametrize(("domain", "sizes"), [("news", (98, 1, 1)), ("forum", (60, 20, 20)), ("weibo", (80, 10, 10))])
+def test_presets(tmp_path, domain, sizes):
+    raw = write(tmp_path / "raw.csv", [(n, f"第{n}条", "利好") for n in range(100)])
+    report = prepare([raw], domain=domain, out=tmp_path / "out")
+    assert tuple(part["rows"] for part in report.splits.values()) == sizes
+    assert PRESETS.get(domain, (80, 10, 10)) == sizes
+    assert len(report.warnings) == 2  # no row is 利空, none 中性
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["涨", "涨!", "跌，\n了", "a\x00", "", " ", '"', "😀"]), st.sampled_from([*LABELS, "1", ""])),
+        min_size=1, max_size=25,
+    ),
+    st.integers(1, 4),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_rows_in_are_rows_on_disk(tmp_path_factory, cells, files):
+    folder = tmp_path_factory.mktemp("prepare")
+    rows = [(n, text, label) for n, (text, label) in enumerate(cells)]
+    for number in range(files):
+        write(folder / "raw" / f"{number}.csv", rows[number::files])
+    out = folder / "out"
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(room, "plot_polarity", lambda table, path: path.touch())
+            report = prepare([folder / "raw"], domain="news", out=out, ratios=(60, 20, 20))
+    except DataError as error:
+        assert f"none of {len(rows)} rows" in str(error)
+        assert not out.exists()
+        return
+    parts = {name: load(out / f"{name}.csv") for name in ("train", "valid", "test")}
+    kept = {row["id"] for part in parts.values() for row in part}
+    refused = {row["id"] for row in load(out / "rejects.csv")}
+    assert kept | refused == {str(n) for n, _, _ in rows}
+    assert not kept & refused
+    assert report.rows["in"] == len(rows) == len(kept) + len(refused)
+    sides = {name: {duplicate_key(row["text"]) for row in part} for name, part in parts.items()}
+    assert not sides["train"] & sides["test"]
+    assert not sides["train"] & sides["valid"]
+    assert not sides["valid"] & sides["test"]
+
+
+def test_the_order_of_files_and_rows_leaves_no_trace(tmp_path):
+    rows = [(n, f"第{n % 50}条", LABELS[n % 50 % 3]) for n in range(80)]
+    one = write(tmp_path / "one.csv", rows[:40])
+    two = write(tmp_path / "two.csv", rows[40:])
+    back = write(tmp_path / "back" / "one.csv", rows[39::-1])
+    outs = [tmp_path / name for name in ("x", "y", "z")]
+    prepare([one, two], domain="forum", out=outs[0], seed=5)
+    prepare([two, one], domain="forum", out=outs[1], seed=5)
+    prepare([two, back], domain="forum", out=outs[2], seed=5)
+    for name in ("train.csv", "valid.csv", "test.csv"):
+        contents = {(out / name).read_bytes() for out in outs}
+        assert len(contents) == 1
+
+
+def test_a_prepared_folder_may_be_made_again(tmp_path, source):
+    out = tmp_path / "out"
+    prepare([source], domain="forum", out=out)
+    (out / "notes.md").write_text("mine", encoding="utf-8")
+    prepare([source], domain="news", out=out)
+    assert load(out / "train.csv")[0]["domain"] == "news"
+    assert (out / "notes.md").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_foreign_folder_only_by_force_and_its_other_files_stay(tmp_path, source):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "train.csv").write_text("precious", encoding="utf-8")
+    (out / "thesis.doc").write_text("more so", encoding="utf-8")
+    with pytest.raises(DataError, match=r"not empty and not made by finsa prepare; choose another, or --force"):
+        prepare([source], domain="forum", out=out)
+    assert (out / "train.csv").read_text(encoding="utf-8") == "precious"
+    prepare([source], domain="forum", out=out, force=True)
+    assert (out / "thesis.doc").read_text(encoding="utf-8") == "more so"
+
+
+def test_sources_are_never_written_over(tmp_path, source):
+    for out in (source.parent, source.parent / "out", tmp_path):
+        with pytest.raises(DataError, match="it holds source"):
+            prepare([source.parent], domain="forum", out=out, force=True)
+    with pytest.raises(DataError, match="is a file"):
+        prepare([source], domain="forum", out=write(tmp_path / "file.csv", []))
+
+
+def test_a_prepared_folder_as_source_does_not_bring_its_rejects_back(tmp_path):
+    raw = write(tmp_path / "raw.csv", [(n, f"第{n}条", LABELS[n % 3]) for n in range(20)] + [(99, "涨", "?")])
+    prepare([raw], domain="forum", out=tmp_path / "one")
+    report = prepare([tmp_path / "one"], domain="forum", out=tmp_path / "two")
+    assert report.rows == {"in": 20, "kept": 20, "refused": 0}
+    assert len(report.skipped) == 3
+
+
+def test_killed_while_writing_the_old_output_stands(tmp_path, source, monkeypatch):
+    out = tmp_path / "out"
+    prepare([source], domain="forum", out=out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    if (child := os.fork()) == 0:
+        monkeypatch.setattr(room, "plot_polarity", lambda table, path: os._exit(9))
+        prepare([source], domain="forum", out=out, seed=99)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    prepare([source], domain="forum", out=out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
+    assert (out / "train.csv").read_bytes() == before["train.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"domain": "a/b"}, ConfigError, "letters, digits"),
+        ({"domain": ""}, ConfigError, "letters, digits"),
+        ({"ratios": (0, 50, 50)}, ConfigError, "train above 0"),
+        ({"by": "colour"}, ConfigError, "allowed is 'exact'"),
+        ({"columns": Columns(label="id")}, DataError, r"none of 60 rows can be used; 1 of them: unknown label '\d+'; allowed .* --labels"),
+        ({"columns": Columns(text="nope")}, DataError, "no column 'nope'"),
+    ],
+)  # fmt: skip
+def test_one_line_errors_that_leave_nothing_behind(tmp_path, source, options, error, says):
+    with pytest.raises(error, match=says) as caught:
+        prepare([source], **{"domain": "forum", "out": tmp_path / "out", **options})
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_thousands_of_reasons_are_summed_up(tmp_path):
+    raw = write(tmp_path / "raw.csv", [(n, f"第{n}条", "利好" if n < 9 else f"码{n}") for n in range(200)])
+    report = prepare([raw], domain="forum", out=tmp_path / "out", labels=LabelMap.parse("码9=中性,码10=利空"))
+    assert sum(report.refused.values()) == 189
+    assert report.refused["other reasons, see rejects.csv"] == 139
+    assert any("too few rows labelled 中性" in warning for warning in report.warnings)

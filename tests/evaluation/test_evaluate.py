@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.evaluation.evaluate import class_ids, evaluate
+from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, runs_table
+from finsa_moe.face import FinSA
+from finsa_moe.polarity import Polarity
+from finsa_moe.runtime.predictor import Predictor
+from tests.fakes import FakeEngine, fake_finsa
+
+# The news expert is twice as strong, so `涨` alone is bullish for both, but `告` makes the router say news.
+ROWS = {
+    "id": ["a", "b", "c", "d", "e", "f"],
+    "text": ["公告涨", "公告跌", "公告平", "涨", "告跌跌", "平"],
+    "label": ["利好", "利空", "中性", "利好", "利空", "利好"],
+    "domain": ["news", "news", "news", "forum", "forum", "forum"],
+}
+
+
+def test_runs_of_a_mixture() -> None:
+    result = evaluate(fake_finsa(), pl.DataFrame(ROWS))
+    assert list(result.runs) == ["routed", "fixed:news", "fixed:forum", "oracle"]
+    assert result.leading.name == "routed"
+    assert result.n == 6
+    assert result.leading.overall.accuracy == pytest.approx(5 / 6)  # only the last row is wrong: 平 is not 利好
+    assert {name: s.accuracy for name, s in result.leading.by_domain.items()} == {
+        "news": 1.0, "forum": pytest.approx(2 / 3),
+    }  # fmt: skip
+
+
+def test_routing_counts_by_hand() -> None:
+    routing = evaluate(fake_finsa(), ROWS).routing
+    assert routing is not None
+    assert (routing.domains, routing.experts) == (("news", "forum"), ("news", "forum"))
+    assert routing.matrix == ((3, 0), (1, 2))  # 告跌跌 of the forum goes to the news expert
+    assert routing.accuracy == pytest.approx(5 / 6)
+    assert routing.n == 6
+
+
+def test_oracle_and_given_are_the_own_domains_expert() -> None:
+    finsa = fake_finsa()
+    own = finsa.predict_proba(ROWS["text"], domain=ROWS["domain"])
+    by_hand = evaluate(Fixed(own), ROWS).runs["model"].overall
+    assert evaluate(finsa, ROWS).runs["oracle"].overall == by_hand
+    published = evaluate(finsa, ROWS, protocol="finsa")
+    assert list(published.runs) == ["given"]
+    assert published.routing is None
+    assert published.leading.overall == by_hand
+
+
+class Fixed:
+    """A plain model that knows its answers."""
+
+    def __init__(self, probs: np.ndarray) -> None:
+        self.probs = probs
+
+    def predict_proba(self, texts: object) -> np.ndarray:
+        return self.probs
+
+
+def test_plain_model_has_one_run_and_no_routing() -> None:
+    result = evaluate(Fixed(np.eye(3)[[2, 0, 1, 2, 0, 2]]), ROWS)
+    assert list(result.runs) == ["model"]
+    assert result.routing is None
+    assert result.leading.overall.accuracy == 1
+    assert result.wrong == ()
+    assert set(result.leading.by_domain) == {"news", "forum"}
+    with pytest.raises(ConfigError, match="this model has none"):
+        evaluate(Fixed(np.eye(3)[[0] * 6]), ROWS, protocol="finsa")
+
+
+def test_rows_without_domain_are_scored_over_all() -> None:
+    rows = {name: ROWS[name] for name in ("text", "label")}
+    result = evaluate(fake_finsa(), rows)
+    assert list(result.runs) == ["routed", "fixed:news", "fixed:forum"]
+    assert result.routing is None
+    assert result.leading.by_domain == {}
+    with pytest.raises(ConfigError, match="--domain"):
+        evaluate(fake_finsa(), rows, protocol="finsa")
+
+
+def test_rows_of_a_domain_without_expert() -> None:
+    rows = {**ROWS, "domain": ["news"] * 4 + ["weibo"] * 2}
+    result = evaluate(fake_finsa(), rows)
+    assert "oracle" not in result.runs
+    assert result.routing is not None
+    assert (result.routing.n, result.routing.accuracy) == (4, pytest.approx(3 / 4))
+    assert result.routing.domains == ("news", "weibo")
+    with pytest.raises(ConfigError, match="'weibo' have no expert"):
+        evaluate(fake_finsa(), rows, protocol="finsa")
+
+
+def test_one_expert_needs_no_fixed_runs() -> None:
+    result = evaluate(FinSA(Predictor(FakeEngine(("news",)))), {**ROWS, "domain": ["news"] * 6})
+    assert list(result.runs) == ["routed"]
+    assert result.routing is not None
+    assert result.routing.accuracy == 1
+
+
+def test_samples_are_right_wrong_and_seeded() -> None:
+    many = {name: values * 20 for name, values in ROWS.items()} | {"id": list(range(120))}
+    one, same, other = (evaluate(fake_finsa(), many, samples=4, seed=s) for s in (1, 1, 2))
+    assert len(one.correct) == len(one.wrong) == 4
+    assert one.correct == same.correct != other.correct
+    assert all(row["label"] == row["predicted"] for row in one.correct)
+    assert all(row["label"] != row["predicted"] and row["text"] == "平" for row in one.wrong)
+    assert set(one.wrong[0]) == {"id", "domain", "text", "expert", "label", "predicted", "confidence"}
+
+
+def test_as_dict_is_json() -> None:
+    kept = json.loads(json.dumps(evaluate(fake_finsa(), pl.DataFrame(ROWS)).as_dict(), ensure_ascii=False))
+    assert kept["routing"]["confusion"] == [[3, 0], [1, 2]]
+    assert kept["runs"]["routed"]["domains"]["news"]["accuracy"] == 1
+    assert kept["wrong"][0]["text"] == "平"
+
+
+def test_tables_show_the_numbers() -> None:
+    result = evaluate(fake_finsa(), ROWS)
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    routing = routing_table(result)
+    assert routing is not None
+    for table in (runs_table(result), class_table(result.leading), confusion_table(result.leading), routing):
+        console.print(table)
+    shown = console.export_text()
+    for part in ("routed", "fixed:forum", "oracle", "83.33", "→ 利空", "TP", "to their own: 83.33"):
+        assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ({"label": ["利好"]}, "no column 'text'; it has label"),
+        ({"text": ["涨"]}, "no column 'label'"),
+        ({"text": [], "label": []}, "no row"),
+        ({"text": ["涨", "跌"], "label": ["利好", "?"]}, r"row 1 \(counted from 0\): label '\?'.*--labels"),
+        ({"text": ["涨", "跌"], "label": ["利好", 0]}, "row 1"),
+        ({"text": ["涨", " "], "label": ["利好", "利空"]}, "text 1"),
+    ],
+)
+def test_rows_that_cannot_be_evaluated(rows: dict[str, list[object]], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        evaluate(fake_finsa(), rows)
+
+
+def test_unknown_protocol() -> None:
+    with pytest.raises(ConfigError, match="routed, finsa"):
+        evaluate(fake_finsa(), ROWS, protocol="paper")
+
+
+def test_class_ids() -> None:
+    assert class_ids(["看多", "NEUTRAL", "负面", Polarity.BULLISH]).tolist() == [2, 1, 0, 2]
+    assert class_ids([2, np.int64(0), "中性"], ids=True).tolist() == [2, 0, 1]
+    with pytest.raises(DataError, match="label 3"):
+        class_ids([3], ids=True)

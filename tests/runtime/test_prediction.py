@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+
+from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
+
+ANSWER = Prediction(
+    text="回购计划获批",
+    sentiment="利好",
+    confidence=0.8,
+    scores={"bearish": 0.05, "neutral": 0.15, "bullish": 0.8},
+    expert="news",
+    expert_weights={"news": 0.9, "forum": 0.1},
+    seconds=0.01,
+)
+
+
+def test_row_has_the_columns_of_the_format_in_order() -> None:
+    row = ANSWER.as_row("n1")
+    assert list(row) == [
+        "id", "text", "sentiment", "confidence", "bearish", "neutral", "bullish", "expert", "expert_weight",
+        "weight_news", "weight_forum", "truncated", "uncertain",
+    ]  # fmt: skip
+    assert (row["id"], row["expert_weight"], row["neutral"], row["truncated"]) == ("n1", 0.9, 0.15, False)
+
+
+def test_answer_columns_name_and_type_the_row() -> None:
+    types = answer_columns(["news", "forum"])
+    answers = ANSWER.answers()
+    assert list(types) == list(answers)
+    assert all(isinstance(value, types[name]) for name, value in answers.items())
+
+
+def test_json_holds_every_field() -> None:
+    kept = json.loads(json.dumps(ANSWER.as_dict(), ensure_ascii=False))
+    assert kept == {
+        "text": "回购计划获批", "sentiment": "利好", "confidence": 0.8,
+        "scores": {"bearish": 0.05, "neutral": 0.15, "bullish": 0.8},
+        "expert": "news", "expert_weights": {"news": 0.9, "forum": 0.1},
+        "novelty": None, "truncated": False, "uncertain": False, "seconds": 0.01,
+    }  # fmt: skip
+
+
+def test_taken_names_are_kept_for_their_owner() -> None:
+    names = free_names(["sentiment", "expert"], ["text", "sentiment", "predicted_sentiment"])
+    assert names == {"sentiment": "predicted_predicted_sentiment", "expert": "expert"}

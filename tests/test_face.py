@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import finsa_moe
+from finsa_moe import face
+from finsa_moe.errors import ConfigError, DataError, FinSAError, MissingExtra, ModelError
+from finsa_moe.runtime.prediction import Prediction
+from tests.fakes import FakeEngine, fake_finsa
+
+HEAVY = "('torch', 'transformers', 'polars', 'peft', 'sklearn', 'matplotlib', 'rich')"
+
+
+def test_one_many_and_none() -> None:
+    finsa = fake_finsa()
+    one = finsa.predict("公告涨")
+    assert isinstance(one, Prediction)
+    assert (one.sentiment, one.expert) == ("利好", "news")
+    assert [p.sentiment for p in finsa.predict(["涨", "跌"])] == ["利好", "利空"]
+    assert [p.sentiment for p in finsa.predict(t for t in ("跌", "涨"))] == ["利空", "利好"]
+    assert finsa.predict([]) == []
+    assert finsa.predict_proba(["涨"]).shape == (1, 3)
+    assert [p.sentiment for p in finsa.stream(iter(["涨", "跌"]))] == ["利好", "利空"]
+    assert finsa.domains == ("news", "forum")
+    assert "fake" in repr(finsa)
+
+
+def test_polars_frame_comes_back_with_answers() -> None:
+    frame = pl.DataFrame({"贴子": ["涨", "公告跌"], "sentiment": ["x", "y"]})
+    back = fake_finsa().predict(frame, column="贴子")
+    assert back.columns == [
+        "贴子", "sentiment", "predicted_sentiment", "confidence", "bearish", "neutral", "bullish", "expert",
+        "expert_weight", "weight_news", "weight_forum", "truncated", "uncertain",
+    ]  # fmt: skip
+    assert back["sentiment"].to_list() == ["x", "y"]
+    assert back["predicted_sentiment"].to_list() == ["利好", "利空"]
+    assert back["expert"].to_list() == ["forum", "news"]
+    np.testing.assert_allclose(back.select("bearish", "neutral", "bullish").to_numpy().sum(axis=1), 1, atol=1e-6)
+    empty = fake_finsa().predict(frame.clear(), column="贴子")
+    assert empty.schema == back.schema
+
+
+def test_pandas_frame_keeps_its_index() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not among the dependencies")
+    frame = pandas.DataFrame({"text": ["涨", "跌"]}, index=[7, 3])
+    back = fake_finsa().predict(frame, column="text")
+    assert list(back.index) == [7, 3]
+    assert list(back["sentiment"]) == ["利好", "利空"]
+    with pytest.raises(DataError, match="text 1 is"):
+        fake_finsa().predict(pandas.DataFrame({"text": ["涨", None]}), column="text")
+
+
+@pytest.mark.parametrize(
+    ("column", "says"), [(None, "no column= was given"), ("txt", "no column 'txt'.*did you mean 'text'")]
+)
+def test_a_frame_needs_its_text_column(column: str | None, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        fake_finsa().predict(pl.DataFrame({"text": ["涨"]}), column=column)  # type: ignore[call-overload]
+    with pytest.raises(DataError, match="for pandas and polars"):
+        fake_finsa().predict(["涨"], column="text")  # type: ignore[call-overload]
+
+
+def write(folder: Path, **files: object) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_load_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from finsa_moe.model import torch_engine
+
+    asked: dict[str, object] = {}
+
+    def build(folder: Path, **settings: object) -> FakeEngine:
+        asked.update(settings, folder=folder)
+        return FakeEngine()
+
+    monkeypatch.setattr(torch_engine, "TorchEngine", build)
+    folder = write(tmp_path / "m", config={"model_type": "finsa_moe", "gate": "hard"}, card={"rows": 5})
+    finsa = finsa_moe.load(folder, device="cpu", dtype="float32", batch_tokens=99, abstain_below=0.99)
+    assert asked == {"folder": folder, "device": "cpu", "dtype": "float32"}
+    assert finsa.card == {"model_type": "finsa_moe", "gate": "hard", "rows": 5}
+    assert finsa.predictor.batch_tokens == 99
+    assert finsa.predict("平").uncertain
+    assert finsa_moe.load(str(folder)).predict("涨").sentiment == "利好"
+    with pytest.raises(ConfigError, match="abstain_below"):
+        finsa_moe.load(folder, abstain_below=2)
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, says in (
+        (tmp_path / "none", "does not exist"),
+        (file, "is a file, not a folder"),
+        (write(tmp_path / "empty"), "no config.json.*copy the whole folder"),
+        (write(tmp_path / "outer" / "moe_joint", config={}).parent, "did you mean .*outer/moe_joint"),
+        (write(tmp_path / "cut", config='{"model_type": "fin'), "config.json cannot be read.*copy the model folder"),
+        (write(tmp_path / "list", config=[1]), "holds a list"),
+        (write(tmp_path / "bert", config={"model_type": "bert"}), "model_type 'bert'"),
+        (write(tmp_path / "untyped", config={}), "model_type None"),
+    ):
+        with pytest.raises(ModelError, match=says) as caught:
+            finsa_moe.load(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_mixture_without_its_weights_is_one_error(tmp_path: Path) -> None:
+    folder = write(tmp_path / "m", config={"model_type": "finsa_moe", "domains": ["news"]})
+    with pytest.raises(FinSAError) as caught:
+        finsa_moe.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_default_model_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face, "DEFAULT", tmp_path / "default")
+    with pytest.raises(ModelError, match=r"no default model.*make demo.*demo/model/moe_joint"):
+        finsa_moe.load()
+    write(tmp_path / "default", config={"model_type": "other"})
+    with pytest.raises(ModelError, match="model_type 'other'"):  # the default folder is looked at once it is there
+        finsa_moe.load()
+
+
+def test_torch_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"finsa-moe\[train\]"):
+        finsa_moe.load(write(tmp_path / "m", config={"model_type": "finsa_moe"}))
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    loaded = f"[m for m in {HEAVY} if m in sys.modules]"
+    out = python(f"import sys, finsa_moe; print({loaded}, 'numpy' in sys.modules); finsa_moe.load; print({loaded})")
+    assert out.split("\n")[:2] == ["[] False", "[]"]
+
+
+def test_the_runtime_never_imports_torch() -> None:
+    """Every module of the room is imported where importing torch, transformers or polars fails."""
+    rooms = [path.stem for path in (Path(finsa_moe.__file__).parent / "runtime").glob("*.py") if path.stem != "export"]
+    modules = ", ".join(f"finsa_moe.runtime.{stem}" for stem in sorted(rooms) if stem != "__init__")
+    python(f"import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'polars'))); import {modules}")
+
+
+def test_the_face_names_what_it_has() -> None:
+    assert set(finsa_moe.__all__) <= set(dir(finsa_moe))
+    assert finsa_moe.__version__ == "0.1.0"
+    assert finsa_moe.Polarity(2).chinese == "利好"
+    assert all(getattr(finsa_moe, name) is not None for name in finsa_moe.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        finsa_moe.lod  # noqa: B018
