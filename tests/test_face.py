@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
@@ -76,15 +77,16 @@ def write(folder: Path, **files: object) -> Path:
 
 
 def test_load_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from finsa_moe.model import torch_engine
-
     asked: dict[str, object] = {}
 
     def build(folder: Path, **settings: object) -> FakeEngine:
         asked.update(settings, folder=folder)
         return FakeEngine()
 
-    monkeypatch.setattr(torch_engine, "TorchEngine", build)
+    engine = ModuleType("finsa_moe.model.torch_engine")
+    engine.TorchEngine = build  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, engine.__name__, engine)
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
     folder = write(tmp_path / "m", config={"model_type": "finsa_moe", "gate": "hard"}, card={"rows": 5})
     finsa = finsa_moe.load(folder, device="cpu", dtype="float32", batch_tokens=99, abstain_below=0.99)
     assert asked == {"folder": folder, "device": "cpu", "dtype": "float32"}
@@ -115,6 +117,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
 
 
 def test_a_mixture_without_its_weights_is_one_error(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra train is not installed")
     folder = write(tmp_path / "m", config={"model_type": "finsa_moe", "domains": ["news"]})
     with pytest.raises(FinSAError) as caught:
         finsa_moe.load(folder)

@@ -141,7 +141,7 @@ def test_gradient_checkpointing_changes_no_gradient(family: str, route_at: float
         if recompute:
             model.gradient_checkpointing_enable()
             model.train()
-            model.backbone.get_submodule(model.config.targets[-1]).register_forward_hook(lambda *_: calls.append(1))
+            model.backbone.get_submodule(model.config.targets[0]).register_forward_hook(lambda *_: calls.append(1))
         loss = model(IDS, MASK).logits.square().sum()
         before = len(calls)
         loss.backward()

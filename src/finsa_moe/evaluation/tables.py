@@ -40,18 +40,18 @@ def slices(run: Run) -> dict[str, Scores]:
     return {**run.by_domain, "all": run.overall} if len(run.by_domain) != 1 else dict(run.by_domain)
 
 
-def runs_table(result: Evaluation) -> Table:
-    """Every run by domain and over all, the leading run in bold."""
+def runs_table(result: Evaluation, beside: Mapping[str, Mapping[str, Scores]] | None = None) -> Table:
+    """Every run by domain and over all, the leading run in bold; then other models' scores on the same rows."""
     table = _table(f"{result.n:,} rows, percent", ("run", "on"), ("n", *HEADS))
-    for run in result.runs.values():
-        parts = slices(run)
+    runs = {run.name: slices(run) for run in result.runs.values()}
+    for model, parts in {**runs, **(beside or {})}.items():
         for at, (name, scores) in enumerate(parts.items()):
             table.add_row(
-                Text("" if at else run.name),
+                Text("" if at else model),
                 Text(name),
                 f"{scores.n:,}",
                 *cells(scores),
-                style="bold" if run is result.leading else "",
+                style="bold" if model == result.leading.name else "",
                 end_section=at == len(parts) - 1,
             )
     return table

@@ -92,6 +92,8 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
             raise ModelError(f"{folder}: {key}={config[key]!r} is not supported; train the adapter with {key}={plain!r}")
     if config.get("rank_pattern") or config.get("alpha_pattern"):
         raise ModelError(f"{folder}: rank_pattern/alpha_pattern give its layers different ranks; use one rank for all")
+    if missing := [key for key in ("r", "lora_alpha") if not isinstance(config.get(key), (int, float))]:
+        raise ModelError(f"{folder / ADAPTER_CONFIG}: {missing[0]} is no number; restore the file that peft wrote")
     tensors = read_tensors(folder / ADAPTER)
     names = dict(backbone.named_modules())
     state: dict[str, Tensor] = {}

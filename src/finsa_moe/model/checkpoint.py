@@ -76,6 +76,8 @@ def load_mixture(
             )
         config = FinSAMoEConfig.from_dict(raw)
     reference = dict(config.backbone)
+    if missing := [key for key in ("name", "fingerprint", "quantisation", "dtype") if key not in reference]:
+        raise ModelError(f"{folder / 'config.json'}: backbone lacks {missing[0]}; restore it from where the folder was made")
     source = folder / BACKBONE
     backbone = load_backbone(
         str(source) if source.is_dir() else reference["name"], quantisation=reference["quantisation"],
@@ -83,7 +85,10 @@ def load_mixture(
     )  # fmt: skip
     if fingerprint(backbone) != reference["fingerprint"]:
         raise ModelError(f"{folder}: the backbone {reference['name']} is not the one this mixture was trained on; restore it")
-    model = FinSAMoE(config, backbone)
+    try:
+        model = FinSAMoE(config, backbone)
+    except ModelError as error:
+        raise ModelError(f"{folder / 'config.json'}: {error}") from None
     for index, domain in enumerate(config.domains):
         expert = read_expert(folder / EXPERTS / domain, backbone)
         try:
@@ -121,10 +126,13 @@ def _bundle(backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path) -> 
 
 
 def _replace(working: Path, folder: Path) -> None:
-    """Put a finished folder in place of an old one, keeping files of the old that the new does not have."""
+    """Put a finished folder in place of an old one, keeping files of the old that the new does not have.
+
+    Not so the old backbone: the new mixture may only name its own, and would be given this one.
+    """
     if folder.exists():
         for old in folder.iterdir():
-            if not (working / old.name).exists():
+            if old.name != BACKBONE and not (working / old.name).exists():
                 os.replace(old, working / old.name)
         shutil.rmtree(folder)
     os.replace(working, folder)

@@ -80,7 +80,10 @@ class ExpertBank(nn.Module):
         self.linears = nn.ModuleDict()
         self._hooks: list[RemovableHandle] = []
         for target in targets:
-            linear = backbone.get_submodule(target)
+            try:
+                linear = backbone.get_submodule(target)
+            except AttributeError:
+                raise ModelError(f"{target}: an expert stands there, but the backbone has no such layer") from None
             if not isinstance(linear, nn.Linear):
                 raise ModelError(f"{target}: an expert needs a linear layer, found {type(linear).__name__}")
             experts = LowRankExperts(linear, scaling, rank, dropout, self.gate)

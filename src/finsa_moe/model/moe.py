@@ -20,7 +20,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from finsa_moe.model.backbone import freeze, layer_stack, position_ids, route_layer
+from finsa_moe.errors import ModelError
+from finsa_moe.model.backbone import DTYPES, freeze, layer_stack, position_ids, route_layer
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.experts import ExpertBank
 from finsa_moe.model.router import ExpertHeads, Router, masked_mean, one_hot, straight_through
@@ -104,6 +105,9 @@ class FinSAMoE(PreTrainedModel):
         for module in self.backbone.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
+            for name, value in vars(module).items():  # Llama and its kin keep attention's dropout as a number
+                if "dropout" in name and isinstance(value, float):
+                    setattr(module, name, 0.0)
         self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
         self._recompute = True
 
@@ -186,14 +190,21 @@ class FinSAMoE(PreTrainedModel):
 
         Args:
             pretrained_model_name_or_path: The folder.
-            kwargs: ``device`` and ``dtype`` (``"float32"`` or ``"bfloat16"``) are heeded.
+            kwargs: ``device`` and ``dtype`` (of the backbone: ``"float32"``, ``"bfloat16"``, or ``"auto"`` for the one
+                it was trained with) are heeded.
 
         Raises:
             ModelError: If a file is missing, damaged, or the backbone is another than the mixture was trained on.
         """
         from finsa_moe.model.checkpoint import load_mixture
 
-        return load_mixture(Path(pretrained_model_name_or_path), device=kwargs.get("device"), config=kwargs.get("config"))
+        dtype = str(kwargs.get("dtype") or "auto").removeprefix("torch.")
+        if dtype not in ("auto", *DTYPES):
+            raise ModelError(f"dtype {dtype}: allowed are auto, {', '.join(DTYPES)}")
+        return load_mixture(
+            Path(pretrained_model_name_or_path), device=kwargs.get("device"), config=kwargs.get("config"),
+            dtype=None if dtype == "auto" else dtype,
+        )  # fmt: skip
 
 
 AutoConfig.register("finsa_moe", FinSAMoEConfig, exist_ok=True)

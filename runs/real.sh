@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The main job on the team's real data, from raw text to dev scores, in under an hour on two cores.
+# A compact backbone is trained from scratch on unlabelled text; then the paper's stages. Stopped at any moment, the same
+# command goes on where it was.   usage: runs/real.sh [DATA_DIR] [OUT_DIR]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${1:-../shared/data}
+out=${2:-work/real}
+config=runs/real.yaml
+export PATH="$PWD/.venv/bin:$PATH"
+[ -d "$data" ] || { echo "runs/real.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
+mkdir -p "$out"
+say() { echo "[$(date +%H:%M:%S)] $*"; }
+
+for domain in news forum; do
+  [ -f "$out/data/$domain/report.json" ] ||
+    finsa prepare "$data/$domain/train.csv" --domain $domain --out "$out/data/$domain" --ratios 95/5/0
+done
+
+say "backbone"
+[ -f "$out/backbone/pretrain.json" ] ||
+  finsa pretrain "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config $config --resume
+
+for domain in news forum; do
+  say "expert $domain"
+  [ -f "$out/experts/$domain/expert.json" ] ||
+    finsa train-expert $domain "$out/data/$domain" --out "$out/experts/$domain" --backbone "$out/backbone" \
+      --config $config --resume
+done
+
+say "merge and joint training"
+[ -f "$out/moe_init/config.json" ] ||
+  finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" --config $config
+[ -f "$out/joint/moe_joint/metrics.json" ] ||
+  finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
+    --config $config --resume
+
+say "evaluation on the dev files"
+python runs/real.py "$data" "$out"
+say "done"
