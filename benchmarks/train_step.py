@@ -72,7 +72,7 @@ def new_backbone(size: int, layers: int) -> PreTrainedModel:
     torch.manual_seed(0)
     config = ModernBertConfig(
         vocab_size=12000, hidden_size=size, num_hidden_layers=layers, num_attention_heads=size // 64,
-        intermediate_size=size * 5 // 2, global_attn_every_n_layers=1, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        intermediate_size=size * 5 // 2, layer_types=["full_attention"] * layers, pad_token_id=0, bos_token_id=2, eos_token_id=3,
         cls_token_id=2, sep_token_id=3, attn_implementation="sdpa",
     )  # fmt: skip
     backbone = ModernBertModel(config)
@@ -121,7 +121,9 @@ def memory(form: str, args: argparse.Namespace) -> float:
     """MiB that three steps of a form add to what was resident before them, measured in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.train_step", "--memory-of", form, "--size", str(args.size),
                "--layers", str(args.layers), "--batch", str(args.batch), "--length", str(args.length)]  # fmt: skip
-    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+    return float(
+        json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    )
 
 
 def main() -> None:

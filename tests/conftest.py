@@ -95,7 +95,9 @@ def train(
             train_expert(domain, prepared[domain], folder, backbone=str(place), settings=settings, device="cpu")
         merge(experts, root / "moe_init", settings=MergeConfig.load(None, merging), device="cpu")
         data: dict[str, Path] = {domain: prepared[domain] for domain in domains}
-        train_joint(root / "moe_init", data, root / "joint", settings=JointConfig.load(None, [*JOINT, *joint]), device="cpu")
+        train_joint(
+            root / "moe_init", data, root / "joint", settings=JointConfig.load(None, [*JOINT, *joint]), device="cpu"
+        )
         return Trained(place, experts, root / "moe_init", root / "joint")
 
     return run

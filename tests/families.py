@@ -64,7 +64,9 @@ def write_rows(path: Path, rows: Sequence[tuple[str, int]], domain: str) -> None
 @cache
 def _trained() -> str:
     lines = [text for domain in _WHO for text, _ in made_rows(domain, 400, seed=9)]
-    lines += ["判断这段文本是利空、中性还是利好。市场情绪：新闻评论倾向标的财经中文，请对下面一是相关发帖人的反映它条股吧"] * 5
+    lines += [
+        "判断这段文本是利空、中性还是利好。市场情绪：新闻评论倾向标的财经中文，请对下面一是相关发帖人的反映它条股吧"
+    ] * 5
     return str(train_tokenizer(lines, vocab_size=320).to_str())
 
 
@@ -89,7 +91,9 @@ def tokenizer_for(family: str) -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-def make_backbone(family: str, folder: Path, *, hidden: int = 32, layers: int = 2, seed: int = 0, **options: Any) -> Path:
+def make_backbone(
+    family: str, folder: Path, *, hidden: int = 32, layers: int = 2, seed: int = 0, **options: Any
+) -> Path:
     """Write a tiny backbone and its tokenizer into `folder` and give the folder back."""
     tokenizer = tokenizer_for(family)
     settings: dict[str, Any] = {
@@ -142,7 +146,9 @@ def make_mixture(
     return model.eval()
 
 
-def batch_of(texts: Sequence[Sequence[int]], pad: int, *, width: int = 0, left: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+def batch_of(
+    texts: Sequence[Sequence[int]], pad: int, *, width: int = 0, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask, int64 (batch, length), of token lists padded to `width` or the longest, on either side."""
     width = max(width, *map(len, texts))
     ids, mask = torch.full((len(texts), width), pad), torch.zeros(len(texts), width, dtype=torch.int64)

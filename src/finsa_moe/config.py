@@ -172,7 +172,9 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        raise ConfigError(f"{file}: no such file; give --config a YAML file, or the name of a shipped one: laptop, paper") from None
+        raise ConfigError(
+            f"{file}: no such file; give --config a YAML file, or the name of a shipped one: laptop, paper"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     sections = [c.section() for c in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)]
@@ -206,6 +208,6 @@ def _check(section: str, spec: dataclasses.Field[Any], value: Any) -> None:
     low, high, among = (spec.metadata.get(name) for name in ("low", "high", "among"))
     if among and value not in among:
         raise ConfigError(f"{section}: {spec.name}: {value!r} is none of {', '.join(map(str, among))}")
-    if low is not None and value < low or high is not None and value > high:
+    if (low is not None and value < low) or (high is not None and value > high):
         span = f"between {low} and {high}" if high is not None else f"at least {low}"
         raise ConfigError(f"{section}: {spec.name}: {value} must be {span}")

@@ -57,10 +57,8 @@ def test_stats_counts_and_draws(raw, tmp_path):
     result = run("stats", out, "--plot", tmp_path / "f.png")
     assert result.exit_code == 0
     counted = [line.split() for line in result.output.splitlines() if line.startswith("news/")]
-    assert [(line[0], line[-1]) for line in counted] == [("news/train", "97"), ("news/valid", "3"), ("news/test", "0")] or [
-        line[0] for line in counted
-    ] == ["news/train", "news/valid", "news/test"]
-    assert sum(int(line[-1]) for line in counted) == 100
+    # 34, 33 and 33 rows a label: a hundredth of each is less than one row, and every label has one all the same.
+    assert [(line[0], line[-1]) for line in counted] == [("news/train", "94"), ("news/valid", "3"), ("news/test", "3")]
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
 
 

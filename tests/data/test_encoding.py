@@ -34,7 +34,9 @@ def test_a_damaged_utf8_file_is_not_taken_for_gb18030(tmp_path):
 def test_what_no_codec_decodes_names_both_places(tmp_path):
     path = tmp_path / "f.csv"
     path.write_bytes(b"text,label\n" + "涨".encode("gbk") * 9 + b"\xff\xff,1\n")
-    with pytest.raises(DataError, match=r"neither UTF-8 \(fails at byte 11: 0x..\) nor GB18030 \(fails at byte 29: 0xff\)"):
+    with pytest.raises(
+        DataError, match=r"neither UTF-8 \(fails at byte 11: 0x..\) nor GB18030 \(fails at byte 29: 0xff\)"
+    ):
         detect(path)
 
 

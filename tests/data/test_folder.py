@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 
 import pytest
 
@@ -46,31 +47,38 @@ def test_the_old_files_go_and_foreign_ones_stay(tmp_path):
 def test_an_error_leaves_the_old_output(tmp_path, error):
     out = tmp_path / "out"
     write(out, "old")
-    with pytest.raises(error), written_whole(out, OURS) as folder:
-        (folder / "a.txt").write_text("half", encoding="utf-8")
-        raise error
+
+    def failing():
+        with written_whole(out, OURS) as folder:
+            (folder / "a.txt").write_text("half", encoding="utf-8")
+            raise error
+
+    with pytest.raises(error):
+        failing()
     assert content(out) == {"a.txt": "old"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_killed_between_any_two_renames_nothing_is_lost(tmp_path, monkeypatch, step):
+def test_killed_between_any_two_renames_nothing_is_lost(tmp_path, step):
     out = tmp_path / "out"
     write(out, "old")
     (out / "notes.md").write_text("mine", encoding="utf-8")
-    if (child := os.fork()) == 0:
-        renames, rename = [], type(out).rename
-
-        def dying(self, target):
-            if len(renames) == step - 1:
-                os._exit(9)
-            renames.append(target)
-            return rename(self, target)
-
-        monkeypatch.setattr(type(out), "rename", dying)
-        write(out, "new")
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    code = f"""
+import os
+from pathlib import Path
+from finsa_moe.data.folder import written_whole
+renames, rename = [], Path.rename
+def dying(self, target):
+    if len(renames) == {step - 1}:
+        os._exit(9)
+    renames.append(target)
+    return rename(self, target)
+Path.rename = dying
+with written_whole(Path({str(out)!r}), {OURS}) as folder:
+    (folder / "a.txt").write_text("new", encoding="utf-8")
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     if out.exists():
         assert content(out)["a.txt"] in ("old", "new")
     write(out, "newer")

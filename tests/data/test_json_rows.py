@@ -17,7 +17,9 @@ def read(path):
 
 def test_lines_with_keys_that_come_and_go(tmp_path):
     path = tmp_path / "f.jsonl"
-    path.write_text('{"text": "涨", "label": 2}\n\n{"label": null, "more": [1, "甲"]}\n["跌", "利空"]\n', encoding="utf-8-sig")
+    path.write_text(
+        '{"text": "涨", "label": 2}\n\n{"label": null, "more": [1, "甲"]}\n["跌", "利空"]\n', encoding="utf-8-sig"
+    )
     batch = read(path)
     assert batch.names == ["text", "label", "more"]
     assert [list(row) for row in batch.rows] == [["涨", "2", None], [None, None, '[1, "甲"]'], ["跌", "利空", None]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -101,8 +102,8 @@ def test_rows_in_are_rows_on_disk(tmp_path_factory, cells, files):
             patch.setattr(room, "plot_polarity", lambda table, path: path.touch())
             report = prepare([folder / "raw"], domain="news", out=out, ratios=(60, 20, 20))
     except DataError as error:
-        assert f"none of {len(rows)} rows" in str(error)
-        assert not out.exists()
+        if f"none of {len(rows)} rows" not in str(error) or out.exists():
+            raise
         return
     parts = {name: load(out / f"{name}.csv") for name in ("train", "valid", "test")}
     kept = {row["id"] for part in parts.values() for row in part}
@@ -167,15 +168,17 @@ def test_a_prepared_folder_as_source_does_not_bring_its_rejects_back(tmp_path):
     assert len(report.skipped) == 3
 
 
-def test_killed_while_writing_the_old_output_stands(tmp_path, source, monkeypatch):
+def test_killed_while_writing_the_old_output_stands(tmp_path, source):
     out = tmp_path / "out"
     prepare([source], domain="forum", out=out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    if (child := os.fork()) == 0:
-        monkeypatch.setattr(room, "plot_polarity", lambda table, path: os._exit(9))
-        prepare([source], domain="forum", out=out, seed=99)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    code = (  # not a fork: the threads of polars do not survive one
+        "import os\nfrom pathlib import Path\nfrom finsa_moe.data import prepare\n"
+        "prepare.plot_polarity = lambda table, path: os._exit(9)\n"
+        f"prepare.prepare([Path({str(source)!r})], domain='forum', out=Path({str(out)!r}), seed=99)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert (tmp_path / ".out.partial").is_dir()
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     prepare([source], domain="forum", out=out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]

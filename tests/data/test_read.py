@@ -58,7 +58,8 @@ def test_any_bytes_are_rows_or_one_error(tmp_path_factory, body):
     try:
         table = read(path)
     except DataError as error:
-        assert "f.csv" in str(error)
+        if "f.csv" not in str(error):
+            raise
         return
     assert table.rows_in == table.frame.height + table.rejects.height
     if detect(path) == "utf-8-sig":  # with enough stray bytes behind it, the first row is GB18030 to anybody

@@ -14,13 +14,19 @@ from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError
 
 LABELS = ["利空", "中性", "利好"]
-ROWS = st.lists(st.tuples(st.integers(0, 25), st.sampled_from(["", "!", " ", "？"]), st.sampled_from(LABELS)), max_size=60)
+ROWS = st.lists(
+    st.tuples(st.integers(0, 25), st.sampled_from(["", "!", " ", "？"]), st.sampled_from(LABELS)), max_size=60
+)
 RATIOS = st.sampled_from([(98, 1, 1), (60, 20, 20), (0.8, 0.1, 0.1), (80, 0, 20), (1, 0, 0), (1, 1, 1)])
 
 
 def frame(rows):
     """Rows from (text, label) pairs, with an id each."""
-    columns = {"id": [str(n) for n in range(len(rows))], "text": [row[0] for row in rows], "label": [row[1] for row in rows]}
+    columns = {
+        "id": [str(n) for n in range(len(rows))],
+        "text": [row[0] for row in rows],
+        "label": [row[1] for row in rows],
+    }
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
@@ -82,7 +88,9 @@ def test_another_seed_is_another_draw_and_the_draw_is_no_order():
 
 
 def test_a_given_cluster_column_is_kept_together():
-    rows = frame([(f"第{n}条", "利好") for n in range(90)]).with_columns(cluster=pl.Series([f"g{n % 9}" for n in range(90)]))
+    rows = frame([(f"第{n}条", "利好") for n in range(90)]).with_columns(
+        cluster=pl.Series([f"g{n % 9}" for n in range(90)])
+    )
     parts = split(rows, (60, 20, 20), 3)
     groups = [set(part["cluster"].to_list()) for part in parts.values()]
     assert sum(map(len, groups)) == 9
@@ -90,7 +98,15 @@ def test_a_given_cluster_column_is_kept_together():
 
 
 def test_conflicts_the_majority_stands_and_a_tie_is_refused():
-    rows = [("A 股", "利好"), ("a股!", "利好"), ("A股", "利空"), ("平", "中性"), ("平。", "利空"), ("独", "利好"), ("独", "利好")]
+    rows = [
+        ("A 股", "利好"),
+        ("a股!", "利好"),
+        ("A股", "利空"),
+        ("平", "中性"),
+        ("平。", "利空"),
+        ("独", "利好"),
+        ("独", "利好"),
+    ]
     resolved = resolve_conflicts(frame(rows))
     assert resolved.frame["id"].to_list() == ["0", "1", "5", "6"]
     assert resolved.refused.select("id", "reason").rows() == [

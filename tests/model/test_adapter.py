@@ -54,7 +54,9 @@ def test_what_peft_saved_is_read_whole(task: str, backbone_of: Backbones, tmp_pa
         ({"alpha_pattern": {"layers.1.self_attn.q_proj": 2}}, "rank_pattern/alpha_pattern"),
     ],
 )
-def test_what_is_no_plain_lora_is_refused(options: dict[str, Any], says: str, backbone_of: Backbones, tmp_path: Path) -> None:
+def test_what_is_no_plain_lora_is_refused(
+    options: dict[str, Any], says: str, backbone_of: Backbones, tmp_path: Path
+) -> None:
     folder = foreign(backbone_of("llama"), tmp_path / "a", **options)
     with pytest.raises(ModelError, match=says) as caught:
         read_expert(folder, load_backbone(str(backbone_of("llama")), device="cpu"))
@@ -75,7 +77,9 @@ def test_another_kind_of_adapter_is_refused(backbone_of: Backbones, tmp_path: Pa
 
 def test_an_adapter_over_another_architecture_is_refused(backbone_of: Backbones, tmp_path: Path) -> None:
     folder = foreign(backbone_of("llama"), tmp_path / "a")
-    with pytest.raises(ModelError, match="layers.*which the backbone does not have: it was trained on another backbone") as caught:
+    with pytest.raises(
+        ModelError, match="layers.*which the backbone does not have: it was trained on another backbone"
+    ) as caught:
         read_expert(folder, load_backbone(str(backbone_of("bert")), device="cpu"))
     assert str(folder) in str(caught.value)
 
@@ -83,10 +87,21 @@ def test_an_adapter_over_another_architecture_is_refused(backbone_of: Backbones,
 def test_written_and_read_back(backbone_of: Backbones, tmp_path: Path) -> None:
     backbone = load_backbone(str(backbone_of("bert")), device="cpu")
     target = "encoder.layer.1.output.dense"
-    state = {f"base_model.model.{target}.lora_A.weight": torch.randn(2, 64), f"base_model.model.{target}.lora_B.weight": torch.randn(32, 2)}
+    state = {
+        f"base_model.model.{target}.lora_A.weight": torch.randn(2, 64),
+        f"base_model.model.{target}.lora_B.weight": torch.randn(32, 2),
+    }
     head = {"weight": torch.randn(3, 32), "bias": torch.randn(3)}
     write_expert(
-        tmp_path / "e", state, targets=[target], rank=2, scaling=1.5, base="somewhere", head=head, facts={"domain": "news"}, dropout=0.1
+        tmp_path / "e",
+        state,
+        targets=[target],
+        rank=2,
+        scaling=1.5,
+        base="somewhere",
+        head=head,
+        facts={"domain": "news"},
+        dropout=0.1,
     )
     expert = read_expert(tmp_path / "e", backbone)
     assert (expert.rank, expert.scaling, expert.base, expert.targets) == (2, 1.5, "somewhere", {target})
@@ -97,7 +112,9 @@ def test_written_and_read_back(backbone_of: Backbones, tmp_path: Path) -> None:
         assert all(torch.equal(ours[k], theirs[k]) for k in ours)
     facts = json.loads((tmp_path / "e" / "expert.json").read_text())
     (tmp_path / "e" / "expert.json").write_text(json.dumps(facts | {"labels": ["利好", "中性", "利空"]}))
-    with pytest.raises(ModelError, match=r"labels stand in the order \['利好', '中性', '利空'\], expected .*retrain its head"):
+    with pytest.raises(
+        ModelError, match=r"labels stand in the order \['利好', '中性', '利空'\], expected .*retrain its head"
+    ):
         read_expert(tmp_path / "e", backbone)
 
 
@@ -120,7 +137,8 @@ def test_an_adapter_config_that_lacks_a_key_is_one_line(key: str, backbone_of: B
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "missing"), (b"", "damaged"), (b"[1]", "damaged"), (b"\xff\xfe{", "damaged"), (b'{"a"', "damaged")]
+    ("content", "says"),
+    [(None, "missing"), (b"", "damaged"), (b"[1]", "damaged"), (b"\xff\xfe{", "damaged"), (b'{"a"', "damaged")],
 )
 def test_json_that_is_none(content: bytes | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / "x.json"

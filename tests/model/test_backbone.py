@@ -27,7 +27,10 @@ Backbones = Callable[[str], Path]
 GATED = ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
 BERT = ["attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense"]
 LAYER = {  # METHOD: q, v, o and the feed-forward projections, fused or not; where q, k and v are one, that one
-    "glm4": ("layers", ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj"]),
+    "glm4": (
+        "layers",
+        ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj"],
+    ),
     "qwen3": ("layers", GATED),
     "llama": ("layers", GATED),
     "bert": ("encoder.layer", BERT),
@@ -52,7 +55,17 @@ def test_targets_by_name(family: str, backbone_of: Backbones) -> None:
 
 @pytest.mark.parametrize(
     ("depth", "route_at", "layer"),
-    [(4, 0.0, 0), (4, 0.25, 1), (4, 0.5, 2), (4, 0.75, 3), (4, 0.99, 3), (6, 0.5, 3), (6, 0.1, 1), (40, 0.25, 10), (1, 0.9, 0)],
+    [
+        (4, 0.0, 0),
+        (4, 0.25, 1),
+        (4, 0.5, 2),
+        (4, 0.75, 3),
+        (4, 0.99, 3),
+        (6, 0.5, 3),
+        (6, 0.1, 1),
+        (40, 0.25, 10),
+        (1, 0.9, 0),
+    ],
 )
 def test_route_layer_by_hand(depth: int, route_at: float, layer: int, tmp_path: Path) -> None:
     backbone = load_backbone(str(make_backbone("llama", tmp_path / "b", hidden=4, layers=depth)), device="cpu")
@@ -62,7 +75,9 @@ def test_route_layer_by_hand(depth: int, route_at: float, layer: int, tmp_path: 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_fingerprint_is_the_same_in_bf16_and_tells_weights_apart(family: str, backbone_of: Backbones, tmp_path: Path) -> None:
+def test_fingerprint_is_the_same_in_bf16_and_tells_weights_apart(
+    family: str, backbone_of: Backbones, tmp_path: Path
+) -> None:
     folder = backbone_of(family)
     backbone = load_backbone(str(folder), device="cpu")
     whole = fingerprint(backbone)

@@ -28,7 +28,9 @@ def saved(model: FinSAMoE, backbone: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_mixture_comes_back_to_the_bit(family: str, backbone_of: Backbones, tmp_path: Path) -> None:
-    model = make_mixture(backbone_of(family), ("news", "forum", "公告"), route_at=0.5, gate="soft", prompt="neutral", max_tokens=99)
+    model = make_mixture(
+        backbone_of(family), ("news", "forum", "公告"), route_at=0.5, gate="soft", prompt="neutral", max_tokens=99
+    )
     folder = saved(model, backbone_of(family), tmp_path / "m")
     again = load_mixture(folder, device="cpu")
     for (name, ours), (other, theirs) in zip(model.state_dict().items(), again.state_dict().items(), strict=True):
@@ -52,7 +54,9 @@ def test_a_small_backbone_travels_along(backbone_of: Backbones, tmp_path: Path) 
         assert torch.equal(load_mixture(folder, device="cpu")(IDS, MASK).logits, model(IDS, MASK).logits)
 
 
-def test_a_large_backbone_is_named_only(backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_backbone_is_named_only(
+    backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checkpoint, "BUNDLE_LIMIT", 1000)
     home = tmp_path / "backbone"
     shutil.copytree(backbone_of("bert"), home)
@@ -68,7 +72,9 @@ def test_a_large_backbone_is_named_only(backbone_of: Backbones, tmp_path: Path, 
         load_mixture(folder, device="cpu")
 
 
-def test_saving_over_a_mixture_replaces_it_and_keeps_what_others_put_there(backbone_of: Backbones, tmp_path: Path) -> None:
+def test_saving_over_a_mixture_replaces_it_and_keeps_what_others_put_there(
+    backbone_of: Backbones, tmp_path: Path
+) -> None:
     home, folder = backbone_of("bert"), tmp_path / "m"
     saved(make_mixture(home, ("old", "gone")), home, folder)
     (folder / "notes.txt").write_text("mine")
@@ -81,7 +87,9 @@ def test_saving_over_a_mixture_replaces_it_and_keeps_what_others_put_there(backb
     assert [p.name for p in tmp_path.iterdir()] == ["m"], "nothing is left beside it"
 
 
-def test_saving_over_a_mixture_of_another_backbone(backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saving_over_a_mixture_of_another_backbone(
+    backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A small backbone bundled before must not be taken for the large one that the new mixture only names."""
     folder = tmp_path / "m"
     saved(make_mixture(backbone_of("bert")), backbone_of("bert"), folder)
@@ -132,7 +140,13 @@ def spoil(folder: Path, kind: str) -> str:
         return "experts/news"
     if kind == "adapter of another rank":
         file = folder / "experts" / "news" / "adapter_model.safetensors"
-        save_file({k: torch.zeros(2, v.shape[1]) if "lora_A" in k else torch.zeros(v.shape[0], 2) for k, v in load_file(file).items()}, file)
+        save_file(
+            {
+                k: torch.zeros(2, v.shape[1]) if "lora_A" in k else torch.zeros(v.shape[0], 2)
+                for k, v in load_file(file).items()
+            },
+            file,
+        )
         return "experts/news"
     if kind == "backbone cut":
         file = folder / "backbone" / "model.safetensors"

@@ -77,7 +77,9 @@ def test_a_closed_gate_is_the_backbone_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("family", ["glm4", "modernbert"])
-def test_a_mixtures_closed_gate_is_the_real_backbone_to_the_bit(family: str, backbone_of: Callable[[str], Path]) -> None:
+def test_a_mixtures_closed_gate_is_the_real_backbone_to_the_bit(
+    family: str, backbone_of: Callable[[str], Path]
+) -> None:
     model = make_mixture(backbone_of(family))
     plain = load_backbone(str(backbone_of(family)), device="cpu")
     ids, mask = batch_of([[2, 9, 30, 31, 3], [2, 77, 3]], 0)

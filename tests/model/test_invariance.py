@@ -37,7 +37,9 @@ def answers(model: FinSAMoE, texts: Sequence[list[int]], pad: int, **shape: obje
 
 @pytest.mark.parametrize("route_at", ROUTES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_nothing_round_a_text_changes_its_answer(family: str, route_at: float, backbone_of: Callable[[str], Path]) -> None:
+def test_nothing_round_a_text_changes_its_answer(
+    family: str, route_at: float, backbone_of: Callable[[str], Path]
+) -> None:
     model = make_mixture(backbone_of(family), route_at=route_at)
     pad, texts = model.backbone.config.pad_token_id, tokens(family)
     alone = [answers(model, [text], pad) for text in texts]

@@ -68,7 +68,9 @@ def test_adaptive_balanced_loss_of_two_rows() -> None:
     assert float(loss) == pytest.approx(0.26220, abs=2e-5)
 
 
-@pytest.mark.parametrize(("beta", "eps", "gamma"), [(0.99, 0.1, 2.0), (0.9, 0.0, 0.0), (0.999, 0.3, 1.5), (1.0, 0.1, 5.0)])
+@pytest.mark.parametrize(
+    ("beta", "eps", "gamma"), [(0.99, 0.1, 2.0), (0.9, 0.0, 0.0), (0.999, 0.3, 1.5), (1.0, 0.1, 5.0)]
+)
 def test_adaptive_balanced_loss_follows_its_formula(beta: float, eps: float, gamma: float) -> None:
     counts, labels = [3, 40, 9], [0, 1, 2, 2, 1]
     logits = (torch.randn(5, 3, generator=torch.Generator().manual_seed(0)) * 3).tolist()

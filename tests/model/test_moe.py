@@ -31,7 +31,9 @@ def force(experts: list[int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("route_at", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_routing_inside_the_pass_against_passes_one_after_another(family: str, route_at: float, backbone_of: Backbones) -> None:
+def test_routing_inside_the_pass_against_passes_one_after_another(
+    family: str, route_at: float, backbone_of: Backbones
+) -> None:
     """The router's input is read off the plain backbone, and the answer made by running each expert for all texts."""
     model = make_mixture(backbone_of(family), route_at=route_at)
     plain = load_backbone(str(backbone_of(family)), device="cpu")

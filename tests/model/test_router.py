@@ -8,14 +8,18 @@ from finsa_moe.model.router import ExpertHeads, Router, masked_mean, one_hot, st
 
 
 def test_masked_mean_ignores_whatever_stands_at_padding() -> None:
-    hidden = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [float("nan"), float("inf")]], [[float("nan")] * 2, [5.0, 7.0], [1.0, 1.0]]])
+    hidden = torch.tensor(
+        [[[1.0, 2.0], [3.0, 6.0], [float("nan"), float("inf")]], [[float("nan")] * 2, [5.0, 7.0], [1.0, 1.0]]]
+    )
     mask = torch.tensor([[1, 1, 0], [0, 1, 1]])
     assert masked_mean(hidden, mask).tolist() == [[2.0, 4.0], [3.0, 4.0]]
 
 
 def test_masked_mean_sums_in_float32_and_survives_an_empty_row() -> None:
     hidden = torch.full((1, 4096, 1), 0.1, dtype=torch.bfloat16)  # a bf16 sum would stop growing at 32
-    assert float(masked_mean(hidden, torch.ones(1, 4096))) == pytest.approx(float(torch.tensor(0.1).bfloat16()), rel=1e-5)
+    assert float(masked_mean(hidden, torch.ones(1, 4096))) == pytest.approx(
+        float(torch.tensor(0.1).bfloat16()), rel=1e-5
+    )
     assert masked_mean(torch.full((1, 2, 3), float("nan")), torch.zeros(1, 2)).tolist() == [[0.0, 0.0, 0.0]]
 
 

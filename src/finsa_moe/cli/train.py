@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finsa_moe.cli.running import Device
 from finsa_moe.errors import ConfigError
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
     from finsa_moe.polarity import LabelMap
 
-Config = Annotated[Path | None, typer.Option("--config", help="YAML file; see configs/paper.yaml and configs/laptop.yaml.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="YAML file, or a shipped one by its name: laptop, paper.")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
-Device = Annotated[str | None, typer.Option(help="Torch device, such as cpu or cuda:0; the best there is by default.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Text column, or several joined.")]
 Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Label column.")]
-Labels = Annotated[str | None, typer.Option("--labels", metavar="FILE-OR-MAP", help="Spelling of the labels, e.g. 0=利空,1=中性,2=利好.")]  # fmt: skip
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", metavar="FILE-OR-MAP", help="Spelling of the labels, e.g. 0=利空,1=中性,2=利好."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,11 +42,13 @@ def register(app: typer.Typer) -> None:
 
 
 def pretrain(
-    sources: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Text files, one text a line, plain, .xz, .gz or .bz2.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="TEXT...", help="Files of one text a line: plain, .xz, .gz or .bz2.")
+    ],
     out: Out,
     config: Config = None,
     set_: Set = None,
-    init: Annotated[Path | None, typer.Option(help="Backbone folder whose tokenizer and weights to start from.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Backbone folder to start from, tokenizer and weights.")] = None,
     resume: Resume = False,
     device: Device = None,
 ) -> None:  # fmt: skip
@@ -103,7 +112,9 @@ def merge(
 
 def train_joint(
     start: Annotated[Path, typer.Argument(metavar="MOE_INIT", help="The mixture that merge wrote.")],
-    data: Annotated[list[str], typer.Option("--data", metavar="NAME=DIR", help="Prepared folder of a domain; once for each.")],
+    data: Annotated[
+        list[str], typer.Option("--data", metavar="NAME=DIR", help="Prepared folder of a domain; once for each.")
+    ],
     out: Out,
     config: Config = None,
     set_: Set = None,

@@ -87,9 +87,7 @@ class TextEncoder:
         reach = 16 * self.max_length
         clean = [normalise(text) for text in texts]
         short = [t if len(t) <= 2 * reach else t[:reach] + t[-reach:] for t in clean]
-        return [
-            self._fit(ids, cut=len(s) < len(c)) for ids, s, c in zip(self._ids(short), short, clean, strict=True)
-        ]
+        return [self._fit(ids, cut=len(s) < len(c)) for ids, s, c in zip(self._ids(short), short, clean, strict=True)]
 
     def _fit(self, ids: list[int], *, cut: bool) -> Encoded:
         if len(ids) <= self.room:

@@ -89,7 +89,9 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
         raise ModelError(f"{folder}: peft type {config.get('peft_type')!r}; only LORA adapters can be merged")
     for key, plain in _PLAIN.items():
         if config.get(key, plain) not in (plain, None):
-            raise ModelError(f"{folder}: {key}={config[key]!r} is not supported; train the adapter with {key}={plain!r}")
+            raise ModelError(
+                f"{folder}: {key}={config[key]!r} is not supported; train the adapter with {key}={plain!r}"
+            )
     if config.get("rank_pattern") or config.get("alpha_pattern"):
         raise ModelError(f"{folder}: rank_pattern/alpha_pattern give its layers different ranks; use one rank for all")
     if missing := [key for key in ("r", "lora_alpha") if not isinstance(config.get(key), (int, float))]:
@@ -107,7 +109,9 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
         state[f"{_PREFIX}{name}.lora_{'A' if '.lora_A.' in key else 'B'}.weight"] = tensor
     facts = read_json(folder / FACTS) if (folder / FACTS).exists() else {}
     if facts and facts.get("labels") != list(NAMES):
-        raise ModelError(f"{folder}: its labels stand in the order {facts.get('labels')}, expected {list(NAMES)}; retrain its head")
+        raise ModelError(
+            f"{folder}: its labels stand in the order {facts.get('labels')}, expected {list(NAMES)}; retrain its head"
+        )
     head = read_tensors(folder / HEAD) if (folder / HEAD).exists() else None
     return Expert(
         folder, state, frozenset(k.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for k in state),

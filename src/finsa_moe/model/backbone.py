@@ -71,9 +71,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         ModelError: If there is none, or it has no fast (`tokenizers`) form.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            name, local_files_only=_is_local(str(name))
-        )
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, local_files_only=_is_local(str(name)))
     except Exception as error:
         raise ModelError(f"{name}: no readable tokenizer ({_first_line(error)}); {_remedy(str(name))}") from None
     if getattr(tokenizer, "backend_tokenizer", None) is None:
@@ -135,17 +133,39 @@ def is_causal(backbone: PreTrainedModel) -> bool:
     return any(getattr(module, "is_causal", False) for module in layers[0].modules())
 
 
-def position_ids(backbone: PreTrainedModel, mask: Tensor) -> dict[str, Tensor]:
-    """Positions that count real tokens only, so that the padding side never matters; int64 (batch, length).
+def last_hidden(backbone: nn.Module, ids: Tensor, mask: Tensor | None) -> Tensor:
+    """Last hidden states (batch, length, d) of one pass over ids and mask, int64 (batch, length).
 
-    Empty for a backbone that takes none.
+    The padding side never matters to it, and a decoder keeps no cache.
+
+    Args:
+        backbone: An `AutoModel`, as loaded or with peft's layers in it.
+        ids: Token ids, padded on either side.
+        mask: 1 for real tokens; None when nothing is padded.
     """
+    assert isinstance(backbone, PreTrainedModel)
+    extra: dict[str, Any] = position_ids(backbone, torch.ones_like(ids) if mask is None else mask)
+    if hasattr(backbone.config.get_text_config(), "use_cache"):
+        extra["use_cache"] = False
+    hidden: Tensor = backbone(input_ids=ids, attention_mask=mask, **extra).last_hidden_state
+    return hidden
+
+
+def position_ids(backbone: PreTrainedModel, mask: Tensor) -> dict[str, Tensor]:
+    """Positions that count real tokens only, int64 (batch, length); empty for a backbone that takes none."""
     if "position_ids" not in inspect.signature(backbone.forward).parameters:
         return {}
+    count, offset = mask.long().cumsum(1), position_offset(backbone)
+    # RoBERTa leaves its padding index to padding
+    return {"position_ids": count * mask + offset - 1 if offset else (count - 1).clamp(min=0)}
+
+
+def position_offset(backbone: PreTrainedModel) -> int:
+    """Position of the first real token: 0, but for RoBERTa and its kin, which count from their padding index."""
     embeddings = getattr(backbone, "embeddings", None)
-    if hasattr(embeddings, "create_position_ids_from_input_ids"):  # RoBERTa counts from its padding index
-        return {"position_ids": mask.long().cumsum(1) * mask + embeddings.padding_idx}
-    return {"position_ids": (mask.long().cumsum(1) - 1).clamp(min=0)}
+    if embeddings is not None and hasattr(embeddings, "create_position_ids_from_input_ids"):
+        return int(embeddings.padding_idx) + 1
+    return 0
 
 
 def fingerprint(backbone: PreTrainedModel) -> str:

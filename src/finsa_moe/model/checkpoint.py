@@ -37,7 +37,12 @@ def save_mixture(model: FinSAMoE, folder: Path, *, tokenizer: Any = None) -> Non
     for index, domain in enumerate(config.domains):
         heads = model.heads
         own = None if config.shared_head else {"weight": heads.weight[index], "bias": heads.bias[index]}
-        facts = {"domain": domain, "backbone": config.backbone, "prompt": config.prompt, "max_tokens": config.max_tokens}
+        facts = {
+            "domain": domain,
+            "backbone": config.backbone,
+            "prompt": config.prompt,
+            "max_tokens": config.max_tokens,
+        }
         write_expert(
             working / EXPERTS / domain, model.bank.adapter(index), targets=config.targets, rank=config.rank,
             scaling=config.scaling[index], base=config.backbone["name"], head=own, facts=facts,
@@ -77,14 +82,18 @@ def load_mixture(
         config = FinSAMoEConfig.from_dict(raw)
     reference = dict(config.backbone)
     if missing := [key for key in ("name", "fingerprint", "quantisation", "dtype") if key not in reference]:
-        raise ModelError(f"{folder / 'config.json'}: backbone lacks {missing[0]}; restore it from where the folder was made")
+        raise ModelError(
+            f"{folder / 'config.json'}: backbone lacks {missing[0]}; restore it from where the folder was made"
+        )
     source = folder / BACKBONE
     backbone = load_backbone(
         str(source) if source.is_dir() else reference["name"], quantisation=reference["quantisation"],
         dtype=dtype or reference["dtype"], device=device,
     )  # fmt: skip
     if fingerprint(backbone) != reference["fingerprint"]:
-        raise ModelError(f"{folder}: the backbone {reference['name']} is not the one this mixture was trained on; restore it")
+        raise ModelError(
+            f"{folder}: the backbone {reference['name']} is not the one this mixture was trained on; restore it"
+        )
     try:
         model = FinSAMoE(config, backbone)
     except ModelError as error:
@@ -96,7 +105,7 @@ def load_mixture(
         except ModelError as error:
             raise ModelError(f"{expert.folder}: {error}") from None
     load_small_parts(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
-    model.eval()
+    model.train(False)
     return model
 
 
@@ -113,7 +122,9 @@ def load_small_parts(model: FinSAMoE, tensors: dict[str, Tensor], path: Path) ->
         raise ModelError(f"{path}: {odd} is {theirs.get(odd, 'missing')}, the config says {ours.get(odd, 'unknown')}")
     with torch.no_grad():
         for name, part in (("router", model.router), ("heads", model.heads)):
-            part.load_state_dict({k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")})
+            part.load_state_dict(
+                {k.removeprefix(f"{name}."): v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            )
 
 
 def _bundle(backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path) -> None:

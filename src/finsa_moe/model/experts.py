@@ -56,7 +56,8 @@ class LowRankExperts(nn.Module):
         weights = (gate.to(low.dtype) * scale.to(low.dtype)).repeat_interleave(rank, dim=1)
         # (batch, E) stands for every token of its text, however many axes lie between
         low = low * weights.view(len(weights), *[1] * (low.dim() - 2), experts * rank)
-        return output + (low @ self.lora_b.flatten(0, 1)).to(output.dtype)
+        added: Tensor = output + (low @ self.lora_b.flatten(0, 1)).to(output.dtype)
+        return added
 
 
 class ExpertBank(nn.Module):
@@ -96,7 +97,7 @@ class ExpertBank(nn.Module):
         return module
 
     def adapter(self, expert: int) -> dict[str, Tensor]:
-        """One expert in peft's layout: ``base_model.model.<linear>.lora_A.weight`` (rank, in), ``lora_B`` (out, rank)."""
+        """One expert in peft's layout: ``<linear>.lora_A.weight`` (rank, in) and ``lora_B.weight`` (out, rank)."""
         state = {}
         for target in self.targets:
             module = self._at(target)
@@ -121,7 +122,6 @@ class ExpertBank(nn.Module):
                 b = state[f"{_PREFIX}{target}.lora_B.weight"].T
                 for ours, theirs in ((module.lora_a, a), (module.lora_b, b)):
                     if ours[expert].shape != theirs.shape:
-                        raise ModelError(
-                            f"adapter tensor of {target}: shape {tuple(theirs.shape)}, expected {tuple(ours[expert].shape)}"
-                        )
+                        found, expected = tuple(theirs.shape), tuple(ours[expert].shape)
+                        raise ModelError(f"adapter tensor of {target}: shape {found}, expected {expected}")
                     ours[expert].copy_(theirs)

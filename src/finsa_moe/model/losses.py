@@ -18,10 +18,8 @@ def class_weights(counts: Sequence[int], beta: float = 0.99) -> Tensor:
     """
     n = torch.tensor(counts, dtype=torch.float64)
     effective = -torch.expm1(n * torch.log(torch.tensor(beta, dtype=torch.float64))) if beta > 0 else (n > 0).double()
-    if beta == 1.0:  # the limit of (1 - β) / (1 - β^n)
-        weights = 1.0 / n
-    else:
-        weights = (1.0 - beta) / effective
+    # At β = 1 the limit of (1 - β) / (1 - β^n) is 1 / n
+    weights = 1.0 / n if beta == 1.0 else (1.0 - beta) / effective
     weights = torch.where(n > 0, weights, torch.zeros_like(weights))
     return (weights * (n > 0).sum() / weights.sum()).float()
 
@@ -41,9 +39,7 @@ class AdaptiveBalancedLoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Loss of logits (batch, C) against int64 labels (batch,)."""
         weights: Tensor = self.weights  # type: ignore[assignment]
-        entropy = nn.functional.cross_entropy(
-            logits.float(), labels, label_smoothing=self.smoothing, reduction="none"
-        )
+        entropy = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.smoothing, reduction="none")
         focal = (1.0 - torch.exp(-entropy)) ** self.gamma
         return (weights.to(entropy.device)[labels] * focal * entropy).mean()
 

@@ -21,10 +21,11 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from finsa_moe.errors import ModelError
-from finsa_moe.model.backbone import DTYPES, freeze, layer_stack, position_ids, route_layer
+from finsa_moe.model.backbone import DTYPES, freeze, last_hidden, layer_stack, route_layer
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.experts import ExpertBank
 from finsa_moe.model.router import ExpertHeads, Router, masked_mean, one_hot, straight_through
+from finsa_moe.polarity import NAMES
 
 
 @dataclass
@@ -67,10 +68,10 @@ class FinSAMoE(PreTrainedModel):
     """
 
     config_class = FinSAMoEConfig
+    config: FinSAMoEConfig
     base_model_prefix = "backbone"
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
-    _tied_weights_keys = None
 
     def __init__(self, config: FinSAMoEConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
@@ -81,7 +82,7 @@ class FinSAMoE(PreTrainedModel):
         size, experts = backbone.config.get_text_config().hidden_size, len(config.domains)
         self.bank = ExpertBank(backbone, config.targets, config.scaling, config.rank, config.expert_dropout)
         self.router = Router(size, experts, config.router_hidden, config.router_dropout)
-        self.heads = ExpertHeads(size, experts, config.num_labels, config.head_dropout, config.shared_head)
+        self.heads = ExpertHeads(size, experts, len(NAMES), config.head_dropout, config.shared_head)
         self.harden = False
         self._recompute = False
         self._pass: _Pass | None = None
@@ -100,7 +101,9 @@ class FinSAMoE(PreTrainedModel):
                 self.backbone.train()  # layers checkpoint in training mode only; their dropout is set to 0 then
         return self
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **_: Any) -> None:
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
         """Recompute the backbone's layers in the backward pass instead of keeping their states."""
         for module in self.backbone.modules():
             if isinstance(module, nn.Dropout):
@@ -133,12 +136,13 @@ class FinSAMoE(PreTrainedModel):
         try:
             if self.config.route_at >= 1.0:
                 with torch.no_grad():
-                    plain = self._backbone(input_ids, attention_mask, mask)
+                    plain = last_hidden(self.backbone, input_ids, attention_mask)
                 self._open(plain)
-            hidden = self._backbone(input_ids, attention_mask, mask)
+            hidden = last_hidden(self.backbone, input_ids, attention_mask)
         finally:
             self._pass = None
-        assert this.gate is not None and this.router_logits is not None
+        assert this.gate is not None
+        assert this.router_logits is not None
         pooled = masked_mean(hidden, mask)
         logits = self.heads(pooled.to(self.heads.weight.dtype), this.gate)
         loss = None if labels is None else nn.functional.cross_entropy(logits.float(), labels)
@@ -149,13 +153,6 @@ class FinSAMoE(PreTrainedModel):
             soft_gate=this.router_logits.softmax(-1),
             pooled=pooled,
         )
-
-    def _backbone(self, ids: Tensor, attention_mask: Tensor | None, mask: Tensor) -> Tensor:
-        extra: dict[str, Any] = position_ids(self.backbone, mask)
-        if hasattr(self.backbone.config.get_text_config(), "use_cache"):
-            extra["use_cache"] = False
-        hidden: Tensor = self.backbone(input_ids=ids, attention_mask=attention_mask, **extra).last_hidden_state
-        return hidden
 
     def _route(self, _layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Pre-hook of the first layer with experts."""

@@ -31,7 +31,7 @@ class Rows:
 
     def counts(self) -> list[int]:
         """Rows of each class, in the order of `Polarity`."""
-        return np.bincount(self.labels, minlength=len(NAMES)).tolist()
+        return [self.labels.count(index) for index in range(len(NAMES))]
 
 
 def read_split(folder: Path, split: str, columns: Columns | None = None, labels: LabelMap | None = None) -> Rows:
@@ -47,7 +47,8 @@ def read_split(folder: Path, split: str, columns: Columns | None = None, labels:
     if len(table.rejects):
         first = table.rejects.row(0, named=True)
         raise DataError(
-            f"{file}: line {first['line']}: {first['reason']} ({len(table.rejects)} such rows); mend it or run finsa prepare"
+            f"{file}: line {first['line']}: {first['reason']} ({len(table.rejects)} such rows); "
+            "mend it or run finsa prepare"
         )
     if not len(table.frame):
         raise DataError(f"{file}: no rows; the {split} split needs at least one, widen it with --ratios")

@@ -12,6 +12,8 @@ import io
 import json
 import lzma
 import os
+import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from finsa_moe.data.text import normalise
-from finsa_moe.errors import DataError
+from finsa_moe.errors import ConfigError, DataError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
@@ -49,7 +51,13 @@ def read_lines(sources: Sequence[Path]) -> Iterator[str]:
                     if text:
                         yield text
             except UnicodeDecodeError as error:
-                raise DataError(f"{source}: after line {number}: not UTF-8 ({error.reason}); convert it first") from None
+                raise DataError(
+                    f"{source}: after line {number}: not UTF-8 ({error.reason}); convert it first"
+                ) from None
+            except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+                raise DataError(
+                    f"{source}: after line {number}: cannot be unpacked ({error}); fetch it again"
+                ) from None
 
 
 def new_tokenizer() -> Tokenizer:
@@ -73,6 +81,9 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_piece: int = 6
         texts: Normalised texts; a few hundred thousand lines are enough.
         vocab_size: Pieces, the five special tokens counted; fewer come back when the text does not hold as many.
         max_piece: Most characters of a piece, so that whole sentences do not become one.
+
+    Raises:
+        ConfigError: If the texts hold more different characters than `vocab_size`.
     """
     tokenizer = new_tokenizer()
     trainer = trainers.UnigramTrainer(
@@ -82,11 +93,35 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int, max_piece: int = 6
         max_piece_length=max_piece,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    try:
+        tokenizer.train_from_iterator(texts, trainer)
+    except Exception as error:  # tokenizers raises nothing more precise
+        raise ConfigError(
+            f"pretrain: vocab_size: {vocab_size} does not do for these texts ({error}); raise it"
+        ) from None
+    tokenizer = _canonical(tokenizer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     return tokenizer
+
+
+def _canonical(tokenizer: Tokenizer) -> Tokenizer:
+    """The same pieces under the same ids each time a tokenizer is trained on the same texts.
+
+    The trainer leaves two things to the order of a hash table: which of two equal pieces comes first, and the scores
+    of characters too rare to have got one, which it spreads in steps of 1e-4 above the lowest. These all get the lowest.
+    """
+    raw = json.loads(tokenizer.to_str())
+    special, pieces = raw["model"]["vocab"][: len(SPECIAL)], raw["model"]["vocab"][len(SPECIAL) :]
+    lowest = min((score for _, score in pieces), default=0.0)
+    even = []
+    for piece, score in pieces:
+        steps = (score - lowest) / 1e-4
+        rare = len(piece) == 1 and abs(steps - round(steps)) < 1e-5
+        even.append([piece, round(lowest if rare else score, 9)])
+    raw["model"]["vocab"] = special + sorted(even, key=lambda entry: (-entry[1], entry[0]))
+    return Tokenizer.from_str(json.dumps(raw))
 
 
 @dataclass(frozen=True)
@@ -113,7 +148,6 @@ class Corpus:
         Written beside and renamed, so a folder that exists is whole.
         """
         working = folder.with_name(folder.name + f".tmp{os.getpid()}")
-        working.mkdir(parents=True)
         dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.int32
         parts: list[NDArray[np.generic]] = []
         lengths: list[int] = []
@@ -128,6 +162,8 @@ class Corpus:
                     lengths.append(len(piece))
         if not parts:
             raise DataError("no text of four tokens or more in the given files; nothing to train on")
+        shutil.rmtree(working, ignore_errors=True)  # of a killed process with our number
+        working.mkdir(parents=True)
         np.save(working / "ids.npy", np.concatenate(parts))
         np.save(working / "ends.npy", np.cumsum(lengths, dtype=np.int64))
         facts = {"documents": len(lengths), "tokens": int(sum(lengths)), "vocab_size": tokenizer.get_vocab_size()}
@@ -143,7 +179,9 @@ class Corpus:
         return np.diff(self.ends, prepend=0)
 
 
-def equal_length_batches(lengths: NDArray[np.int64], *, tokens: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+def equal_length_batches(
+    lengths: NDArray[np.int64], *, tokens: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
     """One epoch of batches in random order, each of documents of one length, of at most `tokens` tokens.
 
     No padding, so no attention mask, and no token of the budget is wasted. Lengths count two special tokens.

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 from torch import Tensor, nn
@@ -27,9 +27,10 @@ from finsa_moe.model.backbone import (
     first_expert_layer,
     freeze,
     is_causal,
+    last_hidden,
     load_backbone,
     load_tokenizer,
-    position_ids,
+    position_offset,
 )
 from finsa_moe.model.configuration import check_domain
 from finsa_moe.model.router import masked_mean
@@ -63,8 +64,7 @@ class ExpertModel(nn.Module):
     @property
     def backbone(self) -> PreTrainedModel:
         """The backbone below the adapter."""
-        backbone: PreTrainedModel = self.peft.base_model.model
-        return backbone
+        return cast(PreTrainedModel, self.peft.base_model.model)
 
     def gradient_checkpointing_enable(self, *_: Any) -> None:
         """Recompute layers in the backward pass."""
@@ -72,11 +72,8 @@ class ExpertModel(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Class logits (batch, 3) of ids and mask (batch, length)."""
-        extra: dict[str, Any] = position_ids(self.backbone, attention_mask)
-        if hasattr(self.backbone.config.get_text_config(), "use_cache"):
-            extra["use_cache"] = False
-        output = self.backbone(input_ids=input_ids, attention_mask=attention_mask, **extra)
-        pooled = self.dropout(masked_mean(output.last_hidden_state, attention_mask))
+        hidden = last_hidden(self.backbone, input_ids, attention_mask)
+        pooled = self.dropout(masked_mean(hidden, attention_mask))
         logits: Tensor = self.head(pooled.to(self.head.weight.dtype))
         return logits
 
@@ -147,18 +144,16 @@ def train_expert(
 
 def longest(backbone: PreTrainedModel, wanted: int) -> int:
     """The wanted length, or what the backbone's learnt positions allow when that is less."""
-    config = backbone.config.get_text_config()
-    embeddings = getattr(backbone, "embeddings", None)
-    limit = getattr(config, "max_position_embeddings", wanted)
-    if hasattr(embeddings, "create_position_ids_from_input_ids"):
-        limit -= embeddings.padding_idx + 1
-    return min(wanted, limit)
+    limit: int = getattr(backbone.config.get_text_config(), "max_position_embeddings", wanted)
+    return min(wanted, limit - position_offset(backbone))
 
 
 def _check_classes(rows: Rows) -> None:
     present = [name for name, count in zip(NAMES, rows.counts(), strict=True) if count]
     if len(present) < 2:
-        raise ModelError(f"{rows.file}: all {len(rows.texts)} rows are {present[0]}; an expert needs two classes at least")
+        raise ModelError(
+            f"{rows.file}: all {len(rows.texts)} rows are {present[0]}; an expert needs two classes at least"
+        )
 
 
 def _write(model: ExpertModel, out: Path, facts: dict[str, Any], settings: ExpertConfig, tokenizer: Any) -> None:
@@ -174,5 +169,3 @@ def _write(model: ExpertModel, out: Path, facts: dict[str, Any], settings: Exper
     for file in sorted(working.iterdir(), key=lambda path: path.name == FACTS):
         os.replace(file, out / file.name)
     working.rmdir()
-
-

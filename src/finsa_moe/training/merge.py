@@ -114,7 +114,8 @@ def _check_alike(experts: Mapping[str, Expert], reference: Mapping[str, Any]) ->
             )
         if expert.rank != first.rank:
             raise ModelError(
-                f"{expert.folder}: rank {expert.rank}, {first.folder} has rank {first.rank}; retrain one with the other's rank"
+                f"{expert.folder}: rank {expert.rank}, {first.folder} has rank {first.rank}; "
+                "retrain one with the other's rank"
             )
         if expert.targets != first.targets:
             odd = sorted(expert.targets ^ first.targets)[0]
@@ -150,9 +151,8 @@ def _fill(model: FinSAMoE, experts: Mapping[str, Expert]) -> list[str]:
             fresh.append(domain)
             continue
         if expert.head["weight"].shape != heads.weight[index].shape:
-            raise ModelError(
-                f"{expert.folder}: head of shape {tuple(expert.head['weight'].shape)}, expected {tuple(heads.weight[index].shape)}"
-            )
+            found, expected = tuple(expert.head["weight"].shape), tuple(heads.weight[index].shape)
+            raise ModelError(f"{expert.folder}: head of shape {found}, expected {expected}; was it trained here?")
         with torch.no_grad():
             heads.weight[index].copy_(expert.head["weight"])
             heads.bias[index].copy_(expert.head["bias"])

@@ -25,7 +25,7 @@ from transformers import ModernBertConfig, ModernBertModel
 
 from finsa_moe.config import PretrainConfig
 from finsa_moe.errors import ModelError
-from finsa_moe.training.corpus import CLS, PAD, SEP, UNK, Corpus, equal_length_batches
+from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
 
 
@@ -38,13 +38,12 @@ def compact_config(settings: PretrainConfig, vocab_size: int) -> ModernBertConfi
         num_attention_heads=settings.heads,
         intermediate_size=settings.intermediate_size,
         max_position_embeddings=settings.max_length,
-        global_attn_every_n_layers=1,
+        layer_types=["full_attention"] * settings.layers,
         pad_token_id=PAD,
         bos_token_id=CLS,
         cls_token_id=CLS,
         eos_token_id=SEP,
         sep_token_id=SEP,
-        unk_token_id=UNK,
     )
 
 
@@ -116,7 +115,9 @@ class Pretrainer:
             else ModernBertModel(compact_config(settings, masker.vocab_size))
         )
         if backbone.config.vocab_size != masker.vocab_size:
-            raise ModelError(f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}")
+            raise ModelError(
+                f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}"
+            )
         self.model = MaskedLM(backbone).float().to(self.device)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -244,8 +245,6 @@ class Pretrainer:
         moments = load_file(self.state_folder / "optimizer.safetensors")
         for name, parameter in self.model.named_parameters():
             entries = {k: moments[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {
-                k: v if k == "step" else v.to(self.device) for k, v in entries.items()
-            }
+            self.optimizer.state[parameter] = {k: v if k == "step" else v.to(self.device) for k, v in entries.items()}
         self.progress = Progress(**json.loads((self.state_folder / "progress.json").read_text()))
         return True

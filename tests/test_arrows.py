@@ -1,0 +1,98 @@
+"""The arrows of docs/architecture.md: who may import whom, and which rooms live without torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "finsa_moe"
+BASE = {"polarity", "errors", "config", "_version"}
+ALLOWED = {
+    "polarity": {"errors"},
+    "errors": set(),
+    "config": {"errors"},
+    "data": BASE,
+    "model": BASE | {"data"},
+    "training": BASE | {"data", "model"},
+    "evaluation": BASE | {"data", "runtime"},
+    "runtime": BASE | {"data"},
+    "face": BASE | {"data", "runtime", "model"},
+    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "face"},
+    "paper": {"cli"},
+}
+TORCH_FREE = ("data", "runtime")
+HEAVY = {"torch", "transformers", "peft", "accelerate"}
+
+
+def imports(file: Path) -> set[str]:
+    """Modules a file imports anywhere, those for type checking left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if node.module == "finsa_moe" else {node.module}
+    return found
+
+
+def rooms() -> dict[str, list[Path]]:
+    files: dict[str, list[Path]] = {}
+    for file in SOURCE.rglob("*.py"):
+        files.setdefault(file.relative_to(SOURCE).parts[0].removesuffix(".py"), []).append(file)
+    return files
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    for file in rooms()[room]:
+        for module in imports(file):
+            if module.startswith("finsa_moe."):
+                target = module.split(".")[1]
+                if target != "__version__":
+                    assert target in ALLOWED[room] | {room}, f"{file.name} imports {module}"
+
+
+def test_every_room_has_its_arrows() -> None:
+    assert set(rooms()) - {"__init__", "__main__", "_version", "assets", "service", "scale"} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("room", TORCH_FREE)
+def test_torch_free_rooms_never_name_torch(room: str) -> None:
+    for file in rooms()[room]:
+        assert not {module.split(".")[0] for module in imports(file)} & HEAVY, file.name
+
+
+def test_torch_free_rooms_load_no_torch() -> None:
+    """Importing every module of the rooms, the face and the command line leaves torch and its users unloaded."""
+    modules = [
+        "finsa_moe." + ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+        for room in TORCH_FREE
+        for file in rooms()[room]
+        if file.name != "__init__.py"
+    ] + ["finsa_moe", "finsa_moe.cli", "finsa_moe.face"]
+    script = (
+        "import sys, importlib\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_file_is_two_ideas_long() -> None:
+    long = {str(file): n for file in SOURCE.rglob("*.py") if (n := len(file.read_text().splitlines())) > 300}
+    assert not long

@@ -1,0 +1,73 @@
+"""Every command of the documents exists as written (here), and runs (tests/test_end_to_end.py, slow)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from finsa_moe.cli import app
+from tests.documented import DOCUMENTS, ROOT, blocks, commands
+
+ALL = [(document, words) for document in DOCUMENTS for words in commands(document)]
+
+
+@pytest.mark.parametrize(("document", "words"), ALL, ids=[" ".join(words)[:60] for _, words in ALL])
+def test_a_documented_command_exists(document: Path, words: list[str]) -> None:
+    program, rest = words[0], words[1:]
+    if program == "finsa":
+        verbs = typer.main.get_command(app)
+        verb = verbs.get_command(None, rest[0])  # type: ignore[attr-defined, arg-type]
+        assert verb is not None, f"no verb {rest[0]}"
+        verb.make_context(rest[0], rest[1:])  # an unknown option or a missing argument raises
+    elif program == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert rest[0] in targets
+    elif program == "python":
+        script = ROOT / rest[0] if rest[0] != "-m" else ROOT / (rest[1].replace(".", "/") + ".py")
+        assert script.is_file()
+    else:
+        raise AssertionError(f"{document.name}: nothing checks {program!r}")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_documented_python_compiles(document: Path) -> None:
+    for body in blocks(document, "python"):
+        compile(body, document.name, "exec")
+
+
+def test_the_readmes_name_the_two_commands_and_each_other() -> None:
+    for name, other in (("README.md", "README_CN.md"), ("README_CN.md", "README.md")):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert other in text
+        assert "make demo" in text
+        assert "make test" in text
+
+
+def test_both_readmes_give_the_same_commands() -> None:
+    english, chinese = (commands(ROOT / name) for name in ("README.md", "README_CN.md"))
+    assert chinese == [words for words in english if words in chinese]
+
+
+def test_shipped_configurations_load() -> None:
+    from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig, PretrainConfig
+
+    for file in [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "runs").glob("*.yaml")]:
+        for stage in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig):
+            stage.load(file)
+
+
+def test_the_papers_values_are_the_defaults() -> None:
+    from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
+
+    for stage in (ExpertConfig, MergeConfig, JointConfig):
+        assert stage.load(Path("paper")) == stage()
+
+
+def test_relative_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,86 @@
+"""The demo, then everything the README tells a reader to type, in a copy of the project; slow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.data.sample import path as sample
+from tests.documented import DOCUMENTS, ROOT, blocks, commands
+
+pytestmark = pytest.mark.slow
+
+
+def run(words: list[str], folder: Path, *, stdin: str = "") -> str:
+    """Run a command as a user in `folder` would, with this interpreter's programs first on the path."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        words, cwd=folder, input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment, check=False
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is tracked, with the demo run in it and a user's own files beside."""
+    folder = tmp_path_factory.mktemp("project")
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    run([sys.executable, "runs/demo.py"], folder)
+    (folder / "my_news").mkdir()
+    with sample("news").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for part in range(3):
+        with (folder / "my_news" / f"{part}.csv").open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, ["id", "text", "label"])
+            writer.writeheader()
+            writer.writerows(rows[part::3])
+    numbers = {"利空": 0, "中性": 1, "利好": 2}
+    with (
+        sample("forum").open(encoding="utf-8") as file,
+        (folder / "my_posts.csv").open("w", encoding="gb18030", newline="") as out,
+    ):
+        writer = csv.writer(out, delimiter=";")
+        writer.writerow(["content", "sentiment"])
+        writer.writerows([row["text"], numbers[row["label"]]] for row in csv.DictReader(file))
+    return folder
+
+
+def test_the_demo_learns_and_shows_it(project: Path) -> None:
+    numbers = json.loads((project / "demo" / "result.json").read_text(encoding="utf-8"))
+    routed = numbers["mixture"]["runs"]["routed"]["overall"]
+    majority = numbers["baselines"]["majority"]["all"]
+    assert routed["macro_f1_interval"][0] > majority["macro_f1_interval"][1]
+    for name in ("index.html", "training.png", "data/news/polarity.png", "model/moe_joint/config.json"):
+        assert (project / "demo" / name).stat().st_size > 0
+    for stage in (project / "demo").rglob("statistics.jsonl"):
+        losses = [row["loss"] for line in stage.read_text().splitlines() if "loss" in (row := json.loads(line))]
+        assert losses[-1] < losses[0], stage
+
+
+def test_what_the_readme_says_runs(project: Path) -> None:
+    ran = 0
+    done: list[list[str]] = []
+    for document in DOCUMENTS:
+        for words in commands(document):
+            if words[0] == "make" or words in done or words[:3] == ["python", "-m", "benchmarks.train_step"]:
+                continue
+            done.append(words)
+            output = run(words, project, stdin="放量突破前高,拿稳了\n")
+            if words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):
+                assert any(name in output for name in ("利好", "利空", "中性")), words
+            ran += 1
+    assert ran >= 14
+    for body in blocks(ROOT / "README.md", "python"):
+        run([sys.executable, "-c", body], project)
