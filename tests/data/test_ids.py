@@ -30,6 +30,11 @@ def test_ids_counted_from_one_in_every_file_get_the_files_name():
     assert counts == {"made": 0, "changed": 2}
 
 
+def test_files_of_one_name_are_numbered_past_the_ids_there_are():
+    ids, _ = named([("1", "n", "x/a.csv", 1), ("1", "n", "y/a.csv", 1), ("n-a-1-1-2", "n", "b.csv", 1)])
+    assert ids == ["n-a-1-1", "n-a-1-1-3", "n-a-1-1-2"]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["", "1", "2", "n-a-1", "n-a-1-1"]), st.sampled_from(["x/a.csv", "y/a.csv", "b.csv"])), max_size=14
