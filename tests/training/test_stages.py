@@ -141,7 +141,11 @@ def test_a_batched_pipeline_gives_the_same_answers(trained: Runs) -> None:
 
 def is_pickle(path: Path) -> bool:
     head = path.read_bytes()[:2]
-    return path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".npz"} or zipfile.is_zipfile(path) or head[:1] == b"\x80"
+    return (
+        path.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".npz"}
+        or zipfile.is_zipfile(path)
+        or head[:1] == b"\x80"
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

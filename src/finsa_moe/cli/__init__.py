@@ -56,9 +56,6 @@ def main(arguments: list[str] | None = None) -> int:
     except FinSAError as error:
         print(f"finsa: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("finsa: stopped; long commands go on where they were with --resume", file=sys.stderr)
-        return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0

@@ -5,6 +5,8 @@ Each turns its options into a configuration and calls one function of `finsa_moe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +59,7 @@ def pretrain(
     from finsa_moe.training.compact import pretrain as run
 
     settings = PretrainConfig.load(config, set_ or [])
-    with _progress("pretrain") as report:
+    with _stoppable(out), _progress("pretrain") as report:
         facts = run(sources, out, settings, resume=resume, init=init, device=device, log=report)
     typer.echo(
         f"{out}: {facts['parameters'] / 1e6:.1f} M parameters, {facts['steps']} steps, "
@@ -84,10 +86,11 @@ def train_expert(
 
     settings = ExpertConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, labels)
-    facts = run(
-        domain, data, out, backbone=backbone, settings=settings, resume=resume, device=device,
-        columns=columns, labels=spelling,
-    )  # fmt: skip
+    with _stoppable(out):
+        facts = run(
+            domain, data, out, backbone=backbone, settings=settings, resume=resume, device=device,
+            columns=columns, labels=spelling,
+        )  # fmt: skip
     _say(out, facts)
 
 
@@ -130,12 +133,23 @@ def train_joint(
 
     settings = JointConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, labels)
-    facts = run(
-        start, _named(data, "--data"), out, settings=settings, resume=resume, device=device,
-        columns=columns, labels=spelling,
-    )  # fmt: skip
+    with _stoppable(out):
+        facts = run(
+            start, _named(data, "--data"), out, settings=settings, resume=resume, device=device,
+            columns=columns, labels=spelling,
+        )  # fmt: skip
     for name, phase in facts.items():
         _say(out / name, phase)
+
+
+@contextmanager
+def _stoppable(out: Path) -> Iterator[None]:
+    """Control-C ends a long run in one line that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"finsa: {out}: stopped; the same command goes on from the last checkpoint with --resume", err=True)
+        raise typer.Exit(130) from None
 
 
 def _named(pairs: list[str], option: str) -> dict[str, Path]:

@@ -82,9 +82,15 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
 
 
 def freeze(module: nn.Module) -> None:
-    """Switch gradients and dropout off."""
+    """Switch gradients and dropout off, the latter in training mode too: recomputing layers needs that mode."""
     module.requires_grad_(False)
     module.eval()
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+        for name, value in vars(part).items():  # Llama and its kin keep attention's dropout as a number
+            if "dropout" in name and isinstance(value, float):
+                setattr(part, name, 0.0)
 
 
 def best_device() -> str:

@@ -98,19 +98,13 @@ class FinSAMoE(PreTrainedModel):
         if hasattr(self, "backbone"):
             self.backbone.eval()
             if mode and self._recompute:
-                self.backbone.train()  # layers checkpoint in training mode only; their dropout is set to 0 then
+                self.backbone.train()  # layers checkpoint in training mode only; their dropout is 0 since `freeze`
         return self
 
     def gradient_checkpointing_enable(
         self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **_: Any
     ) -> None:
         """Recompute the backbone's layers in the backward pass instead of keeping their states."""
-        for module in self.backbone.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0.0
-            for name, value in vars(module).items():  # Llama and its kin keep attention's dropout as a number
-                if "dropout" in name and isinstance(value, float):
-                    setattr(module, name, 0.0)
         self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
         self._recompute = True
 

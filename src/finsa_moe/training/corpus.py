@@ -110,7 +110,7 @@ def _canonical(tokenizer: Tokenizer) -> Tokenizer:
     """The same pieces under the same ids each time a tokenizer is trained on the same texts.
 
     The trainer leaves two things to the order of a hash table: which of two equal pieces comes first, and the scores
-    of characters too rare to have got one, which it spreads in steps of 1e-4 above the lowest. These all get the lowest.
+    of characters too rare to have got one, which it spreads in steps of 1e-4 above the lowest. They all get the lowest.
     """
     raw = json.loads(tokenizer.to_str())
     special, pieces = raw["model"]["vocab"][: len(SPECIAL)], raw["model"]["vocab"][len(SPECIAL) :]

@@ -25,7 +25,6 @@ from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
     first_expert_layer,
-    freeze,
     is_causal,
     last_hidden,
     load_backbone,
@@ -131,7 +130,6 @@ def train_expert(
         valid=EncodedRows([(valid, 0)], encoder), loss=loss_of, settings=settings, folder=out / "run",
         metrics=lambda p: loop.polarity_metrics(p.predictions, p.label_ids[0]), pad_id=encoder.pad_id, device=device,
     )  # fmt: skip
-    freeze(model.backbone)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
     facts = loop.run(stage, resume=resume)

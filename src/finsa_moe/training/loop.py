@@ -13,6 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from finsa_moe.config import TrainConfig
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
 
@@ -125,6 +127,11 @@ class Statistics(TrainerCallback):
     def __init__(self, stage: Stage, path: Path) -> None:
         self.stage, self.path, self.since = stage, path, time.perf_counter()
 
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Find the best checkpoint where it stands now: a resumed state names its path of before, perhaps elsewhere."""
+        if state.best_model_checkpoint:
+            state.best_model_checkpoint = str(Path(args.output_dir) / Path(state.best_model_checkpoint).name)
+
     def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Tell the stage which step comes."""
         if self.stage.on_step:
@@ -162,6 +169,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     settings, checkpoints = stage.settings, stage.folder / "checkpoints"
     if checkpoints.exists() and not resume:
         raise ConfigError(f"{stage.folder}: holds an unfinished run; add --resume to go on, or name another --out")
+    _check_trackers(settings.trackers)
     newest = newest_checkpoint(checkpoints)
     stage.folder.mkdir(parents=True, exist_ok=True)
     statistics = stage.folder / STATISTICS
@@ -205,10 +213,21 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _check_trackers(names: tuple[str, ...]) -> None:
+    """Every tracker is one the Trainer knows, and its package is there."""
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            known = sorted(INTEGRATION_TO_CALLBACK)
+            raise ConfigError(f"trackers: {name!r} is none of {', '.join(known)}, none{closest(name, known)}")
+        if name not in get_available_reporting_integrations():
+            raise MissingExtra(f"trackers: {name} is not installed: pip install {name}, or --set trackers=none")
+
+
 def newest_checkpoint(folder: Path) -> Path | None:
     """Newest whole checkpoint; those that a kill cut short are removed. ``trainer_state.json`` is written last."""
     whole = []
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1])):
+    numbered = [path for path in folder.glob("checkpoint-*") if path.name.rsplit("-", 1)[1].isdigit()]
+    for checkpoint in sorted(numbered, key=lambda path: int(path.name.rsplit("-", 1)[1])):
         try:
             json.loads((checkpoint / "trainer_state.json").read_text())
             whole.append(checkpoint)
@@ -243,7 +262,12 @@ def polarity_metrics(logits: Any, labels: Any) -> dict[str, float]:
 
 
 def _forget_after(path: Path, step: int) -> None:
-    """Drop statistics of steps that a resumed run will make again."""
-    if path.exists():
-        kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept))
+    """Drop statistics of steps that a resumed run will make again, and a line that the kill cut short."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        with suppress(json.JSONDecodeError):
+            if json.loads(line)["step"] <= step:
+                kept.append(f"{line}\n")
+    path.write_text("".join(kept))

@@ -16,7 +16,7 @@ from transformers import set_seed
 
 from finsa_moe.config import MergeConfig
 from finsa_moe.errors import ModelError
-from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, Expert, read_expert, read_json
+from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_expert, read_json
 from finsa_moe.model.backbone import (
     fingerprint,
     first_expert_layer,
@@ -28,6 +28,7 @@ from finsa_moe.model.backbone import (
 from finsa_moe.model.checkpoint import save_mixture
 from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
 from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.training.expert import longest
 
 
 def merge(
@@ -69,17 +70,19 @@ def merge(
         _check_route(expert, path, lowest, settings.route_at)
     first = next(iter(read.values()))
     facts = [expert.facts for expert in read.values() if expert.facts]
-    prompts = {fact["prompt"] for fact in facts} or {"neutral" if is_causal(network) else "none"}
+    prompts = {e.facts["prompt"]: e.folder for e in read.values() if e.facts}
     if len(prompts) > 1:
-        raise ModelError(f"the experts were trained with different prompts ({', '.join(sorted(prompts))}); "
+        found = ", ".join(f"{folder} with {prompt!r}" for prompt, folder in prompts.items())
+        raise ModelError(f"the experts were trained with different prompts ({found}); "
                          "the router would learn the prompt, not the text: train them with one")  # fmt: skip
     order = [name for name, _ in network.named_modules() if name in first.targets]
     config = FinSAMoEConfig(
         domains=list(read), backbone=reference, targets=order, rank=first.rank,
         scaling=[expert.scaling for expert in read.values()], route_at=settings.route_at,
         shared_head=settings.shared_head, router_hidden=settings.router_hidden, router_dropout=settings.router_dropout,
-        head_dropout=settings.head_dropout, expert_dropout=settings.expert_dropout, prompt=prompts.pop(),
-        max_tokens=min([fact["max_tokens"] for fact in facts], default=512),
+        head_dropout=settings.head_dropout, expert_dropout=settings.expert_dropout,
+        prompt=next(iter(prompts), "neutral" if is_causal(network) else "none"),
+        max_tokens=longest(network, min([fact["max_tokens"] for fact in facts], default=512)),
         hidden_size=network.config.get_text_config().hidden_size,
     )  # fmt: skip
     set_seed(settings.seed)
@@ -92,15 +95,27 @@ def merge(
 
 def _reference(experts: Mapping[str, Path], backbone: str | None) -> dict[str, Any]:
     """What the mixture will say of its backbone: from the first of our own experts, or from peft's config."""
-    for folder in experts.values():
-        if (folder / FACTS).is_file():
-            reference = dict(read_json(folder / FACTS)["backbone"])
-            return {**reference, "name": backbone or reference["name"]}
+    ours = [folder for folder in experts.values() if (folder / FACTS).is_file()]
+    for folder in ours:
+        _check_facts(folder / FACTS)
+    if ours:
+        reference = dict(read_json(ours[0] / FACTS)["backbone"])
+        return {**reference, "name": backbone or reference["name"]}
     folder = next(iter(experts.values()))
     name = backbone or read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     if not name:
         raise ModelError(f"{folder}: its adapter_config.json names no backbone; add --backbone DIR")
     return {"name": name, "quantisation": "none", "dtype": "float32"}
+
+
+def _check_facts(path: Path) -> None:
+    facts = read_json(path)
+    known: dict[str, Any] = {"prompt": str, "max_tokens": int, "backbone": dict}
+    odd = [key for key, kind in known.items() if not isinstance(facts.get(key), kind)]
+    odd += [key for key in ("name", "quantisation", "dtype") if not odd and key not in facts["backbone"]]
+    if odd:
+        raise ModelError(f"{path}: {odd[0]} is missing or damaged; restore the file, or remove it to merge the adapter "
+                         "as one that peft trained elsewhere")  # fmt: skip
 
 
 def _check_alike(experts: Mapping[str, Expert], reference: Mapping[str, Any]) -> None:
@@ -150,9 +165,10 @@ def _fill(model: FinSAMoE, experts: Mapping[str, Expert]) -> list[str]:
         if heads.shared or expert.head is None:
             fresh.append(domain)
             continue
-        if expert.head["weight"].shape != heads.weight[index].shape:
-            found, expected = tuple(expert.head["weight"].shape), tuple(heads.weight[index].shape)
-            raise ModelError(f"{expert.folder}: head of shape {found}, expected {expected}; was it trained here?")
+        found = {name: tuple(tensor.shape) for name, tensor in expert.head.items()}
+        expected = {"weight": tuple(heads.weight[index].shape), "bias": tuple(heads.bias[index].shape)}
+        if found != expected:
+            raise ModelError(f"{expert.folder}: {HEAD} holds {found}, expected {expected}; was it trained here?")
         with torch.no_grad():
             heads.weight[index].copy_(expert.head["weight"])
             heads.bias[index].copy_(expert.head["bias"])
