@@ -53,6 +53,7 @@ class PublishedMoE(nn.Module):
         return hidden
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Class logits, router logits and gate of a batch."""
         with torch.set_grad_enabled(self.router_gradient):
             read = self._hidden(ids, mask)[:, 0]  # fault (a): position 0
         router_logits = self.router(read)
@@ -72,7 +73,8 @@ def new_backbone(size: int, layers: int) -> PreTrainedModel:
     torch.manual_seed(0)
     config = ModernBertConfig(
         vocab_size=12000, hidden_size=size, num_hidden_layers=layers, num_attention_heads=size // 64,
-        intermediate_size=size * 5 // 2, layer_types=["full_attention"] * layers, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        intermediate_size=size * 5 // 2, layer_types=["full_attention"] * layers, pad_token_id=0,
+        bos_token_id=2, eos_token_id=3,
         cls_token_id=2, sep_token_id=3, attn_implementation="sdpa",
     )  # fmt: skip
     backbone = ModernBertModel(config)

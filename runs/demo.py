@@ -1,7 +1,7 @@
 """The main job on the packaged sample, end to end, by the verbs a user would type; everything lands in `demo/`.
 
-Run by ``make demo``. It prepares two domains, trains a small backbone on their training texts, an expert on each, merges
-them, trains jointly, evaluates on rows that no stage has seen, answers five texts and writes one page to look at.
+Run by ``make demo``. It prepares two domains, trains an expert on each, merges them, trains jointly, evaluates on rows
+that no stage has seen, answers five texts and writes one page to look at.
 """
 
 from __future__ import annotations

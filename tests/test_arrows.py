@@ -93,6 +93,25 @@ def test_torch_free_rooms_load_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("words", "module"),
+    [
+        (["train-expert", "news", "data", "--out", "o", "--backbone", "b"], "peft"),
+        (["merge", "--expert", "news=e", "--out", "o"], "torch"),
+        (["pretrain", "t.txt", "--out", "o"], "torch"),
+        (["prepare", "t.csv", "--domain", "news", "--out", "o"], "polars"),
+    ],
+)
+def test_a_verb_without_its_extra_says_which(words: list[str], module: str) -> None:
+    """As on a base install: the extra's modules cannot be found."""
+    script = f"import sys\nsys.modules[{module!r}] = None\nfrom finsa_moe.cli import main\nsys.exit(main({words!r}))\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert module in done.stderr
+    assert "pip install 'finsa-moe[" in done.stderr
+
+
 def test_no_file_is_two_ideas_long() -> None:
     long = {str(file): n for file in SOURCE.rglob("*.py") if (n := len(file.read_text().splitlines())) > 300}
     assert not long

@@ -7,6 +7,7 @@ section of the verb it is given to. The module knows what the values may be, not
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +73,10 @@ class StageConfig:
 
     def save(self, path: Path) -> None:
         """Write the resolved configuration as YAML, under its section's name."""
-        path.write_text(yaml.safe_dump({self.section(): self.as_dict()}, sort_keys=False, allow_unicode=True))
+        working = path.with_name(f"{path.name}.tmp{os.getpid()}")
+        text = yaml.safe_dump({self.section(): self.as_dict()}, sort_keys=False, allow_unicode=True)
+        working.write_text(text, encoding="utf-8")
+        os.replace(working, path)
 
 
 @dataclass(frozen=True)

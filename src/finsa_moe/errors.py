@@ -49,6 +49,24 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         ) from error
 
 
+_EXTRA_OF = {
+    **dict.fromkeys(("polars", "matplotlib"), "data"),
+    **dict.fromkeys(
+        ("torch", "transformers", "peft", "accelerate", "safetensors", "sklearn", "tensorboard", "bitsandbytes"),
+        "train",
+    ),
+}
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """The error to show for a module that one of the extras brings; None when none does."""
+    module = (error.name or "").partition(".")[0]
+    if module not in _EXTRA_OF:
+        return None
+    extra = _EXTRA_OF[module]
+    return MissingExtra(f"this command needs {module}, which is not installed: pip install 'finsa-moe[{extra}]'")
+
+
 def closest(name: str, known: list[str]) -> str:
     """A clause naming the nearest known word (``"; did you mean 'text'?"``), or nothing when none is near."""
     from difflib import get_close_matches

@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score
 from finsa_moe.config import ExpertConfig, TrainConfig
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training import loop
+from finsa_moe.training.resume import forget_after, newest_checkpoint
 from tests.conftest import Trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,10 +28,10 @@ def checkpoint(folder: Path, step: int, state: str | None = "{}") -> Path:
 
 
 def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
-    assert loop.newest_checkpoint(tmp_path / "none") is None
+    assert newest_checkpoint(tmp_path / "none") is None
     whole = [checkpoint(tmp_path, step) for step in (2, 10, 9)]
     cut = [checkpoint(tmp_path, 11, None), checkpoint(tmp_path, 12, ""), checkpoint(tmp_path, 13, '{"epoch": 1.')]
-    assert loop.newest_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert all(path.exists() for path in whole)
     assert not any(path.exists() for path in cut), "else the Trainer would trip over them at the same step"
 
@@ -38,7 +39,7 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
 def test_a_stray_folder_is_left_alone(tmp_path: Path) -> None:
     checkpoint(tmp_path, 3)
     (tmp_path / "checkpoint-old").mkdir()
-    assert loop.newest_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
+    assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-3"
     assert (tmp_path / "checkpoint-old").exists()
 
 
@@ -47,9 +48,9 @@ def test_statistics_forget_what_will_be_done_again(tail: str, tmp_path: Path) ->
     """Also when the kill cut the last line short."""
     path = tmp_path / "statistics.jsonl"
     path.write_text("".join(f'{{"step": {s}, "loss": NaN}}\n' for s in (1, 2, 3, 4)) + tail)
-    loop._forget_after(path, 2)
+    forget_after(path, 2)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
-    loop._forget_after(tmp_path / "none", 2)
+    forget_after(tmp_path / "none", 2)
     assert not (tmp_path / "none").exists()
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from finsa_moe.cli import evaluate, predict, prepare, train
-from finsa_moe.errors import FinSAError
+from finsa_moe.errors import FinSAError, missing_extra
 
 app = typer.Typer(
     name="finsa",
@@ -55,6 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
         app(args=arguments, standalone_mode=True)
     except FinSAError as error:
         print(f"finsa: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        print(f"finsa: {missing}", file=sys.stderr)
         return 2
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)

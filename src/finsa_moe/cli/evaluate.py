@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.running import BatchTokens, Device, DType
+from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Id, Label, Labels, Text
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -42,13 +42,11 @@ def evaluate(
         bool, typer.Option("--allow-rejects", help="Evaluate the other rows when some cannot be used.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the sample and of the intervals.")] = 13,
-    text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="COL", help="Column of the label.")] = None,
-    id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id.")] = None,  # noqa: A002
-    date: Annotated[str | None, typer.Option(metavar="COL", help="Column of the date.")] = None,
-    labels: Annotated[
-        str | None, typer.Option(metavar="FILE-OR-MAP", help="Spelling of the classes, e.g. 0=利空,1=中性,2=利好.")
-    ] = None,
+    text: Text = None,
+    label: Label = None,
+    id: Id = None,  # noqa: A002
+    date: Date = None,
+    labels: Labels = None,
     device: Device = None,
     batch_tokens: BatchTokens = 8192,
     dtype: DType = None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.running import BatchTokens, Device, DType
+from finsa_moe.cli.options import BatchTokens, Device, DType
 
 if TYPE_CHECKING:
     from finsa_moe.face import FinSA

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finsa_moe.cli.options import Date, Id, Label, Labels, Text
+
 if TYPE_CHECKING:
     from finsa_moe.data.report import Report
-
-_LABELS_HELP = "Spelling of the classes: a map such as 0=利空,1=中性,2=利好, a file of such lines, or the preset finsa."
 
 
 def register(app: typer.Typer) -> None:
@@ -41,11 +41,11 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
     ] = False,
-    text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text.")] = None,
-    label: Annotated[str | None, typer.Option(metavar="COL", help="Column of the label.")] = None,
-    id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id.")] = None,  # noqa: A002
-    date: Annotated[str | None, typer.Option(metavar="COL", help="Column of the date.")] = None,
-    labels: Annotated[str | None, typer.Option(metavar="FILE-OR-MAP", help=_LABELS_HELP)] = None,
+    text: Text = None,
+    label: Label = None,
+    id: Id = None,  # noqa: A002
+    date: Date = None,
+    labels: Labels = None,
 ) -> None:
     """Read labelled rows, refuse the unusable with a reason, and split them into train, valid and test.
 

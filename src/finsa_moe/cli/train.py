@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.running import Device
+from finsa_moe.cli.options import Date, Device, Id, Label, Labels, Text
 from finsa_moe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ Set = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
-Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Text column, or several joined.")]
-Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Label column.")]
-Labels = Annotated[
-    str | None,
-    typer.Option("--labels", metavar="FILE-OR-MAP", help="Spelling of the labels, e.g. 0=利空,1=中性,2=利好."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -78,6 +72,8 @@ def train_expert(
     device: Device = None,
     text: Text = None,
     label: Label = None,
+    id: Id = None,  # noqa: A002
+    date: Date = None,
     labels: Labels = None,
 ) -> None:
     """Stage 1: train the LoRA expert of one domain on the frozen backbone."""
@@ -85,7 +81,7 @@ def train_expert(
     from finsa_moe.training.expert import train_expert as run
 
     settings = ExpertConfig.load(config, set_ or [])
-    columns, spelling = _columns(text, label, labels)
+    columns, spelling = _columns(text, label, id, date, labels)
     with _stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone, settings=settings, resume=resume, device=device,
@@ -125,6 +121,8 @@ def train_joint(
     device: Device = None,
     text: Text = None,
     label: Label = None,
+    id: Id = None,  # noqa: A002
+    date: Date = None,
     labels: Labels = None,
 ) -> None:  # fmt: skip
     """Stage 3: warm the router up, then train router, heads and all experts jointly."""
@@ -132,7 +130,7 @@ def train_joint(
     from finsa_moe.training.joint import train_joint as run
 
     settings = JointConfig.load(config, set_ or [])
-    columns, spelling = _columns(text, label, labels)
+    columns, spelling = _columns(text, label, id, date, labels)
     with _stoppable(out):
         facts = run(
             start, _named(data, "--data"), out, settings=settings, resume=resume, device=device,
@@ -165,11 +163,13 @@ def _named(pairs: list[str], option: str) -> dict[str, Path]:
     return named
 
 
-def _columns(text: str | None, label: str | None, labels: str | None) -> tuple[Columns, LabelMap]:
+def _columns(
+    text: str | None, label: str | None, id_: str | None, date: str | None, labels: str | None
+) -> tuple[Columns, LabelMap]:
     from finsa_moe.data.columns import Columns
     from finsa_moe.polarity import LabelMap
 
-    return Columns(text=text, label=label), LabelMap.parse(labels)
+    return Columns(text=text, label=label, id=id_, date=date), LabelMap.parse(labels)
 
 
 def _say(out: Path, facts: dict[str, Any]) -> None:

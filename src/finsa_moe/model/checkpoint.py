@@ -29,8 +29,9 @@ BUNDLE_LIMIT = 256 * 2**20
 
 def save_mixture(model: FinSAMoE, folder: Path, *, tokenizer: Any = None) -> None:
     """Write a mixture beside `folder`, then rename; files that others put into `folder` before are kept."""
+    for left in folder.parent.glob(f".{folder.name}.tmp*"):  # by a killed process
+        shutil.rmtree(left)
     working = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
-    shutil.rmtree(working, ignore_errors=True)
     working.mkdir(parents=True)
     config = model.config
     config.architectures = [type(model).__name__]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from finsa_moe.config import PretrainConfig
-from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.model.backbone import best_device, load_tokenizer
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, read_lines, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
@@ -56,14 +57,20 @@ def pretrain(
     """
     run = out / "run"
     _check_run(run / "config.yaml", settings, resume)
+    fresh = not run.exists()
     run.mkdir(parents=True, exist_ok=True)
     settings.save(run / "config.yaml")
-    tokenizer = _tokenizer(sources, run / "tokenizer.json", settings, init)
-    if not (run / "corpus").exists():
-        Corpus.write(read_lines(sources), tokenizer, run / "corpus", longest=settings.longest)
-    corpus = Corpus.open(run / "corpus")
-    masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
-    trainer = Pretrainer(run, corpus, masker, settings, device=device or best_device(), init=init)
+    try:
+        tokenizer = _tokenizer(sources, run / "tokenizer.json", settings, init)
+        if not (run / "corpus").exists():
+            Corpus.write(read_lines(sources), tokenizer, run / "corpus", longest=settings.longest)
+        corpus = Corpus.open(run / "corpus")
+        masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
+        trainer = Pretrainer(run, corpus, masker, settings, device=device or best_device(), init=init)
+    except FinSAError:
+        if fresh:  # a mistake at the door is no run that a second try would have to resume
+            shutil.rmtree(run)
+        raise
     trainer.resume()
     progress = trainer.run(log)
     facts = {

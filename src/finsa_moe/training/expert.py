@@ -20,7 +20,7 @@ from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.model.adapter import FACTS, write_head
+from finsa_moe.model.adapter import FACTS, read_json, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
@@ -36,6 +36,7 @@ from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
+from finsa_moe.training.resume import finish, keep_settings
 
 
 class ExpertModel(nn.Module):
@@ -102,6 +103,9 @@ def train_expert(
     """
     check_domain(domain)
     if (out / FACTS).exists():
+        if resume:  # killed after its last word: there is nothing left to do
+            finish(out / "run")
+            return read_json(out / "metrics.json")
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
     _check_classes(train)
@@ -132,11 +136,12 @@ def train_expert(
     )  # fmt: skip
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
+    keep_settings(stage.folder, settings, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
     facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
     _write(model, out, facts, settings, tokenizer)
-    loop.finish(stage.folder)
+    finish(stage.folder)
     return facts
 
 
@@ -156,8 +161,9 @@ def _check_classes(rows: Rows) -> None:
 
 def _write(model: ExpertModel, out: Path, facts: dict[str, Any], settings: ExpertConfig, tokenizer: Any) -> None:
     """Write the expert beside and move its files in; ``expert.json`` comes last and marks the folder as whole."""
+    for left in out.glob(".tmp*"):  # by a killed process
+        shutil.rmtree(left)
     working = out / f".tmp{os.getpid()}"
-    shutil.rmtree(working, ignore_errors=True)
     model.peft.save_pretrained(str(working))
     (working / "README.md").unlink(missing_ok=True)  # peft's empty card
     write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts)

@@ -20,6 +20,7 @@ from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import load_tokenizer
 from finsa_moe.model.checkpoint import load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
@@ -27,6 +28,7 @@ from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
+from finsa_moe.training.resume import finish, keep_settings
 
 WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
 
@@ -55,10 +57,16 @@ def train_joint(
         ConfigError: If `out` holds a run and `resume` is off.
     """
     if (out / JOINT / METRICS).is_file():
+        if resume:  # killed after its last word: there is nothing left to do
+            finish(out / "run" / JOINT)
+            names = [name for name in (WARMUP, JOINT) if (out / name / METRICS).is_file()]
+            return {name: read_json(out / name / METRICS) for name in names}
         raise ConfigError(f"{out}: holds a finished run; name another --out, or remove it first")
     if (out / "run").exists() and not resume:
         raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
     warmed = (out / WARMUP / METRICS).is_file()  # written last: the phase is whole
+    if warmed:
+        finish(out / "run" / WARMUP)
     model = load_mixture(out / WARMUP if warmed else start, device=device)
     model.config.gate = settings.gate
     domains = model.config.domains
@@ -77,6 +85,8 @@ def train_joint(
     train, valid = EncodedRows(parts["train"], encoder), EncodedRows(parts["valid"], encoder)
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
+    keep_settings(out / "run", settings, resume=resume)
+
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
         def on_step(step: int, total: int) -> None:
             model.harden = phase_settings.gate == "hard" and step >= soft_until * total
@@ -92,7 +102,7 @@ def train_joint(
         save_mixture(model, out / name, tokenizer=tokenizer)
         settings.save(out / name / "config.yaml")
         (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
-        loop.finish(stage.folder)
+        finish(stage.folder)
         return facts
 
     facts = {}

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,7 @@ from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
+from finsa_moe.training.resume import ended, forget_after, newest_checkpoint
 
 TRAINED = "trained.safetensors"
 STATISTICS = "statistics.jsonl"
@@ -107,6 +106,11 @@ class StageTrainer(Trainer):
     def _load_best_model(self) -> None:
         load_trained(self.stage.model, Path(str(self.state.best_model_checkpoint)))
 
+    def best_from(self, checkpoints: Path) -> None:
+        """Load the best weights of a run that is over."""
+        if self.state.best_model_checkpoint:
+            load_trained(self.stage.model, checkpoints / Path(self.state.best_model_checkpoint).name)
+
 
 def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Copies of the tensors that require gradients, by name, on the CPU."""
@@ -173,7 +177,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     newest = newest_checkpoint(checkpoints)
     stage.folder.mkdir(parents=True, exist_ok=True)
     statistics = stage.folder / STATISTICS
-    _forget_after(statistics, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
+    forget_after(statistics, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
     set_seed(settings.seed)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(stage.folder / "tensorboard")
     steps_an_epoch = -(-len(stage.train) // (settings.batch_size * settings.gradient_accumulation))
@@ -201,12 +205,20 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         callbacks=[Statistics(stage, statistics)]
         + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
     )  # fmt: skip
-    outcome = trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    if over := ended(newest):
+        trainer.state = over
+        trainer.best_from(checkpoints)
+        loss = None
+    else:
+        loss = trainer.train(resume_from_checkpoint=str(newest) if newest else None).training_loss
     state = trainer.state
+    if newest:  # the Trainer divides the loss since the resume by all steps
+        logged = [row["loss"] for row in state.log_history if "loss" in row]
+        loss = sum(logged) / len(logged) if logged else None
     best = [row for row in state.log_history if _BEST in row and row["step"] == state.best_global_step]
     return {
         "stage": stage.name, "steps": state.global_step, "best_step": state.best_global_step,
-        "train_loss": outcome.training_loss, "wall_seconds": round(time.perf_counter() - started, 1),
+        "train_loss": loss, "wall_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mb": peak_memory(), "rows": len(stage.train), "trained_parameters": sum(
             p.numel() for p in stage.model.parameters() if p.requires_grad),
         "validation": {k.removeprefix("eval_"): v for k, v in best[0].items() if k.startswith("eval_")} if best else {},
@@ -221,24 +233,6 @@ def _check_trackers(names: tuple[str, ...]) -> None:
             raise ConfigError(f"trackers: {name!r} is none of {', '.join(known)}, none{closest(name, known)}")
         if name not in get_available_reporting_integrations():
             raise MissingExtra(f"trackers: {name} is not installed: pip install {name}, or --set trackers=none")
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """Newest whole checkpoint; those that a kill cut short are removed. ``trainer_state.json`` is written last."""
-    whole = []
-    numbered = [path for path in folder.glob("checkpoint-*") if path.name.rsplit("-", 1)[1].isdigit()]
-    for checkpoint in sorted(numbered, key=lambda path: int(path.name.rsplit("-", 1)[1])):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text())
-            whole.append(checkpoint)
-        except (OSError, json.JSONDecodeError):
-            shutil.rmtree(checkpoint)
-    return whole[-1] if whole else None
-
-
-def finish(stage_folder: Path) -> None:
-    """Drop the checkpoints of a finished run; they hold the optimiser's state, which nobody needs any more."""
-    shutil.rmtree(stage_folder / "checkpoints", ignore_errors=True)
 
 
 def classification_loss(settings: TrainConfig, counts: list[int]) -> nn.Module:
@@ -259,15 +253,3 @@ def polarity_metrics(logits: Any, labels: Any) -> dict[str, float]:
         "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "weighted_f1": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
     }
-
-
-def _forget_after(path: Path, step: int) -> None:
-    """Drop statistics of steps that a resumed run will make again, and a line that the kill cut short."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text().splitlines():
-        with suppress(json.JSONDecodeError):
-            if json.loads(line)["step"] <= step:
-                kept.append(f"{line}\n")
-    path.write_text("".join(kept))

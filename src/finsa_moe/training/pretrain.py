@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from transformers import ModernBertConfig, ModernBertModel
 
 from finsa_moe.config import PretrainConfig
-from finsa_moe.errors import ModelError
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.model.backbone import load_backbone
 from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
 
@@ -45,6 +46,22 @@ def compact_config(settings: PretrainConfig, vocab_size: int) -> ModernBertConfi
         eos_token_id=SEP,
         sep_token_id=SEP,
     )
+
+
+def _start(folder: Path, settings: PretrainConfig) -> ModernBertModel:
+    """The backbone in a folder, open to training, when its shape is the one in the settings."""
+    backbone = load_backbone(str(folder), device="cpu")
+    if not isinstance(backbone, ModernBertModel):
+        raise ModelError(f"{folder}: a {backbone.config.model_type}; start from a backbone that finsa pretrain made")
+    config, asked = backbone.config, compact_config(settings, backbone.config.vocab_size)
+    names = {"hidden_size": "hidden_size", "num_hidden_layers": "layers", "num_attention_heads": "heads",
+             "intermediate_size": "intermediate_size"}  # fmt: skip
+    for name, key in names.items():
+        if getattr(config, name) != getattr(asked, name):
+            raise ConfigError(f"pretrain: {key}: {getattr(asked, name)}, but {folder} has {getattr(config, name)}; "
+                              f"--set {key}={getattr(config, name)}")  # fmt: skip
+    backbone.requires_grad_(True)
+    return backbone
 
 
 class MaskedLM(nn.Module):
@@ -109,11 +126,7 @@ class Pretrainer:
         torch.manual_seed(settings.seed)
         self.folder, self.corpus, self.masker, self.settings = folder, corpus, masker, settings
         self.device = torch.device(device)
-        backbone = (
-            ModernBertModel.from_pretrained(init)
-            if init
-            else ModernBertModel(compact_config(settings, masker.vocab_size))
-        )
+        backbone = _start(init, settings) if init else ModernBertModel(compact_config(settings, masker.vocab_size))
         if backbone.config.vocab_size != masker.vocab_size:
             raise ModelError(
                 f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}"

@@ -1,0 +1,83 @@
+"""What stands in a run's folder between a kill and the resume, and what may be made of it.
+
+Checkpoints, settings and statistics that the Trainer and the stages left go in; the one to go on from comes out, or the
+reason why not. It knows neither models nor losses.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+from transformers import TrainerState
+
+from finsa_moe.config import StageConfig
+from finsa_moe.errors import ConfigError
+
+STATE = "trainer_state.json"
+_MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
+
+
+def keep_settings(folder: Path, settings: StageConfig, *, resume: bool) -> None:
+    """Write a run's settings into its folder, or see that a run which goes on has those it began with.
+
+    Raises:
+        ConfigError: If another setting would change the result; two halves of two runs are neither.
+    """
+    path = folder / "config.yaml"
+    if resume and path.exists():
+        before = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(settings.section(), {})
+        for key, value in settings.as_dict().items():
+            if before.get(key) != value and key not in _MAY_CHANGE:
+                raise ConfigError(
+                    f"{path}: {key} was {before.get(key)!r}, now {value!r}; "
+                    "resume with the same settings or name another --out"
+                )
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.save(path)
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Newest whole checkpoint; those that a kill cut short are removed. ``trainer_state.json`` is written last."""
+    whole = []
+    numbered = [path for path in folder.glob("checkpoint-*") if path.name.rsplit("-", 1)[1].isdigit()]
+    for checkpoint in sorted(numbered, key=lambda path: int(path.name.rsplit("-", 1)[1])):
+        try:
+            json.loads((checkpoint / STATE).read_text())
+            whole.append(checkpoint)
+        except (OSError, json.JSONDecodeError):
+            shutil.rmtree(checkpoint)
+    return whole[-1] if whole else None
+
+
+def ended(checkpoint: Path | None) -> TrainerState | None:
+    """The Trainer's state when training was over at this checkpoint, by its plan or early; None when it goes on.
+
+    A Trainer that is given such a checkpoint makes one more step, and may even find it the best.
+    """
+    if checkpoint is None:
+        return None
+    state = TrainerState.load_from_json(str(checkpoint / STATE))
+    control = state.stateful_callbacks.get("TrainerControl", {})
+    over = isinstance(control, dict) and control.get("args", {}).get("should_training_stop", False)
+    return state if over or state.global_step >= state.max_steps else None
+
+
+def forget_after(statistics: Path, step: int) -> None:
+    """Drop statistics of steps that a resumed run will make again, and a line that the kill cut short."""
+    if not statistics.exists():
+        return
+    kept = []
+    for line in statistics.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):
+            if json.loads(line)["step"] <= step:
+                kept.append(f"{line}\n")
+    statistics.write_text("".join(kept), encoding="utf-8")
+
+
+def finish(folder: Path) -> None:
+    """Drop the checkpoints of a finished run; they hold the optimiser's state, which nobody needs any more."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
