@@ -47,6 +47,7 @@ def train() -> None:
         out = f"{DEMO}/data/{domain}"
         step("prepare", f"{DEMO}/raw/{domain}.csv", "--domain", domain, "--out", out, "--ratios", "60/20/20")
         texts += pl.read_csv(f"{out}/train.csv")["text"].to_list()
+    step("stats", *(f"{DEMO}/data/{domain}" for domain in DOMAINS), "--plot", f"{DEMO}/polarity.png")
     (DEMO / "train.txt").write_text("\n".join(texts), encoding="utf-8")
     if PRETRAINED.is_dir():
         print(f"\n$ cp -r {PRETRAINED} {DEMO}/backbone", flush=True)

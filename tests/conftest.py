@@ -5,6 +5,7 @@ Everything heavy is imported inside the fixtures, so that tests of the torch-fre
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,13 +42,18 @@ class Trained:
 def one_thread() -> Iterator[None]:
     """Tiny networks are slower on two threads than on one, and one thread makes every run bit-identical."""
     import torch
+    from transformers import Trainer, pipeline  # noqa: F401 - loaded here, so that the next line sets them aside
     from transformers.utils import logging
 
+    import finsa_moe.training.joint  # noqa: F401
+
+    gc.freeze()  # each Trainer collects garbage at its end: half a second, were it to look through every library
     logging.disable_progress_bar()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, processors
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
 from finsa_moe.model.backbone import expert_targets, fingerprint, load_backbone
 from finsa_moe.model.configuration import FinSAMoEConfig
@@ -132,6 +132,17 @@ def make_mixture(
 ) -> FinSAMoE:
     """An untrained mixture over the backbone in `folder`, in evaluation mode, its experts filled with random values."""
     backbone = load_backbone(str(folder), device="cpu")
+    model = mixture_over(backbone, folder, domains, rank=rank, seed=seed, **options)
+    for index, part in enumerate((model.bank, model.router, model.heads)):
+        shake(part, seed + index)
+    return model.eval()
+
+
+def mixture_over(
+    backbone: PreTrainedModel, folder: Path, domains: Sequence[str] = ("news", "forum"), *, rank: int = 4, seed: int = 0,
+    **options: Any,
+) -> FinSAMoE:  # fmt: skip
+    """A mixture as `merge` makes it, over a backbone that is loaded; its experts are zero."""
     route_at = options.pop("route_at", 0.0)
     reference = {"name": str(folder), "fingerprint": fingerprint(backbone), "quantisation": "none", "dtype": "float32"}
     config = FinSAMoEConfig(
@@ -140,10 +151,7 @@ def make_mixture(
         hidden_size=backbone.config.hidden_size, **options,
     )  # fmt: skip
     torch.manual_seed(seed)
-    model = FinSAMoE(config, backbone)
-    for index, part in enumerate((model.bank, model.router, model.heads)):
-        shake(part, seed + index)
-    return model.eval()
+    return FinSAMoE(config, backbone)
 
 
 def batch_of(

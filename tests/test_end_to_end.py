@@ -62,7 +62,7 @@ def test_the_demo_learns_and_shows_it(project: Path) -> None:
     routed = numbers["mixture"]["runs"]["routed"]["overall"]
     majority = numbers["baselines"]["majority"]["all"]
     assert routed["macro_f1_interval"][0] > majority["macro_f1_interval"][1]
-    for name in ("index.html", "training.png", "data/news/polarity.png", "model/moe_joint/config.json"):
+    for name in ("index.html", "training.png", "polarity.png", "model/moe_joint/config.json"):
         assert (project / "demo" / name).stat().st_size > 0
     for stage in (project / "demo").rglob("statistics.jsonl"):
         losses = [row["loss"] for line in stage.read_text().splitlines() if "loss" in (row := json.loads(line))]

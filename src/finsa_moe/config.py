@@ -7,6 +7,7 @@ section of the verb it is given to. The module knows what the values may be, not
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,17 +54,17 @@ class StageConfig:
         """
         known = {spec.name for spec in dataclasses.fields(cls)}
         merged: dict[str, Any] = dict(_section(file, cls.section())) if file else {}
+        hints = get_type_hints(cls)
         for override in overrides:
             key, sign, text = override.partition("=")
             if not sign:
                 raise ConfigError(f"--set {override}: write key=value, for example --set max_steps=20")
-            merged[key.strip()] = yaml.safe_load(text) if text.strip() else ""
+            merged[key.strip()] = _value(override, text, hints.get(key.strip()))
         merged.update({key: value for key, value in values.items() if value is not None})
         where = f"{file}: {cls.section()}" if file else cls.section()
         for key in merged:
             if key not in known:
-                raise ConfigError(f"{where}: unknown key {key!r}{closest(key, sorted(known))}")
-        hints = get_type_hints(cls)
+                raise ConfigError(f"{where}: unknown key {key!r}{closest(str(key), sorted(known))}")
         return cls(**{key: _coerce(cls.section(), key, value, hints[key]) for key, value in merged.items()})
 
     def as_dict(self) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
         raise ConfigError(
             f"{file}: no such file; give --config a YAML file, or the name of a shipped one: laptop, paper"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
     sections = [c.section() for c in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)]
     if not isinstance(loaded, Mapping):
@@ -188,7 +189,21 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
         if key not in sections:
             hint = closest(str(key), sections)
             raise ConfigError(f"{file}: unknown section {key!r}; known are {', '.join(sections)}{hint}")
-    return loaded.get(name) or {}
+    section = loaded.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{file}: {name}: expected keys and values, found {type(section).__name__} {section!r}")
+    return section
+
+
+def _value(override: str, text: str, hint: Any) -> Any:
+    """What stands after ``key=``, read as YAML; a text stays a text even where it would be YAML for something else."""
+    try:
+        value = yaml.safe_load(text) if text.strip() else ""
+    except (yaml.YAMLError, ValueError) as error:
+        if hint is not str:
+            raise ConfigError(f"--set {override!r}: not readable as YAML: {' '.join(str(error).split())}") from None
+        value = text
+    return text if hint is str and not isinstance(value, str) else value
 
 
 def _coerce(section: str, key: str, value: Any, hint: Any) -> Any:
@@ -204,7 +219,7 @@ def _coerce(section: str, key: str, value: Any, hint: Any) -> Any:
             pass
     elif type(value) is hint:
         return value
-    expected = getattr(hint, "__name__", "a list of names")
+    expected = "a list of names" if get_origin(hint) is tuple else hint.__name__
     raise ConfigError(f"{section}: {key}: expected {expected}, found {value!r}")
 
 
@@ -212,6 +227,8 @@ def _check(section: str, spec: dataclasses.Field[Any], value: Any) -> None:
     low, high, among = (spec.metadata.get(name) for name in ("low", "high", "among"))
     if among and value not in among:
         raise ConfigError(f"{section}: {spec.name}: {value!r} is none of {', '.join(map(str, among))}")
-    if (low is not None and value < low) or (high is not None and value > high):
-        span = f"between {low} and {high}" if high is not None else f"at least {low}"
+    if low is None and high is None:
+        return
+    if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
+        span = f"between {low} and {high}" if high is not None else f"at least {low}, and finite"
         raise ConfigError(f"{section}: {spec.name}: {value} must be {span}")

@@ -78,7 +78,7 @@ def test_another_kind_of_adapter_is_refused(backbone_of: Backbones, tmp_path: Pa
 def test_an_adapter_over_another_architecture_is_refused(backbone_of: Backbones, tmp_path: Path) -> None:
     folder = foreign(backbone_of("llama"), tmp_path / "a")
     with pytest.raises(
-        ModelError, match="layers.*which the backbone does not have: it was trained on another backbone"
+        ModelError, match=r"layers.*which the backbone does not have: it was trained on another backbone"
     ) as caught:
         read_expert(folder, load_backbone(str(backbone_of("bert")), device="cpu"))
     assert str(folder) in str(caught.value)

@@ -143,7 +143,8 @@ def test_gradient_checkpointing_changes_no_gradient(family: str, route_at: float
         if recompute:
             model.gradient_checkpointing_enable()
             model.train()
-            model.backbone.get_submodule(model.config.targets[0]).register_forward_hook(lambda *_: calls.append(1))
+            first = model.backbone.get_submodule(model.config.targets[0])
+            first.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         loss = model(IDS, MASK).logits.square().sum()
         before = len(calls)
         loss.backward()

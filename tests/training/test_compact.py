@@ -29,7 +29,9 @@ SETTINGS = {
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "texts.txt"
-    path.write_text("\n".join(text for domain in ("news", "forum") for text, _ in made_rows(domain, 150)), encoding="utf-8")
+    path.write_text(
+        "\n".join(text for domain in ("news", "forum") for text, _ in made_rows(domain, 150)), encoding="utf-8"
+    )
     return path
 
 
@@ -117,7 +119,9 @@ def test_a_run_may_be_prolonged_but_not_changed(source: Path, tmp_path: Path) ->
     run(source, tmp_path / "b", decay=0.0)
     for change in ({"hidden_size": 64}, {"seed": 14}, {"learning_rate": 1e-3}, {"mask_rate": 0.4}, {"vocab_size": 400}):
         key = next(iter(change))
-        with pytest.raises(ConfigError, match=f"{key} was .*, now .*; resume with the same settings or name another --out"):
+        with pytest.raises(
+            ConfigError, match=f"{key} was .*, now .*; resume with the same settings or name another --out"
+        ):
             run(source, tmp_path / "b", resume=True, decay=0.0, **change)
     facts = run(source, tmp_path / "b", resume=True, decay=0.0, max_steps=12)
     assert facts["steps"] == 12
@@ -135,7 +139,9 @@ def test_a_start_from_another_backbone(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["none", "no weights", "weights cut", "not ours"])
-def test_a_start_that_cannot_be_used(kind: str, source: Path, tmp_path: Path, backbone_of: Callable[[str], Path]) -> None:
+def test_a_start_that_cannot_be_used(
+    kind: str, source: Path, tmp_path: Path, backbone_of: Callable[[str], Path]
+) -> None:
     init = tmp_path / "init"
     if kind == "not ours":
         init = backbone_of("roberta")
@@ -168,7 +174,9 @@ def test_texts_that_cannot_be_learnt_from(tmp_path: Path) -> None:
             run(tmp_path / f"{name}.txt", tmp_path / name)
         assert "\n" not in str(caught.value)
     many = tmp_path / "many.txt"
-    many.write_text("\n".join("".join(chr(0x4E00 + (i * 7 + j) % 900) for j in range(30)) for i in range(200)), encoding="utf-8")
+    many.write_text(
+        "\n".join("".join(chr(0x4E00 + (i * 7 + j) % 900) for j in range(30)) for i in range(200)), encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match="vocab_size: 300 does not do for these texts"):
         run(many, tmp_path / "many")
 

@@ -71,7 +71,12 @@ def test_the_loss_is_the_weighted_sum(trained: Runs) -> None:
     """classification + 1.5 · routing + 0.05 · balance, each written out here from METHOD."""
     model = load_mixture(trained("bert").joint, device="cpu")
     ids, mask = batch_of([[2, 30, 41, 52, 3], [2, 99, 3], [2, 7, 8, 3]], 0)
-    batch = {"input_ids": ids, "attention_mask": mask, "labels": torch.tensor([0, 2, 1]), "domains": torch.tensor([0, 1, 1])}
+    batch = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "labels": torch.tensor([0, 2, 1]),
+        "domains": torch.tensor([0, 1, 1]),
+    }
     settings, counts = JointConfig(beta=0.9), [5, 2, 9]
     with torch.no_grad():
         loss, outputs = joint_loss(settings, counts)(model, batch)
@@ -131,7 +136,9 @@ def test_the_gate_hardens_before_training_ends(
     warm, end = seen
     assert warm["hard"] == [False] * 2, "the experts are frozen: nothing to harden for"
     assert end["hard"] == hard
-    assert json.loads((tmp_path / "j" / "moe_joint" / "config.json").read_text())["gate"] == ("soft" if "gate=soft" in overrides else "hard")
+    assert json.loads((tmp_path / "j" / "moe_joint" / "config.json").read_text())["gate"] == (
+        "soft" if "gate=soft" in overrides else "hard"
+    )
 
 
 def test_rates_and_lengths_of_the_phases(

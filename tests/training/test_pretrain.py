@@ -174,5 +174,5 @@ def test_a_loss_that_is_not_finite_ends_the_run(corpus_and_masker: Parts, tmp_pa
     trainer = Pretrainer(tmp_path / "run", *corpus_and_masker, TINY)
     with torch.no_grad():
         trainer.model.dense.weight.fill_(float("nan"))
-    with pytest.raises(ModelError, match="loss is nan at step .*; lower learning_rate and resume"):
+    with pytest.raises(ModelError, match=r"loss is nan at step .*; lower learning_rate and resume"):
         trainer.run()

@@ -81,7 +81,9 @@ def run_expert(prepared: Mapping[str, Path], backbone_of: Callable[[str], Path])
     def run(out: Path, resume: bool = False, *overrides: str) -> dict[str, Any]:
         settings = ExpertConfig.load(None, [*EXPERT, *LONG, *overrides])
         place = str(backbone_of("modernbert"))
-        return train_expert("news", prepared["news"], out, backbone=place, settings=settings, resume=resume, device="cpu")
+        return train_expert(
+            "news", prepared["news"], out, backbone=place, settings=settings, resume=resume, device="cpu"
+        )
 
     return run
 
@@ -113,7 +115,7 @@ def test_an_expert_broken_off(
     assert not (tmp_path / "e" / "expert.json").exists()
     if step > 2:
         with pytest.raises(ConfigError, match="holds an unfinished run; add --resume to go on"):
-            run_expert(tmp_path / "e")
+            run_expert(tmp_path / "e", False, "learning_rate=1e-3")  # and the refused call has changed nothing
     equal_to_whole(tmp_path / "e", run_expert(tmp_path / "e", True), whole)
 
 
@@ -161,7 +163,9 @@ def test_killed_while_the_finished_expert_is_written(
             run_expert(tmp_path / "e")
     assert not (tmp_path / "e" / "expert.json").exists()
     equal_to_whole(tmp_path / "e", run_expert(tmp_path / "e", True), whole)
-    assert not [p.name for p in (tmp_path / "e").iterdir() if "tmp" in p.name], "what the killed process left is cleared"
+    assert not [p.name for p in (tmp_path / "e").iterdir() if "tmp" in p.name], (
+        "what the killed process left is cleared"
+    )
 
 
 def test_a_run_that_was_moved_meanwhile(
@@ -184,7 +188,26 @@ def test_a_run_goes_on_with_the_settings_it_began_with(
     assert "\n" not in str(caught.value)
 
 
-def test_resuming_what_never_began_begins_it(run_expert: Expert, whole: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["while patience runs out", "after it has run out"])
+def test_early_stopping_remembers_how_long_it_has_waited(
+    moment: str, run_expert: Expert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a rate of nought no step is better than the first: with a patience of two the third evaluation is the last."""
+    still = ("learning_rate=0", "eval_steps=1", "patience=2")
+    if moment == "while patience runs out":
+        break_off(monkeypatch, 3, lambda: run_expert(tmp_path / "e", False, *still))
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(stage_one, "_write", None)
+            with pytest.raises(TypeError):
+                run_expert(tmp_path / "e", False, *still)
+    facts = run_expert(tmp_path / "e", True, *still)
+    assert (facts["steps"], facts["best_step"]) == (3, 1)
+
+
+def test_resuming_what_never_began_begins_it(
+    run_expert: Expert, whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
     equal_to_whole(tmp_path / "e", run_expert(tmp_path / "e", True), whole)
 
 
@@ -263,7 +286,9 @@ def test_joint_training_killed_between_its_phases(
     joint_equal(tmp_path / "j", whole_joint)
 
 
-def test_joint_training_goes_on_with_the_settings_it_began_with(run_joint: Joint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_joint_training_goes_on_with_the_settings_it_began_with(
+    run_joint: Joint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     break_off(monkeypatch, 3, lambda: run_joint(tmp_path / "j"))
-    with pytest.raises(FinSAError, match="routing_weight.*resume with the same settings"):
+    with pytest.raises(FinSAError, match=r"routing_weight.*resume with the same settings"):
         run_joint(tmp_path / "j", True, "routing_weight=0.5")

@@ -98,9 +98,10 @@ class TextEncoder:
 
 def _special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
     """Ids that the tokenizer puts before and after every text."""
-    probe = tokenizer.encode("文", add_special_tokens=False).ids
-    full = tokenizer.encode("文", add_special_tokens=True).ids
-    for at in range(len(full) - len(probe) + 1):
-        if full[at : at + len(probe)] == probe:
-            return full[:at], full[at + len(probe) :]
+    for text in ("文", "a", "1"):  # a tokenizer that knows no such character may give no token at all
+        probe = tokenizer.encode(text, add_special_tokens=False).ids
+        full = tokenizer.encode(text, add_special_tokens=True).ids
+        for at in range(len(full) - len(probe) + 1):
+            if probe and full[at : at + len(probe)] == probe:
+                return full[:at], full[at + len(probe) :]
     return [], []

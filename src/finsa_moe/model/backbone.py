@@ -60,6 +60,11 @@ def load_backbone(
         raise ModelError(f"backbone {name}: cannot be loaded ({_first_line(error)}); {_remedy(name)}") from None
     if quantisation == "none":
         model.to(target)  # type: ignore[arg-type]
+    for module in model.modules():
+        # bitsandbytes 0.50 repacks 4-bit weights in an evaluation on CPUs with AVX512-BF16, for good, and the kernel
+        # for them lets no gradient through: the experts below would learn from next to nothing, without a word.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
     freeze(model)
     return model
 

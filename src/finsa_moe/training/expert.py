@@ -36,7 +36,7 @@ from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
-from finsa_moe.training.resume import finish, keep_settings
+from finsa_moe.training.resume import finish
 
 
 class ExpertModel(nn.Module):
@@ -136,7 +136,7 @@ def train_expert(
     )  # fmt: skip
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
-    keep_settings(stage.folder, settings, resume=resume)
+    loop.enter(stage.folder, settings, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
     facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}

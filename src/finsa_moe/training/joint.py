@@ -28,7 +28,7 @@ from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
-from finsa_moe.training.resume import finish, keep_settings
+from finsa_moe.training.resume import finish
 
 WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
 
@@ -85,7 +85,7 @@ def train_joint(
     train, valid = EncodedRows(parts["train"], encoder), EncodedRows(parts["valid"], encoder)
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
-    keep_settings(out / "run", settings, resume=resume)
+    loop.enter(out / "run", settings, resume=resume)
 
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
         def on_step(step: int, total: int) -> None:

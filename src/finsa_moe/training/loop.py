@@ -37,7 +37,7 @@ from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
-from finsa_moe.training.resume import ended, forget_after, newest_checkpoint
+from finsa_moe.training.resume import ended, forget_after, keep_settings, newest_checkpoint
 
 TRAINED = "trained.safetensors"
 STATISTICS = "statistics.jsonl"
@@ -160,6 +160,19 @@ def peak_memory() -> int:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)  # bytes on macOS
 
 
+def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
+    """Open a command's run folder, once all that its user gave has been read and found good.
+
+    Raises:
+        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings; for an unknown tracker.
+        MissingExtra: If a tracker is not installed.
+    """
+    if not resume and any(folder.glob("**/checkpoints")):
+        raise ConfigError(f"{folder}: holds an unfinished run; add --resume to go on, or name another --out")
+    _check_trackers(settings.trackers)
+    keep_settings(folder, settings, resume=resume)
+
+
 def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     """Train one stage to its end and leave its best weights in the model.
 
@@ -171,10 +184,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         ``steps``, ``best_step``, ``train_loss``, ``wall_seconds``, ``peak_memory_mb`` and the best evaluation.
     """
     settings, checkpoints = stage.settings, stage.folder / "checkpoints"
-    if checkpoints.exists() and not resume:
-        raise ConfigError(f"{stage.folder}: holds an unfinished run; add --resume to go on, or name another --out")
-    _check_trackers(settings.trackers)
-    newest = newest_checkpoint(checkpoints)
+    newest = newest_checkpoint(checkpoints) if resume else None
     stage.folder.mkdir(parents=True, exist_ok=True)
     statistics = stage.folder / STATISTICS
     forget_after(statistics, int(newest.name.rsplit("-", 1)[1]) if newest else 0)

@@ -1,0 +1,39 @@
+"""Keep a backbone's weights in the repository: bf16 safetensors, the tokenizer, the facts of its training.
+
+``python runs/keep.py work/wip models/wip``: the folder of `finsa pretrain` goes in, finished or not; a folder that
+`AutoModel` loads and that another run can start from (``finsa pretrain --init``) comes out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from transformers import ModernBertModel
+
+from finsa_moe.config import PretrainConfig
+from finsa_moe.training.compact import save_backbone
+from finsa_moe.training.pretrain import MaskedLM, compact_config
+
+
+def main() -> None:
+    """Read the newest state of a run and write its backbone in half the size."""
+    source, target = Path(sys.argv[1]), Path(sys.argv[2])
+    run = source / "run"
+    settings = PretrainConfig.load(run / "config.yaml")
+    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+    model = MaskedLM(ModernBertModel(compact_config(settings, tokenizer.get_vocab_size())))
+    model.load_state_dict(load_file(run / "state" / "model.safetensors"))
+    facts = json.loads((run / "state" / "progress.json").read_text())
+    target.mkdir(parents=True, exist_ok=True)
+    save_backbone(model.backbone.to(torch.bfloat16), tokenizer, target, settings.max_length, facts)
+    settings.save(target / "pretrain.yaml")
+    print(f"{target}: {facts['step']} steps, {facts['tokens'] / 1e6:.1f} M tokens")
+
+
+if __name__ == "__main__":
+    main()

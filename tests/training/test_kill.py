@@ -1,0 +1,132 @@
+"""Killed by signal 9 at several moments, each long command resumes to the same tensors (the seventh promise).
+
+Real processes over the command line, on one thread; `test_resume` breaks off at chosen steps within a process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
+from tests.families import made_rows
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
+LONG = ("max_steps=60", "eval_steps=5", "patience=0")
+
+
+def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys, torch; torch.set_num_threads(1); from finsa_moe.cli import entry; sys.argv[0] = 'finsa'; entry()"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(arguments: Sequence[str]) -> None:
+    process = start(arguments)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output.decode()
+
+
+def kill_when(arguments: Sequence[str], there: Callable[[], bool], later: float) -> bool:
+    """Start, wait until `there` holds and a while longer, kill; False when the process was done before."""
+    process = start(arguments)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and not there() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(later)
+    if process.poll() is not None:
+        output, _ = process.communicate()
+        assert process.returncode == 0, output.decode()
+        return False
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    return True
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{f.relative_to(folder)}:{k}": t
+        for f in sorted(folder.rglob("*.safetensors"))
+        for k, t in load_file(f).items()
+    }
+
+
+def same(ours: Path, theirs: Path) -> None:
+    first, second = tensors(ours), tensors(theirs)
+    assert first.keys() == second.keys()
+    assert len(first) > 8
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def sets(*values: str) -> list[str]:
+    return [word for value in values for word in ("--set", value)]
+
+
+def checkpoints(folder: Path) -> Callable[[], bool]:
+    """Holds once there are new checkpoints: at the beginning of a save, so that some kills fall within one."""
+    before = set(folder.rglob("checkpoint-*"))
+    return lambda: bool(set(folder.rglob("checkpoint-*")) - before)
+
+
+def killed_again_and_again(arguments: Sequence[str], folder: Path, done: Path, laters: Sequence[float]) -> None:
+    kills = 0
+    for later in laters:
+        if not done.exists():
+            kills += kill_when(arguments, checkpoints(folder), later)
+    assert kills >= 2
+    finish(arguments)
+
+
+def test_an_expert(prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path) -> None:
+    common = ["--backbone", str(backbone_of("modernbert")), "--device", "cpu", *sets(*EXPERT, *LONG)]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(["train-expert", "news", str(prepared["news"]), "--out", str(whole), *common])
+    again = ["train-expert", "news", str(prepared["news"]), "--out", str(cut), "--resume", *common]
+    killed_again_and_again(again, cut, cut / "expert.json", (0.0, 0.02, 0.15, 0.4))
+    same(cut, whole)
+    assert not list(cut.rglob("checkpoint*"))
+
+
+def test_joint_training(trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path) -> None:
+    data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
+    common = [str(trained("modernbert").start), *data, "--device", "cpu", *sets(*JOINT, *LONG, "router_steps=20")]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(["train-joint", *common, "--out", str(whole)])
+    again = ["train-joint", *common, "--out", str(cut), "--resume"]
+    killed_again_and_again(again, cut, cut / "moe_joint" / "metrics.json", (0.0, 0.7, 0.1, 0.02))
+    for phase in ("router_warmup", "moe_joint"):
+        same(cut / phase, whole / phase)
+
+
+def test_pretraining(tmp_path: Path) -> None:
+    source = tmp_path / "t.txt"
+    source.write_text("\n".join(text for d in DOMAINS for text, _ in made_rows(d, 400)), encoding="utf-8")
+    common = [str(source), "--device", "cpu", *sets(
+        "vocab_size=320", "hidden_size=32", "layers=2", "heads=2", "intermediate_size=48", "longest=24", "batch_tokens=256",
+        "warmup_steps=5", "max_steps=150", "log_steps=10", "save_minutes=0.0", "bf16=false")]  # fmt: skip
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(["pretrain", *common, "--out", str(whole)])
+    again, kills = ["pretrain", *common, "--out", str(cut), "--resume"], 0
+    for moment, later in (
+        ("config.yaml", 0.0),
+        ("tokenizer.json", 0.0),
+        ("corpus", 0.0),
+        ("state", 0.1),
+        ("state.tmp", 0.0),
+    ):
+        if not (cut / "pretrain.json").exists():
+            kills += kill_when(again, lambda name=moment: bool(list((cut / "run").glob(f"{name}*"))), later)  # type: ignore[misc]
+    assert kills >= 3
+    finish(again)
+    for name in ("model.safetensors", "tokenizer.json", "config.json"):
+        assert (cut / name).read_bytes() == (whole / name).read_bytes()
