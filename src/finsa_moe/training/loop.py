@@ -164,7 +164,8 @@ def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
     """Open a command's run folder, once all that its user gave has been read and found good.
 
     Raises:
-        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings; for an unknown tracker.
+        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings; or for an unknown
+            tracker.
         MissingExtra: If a tracker is not installed.
     """
     if not resume and any(folder.glob("**/checkpoints")):
