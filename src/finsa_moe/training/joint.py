@@ -95,6 +95,8 @@ def train_joint(
             name=name, model=model, train=train, valid=valid, loss=joint_loss(phase_settings, counts),
             metrics=_metrics, settings=phase_settings, folder=out / "run" / name, pad_id=encoder.pad_id,
             device=device, on_step=on_step,
+            # frozen experts give the warm-up nothing to judge but where it sends the texts
+            best="routing_accuracy" if name == WARMUP else "weighted_f1",
         )  # fmt: skip
         facts = loop.run(stage, resume=resume)
         model.harden = False

@@ -41,7 +41,6 @@ from finsa_moe.training.resume import ended, forget_after, keep_settings, newest
 
 TRAINED = "trained.safetensors"
 STATISTICS = "statistics.jsonl"
-_BEST = "eval_weighted_f1"
 
 LossOf = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
 
@@ -56,12 +55,13 @@ class Stage:
         train: Training rows.
         valid: Rows for early stopping and the choice of the checkpoint.
         loss: Maps (model, batch) to the loss and the outputs to keep for evaluation.
-        metrics: Maps the Trainer's predictions to named numbers; must give ``weighted_f1``.
+        metrics: Maps the Trainer's predictions to named numbers; must give the one named `best`.
         settings: The resolved configuration; `max_steps`, `learning_rate` and `warmup_steps` may differ by phase.
         folder: Where checkpoints and statistics of this run stand.
         pad_id: Token id that fills batches.
         device: Torch device name, or None for the best there is.
         on_step: Called with the step about to be made and the number of steps.
+        best: The metric by which a checkpoint is chosen and training stops early; the higher the better.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Stage:
     pad_id: int
     device: str | None = None
     on_step: Callable[[int, int], None] | None = None
+    best: str = "weighted_f1"
 
 
 class StageTrainer(Trainer):
@@ -164,8 +165,8 @@ def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
     """Open a command's run folder, once all that its user gave has been read and found good.
 
     Raises:
-        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings; or for an unknown
-            tracker.
+        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings; if a tracker is
+            unknown.
         MissingExtra: If a tracker is not installed.
     """
     if not resume and any(folder.glob("**/checkpoints")):
@@ -201,7 +202,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         per_device_train_batch_size=settings.batch_size, per_device_eval_batch_size=settings.eval_batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation, bf16=settings.bf16,
         eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
-        load_best_model_at_end=True, metric_for_best_model=_BEST, greater_is_better=True,
+        load_best_model_at_end=True, metric_for_best_model=f"eval_{stage.best}", greater_is_better=True,
         logging_steps=settings.log_steps, logging_nan_inf_filter=False, report_to=list(settings.trackers) or "none",
         disable_tqdm=not sys.stderr.isatty(), remove_unused_columns=False, label_names=["labels", "domains"],
         restore_callback_states_from_checkpoint=True, dataloader_pin_memory=torch.cuda.is_available(),
@@ -226,7 +227,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     if newest:  # the Trainer divides the loss since the resume by all steps
         logged = [row["loss"] for row in state.log_history if "loss" in row]
         loss = sum(logged) / len(logged) if logged else None
-    best = [row for row in state.log_history if _BEST in row and row["step"] == state.best_global_step]
+    best = [row for row in state.log_history if f"eval_{stage.best}" in row and row["step"] == state.best_global_step]
     return {
         "stage": stage.name, "steps": state.global_step, "best_step": state.best_global_step,
         "train_loss": loss, "wall_seconds": round(time.perf_counter() - started, 1),

@@ -258,6 +258,6 @@ class Pretrainer:
         moments = load_file(self.state_folder / "optimizer.safetensors")
         for name, parameter in self.model.named_parameters():
             entries = {k: moments[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {k: v if k == "step" else v.to(self.device) for k, v in entries.items()}
+            self.optimizer.state[parameter] = {k: v.to(self.device) for k, v in entries.items()}
         self.progress = Progress(**json.loads((self.state_folder / "progress.json").read_text()))
         return True
