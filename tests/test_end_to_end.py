@@ -59,7 +59,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demo_learns_and_shows_it(project: Path) -> None:
     numbers = json.loads((project / "demo" / "result.json").read_text(encoding="utf-8"))
-    routed = numbers["mixture"]["runs"]["routed"]["overall"]
+    routed = numbers["mixture"]["runs"]["routed"]["all"]
     majority = numbers["baselines"]["majority"]["all"]
     assert routed["macro_f1_interval"][0] > majority["macro_f1_interval"][1]
     for name in ("index.html", "training.png", "polarity.png", "model/moe_joint/config.json"):
