@@ -96,9 +96,9 @@ def test_heatmap_is_a_picture_whatever_the_counts() -> None:
 
 
 def test_names_no_font_can_draw_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "cjk_font", lambda: None)
+    monkeypatch.setattr(figures, "chinese_font", lambda: None)
     assert figures.drawable(["news", "股吧"]) == ["news", "#2"]
-    monkeypatch.setattr(figures, "cjk_font", lambda: "Noto Sans CJK SC")
+    monkeypatch.setattr(figures, "chinese_font", lambda: "Noto Sans CJK SC")
     assert figures.drawable(["news", "股吧"]) == ["news", "股吧"]
 
 

@@ -6,12 +6,12 @@ It counts what is there and judges nothing; the figure needs no Chinese font, fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from finsa_moe.data.fonts import chinese_font
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.split import SPLITS
 from finsa_moe.errors import DataError, require
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 # readers who do not tell red from green.
 ORDER = (Polarity.BULLISH, Polarity.NEUTRAL, Polarity.BEARISH)
 _COLOURS = {Polarity.BULLISH: "#c8452f", Polarity.NEUTRAL: "#b8b8b0", Polarity.BEARISH: "#2b6f8f"}
-_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "PingFang SC",
-    "Hiragino Sans GB", "Heiti SC", "Microsoft YaHei", "SimHei", "Noto Sans CJK JP", "Arial Unicode MS",
-)  # fmt: skip
 
 
 def polarity_table(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -123,12 +119,3 @@ def _draw_bars(axes: Axes, table: pl.DataFrame) -> None:
     axes.tick_params(axis="both", length=0, labelsize=8)
     axes.spines[:].set_visible(False)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, prop={**font, "size": 9})
-
-
-@cache
-def chinese_font() -> str | None:
-    """The name of an installed font that can write Chinese, or None."""
-    from matplotlib import font_manager
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return next((name for name in _FONTS if name in installed), None)

@@ -15,14 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from finsa_moe.data.fonts import chinese_font
 from finsa_moe.errors import DataError, require
 
 INK, SOFT, LINE = "#1d2126", "#697180", "#e4e6ea"
 COLOURS = ("#2b5fb3", "#c2572f", "#1b7f4b", "#8a4fb0", "#b08900", "#4b8f9c")
-CJK_FONTS = (
-    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "PingFang SC", "Hiragino Sans GB",
-    "Heiti SC", "Microsoft YaHei", "SimHei", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Noto Sans CJK JP",
-)  # fmt: skip
 
 
 def heatmap(
@@ -128,20 +125,13 @@ def smoothed(values: Any, keep: float = 0.9) -> Any:
 
 def drawable(names: Sequence[str]) -> list[str]:
     """The names as they can be drawn here: one beyond ASCII becomes its number where no CJK font is installed."""
-    if cjk_font() is not None:
+    if chinese_font() is not None:
         return list(names)
     return [name if name.isascii() else f"#{at}" for at, name in enumerate(names, start=1)]
 
 
-def cjk_font() -> str | None:
-    """The first installed font family that can draw Chinese, or None."""
-    manager = require("matplotlib.font_manager", "data", "drawing figures").fontManager
-    installed = {font.name for font in manager.ttflist}
-    return next((name for name in CJK_FONTS if name in installed), None)
-
-
 def _font(labels: Sequence[Any]) -> None:
-    family = cjk_font()
+    family = chinese_font()
     for label in labels if family else ():
         label.set_fontfamily([family, "DejaVu Sans"])
 
