@@ -28,6 +28,7 @@ from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.backbone import load_backbone
 from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
+from finsa_moe.training.tied_loss import tied_cross_entropy
 
 
 def compact_config(settings: PretrainConfig, vocab_size: int) -> ModernBertConfig:
@@ -79,8 +80,9 @@ class MaskedLM(nn.Module):
         """Mean cross-entropy in nats of `targets` (int64, as many as `chosen` has True) at the chosen positions."""
         hidden = self.backbone(input_ids=ids).last_hidden_state[chosen]
         hidden = self.norm(nn.functional.gelu(self.dense(hidden)))
-        logits = nn.functional.linear(hidden, self.backbone.get_input_embeddings().weight, self.bias)
-        return nn.functional.cross_entropy(logits.float(), targets)
+        if torch.is_autocast_enabled(hidden.device.type):
+            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+        return tied_cross_entropy(hidden, self.backbone.get_input_embeddings().weight, self.bias, targets)
 
 
 @dataclass
@@ -131,6 +133,10 @@ class Pretrainer:
             raise ModelError(
                 f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}"
             )
+        if (
+            self.device.type == "cpu"
+        ):  # the fused kernel's backward pass is slow on texts this short: 1.4 times the step
+            backbone.set_attn_implementation("eager")
         self.model = MaskedLM(backbone).float().to(self.device)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
