@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-NAMES = ("train_step",)
+NAMES = ("train_step", "bulk", "single", "footprint")
 
 if __name__ == "__main__":
     for name in NAMES:

@@ -120,3 +120,26 @@ def trained(train: Callable[..., Trained]) -> Callable[[str], Trained]:
         return results[family]
 
     return get
+
+
+@dataclass(frozen=True)
+class Export:
+    """A mixture whose router uses both experts, and what was exported from it."""
+
+    mixture: Path
+    folder: Path
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, backbone_of: Callable[[str], Path], prepared: Mapping[str, Path]
+) -> Export:
+    """One export a session, in float32 and bfloat16 and as a single graph; treat it as read-only."""
+    from finsa_moe.export.export import export_mixture
+    from tests.families import save_routing_both_ways
+
+    root = tmp_path_factory.mktemp("exported")
+    save_routing_both_ways(root / "mixture", backbone_of("modernbert"))
+    data = {domain: prepared[domain] for domain in DOMAINS}
+    export_mixture(root / "mixture", root / "runtime", precisions=("fp32", "bf16"), single=True, data=data)
+    return Export(root / "mixture", root / "runtime")

@@ -19,10 +19,13 @@ from tokenizers import Tokenizer, processors
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from finsa_moe.model.backbone import expert_targets, fingerprint, load_backbone
+from finsa_moe.model.backbone import expert_targets, fingerprint, load_backbone, load_tokenizer
+from finsa_moe.model.checkpoint import save_mixture
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.polarity import NAMES
+from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.training.corpus import SPECIAL, train_tokenizer
 
 ENCODERS = ("bert", "roberta", "modernbert")
@@ -152,6 +155,19 @@ def mixture_over(
     )  # fmt: skip
     torch.manual_seed(seed)
     return FinSAMoE(config, backbone)
+
+
+def save_routing_both_ways(folder: Path, backbone: Path, **options: Any) -> None:
+    """Save a mixture whose untrained router sends texts both ways, with its tokenizer."""
+    texts = [text for domain in _WHO for text, _ in made_rows(domain, 20, seed=4)]
+    options = {"prompt": "none", "max_tokens": 96, **options}
+    for seed in range(30):
+        model = make_mixture(backbone, seed=seed, **options)
+        save_mixture(model, folder, tokenizer=load_tokenizer(backbone))
+        used = [a.expert for a in Predictor(TorchEngine(folder, device="cpu")).predict(texts)]
+        if all(used.count(name) >= len(texts) // 5 for name in model.config.domains):
+            return
+    raise AssertionError("no seed routes both ways")
 
 
 def batch_of(

@@ -20,8 +20,9 @@ ALLOWED = {
     "training": BASE | {"data", "model"},
     "evaluation": BASE | {"data", "runtime"},
     "runtime": BASE | {"data"},
+    "export": BASE | {"data", "model", "runtime", "evaluation"},
     "face": BASE | {"data", "runtime", "model"},
-    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "face"},
+    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "export", "face"},
     "paper": {"cli"},
 }
 TORCH_FREE = ("data", "runtime")

@@ -52,9 +52,21 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 _EXTRA_OF = {
     **dict.fromkeys(("polars", "matplotlib"), "data"),
     **dict.fromkeys(
-        ("torch", "transformers", "peft", "accelerate", "safetensors", "sklearn", "tensorboard", "bitsandbytes"),
+        (
+            "torch",
+            "transformers",
+            "peft",
+            "accelerate",
+            "safetensors",
+            "sklearn",
+            "tensorboard",
+            "bitsandbytes",
+            "onnx",
+            "onnxscript",
+        ),
         "train",
     ),
+    "openvino": "fast",
 }
 
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.errors import DataError, ModelError, closest, require
+from finsa_moe.errors import ConfigError, DataError, ModelError, closest, require
 from finsa_moe.runtime.engine import Engine
+from finsa_moe.runtime.folder import MODEL_TYPE
+from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Domain, Predictor
+from finsa_moe.runtime.sessions import has_openvino
 
 Frame = TypeVar("Frame")
 DEFAULT = Path(__file__).parent / "assets" / "default"
+PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
+"""What an exported model calls the number formats."""
 
 
 class FinSA:
@@ -108,28 +114,50 @@ def load(
     *,
     device: str | None = None,
     dtype: str | None = None,
+    engine: str | None = None,
+    threads: int | None = None,
     batch_tokens: int = 8192,
     abstain_below: float = 0.0,
 ) -> FinSA:
     """Open a model folder.
 
     Args:
-        path: A mixture as training writes it; None is the model shipped with the package.
+        path: An exported model or a mixture as training writes it; None is the model shipped with the package.
         device: Where a torch mixture runs, e.g. ``"cpu"`` or ``"cuda:0"``; None chooses.
-        dtype: Its floating-point type, e.g. ``"float32"`` or ``"bfloat16"``; None keeps what it was saved in.
+        dtype: Number format, ``"float32"``, ``"bfloat16"`` or, of an exported model that holds it, ``"int8"``; None
+            keeps what a mixture was saved in and takes the engine's best of an exported model.
+        engine: What runs an exported model, ``"onnxruntime"`` or ``"openvino"``; None takes ONNX Runtime for a few
+            texts and OpenVINO, where the extra ``fast`` is installed, for many (`runtime.predictor.BULK`).
+        threads: Batches of an exported model worked on at once, one thread each; None takes every core.
         batch_tokens: Most tokens of a batch, padding counted.
         abstain_below: Answers with a confidence under this are marked uncertain.
 
     Raises:
         ModelError: If the folder, or a file in it, is missing or damaged; the message names it and the remedy.
+        ConfigError: For a setting that the folder's kind of model does not have.
         MissingExtra: If the folder holds a torch mixture and torch is not installed.
     """
     folder = _default() if path is None else Path(path)
     config = _config(folder)
-    engine = _engine(folder, config, device, dtype)
     card = folder / "card.json"
     facts = {**config, **_json(card)} if card.is_file() else config
-    return FinSA(Predictor(engine, batch_tokens, abstain_below), facts)
+    if config.get("model_type") != MODEL_TYPE:
+        if engine is not None or threads is not None:
+            raise ConfigError(
+                f"{folder} is a torch mixture; engine and threads are for exported models: "
+                "run `finsa export` on it first"
+            )
+        return FinSA(Predictor(_torch(folder, config, device, dtype), batch_tokens, abstain_below), facts)
+    if device not in (None, "cpu"):
+        raise ConfigError(f"device {device!r}: an exported model runs on the CPU; leave the device out")
+    if dtype is not None and dtype not in PRECISIONS:
+        raise ConfigError(f"dtype {dtype!r}: an exported model knows {', '.join(PRECISIONS)}")
+    precision = PRECISIONS[dtype] if dtype else None
+    first = GraphEngine(folder, config, engine or "onnxruntime", precision, threads)
+    bulk = None
+    if engine is None and has_openvino():
+        bulk = partial(GraphEngine, folder, config, "openvino", precision, threads)
+    return FinSA(Predictor(first, batch_tokens, abstain_below, bulk), facts)
 
 
 def _default() -> Path:
@@ -166,12 +194,12 @@ def _json(file: Path) -> dict[str, Any]:
     return found
 
 
-def _engine(folder: Path, config: dict[str, Any], device: str | None, dtype: str | None) -> Engine:
+def _torch(folder: Path, config: dict[str, Any], device: str | None, dtype: str | None) -> Engine:
     kind = config.get("model_type")
     if kind != "finsa_moe":
         raise ModelError(
-            f"{folder / 'config.json'} says model_type {kind!r}; only mixtures ('finsa_moe') are opened here, "
-            "as `finsa merge` and `finsa train-joint` write them"
+            f"{folder / 'config.json'} says model_type {kind!r}; opened here are mixtures ('finsa_moe'), as "
+            f"`finsa merge` and `finsa train-joint` write them, and exported models ({MODEL_TYPE!r})"
         )
     require("torch", "train", "running a torch mixture")
     from finsa_moe.model.torch_engine import TorchEngine

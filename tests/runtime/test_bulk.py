@@ -18,7 +18,7 @@ from tests.fakes import FakeEngine
 
 ANSWERS = [
     "sentiment", "confidence", "bearish", "neutral", "bullish", "expert", "expert_weight", "weight_news",
-    "weight_forum", "truncated", "uncertain",
+    "weight_forum", "novelty", "truncated", "uncertain",
 ]  # fmt: skip
 
 

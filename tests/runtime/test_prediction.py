@@ -19,7 +19,7 @@ def test_row_has_the_columns_of_the_format_in_order() -> None:
     row = ANSWER.as_row("n1")
     assert list(row) == [
         "id", "text", "sentiment", "confidence", "bearish", "neutral", "bullish", "expert", "expert_weight",
-        "weight_news", "weight_forum", "truncated", "uncertain",
+        "weight_news", "weight_forum", "novelty", "truncated", "uncertain",
     ]  # fmt: skip
     assert (row["id"], row["expert_weight"], row["neutral"], row["truncated"]) == ("n1", 0.9, 0.15, False)
 
@@ -28,6 +28,7 @@ def test_answer_columns_name_and_type_the_row() -> None:
     types = answer_columns(["news", "forum"])
     answers = ANSWER.answers()
     assert list(types) == list(answers)
+    assert answers.pop("novelty") is None
     assert all(isinstance(value, types[name]) for name, value in answers.items())
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Id, Label, Labels, Text
+from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Engine, Id, Label, Labels, Text, Threads
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -50,6 +50,8 @@ def evaluate(
     device: Device = None,
     batch_tokens: BatchTokens = 8192,
     dtype: DType = None,
+    engine: Engine = None,
+    threads: Threads = None,
 ) -> None:
     """Measure a model: routed, with each expert fixed, and with the true domain's expert; by domain and over all."""
     from finsa_moe.errors import ConfigError, require
@@ -67,7 +69,7 @@ def evaluate(
             raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
     columns = Columns(text=text, label=label, id=id, date=date)
     table = _read(files, columns, labels, domain, allow_rejects=allow_rejects)
-    finsa = load(model, device=device, dtype=dtype, batch_tokens=batch_tokens)
+    finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
     if domain is not None:
         finsa.predictor.predict([], domain)  # a domain that the mixture does not know is an error before the work
     frame = table.frame if domains_known(table) else table.frame.drop("domain")

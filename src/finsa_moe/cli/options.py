@@ -1,10 +1,13 @@
-"""Options that several verbs take, spelt once: what rows look like, and where a model runs."""
+"""Options that several verbs take, spelt once: what rows look like, where a model runs, folders by name."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from finsa_moe.errors import ConfigError
 
 Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Column of the text, or several joined.")]
 Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Column of the label.")]
@@ -21,4 +24,23 @@ Labels = Annotated[
 
 Device = Annotated[str | None, typer.Option(help="Where the model runs, e.g. cpu or cuda:0; left out: chosen.")]
 BatchTokens = Annotated[int, typer.Option(min=1, help="Most tokens of a batch, padding counted.")]
-DType = Annotated[str | None, typer.Option(help="Number format, e.g. float32 or bfloat16; left out: as saved.")]
+DType = Annotated[
+    str | None, typer.Option(help="Number format: float32, bfloat16, for exported models int8; left out: as saved.")
+]
+Engine = Annotated[
+    str | None, typer.Option(help="What runs an exported model: onnxruntime or openvino; left out: by the work.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of an exported model; left out: every core.")]
+
+
+def named(pairs: list[str], option: str) -> dict[str, Path]:
+    """``NAME=DIR`` options as a mapping, in the order given."""
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name, sign, folder = pair.partition("=")
+        if not sign or not name or not folder:
+            raise ConfigError(f"{option} {pair}: write NAME=DIR, for example {option} news=work/news")
+        if name in named:
+            raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
+        named[name] = Path(folder)
+    return named

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Device, DType
+from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads
 
 if TYPE_CHECKING:
     from finsa_moe.face import FinSA
@@ -48,6 +48,8 @@ def predict(
     device: Device = None,
     batch_tokens: BatchTokens = 8192,
     dtype: DType = None,
+    engine: Engine = None,
+    threads: Threads = None,
 ) -> None:
     """Polarity of financial texts: 利空, 中性 or 利好, how sure, and which expert answered.
 
@@ -65,13 +67,20 @@ def predict(
         from finsa_moe.runtime.writers import check_ending
 
         check_ending(output)  # before a model is loaded for nothing
-    finsa = load(model, device=device, dtype=dtype, batch_tokens=batch_tokens, abstain_below=abstain_below)
+    finsa = load(
+        model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens,
+        abstain_below=abstain_below,
+    )  # fmt: skip
+    if finsa.predictor.engine.name == "torch":
+        typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
     if input is not None and output is not None:
         _file(finsa, input, output, text=text, id=id, domain=domain, bom=bom)
     elif texts:
+        answers = finsa.predictor.predict(texts, domain)
         with _quiet_pipe():
-            for answer in finsa.predictor.predict(texts, domain):
+            for answer in answers:
                 _say(_shown(answer, as_json))
+        _warn_of_strangers(sum(answer.strange for answer in answers))
     elif sys.stdin.isatty():
         _converse(finsa, domain, as_json)
     else:
@@ -93,7 +102,7 @@ def _file(finsa: FinSA, source: Path, target: Path, *, bom: bool, **columns: str
             finsa.predictor, source, target, bom=bom, progress=lambda rows: bar.update(task, completed=rows), **columns
         )
     rate = tally.answered / max(tally.seconds, 1e-9)
-    engine = finsa.predictor.engine.name
+    engine = finsa.predictor.engine_for(tally.rows).name
     typer.echo(
         f"{target}: {tally.answered:,} of {tally.rows:,} rows answered, {rate:,.0f} a second ({engine})", err=True
     )
@@ -101,6 +110,7 @@ def _file(finsa: FinSA, source: Path, target: Path, *, bom: bool, **columns: str
         typer.echo(f"{tally.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)
     if tally.uncertain:
         typer.echo(f"{tally.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
+    _warn_of_strangers(tally.strange)
     if tally.refused:
         typer.echo(f"{tally.refused:,} rows refused, with the reason, in {tally.rejects}", err=True)
 
@@ -110,13 +120,14 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     from finsa_moe.errors import DataError
     from finsa_moe.runtime.pipe import arriving, decoded
 
-    line, refused, first = 0, 0, ""
+    line, refused, strange, first = 0, 0, 0, ""
     for raw in arriving(sys.stdin.buffer):
         texts = [decoded(part, first=line == 0 and at == 0) for at, part in enumerate(raw)]
         good = ["" if words is None else words for words in texts]
         for words, answer in zip(texts, finsa.predictor.attempt(good, domain), strict=True):
             line += 1
             if not isinstance(answer, DataError):
+                strange += answer.strange
                 _say(_shown(answer, as_json))
                 continue
             reason = "neither UTF-8 nor GB18030" if words is None else "empty text"
@@ -126,8 +137,18 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
         sys.stdout.flush()
     if line == 0:
         raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
+    _warn_of_strangers(strange)
     if refused:
         typer.echo(f"{refused:,} of {line:,} lines refused (first: {first})", err=True)
+
+
+def _warn_of_strangers(count: int) -> None:
+    if count:
+        what = "1 text is" if count == 1 else f"{count:,} texts are"
+        typer.echo(
+            f"{what} unlike everything this model was trained on (`novelty` 0.99 or more): such answers mean little",
+            err=True,
+        )
 
 
 def _converse(finsa: FinSA, domain: str | None, as_json: bool) -> None:
@@ -165,8 +186,10 @@ def _shown(answer: Prediction, as_json: bool) -> str:
 
 def _spoken(answer: Prediction) -> str:
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in answer.expert_weights.items())
-    notes = (" · uncertain" if answer.uncertain else "") + (
-        " · too long, its middle was cut" if answer.truncated else ""
+    notes = (
+        (" · uncertain" if answer.uncertain else "")
+        + (" · too long, its middle was cut" if answer.truncated else "")
+        + (" · unlike everything the model was trained on" if answer.strange else "")
     )
     return (
         f"sentiment: {_coloured(answer.sentiment)}   confidence: {answer.confidence:.4f}   "

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.options import Date, Device, Id, Label, Labels, Text
-from finsa_moe.errors import ConfigError
+from finsa_moe.cli.options import Date, Device, Id, Label, Labels, Text, named
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -103,7 +102,7 @@ def merge(
     from finsa_moe.training.merge import merge as run
 
     settings = MergeConfig.load(config, set_ or [])
-    facts = run(_named(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
+    facts = run(named(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
     fresh = f"; fresh heads: {', '.join(facts['fresh_heads'])}" if facts["fresh_heads"] else ""
     typer.echo(f"{out}: experts {', '.join(facts['domains'])} on {facts['linears']} linears, "
                f"routed at layer {facts['route_layer']}{fresh}")  # fmt: skip
@@ -133,7 +132,7 @@ def train_joint(
     columns, spelling = _columns(text, label, id, date, labels)
     with _stoppable(out):
         facts = run(
-            start, _named(data, "--data"), out, settings=settings, resume=resume, device=device,
+            start, named(data, "--data"), out, settings=settings, resume=resume, device=device,
             columns=columns, labels=spelling,
         )  # fmt: skip
     for name, phase in facts.items():
@@ -148,19 +147,6 @@ def _stoppable(out: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo(f"finsa: {out}: stopped; the same command goes on from the last checkpoint with --resume", err=True)
         raise typer.Exit(130) from None
-
-
-def _named(pairs: list[str], option: str) -> dict[str, Path]:
-    """``NAME=DIR`` options as a mapping, in the order given."""
-    named: dict[str, Path] = {}
-    for pair in pairs:
-        name, sign, folder = pair.partition("=")
-        if not sign or not name or not folder:
-            raise ConfigError(f"{option} {pair}: write NAME=DIR, for example {option} news=work/news")
-        if name in named:
-            raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
-        named[name] = Path(folder)
-    return named
 
 
 def _columns(

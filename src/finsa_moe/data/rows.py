@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 8_192
 
 Row = Sequence[str | None]
 

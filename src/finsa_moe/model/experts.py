@@ -96,6 +96,12 @@ class ExpertBank(nn.Module):
         assert isinstance(module, LowRankExperts)
         return module
 
+    def update(self, target: str, expert: int) -> Tensor:
+        """What one expert adds to the weight of one linear, s · B A, float32 (out, in)."""
+        module = self._at(target)
+        scale: Tensor = module.scaling  # type: ignore[assignment]
+        return (scale[expert] * (module.lora_b[expert].T @ module.lora_a[expert])).detach().float().cpu()
+
     def adapter(self, expert: int) -> dict[str, Tensor]:
         """One expert in peft's layout: ``<linear>.lora_A.weight`` (rank, in) and ``lora_B.weight`` (out, rank)."""
         state = {}

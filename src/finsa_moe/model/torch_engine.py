@@ -62,8 +62,8 @@ class TorchEngine:
     @torch.inference_mode()
     def run(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities (batch, 3) and the router's soft weights (batch, E) of padded ids (batch, length).
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], None]:
+        """Probabilities (batch, 3) and the router's soft weights (batch, E) of padded ids (batch, length); no novelty.
 
         `experts` int64 (batch,) forces an expert; -1, or None for all, lets the router choose.
         """
@@ -73,4 +73,4 @@ class TorchEngine:
             experts=None if experts is None else torch.from_numpy(experts).to(move),
         )  # fmt: skip
         assert output.soft_gate is not None
-        return output.logits.float().softmax(-1).cpu().numpy(), output.soft_gate.float().cpu().numpy()
+        return output.logits.float().softmax(-1).cpu().numpy(), output.soft_gate.float().cpu().numpy(), None

@@ -26,6 +26,7 @@ class Tally:
     """What became of a file's rows; `rows` = `answered` + `refused`.
 
     Attributes:
+        strange: Answers to texts unlike everything the model was trained on (`Prediction.strange`).
         rejects: Where the refused rows are; None when there are none.
         seconds: Wall time of the whole run, in seconds.
     """
@@ -35,6 +36,7 @@ class Tally:
     refused: int = 0
     truncated: int = 0
     uncertain: int = 0
+    strange: int = 0
     rejects: Path | None = None
     seconds: float = 0.0
 
@@ -93,7 +95,7 @@ def predict_file(
             texts = _texts(batch, text_at)
             good, bad = [], [(b.line, b.reason, "", b.text) for b in batch.broken]
             for row, line, words, answer in zip(
-                batch.rows, batch.lines, texts, predictor.attempt(texts, domain), strict=True
+                batch.rows, batch.lines, texts, predictor.attempt(texts, domain, bulk=True), strict=True
             ):
                 key = row[id_at] if id_at is not None and id_at < len(row) else f"{source.stem}-{line}"
                 if isinstance(answer, Prediction):
@@ -101,6 +103,7 @@ def predict_file(
                     good.append([*([key] if front else []), *filled, *answer.answers().values()])
                     tally.truncated += answer.truncated
                     tally.uncertain += answer.uncertain
+                    tally.strange += answer.strange
                 else:
                     bad.append((line, EMPTY, str(key), words))
             out.write(good)

@@ -7,7 +7,7 @@ caller's order or of what an answer looks like: that is the predictor's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,25 @@ ROUTED = -1
 """The entry of `experts` that leaves the choice to the router."""
 
 
+class Scores(NamedTuple):
+    """The numbers for one batch.
+
+    Attributes:
+        probs: Class probabilities (b, 3) in the order bearish, neutral, bullish.
+        gate: The router's soft weights (b, E), which are the router's own even where an expert was given.
+        novelty: How unlike every known domain each text is, (b,) in [0, 1]; None where the model cannot say.
+    """
+
+    probs: NDArray[np.float32]
+    gate: NDArray[np.float32]
+    novelty: NDArray[np.float32] | None = None
+
+
 class Engine(Protocol):
     """One loaded mixture.
 
-    An engine whose `run` may be entered by several threads at once says so by an attribute ``concurrent = True``; any
-    other is entered by one thread at a time.
+    An engine whose `run` may be entered by several threads at once says so by an attribute ``concurrent = True`` and
+    may name in `workers` how many of them pay; any other is entered by one thread at a time.
 
     Attributes:
         name: What runs the network, e.g. ``"torch"``.
@@ -42,16 +56,12 @@ class Engine(Protocol):
 
     def run(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Score one padded batch.
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Score one padded batch; the three parts of `Scores`.
 
         Args:
-            ids: Token ids, (b, t).
+            ids: Token ids, (b, t), padded on the right.
             mask: 1 for a token, 0 for padding, (b, t).
             experts: The expert to use for each text, (b,); `ROUTED` leaves it to the router, and so does None for all.
-
-        Returns:
-            Class probabilities (b, 3) in the order bearish, neutral, bullish, and the router's soft weights (b, E),
-            which are the router's own even where an expert was given.
         """
         ...

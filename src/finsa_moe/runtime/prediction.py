@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass
 
 from finsa_moe.polarity import ENGLISH
 
+STRANGE = 0.99
+"""From this novelty on a text counts as unlike everything the model was trained on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -22,7 +25,8 @@ class Prediction:
         scores: Probability by class: ``bearish``, ``neutral``, ``bullish``; they sum to 1.
         expert: Domain whose expert answered: the one asked for, else the router's choice.
         expert_weights: The router's weight for every domain, summing to 1, also where the domain was given.
-        novelty: How unlike every known domain the text is; None where the model cannot say.
+        novelty: How unlike every known domain the text is: the share of known texts that are nearer, in [0, 1]; None
+            where the model cannot say (a torch mixture that was not exported).
         truncated: Whether the text was too long and its middle was cut.
         uncertain: Whether the confidence is under the threshold the caller set.
         seconds: Wall time of the work, in seconds; a text answered together with others bears an equal share.
@@ -44,6 +48,11 @@ class Prediction:
         """The router's weight for the expert that answered."""
         return self.expert_weights[self.expert]
 
+    @property
+    def strange(self) -> bool:
+        """Whether the text is unlike everything the model was trained on, so that the answer means little."""
+        return self.novelty is not None and self.novelty >= STRANGE
+
     def as_dict(self) -> dict[str, object]:
         """Every field, nested as in the class, ready for JSON."""
         return asdict(self)
@@ -61,6 +70,7 @@ class Prediction:
             "expert": self.expert,
             "expert_weight": self.expert_weight,
             **{f"weight_{domain}": weight for domain, weight in self.expert_weights.items()},
+            "novelty": self.novelty,
             "truncated": self.truncated,
             "uncertain": self.uncertain,
         }
@@ -75,6 +85,7 @@ def answer_columns(domains: Sequence[str]) -> dict[str, type]:
         "expert": str,
         "expert_weight": float,
         **{f"weight_{domain}": float for domain in domains},
+        "novelty": float,
         "truncated": bool,
         "uncertain": bool,
     }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.engine import ROUTED, Engine
+from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
 
 Domain = str | Sequence[str | None] | None
 WINDOW = 4096
+BULK = 256
+"""Texts of one call from which on a predictor's bulk engine answers, where it has one."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class _Answers:
 
     probs: NDArray[np.float32]
     gate: NDArray[np.float32]
+    novelty: NDArray[np.float32] | None
     experts: NDArray[np.int64]
     truncated: list[bool]
     refused: dict[int, DataError]
@@ -45,12 +49,17 @@ class Predictor:
         engine: What encodes and scores.
         batch_tokens: Most tokens of a batch, padding counted; more is faster until the caches are full.
         abstain_below: Predictions with a confidence under this, in [0, 1], are marked uncertain.
+        bulk: Opens an engine of the same mixture that is slower to start and faster to run; streams and calls with
+            `BULK` texts or more use it. Which engine answers never depends on a batch, only on the call.
 
     Raises:
         ConfigError: If a setting is outside what it allows.
     """
 
-    def __init__(self, engine: Engine, batch_tokens: int = 8192, abstain_below: float = 0.0) -> None:
+    def __init__(
+        self, engine: Engine, batch_tokens: int = 8192, abstain_below: float = 0.0,
+        bulk: Callable[[], Engine] | None = None,
+    ) -> None:  # fmt: skip
         if batch_tokens < 1:
             raise ConfigError(f"batch_tokens is {batch_tokens}; it must be 1 or more (8192 is the default)")
         if not 0.0 <= abstain_below <= 1.0:
@@ -58,8 +67,11 @@ class Predictor:
         self.engine = engine
         self.batch_tokens = batch_tokens
         self.abstain_below = abstain_below
+        self._open_bulk, self._bulk = bulk, engine
+        self._opening = threading.Lock()
         concurrent = bool(getattr(engine, "concurrent", False))
         self._turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
+        self._pool = _pool(int(getattr(engine, "workers", 1))) if concurrent else None
         self._index = {name: at for at, name in enumerate(engine.domains)}
         # what the prompt and the special tokens alone come to: a text that adds nothing to it is empty
         self._bare = len(engine.encode([""])[0].ids)
@@ -76,21 +88,28 @@ class Predictor:
         """
         return [_or_raise(answer) for answer in self.attempt(texts, domain)]
 
-    def attempt(self, texts: Iterable[str], domain: Domain = None) -> list[Prediction | DataError]:
-        """Like `predict`, with the error standing in the place of a text that cannot be answered."""
+    def attempt(
+        self, texts: Iterable[str], domain: Domain = None, *, bulk: bool = False
+    ) -> list[Prediction | DataError]:
+        """Like `predict`, with the error standing in the place of a text that cannot be answered.
+
+        `bulk` says that the texts are part of many, so that the bulk engine answers however few they are.
+        """
         texts = _listed(texts)
+        engine = self.engine_for(WINDOW if bulk else len(texts))
         answers: list[Prediction | DataError] = []
         for start, experts in self._windows(texts, domain):
             part = texts[start : start + WINDOW]
-            answers += self._predictions(part, self._score(part, experts, start))
+            answers += self._predictions(part, self._score(engine, part, experts, start))
         return answers
 
     def predict_proba(self, texts: Iterable[str], domain: Domain = None) -> NDArray[np.float32]:
         """Probabilities (n, 3) float32 in the order bearish, neutral, bullish; arguments and errors as `predict`."""
         texts = _listed(texts)
+        engine = self.engine_for(len(texts))
         parts = [np.zeros((0, len(ENGLISH)), dtype=np.float32)]
         for start, experts in self._windows(texts, domain):
-            answers = self._score(texts[start : start + WINDOW], experts, start)
+            answers = self._score(engine, texts[start : start + WINDOW], experts, start)
             for error in answers.refused.values():
                 raise error
             parts.append(answers.probs)
@@ -107,11 +126,20 @@ class Predictor:
         expert = self._expert(domain)  # here, not in the generator: a wrong name must fail at the call
         return self._stream(iter(texts), expert, window)
 
+    def engine_for(self, count: int) -> Engine:
+        """The engine that answers a call with this many texts."""
+        if count < BULK or self._open_bulk is None:
+            return self.engine
+        with self._opening:
+            if self._bulk is self.engine:
+                self._bulk = self._open_bulk()
+            return self._bulk
+
     def _stream(self, texts: Iterator[str], expert: int, window: int) -> Iterator[Prediction]:
-        start = 0
+        start, engine = 0, self.engine_for(WINDOW)
         while part := list(islice(texts, window)):
             experts = np.full(len(part), expert, dtype=np.int64)
-            for answer in self._predictions(part, self._score(part, experts, start)):
+            for answer in self._predictions(part, self._score(engine, part, experts, start)):
                 yield _or_raise(answer)
             start += len(part)
 
@@ -137,31 +165,42 @@ class Predictor:
             )
         return self._index[domain]
 
-    def _score(self, texts: list[str], experts: NDArray[np.int64], start: int) -> _Answers:
+    def _score(self, engine: Engine, texts: list[str], experts: NDArray[np.int64], start: int) -> _Answers:
         began = time.perf_counter()
-        encoded = self.engine.encode([text if isinstance(text, str) else "" for text in texts])
+        encoded = engine.encode([text if isinstance(text, str) else "" for text in texts])
         lengths = [len(e.ids) for e in encoded]
         refused = {at: _refusal(texts[at], start + at) for at, length in enumerate(lengths) if length <= self._bare}
         kept = [at for at in range(len(texts)) if at not in refused] if refused else list(range(len(texts)))
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
         gate = np.zeros((len(texts), len(self._index)), dtype=np.float32)
-        for chosen in by_length([lengths[at] for at in kept], self.batch_tokens):
+        novelty: NDArray[np.float32] | None = None
+
+        def answer(chosen: NDArray[np.int64]) -> tuple[list[int], Scores]:
             batch = [kept[at] for at in chosen]
-            ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id)
+            ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id)
             forced = experts[batch]
             with self._turn:
-                probs[batch], gate[batch] = self.engine.run(ids, mask, forced if (forced >= 0).any() else None)
+                return batch, Scores(*engine.run(ids, mask, forced if (forced >= 0).any() else None))
+
+        batches = list(by_length([lengths[at] for at in kept], self.batch_tokens))[::-1]  # the longest work first
+        across = self._pool.map if self._pool is not None and len(batches) > 1 else map
+        for batch, scores in across(answer, batches):
+            probs[batch], gate[batch] = scores.probs, scores.gate
+            if scores.novelty is not None:
+                novelty = np.zeros(len(texts), dtype=np.float32) if novelty is None else novelty
+                novelty[batch] = scores.novelty
         used = np.where(experts >= 0, experts, gate.argmax(axis=1)) if len(texts) else experts
         truncated = [e.truncated for e in encoded]
-        return _Answers(probs, gate, used, truncated, refused, time.perf_counter() - began)
+        return _Answers(probs, gate, novelty, used, truncated, refused, time.perf_counter() - began)
 
     def _predictions(self, texts: list[str], answers: _Answers) -> list[Prediction | DataError]:
         share = answers.seconds / max(1, len(texts))
         domains = self.engine.domains
         top = answers.probs.argmax(axis=1)
         # whole arrays to Python floats at once: one conversion a number would cost more than the network's call
+        novelty = [None] * len(texts) if answers.novelty is None else answers.novelty.tolist()
         rows = zip(texts, answers.probs.tolist(), answers.gate.tolist(), top.tolist(), answers.experts.tolist(),
-                   answers.truncated, strict=True)  # fmt: skip
+                   novelty, answers.truncated, strict=True)  # fmt: skip
         return [
             answers.refused.get(at)
             or Prediction(
@@ -171,12 +210,17 @@ class Predictor:
                 scores=dict(zip(ENGLISH, probs, strict=True)),
                 expert=domains[expert],
                 expert_weights=dict(zip(domains, gate, strict=True)),
+                novelty=strange,
                 truncated=cut,
                 uncertain=probs[best] < self.abstain_below,
                 seconds=share,
             )
-            for at, (text, probs, gate, best, expert, cut) in enumerate(rows)
+            for at, (text, probs, gate, best, expert, strange, cut) in enumerate(rows)
         ]
+
+
+def _pool(workers: int) -> ThreadPoolExecutor | None:
+    return ThreadPoolExecutor(workers, thread_name_prefix="finsa") if workers > 1 else None
 
 
 def _listed(texts: Iterable[str]) -> list[str]:

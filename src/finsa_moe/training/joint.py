@@ -100,6 +100,7 @@ def train_joint(
         )  # fmt: skip
         facts = loop.run(stage, resume=resume)
         model.harden = False
+        facts["data"] = {name: str(place) for name, place in data.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         save_mixture(model, out / name, tokenizer=tokenizer)
         settings.save(out / name / "config.yaml")

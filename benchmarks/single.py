@@ -1,0 +1,77 @@
+"""One text: our answer beside one bare call of the engine on the same ids, and the command from cold.
+
+Run: ``python -m benchmarks.single``
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import subjects
+from benchmarks.measure import alternate, keep, ratio
+from finsa_moe import load
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=9, help="of the command from cold")
+    args = parser.parse_args()
+    subjects.WORK.mkdir(parents=True, exist_ok=True)
+    folder = subjects.exported()
+    finsa = load(folder, engine="onnxruntime")
+    engine: Any = finsa.predictor.engine
+    plain = subjects.PlainEngine(subjects.mixture(), "onnxruntime", engine.precision, 1)
+    some = subjects.texts()[:: 2000 // args.texts]
+    ours, bare = [], []
+    for turn in range(6):
+        for text in some:
+            start = time.perf_counter()
+            finsa.predict(text)
+            middle = time.perf_counter()
+            ids = np.array([engine.encode([text])[0].ids])
+            mask = np.ones_like(ids)
+            begin = time.perf_counter()
+            plain.session(ids, mask)
+            end = time.perf_counter()
+            if turn:
+                ours.append(middle - start)
+                bare.append(end - begin)
+    each = [
+        statistics.median(ours[at :: len(some)]) / statistics.median(bare[at :: len(some)]) for at in range(len(some))
+    ]
+    overall = statistics.median(ours) / statistics.median(bare)
+    command = [str(Path(sys.executable).parent / "finsa"), "predict", "主力今天又跑了", "--model", str(folder)]
+    cold = alternate(
+        {
+            "import": lambda: subprocess.run([sys.executable, "-c", "import onnxruntime"], check=True),
+            "predict": lambda: subprocess.run(command, check=True, capture_output=True),
+        },
+        runs=args.runs,
+    )
+    result = {
+        "setting": vars(args),
+        "p50_ms": {"ours": 1000 * statistics.median(ours), "bare": 1000 * statistics.median(bare)},
+        "p50_over_bare": {
+            "median": overall,
+            "low": float(np.quantile(each, 0.05)),
+            "high": float(np.quantile(each, 0.95)),
+        },
+        "cold_seconds": {name: statistics.median(values) for name, values in cold.items()},
+        "cold_over_import": ratio(cold["predict"], cold["import"]),
+    }
+    for name in ("p50_ms", "p50_over_bare", "cold_seconds", "cold_over_import"):
+        print(name, {key: round(value, 3) for key, value in result[name].items()})  # type: ignore[attr-defined]
+    print(keep("single", result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What the runtime's benchmarks measure: a mixture and its export, the texts, and the ways users run such a thing else.
+
+Folders and texts come out, and callables that score texts: the published three passes, the `transformers` pipeline, and
+a plain backbone with one head in our own engine. Nothing here takes time.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from finsa_moe import load
+from finsa_moe.data import sample
+from finsa_moe.export import graphs
+from finsa_moe.export.export import export_mixture
+from finsa_moe.export.split import Expert, Trunk
+from finsa_moe.model.backbone import last_hidden
+from finsa_moe.model.checkpoint import load_tokenizer, save_mixture
+from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.router import masked_mean
+from finsa_moe.model.torch_engine import TorchEngine
+from finsa_moe.runtime.engine import Scores
+from finsa_moe.runtime.sessions import open_session
+
+WORK = Path("work/bench")
+TRAINED = Path("work/real/joint/moe_joint")
+
+
+def mixture() -> Path:
+    """The mixture that runs/real.sh trained, else one of its shape with random experts: speed is the same."""
+    if (TRAINED / "metrics.json").is_file():
+        return TRAINED
+    folder = WORK / "mixture"
+    if not folder.is_dir():
+        from tests.families import make_mixture
+
+        model = make_mixture(Path("models/wip"), rank=16, max_tokens=256)
+        save_mixture(model, folder, tokenizer=load_tokenizer("models/wip"))
+    return folder
+
+
+def exported(precisions: Sequence[str] = ()) -> Path:
+    """Its export, made when it is not there."""
+    out = WORK / "runtime"
+    if not (out / "config.json").is_file():
+        export_mixture(mixture(), out, precisions=precisions, say=print)
+    return out
+
+
+def texts(count: int = 1000) -> list[str]:
+    """So many news and as many forum texts: the dev files where they are, our samples elsewhere; short files repeat."""
+    found = []
+    for domain, names in (("news", ["dev"]), ("forum", ["dev", "dev_investors"])):
+        files = [Path("../shared/data") / domain / f"{name}.csv" for name in names]
+        if not all(file.is_file() for file in files):
+            files = [sample.path(domain)]  # type: ignore[arg-type]
+        rows = [row["text"] for file in files for row in csv.DictReader(file.open(encoding="utf-8"))]
+        found += [rows[at % len(rows)] for at in range(count)]
+    return found
+
+
+class Published:
+    """METHOD's inference: router pass, one pass an expert, states summed; one text at a time, padded to 512."""
+
+    def __init__(self, folder: Path, length: int = 512) -> None:
+        self.engine = TorchEngine(folder, device="cpu", dtype="float32")
+        self.model: FinSAMoE = self.engine.model
+        self.length = length
+
+    @torch.inference_mode()
+    def score(self, some: Sequence[str]) -> list[list[float]]:
+        """Class probabilities of texts."""
+        return [self._one(text) for text in some]
+
+    def _one(self, text: str) -> list[float]:
+        model, row = self.model, self.engine.encode([text])[0].ids[: self.length]
+        ids = torch.full((1, self.length), self.engine.pad_id)
+        mask = torch.zeros_like(ids)
+        ids[0, : len(row)], mask[0, : len(row)] = torch.tensor(row), 1
+        model.bank.gate.close()
+        gate = model.router(masked_mean(last_hidden(model.backbone, ids, mask), mask)).softmax(-1)
+        states: list[Tensor] = []
+        for expert in range(gate.shape[1]):
+            model.bank.gate.weights = nn.functional.one_hot(torch.tensor([expert]), gate.shape[1]).float()
+            states.append(last_hidden(model.backbone, ids, mask))
+        model.bank.gate.close()
+        hidden = (torch.stack(states, 1) * gate[:, :, None, None]).sum(1)
+        probs: list[float] = model.heads(masked_mean(hidden, mask), gate).softmax(-1)[0].tolist()
+        return probs
+
+
+def pipeline(folder: Path) -> Callable[[Sequence[str]], Any]:
+    """The mixture in transformers' text-classification pipeline, 32 texts a batch."""
+    from transformers import pipeline as new
+
+    engine = TorchEngine(folder, device="cpu", dtype="float32")
+    tokenizer = load_tokenizer(folder)
+    run = new("text-classification", model=engine.model, tokenizer=tokenizer, device="cpu")
+    return lambda some: run(list(some), batch_size=32, top_k=None, truncation=True, max_length=engine.max_length)
+
+
+class _Plain(nn.Module):
+    """The backbone with one expert merged in and its head, as one graph: what a single classifier would be."""
+
+    def __init__(self, model: FinSAMoE) -> None:
+        super().__init__()
+        self.trunk, self.expert = Trunk(model), Expert(model, 0)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.expert(self.trunk(ids, mask)[0], mask)[0].softmax(-1)  # type: ignore[no-any-return]
+
+
+class PlainEngine:
+    """A plain classifier in our engine: the same sessions and batching, no routing."""
+
+    concurrent = True
+    domains = ("all",)
+
+    def __init__(self, folder: Path, engine: str, precision: str, threads: int) -> None:
+        inner = TorchEngine(folder, device="cpu", dtype="float32")
+        self.name, self.workers, self.encode = f"plain {engine}", threads, inner.encode
+        self.max_length, self.pad_id = inner.max_length, inner.pad_id
+        path = WORK / f"plain.{precision}.onnx"
+        if not path.is_file():
+            ids, mask = graphs.example_ids()
+            examples = None
+            if precision == "int8":
+                encoded = [e.ids for e in inner.encode(texts(100))]
+                examples = [{"ids": np.array([row]), "mask": np.ones((1, len(row)), dtype=np.int64)} for row in encoded]
+            graph = graphs.trace(_Plain(inner.model), (ids, mask), ("ids", "mask"), ("probs",))
+            graphs.write(graph, path, precision, examples)
+        self.session = open_session(path.read_bytes(), engine, precision, 1, path.name)
+
+    def run(self, ids: Any, mask: Any, experts: Any) -> Scores:
+        """Probabilities; the gate of one expert is 1."""
+        return Scores(self.session(ids, mask)[0], np.ones((len(ids), 1), dtype=np.float32))
+
+
+def real_tokens(some: Sequence[str], folder: Path) -> list[int]:
+    """Tokens of each text, prompt and special tokens counted."""
+    return [len(e.ids) for e in load(folder, engine="onnxruntime").predictor.engine.encode(some)]
+
+
+def operations(lengths: Sequence[int]) -> float:
+    """Multiplications and additions that texts of these lengths need: products by weights, and attention's own two."""
+    shape = json.loads((mixture() / "backbone" / "config.json").read_text(encoding="utf-8"))
+    size, layers, inner = shape["hidden_size"], shape["num_hidden_layers"], shape["intermediate_size"]
+    weights = layers * (4 * size * size + 3 * size * inner)
+    return float(sum(2 * n * weights + layers * 4 * n * n * size for n in lengths))

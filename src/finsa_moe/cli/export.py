@@ -1,0 +1,78 @@
+"""``finsa export``: a trained mixture as graphs that run without torch, proved to answer as it does.
+
+It turns options into one call of the export room and prints what was measured.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finsa_moe.cli.options import named
+
+if TYPE_CHECKING:
+    from finsa_moe.export.export import Exported
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("export")(export)
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="The mixture that train-joint or merge wrote.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="fp32|bf16|int8", help="May be repeated; left out: bf16 and int8, as far as they pass the gate."
+        ),
+    ] = None,
+    single: Annotated[bool, typer.Option("--single", help="Also one graph from ids to probabilities.")] = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="Prepared folder of a domain; left out: those it was trained on."),
+    ] = None,
+) -> None:
+    """Export a mixture for the torch-free runtime; fails unless it answers as the torch mixture does."""
+    from finsa_moe.errors import require
+
+    require("torch", "train", "exporting a mixture")
+    from finsa_moe.export.export import export_mixture
+
+    folders = named(data, "--data") if data else None
+    made = export_mixture(
+        model, out, precisions=precision or (), single=single, data=folders, say=lambda step: typer.echo(step, err=True)
+    )
+    _show(made, out)
+
+
+def _show(made: Exported, out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    table = Table("runs as", "texts", "same polarity", "macro-F1 torch", "exported", "largest difference")
+    for parity in made.parities.values():
+        scores = ["-" if x is None else f"{x:.2f}" for x in (parity.macro_f1_torch, parity.macro_f1)]
+        table.add_row(
+            parity.engine, f"{parity.texts:,}", f"{100 * parity.same:.2f} %", *scores, f"{parity.largest:.4f}"
+        )
+    console.print(table)
+    for precision, reason in made.left_out.items():
+        console.print(f"{precision} left out: {reason}", highlight=False, soft_wrap=True)
+    for name, found in made.calibration.items():
+        if found.ece_before is None or found.ece_after is None:
+            console.print(f"{name}: {found.rows} labelled rows, too few to calibrate on", highlight=False)
+        else:
+            console.print(
+                f"{name}: temperature {found.temperature:.3f}, calibration error {found.ece_before:.4f} before, "
+                f"{found.ece_after:.4f} after (cross-fitted on {found.rows:,} rows)", highlight=False,
+            )  # fmt: skip
+    if not made.calibration:
+        console.print("no held-out rows at hand: not calibrated, no novelty; name them with --data NAME=DIR")
+    console.print(f"written to {out}: {made.bytes / 1e6:.1f} MB", highlight=False, soft_wrap=True)

@@ -1,0 +1,209 @@
+"""``finsa export``: a trained mixture becomes a folder of graphs that answer as it does, or there is no folder.
+
+Trace, store in each precision, prove parity, calibrate, take the measure of novelty, write the manifest; all in a
+working folder that gets its name when everything holds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from finsa_moe.errors import ConfigError, ModelError, require
+from finsa_moe.export import graphs
+from finsa_moe.export.calibrate import Calibration, calibrate
+from finsa_moe.export.parity import Parity, Reference
+from finsa_moe.export.rows import Texts, held_out, topped_up, training
+from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable
+from finsa_moe.export.states import examples, measure
+from finsa_moe.model.torch_engine import TorchEngine
+from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
+from finsa_moe.runtime.graph_engine import GraphEngine
+from finsa_moe.runtime.novelty import fit
+from finsa_moe.runtime.sessions import has_openvino
+
+SINGLE, REPORT = "single.onnx", "export.json"
+Say = Callable[[str], None]
+
+
+@dataclass
+class Exported:
+    """What an export made and measured; the same stands in ``export.json``.
+
+    Attributes:
+        parities: By precision and engine.
+        calibration: By domain.
+        left_out: Precisions not kept, with the reason.
+        bytes: Size of the folder.
+    """
+
+    parities: dict[str, Parity] = field(default_factory=dict)
+    calibration: dict[str, Calibration] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    bytes: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain numbers, ready for JSON."""
+        return {
+            "parity": {name: parity.as_dict() for name, parity in self.parities.items()},
+            "calibration": {name: found.as_dict() for name, found in self.calibration.items()},
+            "left_out": self.left_out,
+        }
+
+
+def export_mixture(
+    folder: Path, out: Path, *, precisions: Sequence[str] = (), single: bool = False,
+    data: Mapping[str, Path] | None = None, say: Say = lambda _: None,
+) -> Exported:  # fmt: skip
+    """Export a trained mixture.
+
+    Args:
+        folder: What `train-joint` or `merge` wrote.
+        out: Folder to write; it must not exist.
+        precisions: Those to keep, each of which must pass the gate; none tries bf16 and int8 and keeps what passes.
+        single: Whether to write ``single.onnx`` too: one graph from ids to probabilities, all experts in it.
+        data: Prepared folder of each domain, for parity, calibration and novelty; None takes those it was trained on.
+        say: Told of each step.
+
+    Raises:
+        ModelError: If the backbone cannot be exported usefully, or an exported form does not answer as the mixture.
+        ConfigError: If `out` exists or a precision is unknown.
+    """
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
+    for precision in precisions:
+        if precision not in graphs.PRECISIONS:
+            raise ConfigError(f"precision {precision!r} is unknown; choose among {', '.join(graphs.PRECISIONS)}")
+    require("onnxruntime", "train", "exporting")
+    engine = TorchEngine(folder, device="cpu", dtype="float32")
+    check_exportable(engine.model)
+    sources = trained_on(folder) if data is None else dict(data)
+    known, seen = held_out(sources, engine.domains), training(sources, engine.domains)
+    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
+    working.mkdir(parents=True)
+    try:
+        made = _build(engine, folder, working, precisions, known, seen, single=single, say=say)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        working.replace(out)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+    made.bytes = sum(file.stat().st_size for file in out.iterdir())
+    return made
+
+
+def _build(
+    engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
+    single: bool, say: Say,
+) -> Exported:  # fmt: skip
+    made = Exported()
+    trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
+    parity_rows = topped_up(known, seen)
+    say(f"torch mixture on {len(parity_rows):,} texts")
+    reference = Reference(engine, parity_rows)
+    say("tracing")
+    traced = _trace(trunk, experts)
+    shutil.copyfile(folder / TOKENIZER, working / TOKENIZER)
+    manifest = Manifest(
+        domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
+        temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
+        source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_at": engine.model.config.route_at},
+    )  # fmt: skip
+    for precision in precisions or ("bf16", "int8"):
+        say(f"{precision}: writing and proving")
+        texts = seen if len(seen) else parity_rows
+        kept = _write(traced, working, precision, lambda: examples(engine, trunk, texts))  # noqa: B023 - called at once
+        trial = replace(manifest, graphs={precision: kept})
+        parities = [reference.against(candidate) for candidate in _candidates(trial, working, precision)]
+        if failed := [parity for parity in parities if not parity.holds]:
+            if precisions:
+                raise ModelError(f"{precision} does not answer as the mixture does; {failed[0].complaint()}")
+            made.left_out[precision] = failed[0].complaint()
+            continue
+        made.parities |= {parity.engine: parity for parity in parities}
+        manifest = replace(manifest, graphs={**manifest.graphs, precision: kept})
+    if not manifest.graphs:
+        raise ModelError(f"no precision answers as the mixture does; {'; '.join(made.left_out.values())}")
+    say("calibration and novelty")
+    manifest = _tuned(manifest, working, known, seen, made)
+    if single:
+        say("one graph of all")
+        whole = Whole(trunk, experts, manifest.temperatures)
+        example = graphs.example_ids()
+        graphs.write(graphs.trace(whole, example, ("ids", "mask"), ("probs", "gate")), working / SINGLE, "bf16")
+    used = {file.file for part in manifest.graphs.values() for file in (part.trunk, *part.experts)}
+    for file in working.glob("*.onnx"):
+        if file.name not in used and file.name != SINGLE:
+            file.unlink()
+    manifest.save(working)
+    (working / REPORT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    return made
+
+
+def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
+    ids, mask = graphs.example_ids()
+    with torch.no_grad():
+        hidden = trunk(ids, mask)[0]
+    return (
+        graphs.trace(trunk, (ids, mask), ("ids", "mask"), ("hidden", "router_logits", "state")),
+        [graphs.trace(expert, (hidden, mask), ("hidden", "mask"), ("logits", "state")) for expert in experts],
+    )
+
+
+def _write(traced: tuple[Any, list[Any]], working: Path, precision: str, inputs: Callable[[], Any]) -> GraphSet:
+    """Write the graphs of one precision; a file equal to one of another precision is kept once."""
+    batches = inputs() if precision == "int8" else None
+    made = []
+    for at, graph in enumerate((traced[0], *traced[1])):
+        path = working / (f"trunk.{precision}.onnx" if at == 0 else f"expert{at - 1}.{precision}.onnx")
+        graphs.write(graph, path, precision, None if batches is None else batches[at])
+        record = File.of(path)
+        twin = next((f for f in working.glob("*.onnx") if f != path and File.of(f).sha256 == record.sha256), None)
+        if twin is not None:
+            path.unlink()
+            record = replace(record, file=twin.name)
+        made.append(record)
+    return GraphSet(made[0], tuple(made[1:]))
+
+
+def _candidates(manifest: Manifest, working: Path, precision: str) -> list[GraphEngine]:
+    manifest.save(working)
+    raw = json.loads((working / "config.json").read_text(encoding="utf-8"))
+    engines = ["onnxruntime", *(["openvino"] if has_openvino() else [])]
+    return [GraphEngine(working, raw, engine, precision) for engine in engines]
+
+
+def _tuned(manifest: Manifest, working: Path, known: Texts, seen: Texts, made: Exported) -> Manifest:
+    """The manifest with temperatures and a reference for novelty, both from the first precision kept."""
+    engine = _candidates(manifest, working, next(iter(manifest.graphs)))[0]
+    if len(known):
+        found = measure(engine, known)
+        labels = np.array(known.labels)
+        for index, name in enumerate(manifest.domains):
+            rows = known.of(index)
+            made.calibration[name] = calibrate(found.own_logits[rows], labels[rows])
+        manifest = replace(
+            manifest, temperatures=tuple(made.calibration[name].temperature for name in manifest.domains)
+        )
+        if len(seen):
+            reference = measure(engine, seen)
+            novelty = fit(reference.states, np.array(seen.domains), found.states)
+            (working / NOVELTY).write_bytes(novelty.dump())
+            manifest = replace(manifest, novelty=File.of(working / NOVELTY))
+    return manifest
+
+
+def trained_on(folder: Path) -> dict[str, Path]:
+    """The prepared folders a mixture was trained on, as its ``metrics.json`` names them, where they still are."""
+    file = folder / "metrics.json"
+    if not file.is_file():
+        return {}
+    named = json.loads(file.read_text(encoding="utf-8")).get("data", {})
+    return {name: Path(place) for name, place in named.items() if Path(place).is_dir()}

@@ -1,0 +1,113 @@
+"""Modules into ONNX files: traced once with free batch and length, then kept in float32, bfloat16 or 8 bits.
+
+bfloat16 is how weights are stored: a reader widens them, and an engine with bfloat16 products uses them as they are.
+For 8 bits see `quantise`. Nothing here knows what a graph computes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from finsa_moe.errors import ModelError
+from finsa_moe.export.quantise import Batch, quantised
+
+OPSET = 20
+PRECISIONS = ("fp32", "bf16", "int8")
+_SMALL = 1024  # numbers in a tensor under which nothing is gained by storing it shorter
+
+
+def example_ids() -> tuple[Tensor, Tensor]:
+    """Ids and mask to trace with: two texts, one of them padded; what they say does not matter."""
+    mask = torch.ones(2, 12, dtype=torch.int64)
+    mask[1, 9:] = 0
+    return torch.arange(24).view(2, 12) % 11 * mask, mask
+
+
+def trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The float32 graph of a module whose inputs are (batch, length, …), both free.
+
+    Raises:
+        ModelError: If the module cannot be traced.
+    """
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    loud = logging.getLogger("torch.onnx")
+    level = loud.level
+    loud.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module, example, dynamo=True, opset_version=OPSET, verbose=False, input_names=list(inputs),
+                output_names=list(outputs), dynamic_shapes=tuple({0: batch, 1: length} for _ in example),
+            )  # fmt: skip
+    except Exception as error:  # the exporter raises dozens of kinds
+        said = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"this backbone cannot be traced into a graph ({type(error).__name__}: {said}); run the mixture with torch"
+        ) from error
+    finally:
+        loud.setLevel(level)
+    assert program is not None
+    return _bare(program.model_proto)
+
+
+def _bare(graph: Any) -> Any:
+    """The graph without the tracer's notes: they hold source lines and paths of the machine it ran on."""
+    inner = graph.graph
+    for part in (graph, inner, *inner.node, *inner.value_info, *inner.input, *inner.output, *inner.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    return graph
+
+
+def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | None = None) -> None:
+    """Write a float32 graph in a precision, one of `PRECISIONS`; for int8 with `examples` of its inputs."""
+    if precision == "int8":
+        graph = quantised(graph, examples or ())
+    if precision != "fp32":
+        graph = _stored_short(graph)
+    part = path.with_name(f".{path.name}.part{os.getpid()}")
+    try:
+        onnx.save_model(graph, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _stored_short(graph: Any) -> Any:
+    """The graph with its large weights in bfloat16, widened by a Cast that engines fold when they load it."""
+    graph = _copy(graph)
+    casts = []
+    for weight in graph.graph.initializer:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALL:
+            continue
+        values = torch.from_numpy(numpy_helper.to_array(weight).copy()).to(torch.bfloat16)
+        short = helper.make_tensor(
+            f"{weight.name}.bf16",
+            TensorProto.BFLOAT16,
+            list(weight.dims),
+            values.view(torch.int16).numpy().tobytes(),
+            raw=True,
+        )
+        casts.append(helper.make_node("Cast", [short.name], [weight.name], to=TensorProto.FLOAT))
+        weight.CopyFrom(short)
+    for at, cast in enumerate(casts):
+        graph.graph.node.insert(at, cast)
+    return graph
+
+
+def _copy(graph: Any) -> Any:
+    twin = onnx.ModelProto()
+    twin.CopyFrom(graph)
+    return twin

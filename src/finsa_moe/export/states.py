@@ -1,0 +1,68 @@
+"""What texts look like inside: raw logits and states for calibration and novelty, inputs of each graph for quantising.
+
+An engine and texts go in, arrays come out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finsa_moe.export.quantise import Batch
+from finsa_moe.export.rows import Texts
+from finsa_moe.export.split import Trunk
+from finsa_moe.runtime.batches import by_length, pad
+from finsa_moe.runtime.engine import Engine
+from finsa_moe.runtime.graph_engine import GraphEngine
+
+Reals = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Arrays in the order of the texts: the own domain's expert's logits (n, 3); routed states (n, 2 d)."""
+
+    own_logits: Reals
+    states: Reals
+
+
+def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
+    """Run every text through the router's choice and through its own domain's expert."""
+    encoded = engine.encode(rows.texts)
+    domains = np.array(rows.domains)
+    own: list[Reals] = [np.zeros(3, np.float32)] * len(rows)
+    states: list[Reals] = [np.zeros(0, np.float32)] * len(rows)
+    for batch in by_length([len(e.ids) for e in encoded], budget):
+        ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id)
+        routed = engine.forward(ids, mask)
+        given = engine.forward(ids, mask, domains[batch])
+        for place, at in enumerate(batch.tolist()):
+            own[at], states[at] = given.logits[place], routed.states[place]
+    return Measured(np.stack(own), np.stack(states))
+
+
+def examples(engine: Engine, trunk: Trunk, rows: Texts, batches: int = 24, size: int = 16) -> list[list[Batch]]:
+    """Inputs of the trunk's graph and of each expert's on a sample of texts; an expert sees its own domain's.
+
+    A domain without texts is shown all.
+    """
+    made: list[list[Batch]] = []
+    for expert in range(-1, len(engine.domains)):
+        own = rows.of(expert) if expert >= 0 else np.arange(0)
+        own = own if len(own) else np.arange(len(rows))
+        drawn = own[np.linspace(0, len(own) - 1, min(len(own), batches * size)).astype(int)]
+        encoded = engine.encode([rows.texts[at] for at in drawn])
+        inputs: list[Batch] = []
+        for chosen in by_length([len(e.ids) for e in encoded], size * 64):
+            ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id)
+            if expert < 0:
+                inputs.append({"ids": ids, "mask": mask})
+                continue
+            with torch.inference_mode():
+                hidden = trunk(torch.from_numpy(ids), torch.from_numpy(mask))[0].numpy()
+            inputs.append({"hidden": hidden, "mask": mask})
+        made.append(inputs)
+    return made

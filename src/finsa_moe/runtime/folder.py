@@ -1,0 +1,145 @@
+"""The folder of an exported mixture: its manifest, and its files handed out only when they are what was exported.
+
+``config.json`` names the graphs of each precision with size and SHA-256; ``tokenizer.json`` and ``novelty.npz`` lie
+beside. Bytes come out; what runs them is the engine's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from finsa_moe.errors import ConfigError, ModelError
+
+MODEL_TYPE = "finsa_runtime"
+FORMAT = 1
+CONFIG, TOKENIZER, NOVELTY = "config.json", "tokenizer.json", "novelty.npz"
+_AGAIN = "copy the whole folder again, or make it anew with `finsa export`"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the folder, as it was when it was written; `size` in bytes."""
+
+    file: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> File:
+        """The record of a file that was just written."""
+        content = path.read_bytes()
+        return cls(path.name, len(content), hashlib.sha256(content).hexdigest())
+
+    def read(self, folder: Path) -> bytes:
+        """The content, checked.
+
+        Raises:
+            ModelError: If the file is missing, truncated or another than the manifest names.
+        """
+        path = folder / self.file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{path}: {error.strerror or 'cannot be read'}; {_AGAIN}") from None
+        if len(content) != self.size:
+            raise ModelError(
+                f"{path}: {len(content):,} bytes, {self.size:,} expected: it is cut short or changed; {_AGAIN}"
+            )
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise ModelError(f"{path}: not the file this folder was exported with (its SHA-256 differs); {_AGAIN}")
+        return content
+
+
+@dataclass(frozen=True)
+class GraphSet:
+    """The graphs of one precision: the trunk's and, in the order of the domains, the experts'."""
+
+    trunk: File
+    experts: tuple[File, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``config.json`` of an exported folder says.
+
+    Attributes:
+        domains: Names of the experts, in the order of the gate.
+        prompt: Prompt name or template, as in training.
+        max_tokens: Most tokens of a text with its prompt.
+        pad_id: Id that fills batches up.
+        temperatures: By expert, what its logits are divided by before softmax; 1 where nothing was fitted.
+        graphs: By precision.
+        tokenizer: The tokenizer's file.
+        novelty: Reference of the novelty score; None when no texts were at hand.
+        source: What was exported: fingerprint of the backbone and parameters.
+    """
+
+    domains: tuple[str, ...]
+    prompt: str
+    max_tokens: int
+    pad_id: int
+    temperatures: tuple[float, ...]
+    graphs: Mapping[str, GraphSet]
+    tokenizer: File
+    novelty: File | None = None
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write ``config.json``."""
+        facts = {"model_type": MODEL_TYPE, "format": FORMAT, **asdict(self)}
+        part = folder / f".{CONFIG}.part"
+        part.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        part.replace(folder / CONFIG)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], folder: Path) -> Manifest:
+        """Read the manifest of `folder` from what its ``config.json`` holds.
+
+        Raises:
+            ModelError: If it lacks a part or is of a newer format.
+        """
+        where = folder / CONFIG
+        if raw.get("format") != FORMAT:
+            raise ModelError(
+                f"{where}: format {raw.get('format')!r}, this version reads {FORMAT}; update finsa-moe, or export again"
+            )
+        try:
+            graphs = {
+                name: GraphSet(File(**part["trunk"]), tuple(File(**expert) for expert in part["experts"]))
+                for name, part in raw["graphs"].items()
+            }
+            found = cls(
+                domains=tuple(raw["domains"]), prompt=raw["prompt"], max_tokens=int(raw["max_tokens"]),
+                pad_id=int(raw["pad_id"]), temperatures=tuple(map(float, raw["temperatures"])), graphs=graphs,
+                tokenizer=File(**raw["tokenizer"]), novelty=File(**raw["novelty"]) if raw.get("novelty") else None,
+                source=raw.get("source", {}),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{where}: damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
+        counts = {len(found.temperatures), *(len(part.experts) for part in graphs.values())}
+        if not graphs or counts != {len(found.domains)}:
+            raise ModelError(
+                f"{where}: damaged (its {len(found.domains)} domains, graphs and temperatures do not match); {_AGAIN}"
+            )
+        return found
+
+    def precision_for(self, engine: str, wanted: str | None) -> str:
+        """The precision to run: the one wanted, else the best an engine makes of what is there.
+
+        Raises:
+            ConfigError: If the folder holds no such precision.
+        """
+        if wanted is not None:
+            if wanted not in self.graphs:
+                raise ConfigError(
+                    f"precision {wanted!r}: this folder holds {', '.join(self.graphs)}; choose one of them, or "
+                    f"export it with --precision {wanted}"
+                )
+            return wanted
+        order = ("int8", "bf16", "fp32") if engine == "onnxruntime" else ("bf16", "int8", "fp32")
+        return next(name for name in order if name in self.graphs)

@@ -1,0 +1,146 @@
+"""An exported mixture behind the `Engine` interface: trunk once, then each expert on the texts that are its own.
+
+The trunk's graph gives hidden states and the router's logits; texts are regrouped by expert, and each expert's graph,
+its low-rank update merged into the weights, ends in class logits. Graphs load when first needed. Nothing here imports
+torch.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finsa_moe.data.encode import Encoded, TextEncoder
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.runtime.engine import Scores
+from finsa_moe.runtime.folder import TOKENIZER, Manifest
+from finsa_moe.runtime.novelty import Novelty
+from finsa_moe.runtime.sessions import Session, check_engine, open_session
+
+Reals = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over a batch computes: class and router logits, the expert used, and the texts' states.
+
+    Attributes:
+        logits: (b, 3), uncalibrated.
+        router_logits: (b, E).
+        experts: The expert that answered, (b,).
+        states: Masked means at the route and at the end, (b, 2 d).
+    """
+
+    logits: Reals
+    router_logits: Reals
+    experts: NDArray[np.int64]
+    states: Reals
+
+
+class GraphEngine:
+    """Runs an exported folder with ONNX Runtime or OpenVINO; any number of threads may enter.
+
+    Args:
+        folder: What `finsa export` wrote.
+        raw: Its ``config.json``.
+        engine: ``"onnxruntime"`` or ``"openvino"``.
+        precision: One that the folder holds; None takes the engine's best.
+        threads: Batches worked on at once, one thread each; None takes every core this process may use.
+
+    Raises:
+        ModelError: If a file is missing, cut short, or not the one that was exported.
+        ConfigError: For an unknown engine or precision, or threads under 1.
+        MissingExtra: If OpenVINO is asked for and not installed.
+    """
+
+    concurrent = True
+
+    def __init__(
+        self, folder: Path, raw: dict[str, Any], engine: str = "onnxruntime", precision: str | None = None,
+        threads: int | None = None,
+    ) -> None:  # fmt: skip
+        if threads is not None and threads < 1:
+            raise ConfigError(f"threads is {threads}; it must be 1 or more, or left out for every core")
+        self.folder = folder
+        self.manifest = Manifest.parse(raw, folder)
+        self.engine = check_engine(engine)
+        self.precision = self.manifest.precision_for(engine, precision)
+        self.name = f"{engine} {self.precision}"
+        self.workers = (
+            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+        self.domains = self.manifest.domains
+        self.max_length = self.manifest.max_tokens
+        self.pad_id = self.manifest.pad_id
+        self._encode = TextEncoder(
+            _tokenizer(self.manifest.tokenizer.read(folder)), prompt=self.manifest.prompt, max_length=self.max_length,
+            pad_id=self.pad_id,
+        )  # fmt: skip
+        reference = self.manifest.novelty
+        self.novelty = Novelty.load(reference.read(folder)) if reference else None
+        self.temperatures = np.array(self.manifest.temperatures, dtype=np.float32)
+        self._sessions: dict[int, Session] = {}
+        self._loading = threading.Lock()
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """Token ids of raw texts, prompt and special tokens round them."""
+        return self._encode(texts)
+
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None) -> Scores:
+        """Score one batch padded on the right; see `Engine.run`."""
+        found = self.forward(ids, mask, experts)
+        probs = softmax(found.logits / self.temperatures[found.experts, None])
+        novelty = None if self.novelty is None else self.novelty(found.states)
+        return Scores(probs, softmax(found.router_logits), novelty)
+
+    def forward(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
+    ) -> Pass:
+        """The raw numbers of one batch padded on the right, ids and mask int64 (b, t), experts (b,) or None."""
+        hidden, router_logits, before = self._session(-1)(ids, mask)
+        used = router_logits.argmax(axis=1)
+        if experts is not None:
+            used = np.where(experts >= 0, experts, used)
+        logits = np.zeros((len(ids), 3), dtype=np.float32)
+        after = np.zeros_like(before)
+        for expert in np.unique(used).tolist():
+            rows = np.flatnonzero(used == expert)
+            part, own = (hidden, mask) if len(rows) == len(ids) else (hidden[rows], mask[rows])
+            width = int(own.sum(axis=1).max())  # the others' longer texts are no reason to pad these
+            logits[rows], after[rows] = self._session(expert)(part[:, :width], own[:, :width])
+        return Pass(logits, router_logits, used, np.concatenate([before, after], axis=1))
+
+    def _session(self, expert: int) -> Session:
+        """The graph of an expert, -1 for the trunk; loaded once, by whichever thread comes first."""
+        if expert not in self._sessions:
+            with self._loading:
+                if expert not in self._sessions:
+                    graphs = self.manifest.graphs[self.precision]
+                    file = graphs.trunk if expert < 0 else graphs.experts[expert]
+                    content = file.read(self.folder)
+                    what = str(self.folder / file.file)
+                    self._sessions[expert] = open_session(content, self.engine, self.precision, 1, what)
+        return self._sessions[expert]
+
+
+def softmax(logits: Reals) -> Reals:
+    """Softmax over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Reals = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def _tokenizer(content: bytes) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_buffer(content)
+    except Exception as error:  # the library raises plain Exception
+        raise ModelError(f"{TOKENIZER}: cannot be read ({error}); copy the whole folder again") from None

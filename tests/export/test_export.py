@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from finsa_moe.cli import main
+from finsa_moe.errors import ConfigError, DataError, ModelError
+from finsa_moe.export import export as room
+from finsa_moe.export import graphs
+from finsa_moe.export.export import export_mixture, trained_on
+from finsa_moe.export.parity import LOSS, SAME, Parity, Reference
+from finsa_moe.export.quantise import quantised
+from finsa_moe.export.rows import FEWEST, UNKNOWN, Texts, held_out, topped_up, training
+from finsa_moe.export.split import Expert, Trunk
+from finsa_moe.runtime.sessions import open_session
+from tests.conftest import Export, Trained
+from tests.fakes import FakeEngine
+from tests.families import make_mixture
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Backbones = Callable[[str], Path]
+
+
+def test_the_folder_says_what_was_measured(exported: Export) -> None:
+    report = json.loads((exported.folder / "export.json").read_text(encoding="utf-8"))
+    for name, parity in report["parity"].items():
+        assert parity["texts"] >= FEWEST, name
+        assert parity["same"] >= SAME
+        assert parity["lost"] <= LOSS
+        assert parity["labelled"] == 48
+    assert "onnxruntime fp32" in report["parity"]
+    assert report["parity"]["onnxruntime fp32"]["largest"] < 1e-5 < report["parity"]["onnxruntime bf16"]["largest"]
+    assert set(report["calibration"]) == {"news", "forum"}
+    names = {file.name for file in exported.folder.iterdir()}
+    assert names == {
+        "config.json", "export.json", "tokenizer.json", "novelty.npz", "single.onnx",
+        *(f"{part}.{p}.onnx" for part in ("trunk", "expert0", "expert1") for p in ("fp32", "bf16")),
+    }  # fmt: skip
+
+
+def test_bfloat16_is_half_the_size_and_rounds_as_torch_does(exported: Export) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    size = {p: (exported.folder / f"trunk.{p}.onnx").stat().st_size for p in ("fp32", "bf16")}
+    assert size["bf16"] < 0.62 * size["fp32"]
+    wide = {w.name: w for w in onnx.load(exported.folder / "trunk.fp32.onnx").graph.initializer}
+    short = [w for w in onnx.load(exported.folder / "trunk.bf16.onnx").graph.initializer if w.name.endswith(".bf16")]
+    assert short
+    for weight in short:
+        exact = torch.from_numpy(numpy_helper.to_array(wide[weight.name.removesuffix(".bf16")]).copy())
+        found = torch.frombuffer(bytearray(weight.raw_data), dtype=torch.bfloat16).view(exact.shape)
+        assert torch.equal(found, exact.to(torch.bfloat16))
+
+
+def test_no_graph_knows_where_it_was_made(exported: Export) -> None:
+    for file in exported.folder.glob("*.onnx"):
+        content = file.read_bytes()
+        assert str(Path(torch.__file__).parent).encode() not in content
+        assert b"forward" not in content
+
+
+def test_the_single_graph_needs_onnxruntime_alone(exported: Export) -> None:
+    from finsa_moe import load
+
+    finsa = load(exported.folder, engine="onnxruntime", dtype="bfloat16")
+    session = onnxruntime.InferenceSession(str(exported.folder / "single.onnx"), providers=["CPUExecutionProvider"])
+    for text in ("净利翻倍", "这票又要跌停，主力跑了"):
+        ids = np.array([finsa.predictor.engine.encode([text])[0].ids])
+        probs, gate = session.run(["probs", "gate"], {"ids": ids, "mask": np.ones_like(ids)})
+        answer = finsa.predict(text)
+        np.testing.assert_allclose(probs[0], list(answer.scores.values()), atol=1e-4)
+        np.testing.assert_allclose(gate[0], list(answer.expert_weights.values()), atol=1e-4)
+
+
+def test_eight_bits_stay_near_and_batch_mates_do_not_matter(backbone_of: Backbones) -> None:
+    model = make_mixture(backbone_of("modernbert"))
+    trunk, expert = Trunk(model), Expert(model, 0)
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.ones(4, 20, dtype=torch.int64)
+    with torch.no_grad():
+        inputs = [trunk(torch.randint(5, 300, (4, 20), generator=generator), mask)[0] for _ in range(8)]
+        expected = expert(inputs[0], mask)[0].numpy()
+    traced = graphs.trace(expert, (inputs[0], mask), ("hidden", "mask"), ("logits", "state"))
+    graph = quantised(traced, [{"hidden": x.numpy(), "mask": mask.numpy()} for x in inputs])
+    run = open_session(graph.SerializeToString(), "onnxruntime", "int8", 1, "x")
+    found = run(inputs[0].numpy(), mask.numpy())[0]
+    error, spread = np.abs(found - expected).max(), expected.std()
+    assert 1e-5 < error < 0.25 * spread
+    loud = inputs[0].clone()
+    loud[1:] *= 50  # a batch mate that would stretch a range taken from the batch
+    np.testing.assert_allclose(run(loud.numpy(), mask.numpy())[0][0], found[0], atol=1e-6)
+
+
+def test_an_export_that_answers_otherwise_fails_and_leaves_nothing(
+    exported: Export, tmp_path: Path, prepared: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = graphs.write
+
+    def spoil(graph, path, precision, examples=None):  # type: ignore[no-untyped-def]
+        if "expert1" in path.name:
+            for weight in graph.graph.initializer:
+                if weight.name == "bias":
+                    weight.raw_data = np.array([9, 0, 0], dtype=np.float32).tobytes()
+        write(graph, path, precision, examples)
+
+    monkeypatch.setattr(room.graphs, "write", spoil)
+    with pytest.raises(ModelError, match=r"fp32 does not answer as the mixture does.*keep their polarity.*line \d+"):
+        export_mixture(exported.mixture, tmp_path / "out", precisions=("fp32",), data=dict(list(prepared.items())[:2]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_gate() -> None:
+    good = Parity("x", 1000, 0.995, 0.1, 100, 80.0, 79.8, "here")
+    assert good.holds
+    assert not Parity("x", 1000, 0.994, 0.1, 100, 80.0, 80.0, "here").holds
+    worse = Parity("x", 1000, 1.0, 0.1, 100, 80.0, 79.6, "valid.csv line 7")
+    assert not worse.holds
+    assert "loses 0.40 points" in worse.complaint()
+    assert "valid.csv line 7" in worse.complaint()
+    assert Parity("x", 1000, 1.0, 0.1, 0, None, None, "here").holds
+
+
+class Shifted(FakeEngine):
+    """Answers one text otherwise."""
+
+    def run(self, ids, mask, experts):  # type: ignore[no-untyped-def]
+        probs, gate = super().run(ids, mask, experts)
+        odd = (ids == ord("奇")).any(axis=1)
+        probs[odd] = [1, 0, 0]
+        return probs, gate
+
+
+def test_parity_is_measured_routed_and_by_each_text_s_own_expert() -> None:
+    rows = Texts(["涨涨", "跌", "奇涨涨", "公告涨"], [2, 0, 2, UNKNOWN], [0, 1, 0, UNKNOWN], ["a", "b", "c", "d"])
+    reference = Reference(FakeEngine(), rows)
+    same = reference.against(FakeEngine())
+    assert (same.same, same.largest, same.labelled, same.macro_f1) == (1.0, 0.0, 3, 100.0)
+    other = reference.against(Shifted())
+    assert (other.same, other.moved) == (0.75, "c")
+    assert other.largest > 0.5
+    assert other.macro_f1 is not None
+    assert other.macro_f1 < 100
+    assert reference.own == [0, 1, 0, 1]
+
+
+def test_rows_of_every_domain_topped_up_to_a_thousand(prepared: Mapping[str, Path]) -> None:
+    known = held_out({"news": prepared["news"], "forum": prepared["forum"]}, ("news", "forum"))
+    assert (len(known), known.domains.count(0), known.domains.count(1)) == (48, 24, 24)
+    seen = training({"news": prepared["news"]}, ("news", "forum"), most=10)
+    assert len(seen) == 10
+    full = topped_up(known, seen)
+    assert len(full) == FEWEST
+    assert full.texts[:58] == known.texts + seen.texts
+    assert set(full.labels[48:]) == {UNKNOWN}
+    assert len(known) == 48
+    with pytest.raises(DataError, match="no expert weibo"):
+        held_out({"weibo": prepared["news"]}, ("news", "forum"))
+
+
+def test_a_mixture_remembers_what_it_was_trained_on(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path]
+) -> None:
+    assert trained_on(trained("modernbert").joint) == {name: prepared[name] for name in ("news", "forum")}
+
+
+def test_settings_are_checked_before_the_work(exported: Export, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="exists already"):
+        export_mixture(exported.mixture, tmp_path)
+    with pytest.raises(ConfigError, match="precision 'int4' is unknown; choose among fp32, bf16, int8"):
+        export_mixture(exported.mixture, tmp_path / "o", precisions=("int4",))
+
+
+def test_the_command_without_data_says_what_is_missing(
+    exported: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(exported.mixture), "--out", str(tmp_path / "o"), "--precision", "fp32"]) == 0
+    out = capsys.readouterr().out
+    assert "1,000" in out
+    assert "100.00 %" in out
+    assert "not calibrated, no novelty" in out
+    assert main(["predict", "--model", str(tmp_path / "o"), "净利翻倍"]) == 0
+    assert "净利翻倍" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["bert", "roberta", "qwen3", "llama", "glm4"])
+def test_other_families(family: str, backbone_of: Backbones, tmp_path: Path, prepared: Mapping[str, Path]) -> None:
+    from tests.families import save_routing_both_ways
+
+    save_routing_both_ways(tmp_path / "m", backbone_of(family), route_at=0.5)
+    made = export_mixture(tmp_path / "m", tmp_path / "o", precisions=("fp32",), data={"news": prepared["news"]})
+    assert made.parities["onnxruntime fp32"].largest < 1e-4
+
+
+def test_without_torch_the_command_names_the_extra() -> None:
+    script = "import sys\nsys.modules['torch'] = None\nfrom finsa_moe.cli import main\nsys.exit(main(['export', 'm', '--out', 'o']))\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "finsa-moe[train]" in done.stderr
