@@ -136,11 +136,11 @@ class PlainEngine:
                 examples = [{"ids": np.array([row]), "mask": np.ones((1, len(row)), dtype=np.int64)} for row in encoded]
             graph = graphs.trace(_Plain(inner.model), (ids, mask), ("ids", "mask"), ("probs",))
             graphs.write(graph, path, precision, examples)
-        self.session = open_session(path.read_bytes(), engine, precision, 1, path.name)
+        self.session = open_session(path.read_bytes(), engine, precision, threads, path.name)
 
     def run(self, ids: Any, mask: Any, experts: Any) -> Scores:
         """Probabilities; the gate of one expert is 1."""
-        return Scores(self.session(ids, mask)[0], np.ones((len(ids), 1), dtype=np.float32))
+        return Scores(self.session(ids, mask)[0].copy(), np.ones((len(ids), 1), dtype=np.float32))
 
 
 def real_tokens(some: Sequence[str], folder: Path) -> list[int]:

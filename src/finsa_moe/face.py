@@ -116,7 +116,7 @@ def load(
     dtype: str | None = None,
     engine: str | None = None,
     threads: int | None = None,
-    batch_tokens: int = 8192,
+    batch_tokens: int = 4096,
     abstain_below: float = 0.0,
 ) -> FinSA:
     """Open a model folder.

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,14 +21,28 @@ def test_every_position_once_and_within_budget(sizes: list[int], budget: int) ->
 
 
 @given(lengths, st.integers(min_value=1, max_value=400))
-def test_no_batch_could_take_its_successor(sizes: list[int], budget: int) -> None:
+def test_rows_are_the_largest_power_of_two_that_fits(sizes: list[int], budget: int) -> None:
     batches = list(by_length(sizes, budget))
-    for one, two in pairwise(batches):
-        assert (len(one) + 1) * sizes[two[0]] > budget
+    done = 0
+    for batch in batches:
+        left, rows = len(sizes) - done, len(batch)
+        done += rows
+        assert rows & (rows - 1) == 0 or (rows < 8 and rows == left)
+        if rows < left:
+            width = -(-sorted(sizes)[done - rows + 2 * rows - 1] // 4) * 4 if 2 * rows <= left else budget + 1
+            assert 2 * rows * width > budget or 2 * rows > left
+
+
+def test_few_shapes_for_many_texts() -> None:
+    sizes = np.random.default_rng(0).integers(3, 200, 5000).tolist()
+    shapes = {(len(b), -(-max(sizes[at] for at in b) // 4) * 4) for b in by_length(sizes, 4096)}
+    assert len(list(by_length(sizes, 4096))) > 2 * len(shapes)
 
 
 def test_pad_by_hand() -> None:
     ids, mask = pad([[5, 6, 7], [8]], pad_id=9)
-    assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert ids.tolist() == [[5, 6, 7, 9], [8, 9, 9, 9]]
+    assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
     assert ids.dtype == mask.dtype == np.int64
+    assert pad([[1] * 5], 0, most=6)[0].shape == (1, 6)
+    assert pad([[1] * 5], 0, most=5)[0].shape == (1, 5)

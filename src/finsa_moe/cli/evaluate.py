@@ -48,7 +48,7 @@ def evaluate(
     date: Date = None,
     labels: Labels = None,
     device: Device = None,
-    batch_tokens: BatchTokens = 8192,
+    batch_tokens: BatchTokens = 4096,
     dtype: DType = None,
     engine: Engine = None,
     threads: Threads = None,

@@ -46,7 +46,7 @@ def predict(
         float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,
     device: Device = None,
-    batch_tokens: BatchTokens = 8192,
+    batch_tokens: BatchTokens = 4096,
     dtype: DType = None,
     engine: Engine = None,
     threads: Threads = None,

@@ -22,7 +22,7 @@ from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration, calibrate
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
-from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable
+from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
 from finsa_moe.export.states import examples, measure
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
@@ -114,7 +114,7 @@ def _build(
     manifest = Manifest(
         domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
         temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
-        source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_at": engine.model.config.route_at},
+        source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
         say(f"{precision}: writing and proving")

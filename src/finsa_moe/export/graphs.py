@@ -88,20 +88,26 @@ def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | No
 def _stored_short(graph: Any) -> Any:
     """The graph with its large weights in bfloat16, widened by a Cast that engines fold when they load it."""
     graph = _copy(graph)
+    readers: dict[str, list[Any]] = {}
+    for node in graph.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
     casts = []
     for weight in graph.graph.initializer:
         if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALL:
             continue
-        values = torch.from_numpy(numpy_helper.to_array(weight).copy()).to(torch.bfloat16)
-        short = helper.make_tensor(
-            f"{weight.name}.bf16",
-            TensorProto.BFLOAT16,
-            list(weight.dims),
-            values.view(torch.int16).numpy().tobytes(),
-            raw=True,
-        )
-        casts.append(helper.make_node("Cast", [short.name], [weight.name], to=TensorProto.FLOAT))
+        wide = weight.name
+        values = torch.from_numpy(numpy_helper.to_array(weight).copy()).to(torch.bfloat16).view(torch.int16).numpy()
+        short = helper.make_tensor(f"{wide}.bf16", TensorProto.BFLOAT16, list(weight.dims), values.tobytes(), raw=True)
         weight.CopyFrom(short)
+        gathers = [node for node in readers.get(wide, []) if node.op_type == "Gather" and node.input[0] == wide]
+        for gather in gathers:  # of an embedding only the rows asked for are widened
+            gather.input[0], found = short.name, gather.output[0]
+            gather.output[0] = f"{found}.bf16"
+            at = list(graph.graph.node).index(gather) + 1
+            graph.graph.node.insert(at, helper.make_node("Cast", [gather.output[0]], [found], to=TensorProto.FLOAT))
+        if len(gathers) < len(readers.get(wide, [])):
+            casts.append(helper.make_node("Cast", [short.name], [wide], to=TensorProto.FLOAT))
     for at, cast in enumerate(casts):
         graph.graph.node.insert(at, cast)
     return graph

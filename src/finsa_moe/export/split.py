@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from finsa_moe.errors import ModelError
-from finsa_moe.model.backbone import layer_stack, route_layer
+from finsa_moe.model.backbone import layer_stack
+from finsa_moe.model.backbone import route_layer as backbone_route_layer
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.router import masked_mean
 
@@ -142,6 +143,13 @@ def _plain(model: FinSAMoE) -> PreTrainedModel:
     return copy
 
 
+def route_layer(model: FinSAMoE) -> int:
+    """Layers that stand in the trunk; all of them when the router reads the last one (``route_at`` 1.0)."""
+    if model.config.route_at >= 1.0:
+        return len(layer_stack(model.backbone)[1])
+    return backbone_route_layer(model.backbone, model.config.route_at)
+
+
 def _routed_layer(backbone: PreTrainedModel, route_at: float) -> nn.Module:
     _, layers = layer_stack(backbone)
-    return layers[0 if route_at >= 1.0 else route_layer(backbone, route_at)]
+    return layers[0 if route_at >= 1.0 else backbone_route_layer(backbone, route_at)]

@@ -1,4 +1,4 @@
-"""Batches of texts of like length under a token budget, padded to their own longest, not to the model's limit.
+"""Batches of texts of like length under a token budget, in few shapes, padded to little more than their own longest.
 
 Lengths in, lists of positions out; ids in, padded arrays out. It knows nothing of texts, engines or answers.
 """
@@ -10,12 +10,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+STEP = 4
+"""Widths are rounded up to a multiple of this. OpenVINO prepares its kernels anew for every shape it has not met, which
+took longer than the work when each batch had a shape of its own (EXPERIMENTS.md)."""
+_FEW = 8
+
 
 def by_length(lengths: Sequence[int], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Group positions so that a batch padded to its longest text holds at most `budget` tokens.
+    """Group positions so that a batch padded to its width holds at most `budget` tokens.
 
-    Sorted from short to long and cut greedily, so neighbours differ little in length and little is padded. A text
-    longer than the budget is a batch of its own. Ties keep their order: the same lengths give the same batches.
+    Sorted from short to long, so neighbours differ little in length and little is padded. A batch has the largest power
+    of two of rows that fits, so that few shapes occur; under eight rows what is left goes together. A text longer than
+    the budget is a batch of its own. Ties keep their order: the same lengths give the same batches.
 
     Args:
         lengths: Tokens of each text, (n,).
@@ -26,17 +32,34 @@ def by_length(lengths: Sequence[int], budget: int) -> Iterator[NDArray[np.int64]
     """
     sizes = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(sizes, kind="stable")
+    widths = rounded(sizes[order])
     start = 0
-    for at in range(1, len(order) + 1):
-        # sorted ascending, so the next text would be the batch's longest
-        if at == len(order) or (at + 1 - start) * int(sizes[order[at]]) > budget:
-            yield order[start:at]
-            start = at
+    while start < len(order):
+        left = len(order) - start
+        rows = 1
+        while 2 * rows <= left and 2 * rows * widths[start + 2 * rows - 1] <= budget:
+            rows *= 2
+        if left < _FEW and left * widths[-1] <= budget:
+            rows = left
+        yield order[start : start + rows]
+        start += rows
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids filled up on the right to the longest row, and the mask of real tokens; both (b, t) int64."""
-    width = max(map(len, rows))
+def rounded(width: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The next multiple of `STEP`."""
+    return -(-width // STEP) * STEP
+
+
+def pad(
+    rows: Sequence[Sequence[int]], pad_id: int, most: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids filled up on the right, and the mask of real tokens; both (b, t) int64.
+
+    The width is the longest row's, rounded up to a multiple of `STEP` but not over `most`, the model's limit.
+    """
+    longest = max(map(len, rows))
+    width = -(-longest // STEP) * STEP
+    width = width if most is None else max(longest, min(width, most))
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for at, row in enumerate(rows):

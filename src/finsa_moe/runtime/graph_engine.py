@@ -76,6 +76,7 @@ class GraphEngine:
         self.workers = (
             threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
+        self.routes_early = self.manifest.source.get("route_layer") == 0  # the trunk is the embedding alone
         self.domains = self.manifest.domains
         self.max_length = self.manifest.max_tokens
         self.pad_id = self.manifest.pad_id
@@ -100,6 +101,11 @@ class GraphEngine:
         novelty = None if self.novelty is None else self.novelty(found.states)
         return Scores(probs, softmax(found.router_logits), novelty)
 
+    def route(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The router's choice (b,) for a batch padded on the right."""
+        chosen: NDArray[np.int64] = self._session(-1)(ids, mask)[1].argmax(axis=1)
+        return chosen
+
     def forward(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
     ) -> Pass:
@@ -115,7 +121,8 @@ class GraphEngine:
             part, own = (hidden, mask) if len(rows) == len(ids) else (hidden[rows], mask[rows])
             width = int(own.sum(axis=1).max())  # the others' longer texts are no reason to pad these
             logits[rows], after[rows] = self._session(expert)(part[:, :width], own[:, :width])
-        return Pass(logits, router_logits, used, np.concatenate([before, after], axis=1))
+        # copies: an engine may write its next answer where this one lies
+        return Pass(logits, router_logits.copy(), used, np.concatenate([before, after], axis=1))
 
     def _session(self, expert: int) -> Session:
         """The graph of an expert, -1 for the trunk; loaded once, by whichever thread comes first."""
@@ -126,7 +133,7 @@ class GraphEngine:
                     file = graphs.trunk if expert < 0 else graphs.experts[expert]
                     content = file.read(self.folder)
                     what = str(self.folder / file.file)
-                    self._sessions[expert] = open_session(content, self.engine, self.precision, 1, what)
+                    self._sessions[expert] = open_session(content, self.engine, self.precision, self.workers, what)
         return self._sessions[expert]
 
 

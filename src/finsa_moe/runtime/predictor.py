@@ -57,11 +57,11 @@ class Predictor:
     """
 
     def __init__(
-        self, engine: Engine, batch_tokens: int = 8192, abstain_below: float = 0.0,
+        self, engine: Engine, batch_tokens: int = 4096, abstain_below: float = 0.0,
         bulk: Callable[[], Engine] | None = None,
     ) -> None:  # fmt: skip
         if batch_tokens < 1:
-            raise ConfigError(f"batch_tokens is {batch_tokens}; it must be 1 or more (8192 is the default)")
+            raise ConfigError(f"batch_tokens is {batch_tokens}; it must be 1 or more (4096 is the default)")
         if not 0.0 <= abstain_below <= 1.0:
             raise ConfigError(f"abstain_below is {abstain_below}; it is a probability and must be in 0..1")
         self.engine = engine
@@ -170,26 +170,39 @@ class Predictor:
         encoded = engine.encode([text if isinstance(text, str) else "" for text in texts])
         lengths = [len(e.ids) for e in encoded]
         refused = {at: _refusal(texts[at], start + at) for at, length in enumerate(lengths) if length <= self._bare}
-        kept = [at for at in range(len(texts)) if at not in refused] if refused else list(range(len(texts)))
+        kept = np.array([at for at in range(len(texts)) if at not in refused], dtype=np.int64)
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
         gate = np.zeros((len(texts), len(self._index)), dtype=np.float32)
         novelty: NDArray[np.float32] | None = None
 
-        def answer(chosen: NDArray[np.int64]) -> tuple[list[int], Scores]:
-            batch = [kept[at] for at in chosen]
-            ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id)
-            forced = experts[batch]
-            with self._turn:
-                return batch, Scores(*engine.run(ids, mask, forced if (forced >= 0).any() else None))
+        def batch_of(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            return pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
 
-        batches = list(by_length([lengths[at] for at in kept], self.batch_tokens))[::-1]  # the longest work first
-        across = self._pool.map if self._pool is not None and len(batches) > 1 else map
-        for batch, scores in across(answer, batches):
-            probs[batch], gate[batch] = scores.probs, scores.gate
+        def route(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+            return chosen, engine.route(*batch_of(chosen))  # type: ignore[attr-defined]
+
+        def answer(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], Scores]:
+            forced = used[chosen]
+            with self._turn:
+                return chosen, Scores(*engine.run(*batch_of(chosen), forced if (forced >= 0).any() else None))
+
+        def batches(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+            sizes = [lengths[at] for at in which]
+            return [which[batch] for batch in by_length(sizes, self.batch_tokens)][::-1]  # the longest work first
+
+        across = self._pool.map if self._pool is not None else map
+        used, groups = experts.copy(), [kept]
+        if getattr(engine, "routes_early", False) and len(kept) >= BULK:
+            for chosen, found in across(route, batches(kept[experts[kept] < 0])):
+                used[chosen] = found
+            groups = [kept[used[kept] == expert] for expert in np.unique(used[kept])]
+        work = [batch for group in groups for batch in batches(group)]
+        for chosen, scores in across(answer, work) if len(work) > 1 else map(answer, work):
+            probs[chosen], gate[chosen] = scores.probs, scores.gate
             if scores.novelty is not None:
                 novelty = np.zeros(len(texts), dtype=np.float32) if novelty is None else novelty
-                novelty[batch] = scores.novelty
-        used = np.where(experts >= 0, experts, gate.argmax(axis=1)) if len(texts) else experts
+                novelty[chosen] = scores.novelty
+        used = np.where(used >= 0, used, gate.argmax(axis=1)) if len(texts) else used
         truncated = [e.truncated for e in encoded]
         return _Answers(probs, gate, novelty, used, truncated, refused, time.perf_counter() - began)
 

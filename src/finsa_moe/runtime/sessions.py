@@ -11,13 +11,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.errors import ConfigError, ModelError, require
 
 Arrays = list[NDArray[Any]]
 Session = Callable[..., Arrays]
+"""Called with the graph's inputs; what it returns is valid until the same thread calls the same session again."""
 ENGINES = ("onnxruntime", "openvino")
 
 
@@ -40,21 +40,21 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
-def open_session(graph: bytes, engine: str, precision: str, threads: int, what: str) -> Session:
+def open_session(graph: bytes, engine: str, precision: str, callers: int, what: str) -> Session:
     """Load a graph.
 
     Args:
         graph: A serialised ONNX model.
         engine: One of `ENGINES`.
         precision: How the graph is stored; OpenVINO computes in bfloat16 when it is ``"bf16"``.
-        threads: Threads inside one call.
+        callers: Calls that may run at once, each on a thread of its own.
         what: Name of the graph's file, for the error.
 
     Raises:
         ModelError: If the engine cannot read it.
     """
     try:
-        return _openvino(graph, precision, threads) if engine == "openvino" else _onnxruntime(graph, threads)
+        return _openvino(graph, precision, callers) if engine == "openvino" else _onnxruntime(graph)
     except Exception as error:  # each engine has its own kinds
         said = " ".join(str(error).split())[:200]
         raise ModelError(
@@ -63,11 +63,11 @@ def open_session(graph: bytes, engine: str, precision: str, threads: int, what: 
         ) from error
 
 
-def _onnxruntime(graph: bytes, threads: int) -> Session:
+def _onnxruntime(graph: bytes) -> Session:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # the work is in many batches: a thread each scales better than many a batch
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -80,14 +80,14 @@ def _onnxruntime(graph: bytes, threads: int) -> Session:
     return run
 
 
-def _openvino(graph: bytes, precision: str, threads: int) -> Session:
+def _openvino(graph: bytes, precision: str, callers: int) -> Session:
     import openvino
 
     core = openvino.Core()
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": callers,
+        "NUM_STREAMS": callers,
         "ENABLE_CPU_PINNING": False,
     }
     model = core.compile_model(core.read_model(graph), "CPU", options)
@@ -97,6 +97,6 @@ def _openvino(graph: bytes, precision: str, threads: int) -> Session:
         if not hasattr(own, "request"):
             own.request = model.create_infer_request()
         found = own.request.infer(list(arrays), share_inputs=True)
-        return [np.array(found[port]) for port in model.outputs]
+        return [found[port] for port in model.outputs]
 
     return run
