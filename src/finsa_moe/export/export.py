@@ -20,6 +20,7 @@ import torch
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration, calibrate
+from finsa_moe.export.novelty import fit
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
@@ -27,7 +28,6 @@ from finsa_moe.export.states import examples, measure
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
-from finsa_moe.runtime.novelty import fit
 from finsa_moe.runtime.sessions import has_openvino
 
 SINGLE, REPORT = "single.onnx", "export.json"
@@ -140,7 +140,7 @@ def _build(
         graphs.write(graphs.trace(whole, example, ("ids", "mask"), ("probs", "gate")), working / SINGLE, "bf16")
     used = {file.file for part in manifest.graphs.values() for file in (part.trunk, *part.experts)}
     for file in working.glob("*.onnx"):
-        if file.name not in used and file.name != SINGLE:
+        if file.name not in used and file.name not in (SINGLE, NOVELTY):
             file.unlink()
     manifest.save(working)
     (working / REPORT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -195,7 +195,7 @@ def _tuned(manifest: Manifest, working: Path, known: Texts, seen: Texts, made: E
         if len(seen):
             reference = measure(engine, seen)
             novelty = fit(reference.states, np.array(seen.domains), found.states)
-            (working / NOVELTY).write_bytes(novelty.dump())
+            (working / NOVELTY).write_bytes(novelty.graph().SerializeToString())
             manifest = replace(manifest, novelty=File.of(working / NOVELTY))
     return manifest
 

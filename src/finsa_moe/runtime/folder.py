@@ -1,6 +1,6 @@
 """The folder of an exported mixture: its manifest, and its files handed out only when they are what was exported.
 
-``config.json`` names the graphs of each precision with size and SHA-256; ``tokenizer.json`` and ``novelty.npz`` lie
+``config.json`` names the graphs of each precision with size and SHA-256; ``tokenizer.json`` and ``novelty.onnx`` lie
 beside. Bytes come out; what runs them is the engine's business.
 """
 
@@ -17,7 +17,7 @@ from finsa_moe.errors import ConfigError, ModelError
 
 MODEL_TYPE = "finsa_runtime"
 FORMAT = 1
-CONFIG, TOKENIZER, NOVELTY = "config.json", "tokenizer.json", "novelty.npz"
+CONFIG, TOKENIZER, NOVELTY = "config.json", "tokenizer.json", "novelty.onnx"
 _AGAIN = "copy the whole folder again, or make it anew with `finsa export`"
 
 

@@ -85,7 +85,7 @@ class GraphEngine:
             pad_id=self.pad_id,
         )  # fmt: skip
         reference = self.manifest.novelty
-        self.novelty = Novelty.load(reference.read(folder)) if reference else None
+        self.novelty = Novelty(reference.read(folder), str(folder / reference.file)) if reference else None
         self.temperatures = np.array(self.manifest.temperatures, dtype=np.float32)
         self._sessions: dict[int, Session] = {}
         self._loading = threading.Lock()
@@ -133,7 +133,9 @@ class GraphEngine:
                     file = graphs.trunk if expert < 0 else graphs.experts[expert]
                     content = file.read(self.folder)
                     what = str(self.folder / file.file)
-                    self._sessions[expert] = open_session(content, self.engine, self.precision, self.workers, what)
+                    # a trunk without layers is a look-up, and OpenVINO's threads spin while two models take turns
+                    engine = "onnxruntime" if expert < 0 and self.routes_early else self.engine
+                    self._sessions[expert] = open_session(content, engine, self.precision, self.workers, what)
         return self._sessions[expert]
 
 
