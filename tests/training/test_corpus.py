@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finsa_moe.data.lines import read_lines
 from finsa_moe.errors import DataError
-from finsa_moe.training.corpus import CLS, SEP, SPECIAL, Corpus, equal_length_batches, read_lines, train_tokenizer
+from finsa_moe.training.corpus import CLS, SEP, SPECIAL, Corpus, equal_length_batches, train_tokenizer
 from tests.families import made_rows
 
 TEXTS = [text for text, _ in made_rows("news", 300)] + ["ABC shares up 3.5% in Q3"] * 3

@@ -35,6 +35,10 @@ def export(
         list[str] | None,
         typer.Option(metavar="NAME=DIR", help="Prepared folder of a domain; left out: those it was trained on."),
     ] = None,
+    background: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="TEXT", help="Other text, one a line, for the novelty score; may be repeated."),
+    ] = None,
 ) -> None:
     """Export a mixture for the torch-free runtime; fails unless it answers as the torch mixture does."""
     from finsa_moe.errors import require
@@ -44,8 +48,9 @@ def export(
 
     folders = named(data, "--data") if data else None
     made = export_mixture(
-        model, out, precisions=precision or (), single=single, data=folders, say=lambda step: typer.echo(step, err=True)
-    )
+        model, out, precisions=precision or (), single=single, data=folders, background=background or (),
+        say=lambda step: typer.echo(step, err=True),
+    )  # fmt: skip
     _show(made, out)
 
 

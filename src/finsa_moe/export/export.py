@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
+from finsa_moe.data.lines import read_lines
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration, calibrate
-from finsa_moe.export.novelty import fit
+from finsa_moe.export.novelty import fit, token_counts
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
@@ -61,7 +63,7 @@ class Exported:
 
 def export_mixture(
     folder: Path, out: Path, *, precisions: Sequence[str] = (), single: bool = False,
-    data: Mapping[str, Path] | None = None, say: Say = lambda _: None,
+    data: Mapping[str, Path] | None = None, background: Sequence[Path] = (), say: Say = lambda _: None,
 ) -> Exported:  # fmt: skip
     """Export a trained mixture.
 
@@ -71,6 +73,8 @@ def export_mixture(
         precisions: Those to keep, each of which must pass the gate; none tries bf16 and int8 and keeps what passes.
         single: Whether to write ``single.onnx`` too: one graph from ids to probabilities, all experts in it.
         data: Prepared folder of each domain, for parity, calibration and novelty; None takes those it was trained on.
+        background: Files of other text, one a line, that the novelty score tells apart; without any it rests on the
+            domains' own texts alone.
         say: Told of each step.
 
     Raises:
@@ -90,7 +94,7 @@ def export_mixture(
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
     working.mkdir(parents=True)
     try:
-        made = _build(engine, folder, working, precisions, known, seen, single=single, say=say)
+        made = _build(engine, folder, working, precisions, known, seen, single=single, background=background, say=say)
         out.parent.mkdir(parents=True, exist_ok=True)
         working.replace(out)
     finally:
@@ -101,7 +105,7 @@ def export_mixture(
 
 def _build(
     engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
-    single: bool, say: Say,
+    single: bool, background: Sequence[Path], say: Say,
 ) -> Exported:  # fmt: skip
     made = Exported()
     trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
@@ -132,7 +136,7 @@ def _build(
     if not manifest.graphs:
         raise ModelError(f"no precision answers as the mixture does; {'; '.join(made.left_out.values())}")
     say("calibration and novelty")
-    manifest = _tuned(manifest, working, known, seen, made)
+    manifest = _tuned(manifest, working, known, seen, made, background)
     if single:
         say("one graph of all")
         whole = Whole(trunk, experts, manifest.temperatures)
@@ -152,7 +156,7 @@ def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
     with torch.no_grad():
         hidden = trunk(ids, mask)[0]
     return (
-        graphs.trace(trunk, (ids, mask), ("ids", "mask"), ("hidden", "router_logits", "state")),
+        graphs.trace(trunk, (ids, mask), ("ids", "mask"), ("hidden", "router_logits")),
         [graphs.trace(expert, (hidden, mask), ("hidden", "mask"), ("logits", "state")) for expert in experts],
     )
 
@@ -180,7 +184,9 @@ def _candidates(manifest: Manifest, working: Path, precision: str) -> list[Graph
     return [GraphEngine(working, raw, engine, precision) for engine in engines]
 
 
-def _tuned(manifest: Manifest, working: Path, known: Texts, seen: Texts, made: Exported) -> Manifest:
+def _tuned(
+    manifest: Manifest, working: Path, known: Texts, seen: Texts, made: Exported, background: Sequence[Path]
+) -> Manifest:
     """The manifest with temperatures and a reference for novelty, both from the first precision kept."""
     engine = _candidates(manifest, working, next(iter(manifest.graphs)))[0]
     if len(known):
@@ -194,10 +200,22 @@ def _tuned(manifest: Manifest, working: Path, known: Texts, seen: Texts, made: E
         )
         if len(seen):
             reference = measure(engine, seen)
-            novelty = fit(reference.states, np.array(seen.domains), found.states)
-            (working / NOVELTY).write_bytes(novelty.graph().SerializeToString())
+            vocabulary = _vocabulary(working)
+            counts = None
+            if background:
+                counts = token_counts([e.ids for e in engine.encode(list(read_lines(background)))], vocabulary)
+            whose = np.array(seen.domains)
+            novelty = fit(reference.ids, reference.states, whose, found.ids, found.states, counts, vocabulary)
+            example = (*graphs.example_ids(), torch.from_numpy(found.states[:1].repeat(2, axis=0)))
+            traced = graphs.trace(novelty, example, ("ids", "mask", "states"), ("distances", "knots"))
+            graphs.write(traced, working / NOVELTY, "fp32")
             manifest = replace(manifest, novelty=File.of(working / NOVELTY))
     return manifest
+
+
+def _vocabulary(working: Path) -> int:
+    """Ids the tokenizer can give."""
+    return int(Tokenizer.from_file(str(working / TOKENIZER)).get_vocab_size())
 
 
 def trained_on(folder: Path) -> dict[str, Path]:

@@ -35,12 +35,14 @@ def example_ids() -> tuple[Tensor, Tensor]:
 
 
 def trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str], outputs: Sequence[str]) -> Any:
-    """The float32 graph of a module whose inputs are (batch, length, …), both free.
+    """The float32 graph of a module whose inputs are (batch, length, …), both free, or real-valued (batch, size).
 
     Raises:
         ModelError: If the module cannot be traced.
     """
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    pooled = [x.ndim == 2 and x.is_floating_point() for x in example]
+    free = tuple({0: batch} if one else {0: batch, 1: length} for one in pooled)
     loud = logging.getLogger("torch.onnx")
     level = loud.level
     loud.setLevel(logging.ERROR)
@@ -49,7 +51,7 @@ def trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str],
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 module, example, dynamo=True, opset_version=OPSET, verbose=False, input_names=list(inputs),
-                output_names=list(outputs), dynamic_shapes=tuple({0: batch, 1: length} for _ in example),
+                output_names=list(outputs), dynamic_shapes=free,
             )  # fmt: skip
     except Exception as error:  # the exporter raises dozens of kinds
         said = " ".join(str(error).split())[:200]

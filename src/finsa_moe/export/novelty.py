@@ -1,85 +1,117 @@
-"""The reference of the novelty score, fitted on training states and written as a graph.
+"""The reference of the novelty score: what a text must differ from to count as unlike every known domain.
 
-Mahalanobis distance to the nearest domain's mean under a shared covariance (Lee et al. 2018, section 2.2), and the
-quantiles of held-out known texts' distances. Arrays go in, an ONNX model comes out.
+Three measures, each against the nearest domain. How surprising the text's tokens are under the domain's training texts;
+how much likelier they are in a background of other text, where one is given; and how far its pooled state lies from the
+domain's mean state (Mahalanobis distance under a shared covariance; Lee et al. 2018, section 2.2). States alone ranked
+weather and verse no higher than news (EXPERIMENTS.md). Token ids and states go in, a graph comes out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
 
 Reals = NDArray[np.float32]
 SHRINKAGE = 0.1
+"""Part of the covariance that is replaced by its mean variance, so that rarely used directions do not decide alone."""
+WEIGHT = 2000
+"""Tokens' worth of the overall frequencies that are mixed into each domain's."""
+DAMPING = 3
+"""Tokens of no evidence added to every text in the second measure, so that few tokens do not say much."""
 _KNOTS = 512
 
 
-@dataclass(frozen=True)
-class Reference:
-    """What a text's state is held against.
+class Reference(nn.Module):
+    """What a text is held against.
 
-    Attributes:
+    Args:
+        counts: How often each token occurs in each domain's training texts, (E, V).
+        background: The same in text of other kinds, (V,); None leaves the second measure out.
         means: Mean state of each domain's training texts, (E, d).
         whitening: (d, d); a state times this has unit covariance over the training texts.
-        knots: Rising quantiles of held-out known texts' distances, (k,), evenly spaced in probability.
     """
 
-    means: Reals
-    whitening: Reals
-    knots: Reals
+    def __init__(self, counts: Reals, background: Reals | None, means: Reals, whitening: Reals) -> None:
+        super().__init__()
+        overall = (counts.sum(0) if background is None else background) + 1.0
+        overall = overall / overall.sum()
+        known = (counts + WEIGHT * overall) / (counts.sum(1, keepdims=True) + WEIGHT)
+        self.surprise = _fixed(-np.log(known).T)
+        self.excess = _fixed((np.log(overall) - np.log(known)).T)
+        self.whitening = _fixed(whitening)
+        self.centres = _fixed((means @ whitening)[None])
+        self.middle, self.spread = _fixed(np.zeros(3)), _fixed(np.ones(3))
+        self.weights = _fixed(np.array([1.0, 0.0 if background is None else 1.0, 1.0]))
+        self.knots = _fixed(np.zeros(2))
 
-    def distances(self, states: Reals) -> Reals:
-        """Mahalanobis distance of each state (n, d) to its nearest domain, (n,)."""
-        white, centres = states @ self.whitening, self.means @ self.whitening
-        gaps = [np.square(white - centre).sum(axis=1) for centre in centres]
-        nearest: Reals = np.sqrt(np.min(gaps, axis=0)).astype(np.float32)
-        return nearest
+    def measures(self, ids: Tensor, mask: Tensor, states: Tensor) -> Tensor:
+        """The three measures (b, 3) of ids and mask, int64 (b, t), and states (b, d)."""
+        real = mask.unsqueeze(-1).float()
+        count = real.sum(1)
+        surprise = ((self.surprise[ids] * real).sum(1) / count).amin(1)
+        excess = ((self.excess[ids] * real).sum(1) / (count + DAMPING)).amin(1)
+        gaps = (states @ self.whitening).unsqueeze(1) - self.centres
+        return torch.stack([surprise, excess, gaps.square().sum(-1).amin(1).sqrt()], 1)
 
-    def graph(self) -> Any:
-        """``states`` (n, d) → ``distances`` (n,), ``knots`` (k,)."""
-        constants = {
-            "whitening": self.whitening,
-            "centres": (self.means @ self.whitening)[None],
-            "middle": np.array([1], dtype=np.int64),
-            "last": np.array([2], dtype=np.int64),
-        }
-        nodes = [
-            helper.make_node("MatMul", ["states", "whitening"], ["white"]),
-            helper.make_node("Unsqueeze", ["white", "middle"], ["rows"]),
-            helper.make_node("Sub", ["rows", "centres"], ["gaps"]),
-            helper.make_node("ReduceSumSquare", ["gaps", "last"], ["squares"], keepdims=0),
-            helper.make_node("ReduceMin", ["squares", "middle"], ["least"], keepdims=0),
-            helper.make_node("Sqrt", ["least"], ["distances"]),
-            helper.make_node("Constant", [], ["knots"], value=numpy_helper.from_array(self.knots)),
-        ]
-        graph = helper.make_graph(
-            nodes, "novelty",
-            [helper.make_tensor_value_info("states", TensorProto.FLOAT, ["n", self.means.shape[1]])],
-            [
-                helper.make_tensor_value_info("distances", TensorProto.FLOAT, ["n"]),
-                helper.make_tensor_value_info("knots", TensorProto.FLOAT, [len(self.knots)]),
-            ],
-            [numpy_helper.from_array(value, name) for name, value in constants.items()],
-        )  # fmt: skip
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    def forward(self, ids: Tensor, mask: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """One distance a text (b,): what is above the known texts' mean in each measure, squared and summed; the knots.
+
+        The knots (k,) are the rising quantiles of held-out known texts' distances, evenly spaced in probability.
+        """
+        above = ((self.measures(ids, mask, states) - self.middle) / self.spread).relu()
+        return (above.square() * self.weights).sum(1), self.knots * 1.0
 
 
-def fit(states: Reals, domains: NDArray[Any], held_out: Reals) -> Reference:
-    """The reference from training states (n, d) with their domain ids (n,), and held-out known states (m, d).
+def fit(
+    seen: Sequence[Sequence[int]], states: Reals, domains: NDArray[Any],
+    held_out: Sequence[Sequence[int]], held_out_states: Reals, background: Reals | None, vocabulary: int,
+) -> Reference:  # fmt: skip
+    """Fit the reference.
 
-    The covariance is shrunk towards its mean variance, so that directions the training texts hardly use do not decide
-    alone.
+    Args:
+        seen: Token ids of training texts.
+        states: Their pooled states, (n, d).
+        domains: Their domain ids, (n,), all of 0..E-1.
+        held_out: Token ids of known texts that were not trained on.
+        held_out_states: Their states.
+        background: Token counts (V,) of text of other kinds, or None.
+        vocabulary: Size V of the vocabulary.
     """
-    ids = np.unique(domains)
-    means = np.stack([states[domains == index].mean(axis=0) for index in ids])
-    centred = states - means[np.searchsorted(ids, domains)]
-    covariance = centred.T.astype(np.float64) @ centred / max(1, len(states) - len(ids))
+    names = np.unique(domains)
+    own = [np.flatnonzero(domains == name).tolist() for name in names]
+    counts = np.stack([token_counts([seen[at] for at in rows], vocabulary) for rows in own])
+    means = np.stack([states[rows].mean(axis=0) for rows in own])
+    centred = states - means[np.searchsorted(names, domains)]
+    covariance = centred.T.astype(np.float64) @ centred / max(1, len(states) - len(means))
     shared = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     values, vectors = np.linalg.eigh((1 - SHRINKAGE) * covariance + SHRINKAGE * shared)
-    bare = Reference(means.astype(np.float32), (vectors / np.sqrt(values)).astype(np.float32), np.zeros(2, np.float32))
-    knots = np.quantile(bare.distances(held_out), np.linspace(0.0, 1.0, _KNOTS)).astype(np.float32)
-    return Reference(bare.means, bare.whitening, knots)
+    reference = Reference(counts, background, means, vectors / np.sqrt(values))
+    with torch.no_grad():
+        pairs = zip(held_out, held_out_states, strict=True)
+        known = torch.cat([_measured(reference, row, state) for row, state in pairs])
+        reference.middle.copy_(known.mean(0))
+        reference.spread.copy_(known.std(0).clamp(min=1e-6))
+        above = ((known - reference.middle) / reference.spread).relu()
+        distances = (above.square() * reference.weights).sum(1)
+    reference.knots = _fixed(np.quantile(distances.numpy(), np.linspace(0.0, 1.0, _KNOTS)))
+    return reference
+
+
+def token_counts(rows: Sequence[Sequence[int]], vocabulary: int) -> Reals:
+    """How often each token occurs in rows of token ids, (V,)."""
+    flat = np.fromiter((token for row in rows for token in row), dtype=np.int64)
+    return np.bincount(flat, minlength=vocabulary).astype(np.float32)
+
+
+def _measured(reference: Reference, row: Sequence[int], state: Reals) -> Tensor:
+    ids = torch.tensor([row])
+    return reference.measures(ids, torch.ones_like(ids), torch.from_numpy(state)[None])
+
+
+def _fixed(values: NDArray[Any]) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), requires_grad=False)

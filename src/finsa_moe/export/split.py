@@ -41,8 +41,8 @@ class Trunk(nn.Module):
     def _tap(self, _layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._hidden = args[0] if args else kwargs["hidden_states"]
 
-    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states (b, t, d) at the route, router logits (b, E) and what the router read (b, d).
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states (b, t, d) at the route and router logits (b, E).
 
         Args:
             ids: Token ids, int64 (b, t), padded on the right.
@@ -51,8 +51,7 @@ class Trunk(nn.Module):
         last = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
         hidden, self._hidden = self._hidden, None
         assert hidden is not None
-        state = masked_mean(last if self.last else hidden, mask)
-        return hidden, self.router(state), state
+        return hidden, self.router(masked_mean(last if self.last else hidden, mask))
 
 
 class Expert(nn.Module):
@@ -97,7 +96,7 @@ class Whole(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Calibrated class probabilities (b, 3) of the routed expert, and the router's weights (b, E)."""
-        hidden, router_logits, _ = self.trunk(ids, mask)
+        hidden, router_logits = self.trunk(ids, mask)
         logits = torch.stack([expert(hidden, mask)[0] for expert in self.experts], 1) / self.temperatures
         gate = nn.functional.one_hot(router_logits.argmax(-1), len(self.experts)).to(logits.dtype)
         return (gate.unsqueeze(-1) * logits).sum(1).softmax(-1), router_logits.softmax(-1)

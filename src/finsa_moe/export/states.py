@@ -23,10 +23,11 @@ Reals = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Measured:
-    """Arrays in the order of the texts: the own domain's expert's logits (n, 3); routed states (n, 2 d)."""
+    """Arrays in the order of the texts: the own domain's expert's logits (n, 3); routed states (n, d); token ids."""
 
     own_logits: Reals
     states: Reals
+    ids: list[list[int]]
 
 
 def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
@@ -41,7 +42,7 @@ def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
         given = engine.forward(ids, mask, domains[batch])
         for place, at in enumerate(batch.tolist()):
             own[at], states[at] = given.logits[place], routed.states[place]
-    return Measured(np.stack(own), np.stack(states))
+    return Measured(np.stack(own), np.stack(states), [e.ids for e in encoded])
 
 
 def examples(engine: Engine, trunk: Trunk, rows: Texts, batches: int = 24, size: int = 16) -> list[list[Batch]]:

@@ -35,7 +35,7 @@ class Pass:
         logits: (b, 3), uncalibrated.
         router_logits: (b, E).
         experts: The expert that answered, (b,).
-        states: Masked means at the route and at the end, (b, 2 d).
+        states: Masked means of the last hidden states, (b, d).
     """
 
     logits: Reals
@@ -98,7 +98,7 @@ class GraphEngine:
         """Score one batch padded on the right; see `Engine.run`."""
         found = self.forward(ids, mask, experts)
         probs = softmax(found.logits / self.temperatures[found.experts, None])
-        novelty = None if self.novelty is None else self.novelty(found.states)
+        novelty = None if self.novelty is None else self.novelty(ids, mask, found.states)
         return Scores(probs, softmax(found.router_logits), novelty)
 
     def route(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -110,19 +110,19 @@ class GraphEngine:
         self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
     ) -> Pass:
         """The raw numbers of one batch padded on the right, ids and mask int64 (b, t), experts (b,) or None."""
-        hidden, router_logits, before = self._session(-1)(ids, mask)
+        hidden, router_logits = self._session(-1)(ids, mask)
         used = router_logits.argmax(axis=1)
         if experts is not None:
             used = np.where(experts >= 0, experts, used)
         logits = np.zeros((len(ids), 3), dtype=np.float32)
-        after = np.zeros_like(before)
+        states = np.zeros((len(ids), hidden.shape[2]), dtype=np.float32)
         for expert in np.unique(used).tolist():
             rows = np.flatnonzero(used == expert)
             part, own = (hidden, mask) if len(rows) == len(ids) else (hidden[rows], mask[rows])
             width = int(own.sum(axis=1).max())  # the others' longer texts are no reason to pad these
-            logits[rows], after[rows] = self._session(expert)(part[:, :width], own[:, :width])
-        # copies: an engine may write its next answer where this one lies
-        return Pass(logits, router_logits.copy(), used, np.concatenate([before, after], axis=1))
+            logits[rows], states[rows] = self._session(expert)(part[:, :width], own[:, :width])
+        # a copy: an engine may write its next answer where this one lies
+        return Pass(logits, router_logits.copy(), used, states)
 
     def _session(self, expert: int) -> Session:
         """The graph of an expert, -1 for the trunk; loaded once, by whichever thread comes first."""

@@ -1,7 +1,7 @@
-"""How unlike every known domain a text is, from the states the network computes anyway.
+"""How unlike every known domain a text is, from its tokens and the state the network computes anyway: no second pass.
 
-The reference is a small graph: states in, each distance to the nearest domain out, and beside it the quantiles of
-held-out known texts' distances. A distance becomes the share of those texts that lie nearer. It knows no texts.
+The reference is a small graph: token ids and states in, each text's distance to the nearest domain out, and beside it
+the quantiles of held-out known texts' distances. A distance becomes the share of those texts that lie nearer.
 """
 
 from __future__ import annotations
@@ -31,12 +31,9 @@ class Novelty:
     def __init__(self, graph: bytes, what: str = "novelty.onnx") -> None:
         self._session = open_session(graph, "onnxruntime", "fp32", 1, what)
 
-    def distances(self, states: Reals) -> Reals:
-        """Distance (n,) of each state (n, 2 d) to its nearest domain."""
-        return self._session(states)[0]
-
-    def __call__(self, states: Reals) -> Reals:
-        """Novelty in [0, 1] of states (n, 2 d): the share of held-out known texts that lie nearer."""
-        distances, knots = self._session(states)
+    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64], states: Reals) -> Reals:
+        """Novelty in [0, 1] of texts with these ids and mask (b, t) and states (b, d)."""
+        distances, knots = self._session(ids, mask, states)
         levels = np.linspace(0.0, 1.0, len(knots), dtype=np.float32)
-        return np.interp(distances, knots, levels).astype(np.float32)
+        shares = np.interp(distances, knots, levels)  # of equal knots it takes the last, and many texts lie at 0
+        return np.where(distances <= knots[0], 0.0, shares).astype(np.float32)

@@ -19,9 +19,10 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from finsa_moe.config import PretrainConfig
+from finsa_moe.data.lines import read_lines
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.model.backbone import best_device, load_tokenizer
-from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, read_lines, train_tokenizer
+from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.pretrain import Pretrainer
 

@@ -6,58 +6,22 @@ more memory than a batch. It knows nothing of masking, models or devices.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
 import json
-import lzma
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
-from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
-_OPENERS: dict[str, Callable[..., IO[bytes]]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}  # type: ignore[dict-item]
-
-
-def read_lines(sources: Sequence[Path]) -> Iterator[str]:
-    """Normalised, non-empty lines of text files (one text a line; ``.xz``, ``.gz`` and ``.bz2`` are unpacked).
-
-    Raises:
-        DataError: If a file is missing or is not UTF-8.
-    """
-    for source in sources:
-        if not source.is_file():
-            raise DataError(f"{source}: no such file; give text files with one text a line, plain, .xz, .gz or .bz2")
-        opener = _OPENERS.get(source.suffix)
-        binary: IO[bytes] = opener(source, "rb") if opener else source.open("rb")
-        with io.TextIOWrapper(binary, encoding="utf-8-sig") as lines:
-            number = 0
-            try:
-                for number, line in enumerate(lines, 1):  # noqa: B007 - named in the error below
-                    text = normalise(line)
-                    if text:
-                        yield text
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{source}: after line {number}: not UTF-8 ({error.reason}); convert it first"
-                ) from None
-            except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-                raise DataError(
-                    f"{source}: after line {number}: cannot be unpacked ({error}); fetch it again"
-                ) from None
 
 
 def new_tokenizer() -> Tokenizer:
