@@ -81,6 +81,19 @@ def test_the_single_graph_needs_onnxruntime_alone(exported: Export) -> None:
         np.testing.assert_allclose(gate[0], list(answer.expert_weights.values()), atol=1e-4)
 
 
+def test_the_example_of_the_single_graph_answers_as_we_do(exported: Export) -> None:
+    from finsa_moe import load
+
+    texts = ["净利翻倍", "这票又要跌停，主力跑了"]
+    script = Path(__file__).parents[2] / "examples" / "onnx_only.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(exported.folder), *texts], capture_output=True, text=True, check=True
+    )
+    finsa = load(exported.folder, engine="onnxruntime", dtype="bfloat16")
+    for line, answer in zip(done.stdout.splitlines(), finsa.predict(texts), strict=True):
+        assert line.split("\t") == [answer.sentiment, f"{answer.confidence:.3f}", answer.expert, answer.text]
+
+
 def test_eight_bits_stay_near_and_batch_mates_do_not_matter(backbone_of: Backbones) -> None:
     model = make_mixture(backbone_of("modernbert"))
     trunk, expert = Trunk(model), Expert(model, 0)

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,10 @@ def _tuned(
             vocabulary = _vocabulary(working)
             counts = None
             if background:
-                counts = token_counts([e.ids for e in engine.encode(list(read_lines(background)))], vocabulary)
+                counts = np.zeros(vocabulary, dtype=np.float32)
+                lines = read_lines(background)
+                while part := list(islice(lines, 10_000)):
+                    counts += token_counts([e.ids for e in engine.encode(part)], vocabulary)
             whose = np.array(seen.domains)
             novelty = fit(reference.ids, reference.states, whose, found.ids, found.states, counts, vocabulary)
             example = (*graphs.example_ids(), torch.from_numpy(found.states[:1].repeat(2, axis=0)))
