@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.runtime.predictor import Predictor
+from finsa_moe.runtime.predictor import BULK, Predictor
 from tests.fakes import FakeEngine, probabilities, routed
 
 TEXTS = ["公司公告：净利润上升", "又跌了，心态崩了", "今天没什么消息", "涨涨涨", "公告称订单下跌"]
@@ -158,3 +158,59 @@ def test_threads_get_the_same_answers_and_enter_one_at_a_time(concurrent: bool) 
             assert (result == expected).all()
     if not concurrent:
         assert engine.most_inside == 1
+
+
+class EarlyEngine(FakeEngine):
+    """Tells the experts beforehand, and sees which experts each batch was run with."""
+
+    routes_early = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[set[int]] = []
+
+    def route(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        texts = [
+            "".join(chr(c) for c, real in zip(row, on, strict=True) if real) for row, on in zip(ids, mask, strict=True)
+        ]
+        return np.array([routed(text) for text in texts])
+
+    def run(self, ids, mask, experts):  # type: ignore[no-untyped-def]
+        self.given.append(set() if experts is None else set(experts.tolist()))
+        return super().run(ids, mask, experts)
+
+
+def test_texts_are_grouped_by_expert_before_they_run_where_the_engine_can_tell() -> None:
+    many = [TEXTS[at % len(TEXTS)] + "涨" * (at % 7) for at in range(2 * BULK)]
+    engine = EarlyEngine()
+    domains: list[str | None] = [None if at % 3 else "forum" for at in range(len(many))]
+    for wanted in (None, domains):
+        engine.given.clear()
+        answers = Predictor(engine, batch_tokens=300).predict(many, wanted)
+        assert all(len(experts) == 1 for experts in engine.given)
+        plain = Predictor(FakeEngine(), batch_tokens=300).predict(many, wanted)
+        assert [(a.expert, a.scores, a.expert_weights) for a in answers] == [
+            (a.expert, a.scores, a.expert_weights) for a in plain
+        ]
+
+
+def test_the_bulk_engine_answers_long_calls_and_streams_alone() -> None:
+    opened: list[FakeEngine] = []
+
+    def bulk() -> FakeEngine:
+        opened.append(FakeEngine())
+        return opened[-1]
+
+    few = FakeEngine()
+    predictor = Predictor(few, bulk=bulk)
+    few.shapes.clear()
+    predictor.predict(["涨"] * (BULK - 1))
+    assert few.shapes
+    assert not opened
+    few.shapes.clear()
+    predictor.predict(["涨"] * BULK)
+    list(predictor.stream(["涨", "跌"]))
+    predictor.attempt(["涨"], bulk=True)
+    assert not few.shapes
+    assert len(opened) == 1
+    assert sum(rows for rows, _ in opened[0].shapes) == BULK + 3
