@@ -78,7 +78,7 @@ def test_the_page_of_an_evaluation_stands_alone() -> None:
     ):
         assert part in outline.words
     pictured = [link for link in outline.links if link.startswith("data:")]
-    assert len(pictured) == 4  # confusion of news, forum and all, and the routing
+    assert len(pictured) == 5  # confusion of news, forum and all, the surest texts, and the routing
     assert all(base64.b64decode(link.split(",")[1]).startswith(PNG) for link in pictured)
 
 

@@ -68,6 +68,28 @@ def heatmap(
     return _png(figure)
 
 
+def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> bytes:
+    """Risk over coverage, one line a name.
+
+    Args:
+        curves: By name, points (coverage, risk), both in 0..1.
+    """
+    figure = require("matplotlib.figure", "data", "drawing figures").Figure(figsize=(5.2, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for at, (label, points) in enumerate(zip(drawable(list(curves)), curves.values(), strict=True)):
+        share, risk = 100 * np.array(points).T
+        axes.plot(share, risk, color=COLOURS[at % len(COLOURS)], linewidth=1.8, marker=".", label=label)
+    axes.set_xlabel("texts answered, % (the surest first)", color=SOFT)
+    axes.set_ylabel("wrong, %", color=SOFT)
+    axes.set_ylim(bottom=0)
+    axes.tick_params(colors=SOFT, labelsize=8)
+    axes.grid(color=LINE, linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+    _font(axes.legend(frameon=False, fontsize=8).get_texts())
+    return _png(figure)
+
+
 def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
     """Draw loss and, where it was evaluated, weighted F1 over the steps of each stage; writes and returns `png`.
 

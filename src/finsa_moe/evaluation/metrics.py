@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from finsa_moe.errors import DataError
+from finsa_moe.evaluation.coverage import Point, risk_coverage
 from finsa_moe.polarity import ENGLISH
 
 Counts = NDArray[np.int64]
@@ -48,6 +49,7 @@ class Scores:
         confusion: Rows are true classes, columns predicted ones.
         ece: Expected calibration error of the top class.
         macro_f1_interval: 95 % bootstrap interval of `macro_f1`.
+        coverage: The risk–coverage curve: what answering the surest texts alone comes to.
     """
 
     n: int
@@ -61,6 +63,7 @@ class Scores:
     per_class: dict[str, ClassScores]
     classes: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
+    coverage: tuple[Point, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Plain dicts, lists and numbers, ready for JSON."""
@@ -147,6 +150,7 @@ def score(
         per_class=rows,
         classes=used,
         confusion=tuple(tuple(int(x) for x in row) for row in matrix),
+        coverage=risk_coverage(true, p),
     )
 
 

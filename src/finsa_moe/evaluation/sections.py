@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from finsa_moe.evaluation import report
-from finsa_moe.evaluation.figures import heatmap
+from finsa_moe.evaluation.coverage import area
+from finsa_moe.evaluation.figures import coverage_curves, heatmap
 from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.evaluation.results import Evaluation
@@ -26,7 +27,9 @@ def evaluation_sections(result: Evaluation, beside: Mapping[str, Mapping[str, Sc
         result: What `evaluate` gave.
         beside: Scores of other models on the same rows, by name and slice (a domain or ``all``), shown under the runs.
     """
-    sections = [_summary(result), _runs(result, beside or {}), _classes(result), _confusions(result)]
+    sections = [
+        _summary(result), _runs(result, beside or {}), _classes(result), _confusions(result), _coverage(result),
+    ]  # fmt: skip
     if result.routing is not None:
         sections.append(_routing(result))
     for title, rows in (("Answered wrongly", result.wrong), ("Answered rightly", result.correct)):
@@ -104,6 +107,21 @@ def _confusions(result: Evaluation) -> Section:
         png = heatmap(scores.confusion, ENGLISH, ENGLISH, title=name, rows="truth", columns="predicted")
         figures.append(report.picture(png, f"confusion matrix, {name}"))
     return Section("Confusion", report.pictures(figures), "Rows are the truth; colour is the share of the row.")
+
+
+def _coverage(result: Evaluation) -> Section:
+    parts = slices(result.leading)
+    png = coverage_curves({name: [(p.coverage, p.risk) for p in s.coverage] for name, s in parts.items()})
+    asked = [at for at, p in enumerate(result.leading.overall.coverage) if p.coverage in (0.5, 0.7, 0.8, 0.9, 1.0)]
+    rows = [
+        [name, f"{100 * p.coverage:.0f}", f"{p.threshold:.3f}", percent(1 - p.risk), f"{100 * area(s.coverage):.2f}"]
+        for name, s in parts.items()
+        for p in (s.coverage[at] for at in asked)
+    ]
+    heads = ("rows of", "answered %", "confidence from", "accuracy %", "mean risk %")
+    body = report.pictures([report.picture(png, "risk over coverage"), report.table(heads, rows)])
+    note = "What answering the surest texts alone comes to; the confidence is what --abstain-below takes."
+    return Section("The surest texts", body, note)
 
 
 def _routing(result: Evaluation) -> Section:
