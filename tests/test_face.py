@@ -38,7 +38,7 @@ def test_polars_frame_comes_back_with_answers() -> None:
     back = fake_finsa().predict(frame, column="贴子")
     assert back.columns == [
         "贴子", "sentiment", "predicted_sentiment", "confidence", "bearish", "neutral", "bullish", "expert",
-        "expert_weight", "weight_news", "weight_forum", "truncated", "uncertain",
+        "expert_weight", "weight_news", "weight_forum", "novelty", "truncated", "uncertain",
     ]  # fmt: skip
     assert back["sentiment"].to_list() == ["x", "y"]
     assert back["predicted_sentiment"].to_list() == ["利好", "利空"]
