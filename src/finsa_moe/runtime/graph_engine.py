@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.encode import Encoded, TextEncoder
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.runtime.batches import rounded
 from finsa_moe.runtime.engine import Scores
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
 from finsa_moe.runtime.novelty import Novelty
@@ -73,9 +74,7 @@ class GraphEngine:
         self.engine = check_engine(engine)
         self.precision = self.manifest.precision_for(engine, precision)
         self.name = f"{engine} {self.precision}"
-        self.workers = (
-            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        self.workers = threads or _cores()
         self.routes_early = self.manifest.source.get("route_layer") == 0  # the trunk is the embedding alone
         self.domains = self.manifest.domains
         self.max_length = self.manifest.max_tokens
@@ -119,7 +118,8 @@ class GraphEngine:
         for expert in np.unique(used).tolist():
             rows = np.flatnonzero(used == expert)
             part, own = (hidden, mask) if len(rows) == len(ids) else (hidden[rows], mask[rows])
-            width = int(own.sum(axis=1).max())  # the others' longer texts are no reason to pad these
+            # the others' longer texts are no reason to pad these, but few widths are (`batches.STEP`)
+            width = min(int(rounded(own.sum(axis=1).max())), hidden.shape[1])
             logits[rows], states[rows] = self._session(expert)(part[:, :width], own[:, :width])
         # a copy: an engine may write its next answer where this one lies
         return Pass(logits, router_logits.copy(), used, states)
@@ -133,10 +133,15 @@ class GraphEngine:
                     file = graphs.trunk if expert < 0 else graphs.experts[expert]
                     content = file.read(self.folder)
                     what = str(self.folder / file.file)
-                    # a trunk without layers is a look-up, and OpenVINO's threads spin while two models take turns
+                    # a trunk without layers is a look-up, which ONNX Runtime does in half OpenVINO's time
                     engine = "onnxruntime" if expert < 0 and self.routes_early else self.engine
                     self._sessions[expert] = open_session(content, engine, self.precision, self.workers, what)
         return self._sessions[expert]
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells; else those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def softmax(logits: Reals) -> Reals:
