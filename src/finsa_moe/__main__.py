@@ -1,4 +1,4 @@
-"""``python -m finsa_moe`` is the command `finsa`."""
+"""``python -m finsa_moe`` is ``finsa``, for places where scripts are not on the path."""
 
 from finsa_moe.cli import entry
 

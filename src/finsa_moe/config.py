@@ -168,6 +168,7 @@ class PretrainConfig(StageConfig):
     save_minutes: float = within(5.0, 0)
     log_steps: int = within(20, 1)
     bf16: bool = True
+    compile: bool = False
 
 
 def _section(file: Path, name: str) -> Mapping[str, Any]:

@@ -24,9 +24,10 @@ from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.model.backbone import best_device, load_tokenizer
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
+from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.pretrain import Pretrainer
 
-_RUN_LENGTH = {"epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay"}
+_RUN_LENGTH = {"epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay", "compile"}
 
 
 def pretrain(
@@ -56,18 +57,21 @@ def pretrain(
     Raises:
         ConfigError: If `out` holds a run and `resume` is off, or one of another configuration.
     """
-    run = out / "run"
-    _check_run(run / "config.yaml", settings, resume)
+    ranks, run = Ranks(), out / "run"
     fresh = not run.exists()
-    run.mkdir(parents=True, exist_ok=True)
-    settings.save(run / "config.yaml")
+    if ranks.first:
+        _check_run(run / "config.yaml", settings, resume)
+        run.mkdir(parents=True, exist_ok=True)
+        settings.save(run / "config.yaml")
     try:
-        tokenizer = _tokenizer(sources, run / "tokenizer.json", settings, init)
-        if not (run / "corpus").exists():
-            Corpus.write(read_lines(sources), tokenizer, run / "corpus", longest=settings.longest)
+        with ranks.in_turn():
+            tokenizer = _tokenizer(sources, run / "tokenizer.json", settings, init)
+            if not (run / "corpus").exists():
+                Corpus.write(read_lines(sources), tokenizer, run / "corpus", longest=settings.longest)
         corpus = Corpus.open(run / "corpus")
         masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
-        trainer = Pretrainer(run, corpus, masker, settings, device=device or best_device(), init=init)
+        where = ranks.device(device or best_device())
+        trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, ranks=ranks)
     except FinSAError:
         if fresh:  # a mistake at the door is no run that a second try would have to resume
             shutil.rmtree(run)
@@ -81,7 +85,8 @@ def pretrain(
         "steps": progress.step, "tokens_seen": progress.tokens, "minutes": round(progress.minutes, 1),
         "sources": [source.name for source in sources],
     }  # fmt: skip
-    save_backbone(trainer.model.backbone, tokenizer, out, settings.max_length, facts)
+    if ranks.first:
+        save_backbone(trainer.model.backbone, tokenizer, out, settings.max_length, facts)
     return facts
 
 

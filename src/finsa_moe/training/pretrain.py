@@ -28,6 +28,7 @@ from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.backbone import load_backbone
 from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
+from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.tied_loss import tied_cross_entropy
 
 
@@ -121,11 +122,13 @@ class Pretrainer:
         settings: The resolved configuration.
         device: Torch device name.
         init: A backbone folder to start from instead of random weights.
+        ranks: This process among those that train together.
     """
 
     def __init__(self, folder: Path, corpus: Corpus, masker: WholeWordMasker, settings: PretrainConfig, *,
-                 device: str = "cpu", init: Path | None = None) -> None:  # fmt: skip
+                 device: str = "cpu", init: Path | None = None, ranks: Ranks | None = None) -> None:  # fmt: skip
         torch.manual_seed(settings.seed)
+        self.ranks = ranks or Ranks()
         self.folder, self.corpus, self.masker, self.settings = folder, corpus, masker, settings
         self.device = torch.device(device)
         backbone = _start(init, settings) if init else ModernBertModel(compact_config(settings, masker.vocab_size))
@@ -137,6 +140,8 @@ class Pretrainer:
             self.device.type == "cpu"
         ):  # the fused kernel's backward pass is slow on texts this short: 1.4 times the step
             backbone.set_attn_implementation("eager")
+        if settings.compile:
+            backbone.compile(dynamic=True)  # lengths change from batch to batch
         self.model = MaskedLM(backbone).float().to(self.device)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -174,7 +179,8 @@ class Pretrainer:
             if step >= total:
                 return
 
-    def _tensors(self, step: int, documents: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+    def _tensors(self, step: int, documents: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, float]:
+        """This process's rows of a batch: ids, what is masked, the targets, and its part of all that is masked."""
         ends = self.corpus.ends
         rows = [self.corpus.ids[(ends[d - 1] if d else 0) : ends[d]] for d in documents]
         ids = np.full((len(rows), len(rows[0]) + 2), SEP, dtype=np.int64)
@@ -183,8 +189,24 @@ class Pretrainer:
         corrupted, chosen = self.masker(ids, np.random.default_rng([self.settings.seed, 1, step]))
         if not chosen.any():  # a tiny batch may draw none
             chosen[0, 1] = True
-        move = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in (corrupted, chosen, ids[chosen])]
-        return move[0], move[1], move[2]
+        own = self.ranks.share(len(ids))
+        targets = ids[own][chosen[own]]
+        move = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in (corrupted[own], chosen[own], targets)]
+        return move[0], move[1], move[2], len(targets) / int(chosen.sum())
+
+    def _learn(self, step: int, documents: NDArray[np.int64], minutes: float) -> tuple[Tensor, float]:
+        """One step on a batch: this process's part of the loss, and the first one's minutes, which are everyone's."""
+        ids, chosen, targets, part = self._tensors(step, documents)
+        loss = torch.zeros((), device=self.device)
+        if part:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bf16):
+                loss = self.model(ids, chosen, targets) * part
+            loss.backward()
+        minutes = self.ranks.sum(self.model.parameters(), minutes if self.ranks.first else 0.0)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return loss.detach(), minutes
 
     def run(self, log: Any = None) -> Progress:
         """Train to the end of the plan or of the time allowed; saves every `save_minutes` and at the end.
@@ -204,18 +226,13 @@ class Pretrainer:
             rate = learning_rate(settings, step, share)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            ids, chosen, targets = self._tensors(step, documents)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=settings.bf16):
-                loss = self.model(ids, chosen, targets)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.detach())
+            loss, minutes = self._learn(step, documents, before + (time.perf_counter() - since) / 60)
+            losses.append(loss)
             now = time.perf_counter()
-            self.progress = Progress(step + 1, self.progress.tokens + ids.numel(), before + (now - since) / 60)
+            width = int(self.corpus.lengths[documents[0]]) + 2
+            self.progress = Progress(step + 1, self.progress.tokens + len(documents) * width, minutes)
             if (step + 1) % settings.log_steps == 0:
-                mean = float(torch.stack(losses).mean())
+                mean = self.ranks.total(float(torch.stack(losses).mean()))
                 if not math.isfinite(mean):
                     raise ModelError(f"{self.folder}: loss is {mean} at step {step}; lower learning_rate and resume")
                 rowed = {
@@ -223,10 +240,11 @@ class Pretrainer:
                     "tokens": self.progress.tokens, "minutes": round(self.progress.minutes, 2),
                     "tokens_per_second": round((self.progress.tokens - marked) / max(now - mark, 1e-9)),
                 }  # fmt: skip
-                with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(rowed) + "\n")
-                if log:
-                    log(rowed)
+                if self.ranks.first:
+                    with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(rowed) + "\n")
+                    if log:
+                        log(rowed)
                 losses, mark, marked = [], now, self.progress.tokens
             if now - saved > settings.save_minutes * 60:
                 self.save()
@@ -236,6 +254,8 @@ class Pretrainer:
 
     def save(self) -> None:
         """Write weights, optimiser moments and progress; the old state goes only once the new one is whole."""
+        if not self.ranks.first:
+            return
         working = self.folder / f"state.tmp{os.getpid()}"
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir(parents=True)

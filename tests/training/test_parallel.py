@@ -1,0 +1,57 @@
+"""Two processes train what one trains: the shares cover a batch, and the sums of gradients are those of the whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from finsa_moe.training.parallel import Ranks
+from tests.families import made_rows
+
+SETTINGS = (
+    "max_steps=6", "warmup_steps=1", "learning_rate=1e-2", "vocab_size=400", "hidden_size=32", "layers=2", "heads=2",
+    "intermediate_size=48", "batch_tokens=512", "longest=24", "max_length=64", "bf16=false", "log_steps=2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("rows", [0, 1, 4, 7])
+def test_shares_cover_a_batch_once(size: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+    for rank in range(size):
+        ranks = Ranks()
+        ranks.rank, ranks.size = rank, size
+        found += list(range(rows))[ranks.share(rows)]
+    assert found == list(range(rows))
+
+
+def test_alone_nothing_is_done() -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    ranks = Ranks()
+    assert (ranks.rank, ranks.size, ranks.first) == (0, 1, True)
+    assert ranks.sum([weight], 3.0) == 3.0
+    assert weight.grad is None
+    assert ranks.device("cuda") == "cuda"
+
+
+@pytest.mark.slow
+def test_two_processes_end_at_the_same_weights(tmp_path: Path) -> None:
+    """To the rounding of a sum taken in another order."""
+    source = tmp_path / "texts.txt"
+    source.write_text("\n".join(text for text, _ in made_rows("news", 300)), encoding="utf-8")
+    asked = [part for setting in SETTINGS for part in ("--set", setting)]
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = [sys.executable, "-m", "finsa_moe", "pretrain", str(source), "--device", "cpu", *asked, "--out"]
+    together = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", *alone[2:]]
+    for command in ([*alone, str(one)], [*together, str(two)]):
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stdout + done.stderr
+    expected, found = (load_file(folder / "model.safetensors") for folder in (one, two))
+    assert expected.keys() == found.keys()
+    assert max(float((expected[name] - found[name]).abs().max()) for name in expected) < 1e-4
