@@ -113,17 +113,40 @@ def test_eight_bits_stay_near_and_batch_mates_do_not_matter(backbone_of: Backbon
     np.testing.assert_allclose(run(loud.numpy(), mask.numpy())[0][0], found[0], atol=1e-6)
 
 
+def test_narrowing_products_may_be_left_out_of_the_eight_bits(backbone_of: Backbones) -> None:
+    """Of the two layers' products the feed-forward part's second and the head narrow; the error shrinks."""
+    model = make_mixture(backbone_of("modernbert"))
+    trunk, expert = Trunk(model), Expert(model, 0)
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.ones(4, 20, dtype=torch.int64)
+    with torch.no_grad():
+        inputs = [trunk(torch.randint(5, 300, (4, 20), generator=generator), mask)[0] for _ in range(8)]
+        expected = expert(inputs[0], mask)[0].numpy()
+    traced = graphs.trace(expert, (inputs[0], mask), ("hidden", "mask"), ("logits", "state"))
+    given = [{"hidden": x.numpy(), "mask": mask.numpy()} for x in inputs]
+    errors, short = [], []
+    for spare in (False, True):
+        graph = quantised(traced, given, spare=spare)
+        run = open_session(graph.SerializeToString(), "onnxruntime", "int8", 1, "x")
+        errors.append(float(np.abs(run(given[0]["hidden"], given[0]["mask"])[0] - expected).max()))
+        short.append({tuple(w.dims) for w in graph.graph.initializer if len(w.dims) == 2 and w.data_type == 3})
+    assert errors[1] < errors[0]
+    assert any(rows > columns for rows, columns in short[0])
+    assert short[1]
+    assert not any(rows > columns for rows, columns in short[1])
+
+
 def test_an_export_that_answers_otherwise_fails_and_leaves_nothing(
     exported: Export, tmp_path: Path, prepared: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = graphs.write
 
-    def spoil(graph, path, precision, examples=None):  # type: ignore[no-untyped-def]
+    def spoil(graph, path, precision, examples=None, spare=False):  # type: ignore[no-untyped-def]
         if "expert1" in path.name:
             for weight in graph.graph.initializer:
                 if weight.name == "bias":
                     weight.raw_data = np.array([9, 0, 0], dtype=np.float32).tobytes()
-        write(graph, path, precision, examples)
+        write(graph, path, precision, examples, spare)
 
     monkeypatch.setattr(room.graphs, "write", spoil)
     with pytest.raises(ModelError, match=r"fp32 does not answer as the mixture does.*keep their polarity.*line \d+"):

@@ -122,18 +122,22 @@ def _build(
         source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
-        say(f"{precision}: writing and proving")
-        texts = seen if len(seen) else parity_rows
-        kept = _write(traced, working, precision, lambda: examples(engine, trunk, texts))  # noqa: B023 - called at once
-        trial = replace(manifest, graphs={precision: kept})
-        parities = [reference.against(candidate) for candidate in _candidates(trial, working, precision)]
-        if failed := [parity for parity in parities if not parity.holds]:
+        for spare in (False, True) if precision == "int8" else (False,):
+            say(f"{precision}: writing and proving" + (", narrowing products left as they are" if spare else ""))
+            texts = seen if len(seen) else parity_rows
+            inputs = examples(engine, trunk, texts) if precision == "int8" else None
+            kept = _write(traced, working, precision, inputs, spare)
+            trial = replace(manifest, graphs={precision: kept})
+            parities = [reference.against(candidate) for candidate in _candidates(trial, working, precision)]
+            failed = [parity for parity in parities if not parity.holds]
+            if not failed:
+                made.parities |= {parity.engine: parity for parity in parities}
+                manifest = replace(manifest, graphs={**manifest.graphs, precision: kept})
+                break
+        else:
             if precisions:
                 raise ModelError(f"{precision} does not answer as the mixture does; {failed[0].complaint()}")
             made.left_out[precision] = failed[0].complaint()
-            continue
-        made.parities |= {parity.engine: parity for parity in parities}
-        manifest = replace(manifest, graphs={**manifest.graphs, precision: kept})
     if not manifest.graphs:
         raise ModelError(f"no precision answers as the mixture does; {'; '.join(made.left_out.values())}")
     say("calibration and novelty")
@@ -162,13 +166,14 @@ def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
     )
 
 
-def _write(traced: tuple[Any, list[Any]], working: Path, precision: str, inputs: Callable[[], Any]) -> GraphSet:
+def _write(
+    traced: tuple[Any, list[Any]], working: Path, precision: str, inputs: Sequence[Any] | None, spare: bool
+) -> GraphSet:
     """Write the graphs of one precision; a file equal to one of another precision is kept once."""
-    batches = inputs() if precision == "int8" else None
     made = []
     for at, graph in enumerate((traced[0], *traced[1])):
         path = working / (f"trunk.{precision}.onnx" if at == 0 else f"expert{at - 1}.{precision}.onnx")
-        graphs.write(graph, path, precision, None if batches is None else batches[at])
+        graphs.write(graph, path, precision, None if inputs is None else inputs[at], spare)
         record = File.of(path)
         twin = next((f for f in working.glob("*.onnx") if f != path and File.of(f).sha256 == record.sha256), None)
         if twin is not None:

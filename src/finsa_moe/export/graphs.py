@@ -73,10 +73,11 @@ def _bare(graph: Any) -> Any:
     return graph
 
 
-def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | None = None) -> None:
-    """Write a float32 graph in a precision, one of `PRECISIONS`; for int8 with `examples` of its inputs."""
+def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | None = None, spare: bool = False) -> None:
+    """Write a float32 graph in a precision, one of `PRECISIONS`; int8 with `examples` of its inputs and `spare` as in
+    `quantised`."""
     if precision == "int8":
-        graph = quantised(graph, examples or ())
+        graph = quantised(graph, examples or (), spare=spare)
     if precision != "fp32":
         graph = _stored_short(graph)
     part = path.with_name(f".{path.name}.part{os.getpid()}")
