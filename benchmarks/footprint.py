@@ -8,25 +8,32 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from pathlib import Path
 from typing import Any
 
 from benchmarks import subjects
-from benchmarks.measure import alternate, keep, ratio
+from benchmarks.measure import keep, ratio
 
 CHILD = """
-import json, sys
+import json, os, sys
 from pathlib import Path
+folder, source, target, cores = sys.argv[1:]
+os.sched_setaffinity(0, set(json.loads(cores)))
 from finsa_moe import load
 from finsa_moe.runtime.bulk import predict_file
-finsa = load(sys.argv[1], threads=int(sys.argv[4]))
-predict_file(finsa.predictor, Path(sys.argv[2]), Path(sys.argv[3]))
+finsa = load(folder)
+finsa.predict(["公司公告：净利润同比增长", "又跌了，主力跑了"] * 300)  # graphs loaded, kernels made
+print("ready", flush=True)
+sys.stdin.readline()
+predict_file(finsa.predictor, Path(source), Path(target))
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(json.dumps(int(peak.split()[1]) / 1024))
+print(json.dumps(int(peak.split()[1]) / 1024), flush=True)
 """
 
 
@@ -40,22 +47,44 @@ def write(path: Path, rows: int) -> Path:
     return path
 
 
-def start(folder: Path, source: Path, threads: int) -> subprocess.Popen[str]:
-    target = source.with_suffix(f".{threads}.out.csv")
-    command = [sys.executable, "-c", CHILD, str(folder), str(source), str(target), str(threads)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def start(folder: Path, source: Path, cores: list[int]) -> subprocess.Popen[str]:
+    """A process that may use these cores, loaded, warm and waiting for a line to score a file."""
+    target = source.with_suffix(".out.csv")
+    command = [sys.executable, "-c", CHILD, str(folder), str(source), str(target), json.dumps(cores)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
 
 
 def peak(folder: Path, source: Path) -> float:
-    """Highest resident memory of scoring a file with both threads, MiB."""
-    return float(json.loads(start(folder, source, 2).communicate()[0].splitlines()[-1]))
+    """Highest resident memory of scoring a file with every core, MiB."""
+    process = start(folder, source, sorted(os.sched_getaffinity(0)))
+    return float(json.loads(process.communicate("go\n")[0]))
 
 
-def side_by_side(folder: Path, sources: list[Path]) -> None:
-    """Score each file in a process of its own, one thread each, all at once."""
-    for process in [start(folder, source, 1) for source in sources]:
+def score(processes: list[subprocess.Popen[str]]) -> None:
+    """Let waiting processes go, all at once, and wait for the last."""
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
         process.communicate()
         assert process.returncode == 0
+
+
+def side_by_side(folder: Path, whole: Path, parts: list[Path], runs: int) -> dict[str, Any]:
+    """Time of one process on one core over that of a process a core, each with its part of the texts."""
+    cores = sorted(os.sched_getaffinity(0))
+    seconds: dict[str, list[float]] = {"one": [], "two": []}
+    for _ in range(runs):
+        for name, sources in (("one", [whole]), ("two", parts)):
+            waiting = [start(folder, source, [core]) for source, core in zip(sources, cores, strict=False)]
+            begin = time.perf_counter()
+            score(waiting)
+            seconds[name].append(time.perf_counter() - begin)
+    return ratio(seconds["one"], seconds["two"])
 
 
 def disk() -> dict[str, float]:
@@ -86,10 +115,7 @@ def main() -> None:
     result: dict[str, Any] = {"setting": vars(args)}
     parts = [write(subjects.WORK / f"part{at}.csv", args.rows) for at in range(2)]
     whole = write(subjects.WORK / "whole.csv", 2 * args.rows)
-    seconds = alternate(
-        {"one": lambda: side_by_side(folder, [whole]), "two": lambda: side_by_side(folder, parts)}, runs=args.runs
-    )
-    result["two_processes"] = ratio(seconds["one"], seconds["two"])
+    result["two_processes"] = side_by_side(folder, whole, parts, args.runs)
     print("two processes against one", result["two_processes"], flush=True)
     memory = {
         name: peak(folder, write(subjects.WORK / f"{name}.csv", rows))

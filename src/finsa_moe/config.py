@@ -171,6 +171,21 @@ class PretrainConfig(StageConfig):
     compile: bool = False
 
 
+@dataclass(frozen=True)
+class AdaptConfig(TrainConfig):
+    """Supervised training of the whole backbone on several tasks, before any expert is trained on it."""
+
+    learning_rate: float = within(3e-4, 0)
+    weight_decay: float = within(0.01, 0)
+    warmup_steps: int = within(100, 0)
+    epochs: float = within(2.0, 0)
+    batch_size: int = within(64, 1)
+    loss: str = within("cross_entropy", among=("cross_entropy",))
+    bf16: bool = True
+    max_length: int = within(256, 16)
+    head_dropout: float = within(0.1, 0, 0.9)
+
+
 def _section(file: Path, name: str) -> Mapping[str, Any]:
     shipped = SHIPPED / f"{file}.yaml"
     if not file.exists() and shipped.is_file():  # --config laptop
@@ -183,7 +198,7 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
         ) from None
     except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
-    sections = [c.section() for c in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)]
+    sections = [c.section() for c in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig)]
     if not isinstance(loaded, Mapping):
         raise ConfigError(f"{file}: expected sections {', '.join(sections)}, found {type(loaded).__name__}")
     for key in loaded:

@@ -1,4 +1,4 @@
-"""The verbs that train: pretrain, train-expert, merge, train-joint.
+"""The verbs that train: pretrain, adapt, train-expert, merge, train-joint.
 
 Each turns its options into a configuration and calls one function of `finsa_moe.training`; nothing is computed here.
 """
@@ -26,11 +26,18 @@ Set = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+HoldOut = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE", help="Texts to be judged by: what equals or nearly equals one is dropped. Repeatable."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command."""
     app.command("pretrain")(pretrain)
+    app.command("adapt")(adapt)
     app.command("train-expert")(train_expert)
     app.command("merge")(merge)
     app.command("train-joint")(train_joint)
@@ -44,6 +51,7 @@ def pretrain(
     config: Config = None,
     set_: Set = None,
     init: Annotated[Path | None, typer.Option(help="Backbone folder to start from, tokenizer and weights.")] = None,
+    hold_out: HoldOut = None,
     resume: Resume = False,
     device: Device = None,
 ) -> None:  # fmt: skip
@@ -52,12 +60,46 @@ def pretrain(
     from finsa_moe.training.compact import pretrain as run
 
     settings = PretrainConfig.load(config, set_ or [])
+    held_out = _texts(hold_out or [])
     with _stoppable(out), _progress("pretrain") as report:
-        facts = run(sources, out, settings, resume=resume, init=init, device=device, log=report)
+        facts = run(
+            sources, out, settings, resume=resume, init=init, held_out=held_out, device=device, log=report
+        )  # fmt: skip
     typer.echo(
         f"{out}: {facts['parameters'] / 1e6:.1f} M parameters, {facts['steps']} steps, "
         f"{facts['tokens_seen'] / 1e6:.1f} M tokens in {facts['minutes']} minutes"
     )
+
+
+def adapt(
+    backbone: Annotated[str, typer.Argument(metavar="BACKBONE", help="Backbone folder or hub name to start from.")],
+    out: Out,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE|DIR", help="Labelled rows (text,label) of any classes. Repeatable."),
+    ] = None,
+    soft: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Answers of finsa predict, whose probabilities are learnt. Repeatable."),
+    ] = None,
+    config: Config = None,
+    set_: Set = None,
+    hold_out: HoldOut = None,
+    resume: Resume = False,
+    device: Device = None,
+) -> None:
+    """Train a whole backbone on labelled tasks, or on a teacher's answers, before experts are trained on it."""
+    from finsa_moe.config import AdaptConfig
+    from finsa_moe.training.adapt import adapt as run
+
+    settings = AdaptConfig.load(config, set_ or [])
+    tasks, answers = named(task or [], "--task"), named(soft or [], "--soft")
+    with _stoppable(out):
+        facts = run(
+            backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=_texts(hold_out or []),
+            resume=resume, device=device,
+        )  # fmt: skip
+    _say(out, facts)
 
 
 def train_expert(
@@ -156,6 +198,18 @@ def _columns(
     from finsa_moe.polarity import LabelMap
 
     return Columns(text=text, label=label, id=id_, date=date), LabelMap.parse(labels)
+
+
+def _texts(files: list[Path]) -> list[str]:
+    """The texts of files, labelled or not."""
+    if not files:
+        return []
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.read import read_rows
+    from finsa_moe.polarity import LabelMap
+
+    texts: list[str] = read_rows(files, Columns(), LabelMap(), None, need_label=False).frame["text"].to_list()
+    return texts
 
 
 def _say(out: Path, facts: dict[str, Any]) -> None:

@@ -75,7 +75,8 @@ def _bare(graph: Any) -> Any:
 
 def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | None = None, spare: bool = False) -> None:
     """Write a float32 graph in a precision, one of `PRECISIONS`; int8 with `examples` of its inputs and `spare` as in
-    `quantised`."""
+    `quantised`.
+    """
     if precision == "int8":
         graph = quantised(graph, examples or (), spare=spare)
     if precision != "fp32":

@@ -30,10 +30,12 @@ class Novelty:
 
     def __init__(self, graph: bytes, what: str = "novelty.onnx") -> None:
         self._session = open_session(graph, "onnxruntime", "fp32", 1, what)
+        self._levels = np.zeros(0, dtype=np.float32)  # of the knots, whose number the first call tells
 
     def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64], states: Reals) -> Reals:
         """Novelty in [0, 1] of texts with these ids and mask (b, t) and states (b, d)."""
         distances, knots = self._session(ids, mask, states)
-        levels = np.linspace(0.0, 1.0, len(knots), dtype=np.float32)
-        shares = np.interp(distances, knots, levels)  # of equal knots it takes the last, and many texts lie at 0
+        if len(self._levels) != len(knots):
+            self._levels = np.linspace(0.0, 1.0, len(knots), dtype=np.float32)
+        shares = np.interp(distances, knots, self._levels)  # of equal knots it takes the last, and many texts lie at 0
         return np.where(distances <= knots[0], 0.0, shares).astype(np.float32)

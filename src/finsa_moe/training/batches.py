@@ -85,7 +85,10 @@ class Collator:
     pad_id: int
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """``input_ids``, ``attention_mask`` int64 (batch, length); ``labels``, ``domains`` int64 (batch,)."""
+        """``input_ids``, ``attention_mask`` int64 (batch, length); ``labels``, ``domains`` int64 (batch,).
+
+        Where rows have ``targets``, a share for each class, they come as float32 (batch, classes).
+        """
         longest = max(len(row["input_ids"]) for row in rows)
         width = -(-longest // 8) * 8
         ids = torch.full((len(rows), width), self.pad_id)
@@ -95,6 +98,8 @@ class Collator:
             ids[index, :length] = torch.tensor(row["input_ids"])
             mask[index, :length] = 1
         batch = {"input_ids": ids, "attention_mask": mask}
+        if "targets" in rows[0]:
+            batch["targets"] = torch.from_numpy(np.stack([row["targets"] for row in rows]))
         return batch | {key: torch.tensor([row[key] for row in rows]) for key in ("labels", "domains")}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 
 from finsa_moe.config import PretrainConfig
 from finsa_moe.data.lines import read_lines
+from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.model.backbone import best_device, load_tokenizer
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
@@ -37,6 +38,7 @@ def pretrain(
     *,
     resume: bool = False,
     init: Path | None = None,
+    held_out: Sequence[str] = (),
     device: str | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def pretrain(
         settings: The resolved configuration.
         resume: Go on with the run that stands in `out`.
         init: A backbone folder whose tokenizer and weights to start from.
+        held_out: Texts that a model is going to be judged by; lines equal or near to one are dropped.
         device: Torch device; None picks a GPU when there is one.
         log: Called with a dict of statistics now and then.
 
@@ -65,9 +68,11 @@ def pretrain(
         settings.save(run / "config.yaml")
     try:
         with ranks.in_turn():
-            tokenizer = _tokenizer(sources, run / "tokenizer.json", settings, init)
+            dropped: list[str] = []
+            tokenizer = _tokenizer(lambda: _lines(sources, held_out), run / "tokenizer.json", settings, init)
             if not (run / "corpus").exists():
-                Corpus.write(read_lines(sources), tokenizer, run / "corpus", longest=settings.longest)
+                lines = _lines(sources, held_out, dropped)
+                Corpus.write(lines, tokenizer, run / "corpus", longest=settings.longest, dropped=dropped)
         corpus = Corpus.open(run / "corpus")
         masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
         where = ranks.device(device or best_device())
@@ -81,7 +86,7 @@ def pretrain(
     facts = {
         "parameters": sum(p.numel() for p in trainer.model.backbone.parameters()),
         "embedding_parameters": trainer.model.backbone.get_input_embeddings().weight.numel(),
-        "documents": len(corpus), "corpus_tokens": int(corpus.ends[-1]),
+        "documents": len(corpus), "corpus_tokens": int(corpus.ends[-1]), "lines_dropped": corpus.dropped,
         "steps": progress.step, "tokens_seen": progress.tokens, "minutes": round(progress.minutes, 1),
         "sources": [source.name for source in sources],
     }  # fmt: skip
@@ -119,15 +124,22 @@ def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
         )
 
 
-def _tokenizer(sources: Sequence[Path], path: Path, settings: PretrainConfig, init: Path | None) -> Tokenizer:
+def _lines(sources: Sequence[Path], held_out: Sequence[str], dropped: list[str] | None = None) -> Iterator[str]:
+    """What may be learnt from."""
+    lines = read_lines(sources)
+    return HeldOut(held_out).without(lines, dropped) if held_out else lines
+
+
+def _tokenizer(
+    lines: Callable[[], Iterator[str]], path: Path, settings: PretrainConfig, init: Path | None
+) -> Tokenizer:
     if not path.exists():
         if init is not None:
             tokenizer: Tokenizer = load_tokenizer(init).backend_tokenizer
         else:
             # Every k-th line, so that each source counts by its size however the files are ordered.
-            lines = sum(1 for _ in read_lines(sources))
-            step = max(1, lines // settings.tokenizer_lines)
-            tokenizer = train_tokenizer(islice(read_lines(sources), 0, None, step), vocab_size=settings.vocab_size)
+            step = max(1, sum(1 for _ in lines()) // settings.tokenizer_lines)
+            tokenizer = train_tokenizer(islice(lines(), 0, None, step), vocab_size=settings.vocab_size)
         if tokenizer.id_to_token(PAD) != SPECIAL[PAD]:
             raise ModelError(f"{init}: its tokenizer was not made by finsa pretrain ([PAD] is not token 0)")
         working = path.with_name(f"{path.name}.tmp{os.getpid()}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -95,20 +95,28 @@ class Corpus:
     Attributes:
         ids: uint16 or int32 array, all documents one after another.
         ends: int64 array (documents,), where each document ends in `ids`.
+        dropped: How many texts were left out for being near to held-out ones.
     """
 
     ids: NDArray[np.generic]
     ends: NDArray[np.int64]
+    dropped: int = 0
 
     @classmethod
     def open(cls, folder: Path) -> Corpus:
         """Map a corpus written by `write`."""
-        return cls(np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "ends.npy"))
+        facts = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        ids, ends = np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "ends.npy")
+        return cls(ids, ends, facts.get("dropped", 0))
 
     @staticmethod
-    def write(texts: Iterable[str], tokenizer: Tokenizer, folder: Path, *, longest: int, chunk: int = 20_000) -> None:
+    def write(
+        texts: Iterable[str], tokenizer: Tokenizer, folder: Path, *, longest: int, chunk: int = 20_000,
+        dropped: Sized = (),
+    ) -> None:  # fmt: skip
         """Tokenise texts into `folder`; documents over `longest` tokens are cut into equal parts.
 
+        `dropped` fills while the texts are drawn, with those that were left out; only their number is kept.
         Written beside and renamed, so a folder that exists is whole.
         """
         working = folder.with_name(folder.name + f".tmp{os.getpid()}")
@@ -131,6 +139,7 @@ class Corpus:
         np.save(working / "ids.npy", np.concatenate(parts))
         np.save(working / "ends.npy", np.cumsum(lengths, dtype=np.int64))
         facts = {"documents": len(lengths), "tokens": int(sum(lengths)), "vocab_size": tokenizer.get_vocab_size()}
+        facts["dropped"] = len(dropped)
         (working / "corpus.json").write_text(json.dumps(facts, indent=2))
         os.replace(working, folder)
 

@@ -1,0 +1,173 @@
+"""A backbone trained whole on several tasks at once: auxiliary sets before the experts, a teacher's answers, or both.
+
+Tasks and a backbone folder go in, a backbone folder of the same shape comes out, to train experts on. The tasks' heads
+are thrown away. It knows neither experts nor routing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, set_seed
+
+from finsa_moe.config import AdaptConfig
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.errors import ConfigError
+from finsa_moe.model.backbone import best_device, is_causal, last_hidden, load_backbone, load_tokenizer
+from finsa_moe.model.router import masked_mean
+from finsa_moe.training import loop
+from finsa_moe.training.batches import EncodedRows
+from finsa_moe.training.expert import longest
+from finsa_moe.training.resume import finish
+from finsa_moe.training.tasks import Split, Task, read_tasks
+
+FACTS = "adapt.json"
+
+
+class TaskModel(nn.Module):
+    """A backbone, masked-mean pooling, and one linear head a task, side by side in one matrix.
+
+    Args:
+        backbone: Trained whole.
+        sizes: Classes of each task.
+        dropout: On the pooled state.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, sizes: Sequence[int], dropout: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        size = backbone.config.get_text_config().hidden_size
+        self.head = nn.Linear(size, sum(sizes), device=backbone.device)
+        self.widest = max(sizes)
+        starts = np.cumsum([0, *sizes[:-1]])
+        columns = [
+            [start + min(at, count - 1) for at in range(self.widest)]
+            for start, count in zip(starts, sizes, strict=True)
+        ]
+        self.register_buffer("columns", torch.tensor(columns), persistent=False)
+        real = torch.arange(self.widest)[None] < torch.tensor(list(sizes))[:, None]
+        self.register_buffer("real", real, persistent=False)
+
+    def gradient_checkpointing_enable(self, *_: Any) -> None:
+        """Recompute layers in the backward pass."""
+        self.backbone.gradient_checkpointing_enable({"use_reentrant": False})
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, tasks: Tensor) -> Tensor:
+        """Logits float32 (b, widest) of each text under its own task; those past a task's classes are -inf.
+
+        Args:
+            input_ids: int64 (b, t).
+            attention_mask: int64 (b, t).
+            tasks: int64 (b,).
+        """
+        pooled = self.dropout(masked_mean(last_hidden(self.backbone, input_ids, attention_mask), attention_mask))
+        logits = self.head(pooled.to(self.head.weight.dtype)).float()
+        columns, real = self.columns.to(tasks.device)[tasks], self.real.to(tasks.device)[tasks]  # type: ignore[index]
+        own: Tensor = logits.gather(1, columns).masked_fill(~real, float("-inf"))
+        return own
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy in nats of shares (b, c) under logits (b, c), of which -inf ones have no share."""
+    logs = logits.log_softmax(dim=1)
+    return -(targets * logs.masked_fill(targets == 0, 0.0)).sum(dim=1).mean()
+
+
+class TaskRows(EncodedRows):
+    """Rows of several tasks; ``domains`` says which task, ``targets`` the share of each class, padded with zeros."""
+
+    def __init__(self, parts: Sequence[Split], encoder: TextEncoder, widest: int) -> None:
+        self.rows = []
+        for task, split in enumerate(parts):
+            padded = np.pad(split.targets, ((0, 0), (0, widest - split.targets.shape[1])))
+            for encoded, shares in zip(encoder(split.texts), padded, strict=True):
+                row = {"input_ids": encoded.ids, "labels": int(shares.argmax()), "domains": task, "targets": shares}
+                self.rows.append(row)
+        self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
+
+
+def adapt(
+    backbone: str, out: Path, *, tasks: Mapping[str, Path], soft: Mapping[str, Path], settings: AdaptConfig,
+    held_out: Sequence[str] = (), resume: bool = False, device: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a backbone on tasks and write it.
+
+    Args:
+        backbone: Folder or hub name.
+        out: Folder of the trained backbone; ``run/`` in it keeps statistics and, while training, checkpoints.
+        tasks: Labelled files or folders by name (`finsa_moe.training.tasks.read_tasks`).
+        soft: Files of predictions by name.
+        settings: The resolved configuration.
+        held_out: Texts to be judged by later; rows equal or near to one are dropped.
+        resume: Go on with the unfinished run in `out`.
+        device: Torch device name.
+
+    Returns:
+        The facts written to ``adapt.json``.
+
+    Raises:
+        DataError, ModelError, ConfigError: For files, a backbone or settings that cannot be used.
+    """
+    if (out / FACTS).exists():
+        if resume:
+            finish(out / "run")
+            return dict(json.loads((out / FACTS).read_text(encoding="utf-8")))
+        raise ConfigError(f"{out}: holds a finished backbone; name another --out, or remove it first")
+    if not tasks and not soft:
+        raise ConfigError("no task; give --task NAME=FILE or --soft NAME=FILE at least once")
+    found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed)
+    set_seed(settings.seed)
+    network = load_backbone(backbone, device=device)
+    network.requires_grad_(True)
+    if (device or best_device()) == "cpu" and not is_causal(network):
+        network.set_attn_implementation("eager")  # as in pre-training: the fused kernel's backward pass is slower
+    tokenizer = load_tokenizer(backbone)
+    encoder = TextEncoder(
+        tokenizer.backend_tokenizer, prompt="none", max_length=longest(network, settings.max_length),
+        pad_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    model = TaskModel(network, [len(task.classes) for task in found], settings.head_dropout)
+
+    def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = module(batch["input_ids"], batch["attention_mask"], batch["domains"])
+        return soft_cross_entropy(logits, batch["targets"]), {"logits": logits}
+
+    stage = loop.Stage(
+        name="adapt", model=model, train=TaskRows([task.train for task in found], encoder, model.widest),
+        valid=TaskRows([task.valid for task in found], encoder, model.widest), loss=loss_of, settings=settings,
+        folder=out / "run", metrics=lambda p: _metrics(p.predictions, p.label_ids[0], p.label_ids[1], found), pad_id=encoder.pad_id,
+        device=device, best="macro_f1",
+    )  # fmt: skip
+    loop.enter(stage.folder, settings, resume=resume)
+    facts = loop.run(stage, resume=resume)
+    facts["tasks"] = {
+        task.name: {"rows": len(task.train), "classes": len(task.classes), "dropped": task.dropped} for task in found
+    }
+    network.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    settings.save(out / "adapt.yaml")
+    working = out / f"{FACTS}.tmp{os.getpid()}"
+    working.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    os.replace(working, out / FACTS)
+    finish(stage.folder)
+    return facts
+
+
+def _metrics(logits: Any, labels: Any, tasks: Any, found: Sequence[Task]) -> dict[str, float]:
+    """Accuracy and macro-F1 of each task, and the tasks' mean macro-F1, by which a checkpoint is chosen."""
+    each: dict[str, float] = {}
+    scores = []
+    for at, task in enumerate(found):
+        rows = np.asarray(tasks) == at
+        polarity = loop.polarity_metrics(np.asarray(logits)[rows], np.asarray(labels)[rows])
+        each |= {f"{task.name}_{name}": polarity[name] for name in ("accuracy", "macro_f1")}
+        scores.append(polarity["macro_f1"])
+    return {"macro_f1": float(np.mean(scores)), **each}
