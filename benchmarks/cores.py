@@ -6,7 +6,6 @@ processes doubles. Run: ``python -m benchmarks.cores``
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys

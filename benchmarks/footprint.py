@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import subjects
-from benchmarks.measure import keep, ratio
+from benchmarks.measure import RESULTS, keep, ratio
 
+PARTS = ("two_processes", "peak_mib", "disk_mb")
 CHILD = """
 import json, os, sys
 from pathlib import Path
@@ -37,13 +38,13 @@ print(json.dumps(int(peak.split()[1]) / 1024), flush=True)
 """
 
 
-def write(path: Path, rows: int) -> Path:
-    """A CSV of so many texts, the benchmark's own over and over."""
+def write(path: Path, rows: int, first: int = 0, step: int = 1) -> Path:
+    """A CSV of so many texts, the benchmark's own over and over; every `step`-th of them from the `first` on."""
     some = subjects.texts()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
-        writer.writerows([at, some[at % len(some)]] for at in range(rows))
+        writer.writerows([at, some[(first + at * step) % len(some)]] for at in range(rows))
     return path
 
 
@@ -109,22 +110,28 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=300_000)
     parser.add_argument("--rows", type=int, default=4_000, help="for each of the two processes")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", choices=PARTS, help="one part anew, the others as they were kept")
     args = parser.parse_args()
     subjects.WORK.mkdir(parents=True, exist_ok=True)
     folder = subjects.exported()
-    result: dict[str, Any] = {"setting": vars(args)}
-    parts = [write(subjects.WORK / f"part{at}.csv", args.rows) for at in range(2)]
-    whole = write(subjects.WORK / "whole.csv", 2 * args.rows)
-    result["two_processes"] = side_by_side(folder, whole, parts, args.runs)
-    print("two processes against one", result["two_processes"], flush=True)
-    memory = {
-        name: peak(folder, write(subjects.WORK / f"{name}.csv", rows))
-        for name, rows in (("short", args.short), ("long", args.long))
-    }
-    result["peak_mib"] = memory | {"ratio": memory["long"] / memory["short"]}
-    print("peak memory, MiB", result["peak_mib"], flush=True)
-    result["disk_mb"] = disk()
-    print("base installation, MB", result["disk_mb"])
+    kept = RESULTS / "footprint.json"
+    result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if args.only and kept.is_file() else {}
+    result["setting"] = {name: value for name, value in vars(args).items() if name != "only"}
+    wanted = (args.only,) if args.only else PARTS
+    if "two_processes" in wanted:
+        parts = [write(subjects.WORK / f"part{at}.csv", args.rows, at, 2) for at in range(2)]
+        whole = write(subjects.WORK / "whole.csv", 2 * args.rows)
+        result["two_processes"] = side_by_side(folder, whole, parts, args.runs)
+    if "peak_mib" in wanted:
+        memory = {
+            name: peak(folder, write(subjects.WORK / f"{name}.csv", rows))
+            for name, rows in (("short", args.short), ("long", args.long))
+        }
+        result["peak_mib"] = memory | {"ratio": memory["long"] / memory["short"]}
+    if "disk_mb" in wanted:
+        result["disk_mb"] = disk()
+    for part in wanted:
+        print(part, result[part], flush=True)
     print(keep("footprint", result))
 
 

@@ -44,5 +44,6 @@ def test_pad_by_hand() -> None:
     assert ids.tolist() == [[5, 6, 7, 9], [8, 9, 9, 9]]
     assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
     assert ids.dtype == mask.dtype == np.int64
-    assert pad([[1] * 5], 0, most=6)[0].shape == (1, 6)
-    assert pad([[1] * 5], 0, most=5)[0].shape == (1, 5)
+    assert pad([[1] * 5] * 2, 0, most=6)[0].shape == (2, 6)
+    assert pad([[1] * 5] * 2, 0, most=5)[0].shape == (2, 5)
+    assert pad([[1] * 5], 0)[0].shape == (1, 5)

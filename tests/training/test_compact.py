@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
 from finsa_moe.config import PretrainConfig
+from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError, FinSAError, ModelError
 from finsa_moe.model.backbone import expert_targets, is_causal, load_backbone
 from finsa_moe.training import compact
@@ -33,6 +34,21 @@ def source(tmp_path: Path) -> Path:
         "\n".join(text for domain in ("news", "forum") for text, _ in made_rows(domain, 150)), encoding="utf-8"
     )
     return path
+
+
+def test_texts_held_out_are_neither_tokenised_nor_learnt(source: Path, tmp_path: Path) -> None:
+    """The corpus is the one of a file that never held the lines near to a held-out text."""
+    lines = source.read_text(encoding="utf-8").splitlines()
+    held_out = [lines[3], lines[200] + "。"]
+    index = HeldOut(held_out)
+    clean = tmp_path / "clean.txt"
+    clean.write_text("\n".join(line for line in lines if index.match(line) is None), encoding="utf-8")
+    settings = PretrainConfig(**SETTINGS)
+    facts = pretrain([source], tmp_path / "a", settings, held_out=held_out, device="cpu")
+    pretrain([clean], tmp_path / "b", settings, device="cpu")
+    assert facts["lines_dropped"] == len(lines) - len(clean.read_text(encoding="utf-8").splitlines()) >= 2
+    for name in ("run/corpus/ids.npy", "tokenizer.json", "model.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def run(source: Path, out: Path, *, resume: bool = False, init: Path | None = None, **changes: Any) -> dict[str, Any]:

@@ -108,6 +108,19 @@ def test_joint_training(trained: Callable[[str], Trained], prepared: Mapping[str
         same(cut / phase, whole / phase)
 
 
+def test_adapting_a_backbone(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:  # fmt: skip
+    tasks = [word for domain in DOMAINS for word in ("--task", f"{domain}={prepared[domain]}")]
+    common = [str(backbone_of("modernbert")), *tasks, "--device", "cpu",
+              *sets(*LONG, "batch_size=8", "warmup_steps=2", "trackers=none", "bf16=false")]  # fmt: skip
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish(["adapt", *common, "--out", str(whole)])
+    again = ["adapt", *common, "--out", str(cut), "--resume"]
+    killed_again_and_again(again, cut, cut / "adapt.json", (0.0, 0.02, 0.15, 0.4))
+    same(cut, whole)
+
+
 def test_pretraining(tmp_path: Path) -> None:
     source = tmp_path / "t.txt"
     source.write_text("\n".join(text for d in DOMAINS for text, _ in made_rows(d, 400)), encoding="utf-8")

@@ -79,6 +79,8 @@ class TextEncoder:
             )
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if len(texts) == 1:  # no threads to wake for one
+            return [self.tokenizer.encode(texts[0], add_special_tokens=False).ids]
         return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def __call__(self, texts: Sequence[str]) -> list[Encoded]:

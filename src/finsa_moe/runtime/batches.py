@@ -55,10 +55,11 @@ def pad(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids filled up on the right, and the mask of real tokens; both (b, t) int64.
 
-    The width is the longest row's, rounded up to a multiple of `STEP` but not over `most`, the model's limit.
+    The width is the longest row's, rounded up to a multiple of `STEP` but not over `most`, the model's limit. A row alone
+    is not filled up: it is a request that someone waits for.
     """
     longest = max(map(len, rows))
-    width = -(-longest // STEP) * STEP
+    width = longest if len(rows) == 1 else -(-longest // STEP) * STEP
     width = width if most is None else max(longest, min(width, most))
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)

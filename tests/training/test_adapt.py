@@ -1,0 +1,162 @@
+"""A backbone trained on tasks: its loss by hand, what it learns, and that texts held out stay out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from finsa_moe.cli import app
+from finsa_moe.config import AdaptConfig
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.model.backbone import load_backbone, load_tokenizer
+from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, soft_cross_entropy
+from finsa_moe.training.tasks import read_tasks
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+KINDS = ("业绩大跌", "净利翻倍", "发布公告", "横盘整理")
+QUICK = (
+    "max_steps=30", "warmup_steps=1", "eval_steps=6", "learning_rate=3e-3", "batch_size=16", "trackers=none", "bf16=false",
+    "max_length=64",
+)  # fmt: skip
+
+
+def write(path: Path, header: list[str], rows: list[list[str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Path:
+    """Four classes that one phrase tells apart."""
+    rows = [[f"周三第{at}次{kind}", kind] for at in range(50) for kind in KINDS]
+    return write(tmp_path / "events.csv", ["text", "label"], rows)
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    rows = [[f"今天第{at}次{word}", *shares] for at in range(60) for word, shares in
+            (("突破新高", ["0.1", "0.2", "0.7"]), ("又要跌停", ["0.8", "0.15", "0.05"]))]  # fmt: skip
+    return write(tmp_path / "answers.csv", ["text", "bearish", "neutral", "bullish"], rows)
+
+
+def test_the_loss_by_hand() -> None:
+    """Logits 0, log 2, log 5 are shares 1/8, 1/4, 5/8; a class outside the task counts for nothing."""
+    logits = torch.tensor([[0.0, math.log(2), math.log(5)], [0.0, math.log(3), -math.inf]])
+    targets = torch.tensor([[0.5, 0.0, 0.5], [0.0, 1.0, 0.0]])
+    first = -(0.5 * math.log(1 / 8) + 0.5 * math.log(5 / 8))
+    second = -math.log(3 / 4)
+    assert float(soft_cross_entropy(logits, targets)) == pytest.approx((first + second) / 2)
+
+
+def test_each_text_is_judged_by_its_own_task_s_head(backbone_of: Callable[[str], Path]) -> None:
+    backbone = load_backbone(str(backbone_of("modernbert")), device="cpu")
+    model = TaskModel(backbone, [4, 2, 3], dropout=0.0).eval()
+    ids = torch.randint(5, 200, (3, 9))
+    mask = torch.ones_like(ids)
+    with torch.no_grad():
+        pooled = backbone(input_ids=ids, attention_mask=mask).last_hidden_state.mean(1)
+        every = model.head(pooled)
+        found = model(ids, mask, torch.tensor([1, 0, 2]))
+    torch.testing.assert_close(found[0, :2], every[0, 4:6])
+    torch.testing.assert_close(found[1], every[1, :4])
+    torch.testing.assert_close(found[2, :3], every[2, 6:9])
+    assert torch.isinf(found[0, 2:]).all()
+    assert torch.isinf(found[2, 3])
+
+
+def test_tasks_are_read_with_classes_and_rows_set_aside(
+    events: Path, answers: Path, prepared: Mapping[str, Path]
+) -> None:
+    tasks = read_tasks({"events": events, "news": prepared["news"]}, {"taught": answers})
+    assert [task.name for task in tasks] == ["events", "news", "taught"]
+    assert tasks[0].classes == tuple(sorted(KINDS))
+    assert [(len(task.train), len(task.valid)) for task in tasks] == [(196, 4), (24, 12), (118, 2)]
+    assert tasks[2].classes == ("bearish", "neutral", "bullish")
+    for task in tasks:
+        np.testing.assert_allclose(task.train.targets.sum(axis=1), 1, atol=1e-6)
+        assert not set(task.train.texts) & set(task.valid.texts)
+    again = read_tasks({"events": events}, {})[0]
+    assert again.train.texts == tasks[0].train.texts
+
+
+def test_texts_held_out_are_not_learnt_from(events: Path, answers: Path) -> None:
+    tasks = read_tasks({"events": events}, {"taught": answers}, held_out=["周三第7次业绩大跌", "今天第31次突破新高"])
+    texts = [text for task in tasks for split in (task.train, task.valid) for text in split.texts]
+    assert "周三第7次业绩大跌" not in texts
+    assert "今天第31次突破新高" not in texts
+    assert tasks[0].dropped >= 1
+    assert tasks[1].dropped >= 1
+    assert len(tasks[0].train) + len(tasks[0].valid) + tasks[0].dropped == 200
+
+
+def test_it_learns_and_the_backbone_can_be_trained_on(
+    events: Path, answers: Path, backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    start, out = backbone_of("modernbert"), tmp_path / "adapted"
+    settings = AdaptConfig.load(None, list(QUICK))
+    facts = adapt(str(start), out, tasks={"events": events}, soft={"taught": answers}, settings=settings, device="cpu")
+    assert facts["validation"]["events_accuracy"] >= 0.75
+    assert facts["tasks"]["events"] == {"rows": 196, "classes": 4, "dropped": 0}
+    assert json.loads((out / "adapt.json").read_text(encoding="utf-8"))["steps"] == facts["steps"]
+    before, after = load_backbone(str(start), device="cpu"), load_backbone(str(out), device="cpu")
+    moved = [n for n, p in after.named_parameters() if not torch.equal(p, before.get_parameter(n))]
+    assert len(moved) > 0.9 * len(list(after.named_parameters()))
+    assert load_tokenizer(out).backend_tokenizer.to_str() == load_tokenizer(start).backend_tokenizer.to_str()
+    with pytest.raises(ConfigError, match="holds a finished backbone"):
+        adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, device="cpu")
+    assert adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, resume=True) == facts
+
+
+def test_rows_pad_their_targets(events: Path, answers: Path, backbone_of: Callable[[str], Path]) -> None:
+    tasks = read_tasks({"events": events}, {"taught": answers})
+    tokenizer = load_tokenizer(backbone_of("modernbert"))
+    encoder = TextEncoder(tokenizer.backend_tokenizer, prompt="none", max_length=64, pad_id=tokenizer.pad_token_id)
+    rows = TaskRows([task.valid for task in tasks], encoder, 4)
+    assert [row["domains"] for row in rows.rows] == [0] * 4 + [1] * 2
+    assert all(row["targets"].shape == (4,) and row["targets"].sum() == pytest.approx(1) for row in rows.rows)
+    assert rows.rows[-1]["targets"][3] == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "says"),
+    [
+        (["text"], ["甲"], r"x.csv: no column 'label'; it has text"),
+        (["text", "label"], ["甲", ""], r"x.csv: row 2: no label"),
+        (["text", "label"], ["　", "好"], r"x.csv: row 2: no text"),
+        (["text", "label"], ["乙", "好"], r"x.csv: 1 class among 2 rows"),
+    ],
+)
+def test_bad_tasks_are_one_line(header: list[str], row: list[str], says: str, tmp_path: Path) -> None:
+    first = ["甲甲", "好"][: len(header)]
+    with pytest.raises(DataError, match=says):
+        read_tasks({"x": write(tmp_path / "x.csv", header, [first, row])}, {})
+
+
+def test_bad_answers_are_one_line(tmp_path: Path) -> None:
+    header = ["text", "bearish", "neutral", "bullish"]
+    with pytest.raises(DataError, match=r"row 1: the shares .* do not sum to 1"):
+        read_tasks({}, {"x": write(tmp_path / "a.csv", header, [["涨", "0.9", "0.9", "0.1"]])})
+    with pytest.raises(DataError, match="a share is no number"):
+        read_tasks({}, {"x": write(tmp_path / "b.csv", header, [["涨", "much", "0.9", "0.1"]])})
+
+
+def test_the_command(events: Path, backbone_of: Callable[[str], Path], tmp_path: Path) -> None:
+    asked = [part for setting in QUICK for part in ("--set", setting)]
+    start = str(backbone_of("modernbert"))
+    run = CliRunner().invoke(app, ["adapt", start, "--out", str(tmp_path / "out"), *asked])
+    assert run.exit_code != 0
+    assert "give --task" in str(run.exception)
+    asked += ["--device", "cpu", "--set", "max_steps=3"]
+    run = CliRunner().invoke(app, ["adapt", start, "--task", f"e={events}", "--out", str(tmp_path / "out"), *asked])
+    assert run.exit_code == 0, run.output
+    assert "3 steps on 196 rows" in run.output
