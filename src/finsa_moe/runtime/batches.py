@@ -55,8 +55,8 @@ def pad(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids filled up on the right, and the mask of real tokens; both (b, t) int64.
 
-    The width is the longest row's, rounded up to a multiple of `STEP` but not over `most`, the model's limit. A row alone
-    is not filled up: it is a request that someone waits for.
+    The width is the longest row's, rounded up to a multiple of `STEP` but not over `most`, the model's limit. A row
+    alone is not filled up: it is a request that someone waits for.
     """
     longest = max(map(len, rows))
     width = longest if len(rows) == 1 else -(-longest // STEP) * STEP

@@ -143,8 +143,8 @@ def adapt(
     stage = loop.Stage(
         name="adapt", model=model, train=TaskRows([task.train for task in found], encoder, model.widest),
         valid=TaskRows([task.valid for task in found], encoder, model.widest), loss=loss_of, settings=settings,
-        folder=out / "run", metrics=lambda p: _metrics(p.predictions, p.label_ids[0], p.label_ids[1], found), pad_id=encoder.pad_id,
-        device=device, best="macro_f1",
+        folder=out / "run", metrics=lambda p: _metrics(p.predictions, p.label_ids[0], p.label_ids[1], found),
+        pad_id=encoder.pad_id, device=device, best="macro_f1",
     )  # fmt: skip
     loop.enter(stage.folder, settings, resume=resume)
     facts = loop.run(stage, resume=resume)
