@@ -131,6 +131,22 @@ def test_the_order_of_files_and_rows_leaves_no_trace(tmp_path):
         assert len(contents) == 1
 
 
+def test_rows_near_to_held_out_texts_are_refused_with_the_reason(tmp_path):
+    near = "公司发布公告称净利润同比增长三成"
+    rows = [(n, f"第{n}条消息没有什么关系", LABELS[n % 3]) for n in range(30)] + [
+        (77, near + "。", "利好"),
+        (78, near[:-1], "利好"),
+    ]
+    report = prepare([write(tmp_path / "raw.csv", rows)], domain="forum", out=tmp_path / "out", held_out=[near])
+    rejects = load(tmp_path / "out" / "rejects.csv")
+    assert [(row["id"], row["line"]) for row in rejects] == [("77", "32"), ("78", "33")]
+    assert rejects[0]["reason"] == "near to a held-out text (Jaccard 1.00)"
+    assert rejects[1]["reason"] == "near to a held-out text (Jaccard 0.92)"  # 12 of 13 n-grams
+    kept = [row["text"] for name in ("train", "valid", "test") for row in load(tmp_path / "out" / f"{name}.csv")]
+    assert len(kept) == 30
+    assert report.rows["in"] == 32
+
+
 def test_a_prepared_folder_may_be_made_again(tmp_path, source):
     out = tmp_path / "out"
     prepare([source], domain="forum", out=out)

@@ -32,6 +32,11 @@ Engine = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of an exported model; left out: every core.")]
 
+HoldOut = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="Texts to be judged by: what is equal or near to one is dropped. Repeatable."),
+]
+
 
 def named(pairs: list[str], option: str) -> dict[str, Path]:
     """``NAME=DIR`` options as a mapping, in the order given."""

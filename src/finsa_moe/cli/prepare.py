@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.options import Date, Id, Label, Labels, Text
+from finsa_moe.cli.options import Date, HoldOut, Id, Label, Labels, Text
 
 if TYPE_CHECKING:
     from finsa_moe.data.report import Report
@@ -41,6 +41,7 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
     ] = False,
+    hold_out: HoldOut = None,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002
@@ -55,7 +56,7 @@ def prepare(
 
     require("polars", "data", "finsa prepare")
     from finsa_moe.data.prepare import prepare as run
-    from finsa_moe.data.read import Columns
+    from finsa_moe.data.read import Columns, read_texts
     from finsa_moe.polarity import LabelMap
 
     columns = Columns(text=text, label=label, id=id, date=date)
@@ -63,7 +64,7 @@ def prepare(
     with _Bar() as bar:
         report = run(
             sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
-            progress=bar.show,
+            held_out=read_texts(hold_out or []), progress=bar.show,
         )  # fmt: skip
     _show_report(report, out)
 

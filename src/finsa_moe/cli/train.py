@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.options import Date, Device, Id, Label, Labels, Text, named
+from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -26,12 +26,6 @@ Set = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
-HoldOut = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FILE", help="Texts to be judged by: what equals or nearly equals one is dropped. Repeatable."
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,10 +51,11 @@ def pretrain(
 ) -> None:  # fmt: skip
     """Train a tokenizer and a compact backbone from raw text (masked-language modelling)."""
     from finsa_moe.config import PretrainConfig
+    from finsa_moe.data.read import read_texts
     from finsa_moe.training.compact import pretrain as run
 
     settings = PretrainConfig.load(config, set_ or [])
-    held_out = _texts(hold_out or [])
+    held_out = read_texts(hold_out or [])
     with _stoppable(out), _progress("pretrain") as report:
         facts = run(
             sources, out, settings, resume=resume, init=init, held_out=held_out, device=device, log=report
@@ -90,13 +85,14 @@ def adapt(
 ) -> None:
     """Train a whole backbone on labelled tasks, or on a teacher's answers, before experts are trained on it."""
     from finsa_moe.config import AdaptConfig
+    from finsa_moe.data.read import read_texts
     from finsa_moe.training.adapt import adapt as run
 
     settings = AdaptConfig.load(config, set_ or [])
     tasks, answers = named(task or [], "--task"), named(soft or [], "--soft")
     with _stoppable(out):
         facts = run(
-            backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=_texts(hold_out or []),
+            backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=read_texts(hold_out or []),
             resume=resume, device=device,
         )  # fmt: skip
     _say(out, facts)
@@ -198,18 +194,6 @@ def _columns(
     from finsa_moe.polarity import LabelMap
 
     return Columns(text=text, label=label, id=id_, date=date), LabelMap.parse(labels)
-
-
-def _texts(files: list[Path]) -> list[str]:
-    """The texts of files, labelled or not."""
-    if not files:
-        return []
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.read import read_rows
-    from finsa_moe.polarity import LabelMap
-
-    texts: list[str] = read_rows(files, Columns(), LabelMap(), None, need_label=False).frame["text"].to_list()
-    return texts
 
 
 def _say(out: Path, facts: dict[str, Any]) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from finsa_moe.data.folder import written_whole
+from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import Columns, Progress, Table, read_rows
 from finsa_moe.data.report import MADE_BY, Report, describe
 from finsa_moe.data.split import Resolved, checked_ratios, resolve_conflicts, split
@@ -38,6 +40,7 @@ def prepare(
     seed: int = 13,
     by: str = "exact",
     force: bool = False,
+    held_out: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
     """Read, check and split the rows of one domain into a folder.
@@ -53,6 +56,7 @@ def prepare(
         seed: Another seed, another split.
         by: What keeps rows together; ``"exact"``: equal texts.
         force: Write into a folder that is not empty and was not made here; only the files named above are replaced.
+        held_out: Texts that a model is going to be judged by; rows equal or near to one are refused.
         progress: Called with the files done and the files in all.
 
     Raises:
@@ -65,7 +69,7 @@ def prepare(
         raise ConfigError(f"by {by!r}: allowed is 'exact'")
     shares = checked_ratios(ratios or PRESETS.get(domain, OTHERS))
     _check_target(sources, out, force=force)
-    table = read_rows(sources, columns, labels, domain, progress=progress)
+    table = _without(read_rows(sources, columns, labels, domain, progress=progress), held_out)
     resolved = resolve_conflicts(table.frame)
     if not resolved.frame.height:
         raise DataError(_nothing_left(sources, table, resolved))
@@ -105,6 +109,19 @@ def _check_target(sources: Sequence[Path], out: Path, *, force: bool) -> None:
             f"--out {out}: not empty and not made by {MADE_BY}; choose another, or --force to replace only "
             f"{', '.join(FILES)} in it"
         )
+
+
+def _without(table: Table, held_out: Sequence[str]) -> Table:
+    """The table with rows near to held-out texts among the refused."""
+    if not held_out:
+        return table
+    index = HeldOut(held_out)
+    found = [index.match(text) for text in table.frame["text"]]
+    near = pl.Series([match is not None for match in found], dtype=pl.Boolean)
+    reasons = [f"near to a held-out text (Jaccard {match.similarity:.2f})" for match in found if match]
+    refused = table.frame.filter(near).with_columns(reason=pl.Series(reasons, dtype=pl.String))
+    rejects = pl.concat([table.rejects, refused.select(table.rejects.columns)])
+    return replace(table, frame=table.frame.filter(~near), rejects=rejects)
 
 
 def _rejects(table: Table, resolved: Resolved) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import NAMES, LabelMap
 
-__all__ = ["REJECTS", "Columns", "LabelMap", "Source", "Table", "read_frame", "read_rows"]
+__all__ = ["REJECTS", "Columns", "LabelMap", "Source", "Table", "read_frame", "read_rows", "read_texts"]
 
 Progress = Callable[[int, int], None]
 
@@ -117,6 +117,14 @@ def read_rows(
     frame, ids = name_rows(frame)
     order = [name for name in ("id", "text", "label", "domain", "date", "file", "line") if name in frame.columns]
     return Table(frame.select(order), pl.concat([refused for _, refused in parts]), read, found.skipped, ids)
+
+
+def read_texts(files: Sequence[Path]) -> list[str]:
+    """The texts of files, labelled or not, as written; none of no file."""
+    if not files:
+        return []
+    texts: list[str] = read_rows(files, Columns(), LabelMap(), None, need_label=False).frame["text"].to_list()
+    return texts
 
 
 @dataclass

@@ -19,6 +19,7 @@ Arrays = list[NDArray[Any]]
 Session = Callable[..., Arrays]
 """Called with the graph's inputs; what it returns is valid until the same thread calls the same session again."""
 ENGINES = ("onnxruntime", "openvino")
+_FIRST = threading.Lock()
 
 
 def check_engine(name: str) -> str:
@@ -81,8 +82,13 @@ def _onnxruntime(graph: bytes) -> Session:
 
 
 def _openvino(graph: bytes, precision: str, callers: int) -> Session:
+    import numpy as np
     import openvino
 
+    with _FIRST:
+        # The binding looks numpy up in the first array it meets, and two threads whose first arrays meet there wait for
+        # each other for ever: one holds the interpreter's lock and wants the binding's, the other the reverse.
+        openvino.Tensor(np.zeros(1, dtype=np.float32)).data.copy()
     core = openvino.Core()
     options = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",

@@ -1,0 +1,49 @@
+"""Unlabelled texts of a domain for a teacher to read: a CSV of ``id,text``.
+
+``python runs/pool.py DATA DOMAIN ROWS FILE``: lines of 8 to 200 characters, each once, in an order that follows from the
+texts alone; for forum from the forum file, for news from the financial files without the lines of the forum file.
+Near copies of held-out texts are dropped later, where the answers are learnt from (``finsa adapt --hold-out``).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import heapq
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from finsa_moe.data.lines import read_lines
+
+SHORTEST, LONGEST = 8, 200
+FILES = {"forum": ("forum",), "news": ("finance", "finance2")}
+
+
+def lines(folder: Path, domain: str) -> Iterator[str]:
+    """Lines of fitting length of a domain."""
+    others = set(read_lines([folder / "forum.txt.xz"])) if domain != "forum" else set()
+    for text in read_lines([folder / f"{name}.txt.xz" for name in FILES[domain]]):
+        if SHORTEST <= len(text) <= LONGEST and text not in others:
+            yield text
+
+
+def main() -> None:
+    """Draw the rows with the smallest hashes, and write them."""
+    data, domain, rows, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
+    drawn = {
+        (hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data / "unlabelled", domain)
+    }
+    chosen = heapq.nsmallest(rows, drawn)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows([f"{domain}-{at}", text] for at, (_, text) in enumerate(chosen))
+    part.replace(target)
+    print(f"{target}: {len(chosen):,} of {len(drawn):,} texts")
+
+
+if __name__ == "__main__":
+    main()
