@@ -2,7 +2,7 @@
 # The default model from raw text to its folder of graphs: backbone, auxiliary tasks, experts, mixture; the mixture labels
 # unlabelled text for a second round; calibration and export. Whatever is equal or near to a dev text is dropped before
 # anything learns from it. Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
-# usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]      settings: CONFIG=… ROUNDS=1|2 POOL=rows
+# usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]   settings: CONFIG=file ROUNDS=1|2 POOL=rows START=backbone (or none)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
@@ -10,6 +10,7 @@ out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
 rounds=${ROUNDS:-2}
 pool=${POOL:-120000}
+from=${START-models/wip}
 export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
@@ -26,7 +27,7 @@ say "rows"
 
 say "backbone"
 start=()
-[ -d models/wip ] && start=(--init models/wip)
+[ -d "$from" ] && start=(--init "$from")
 processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(os.sched_getaffinity(0)))')
 [ -f "$out/backbone/pretrain.json" ] ||
   OMP_NUM_THREADS=1 torchrun --nproc-per-node "$processes" --no-python finsa pretrain \

@@ -1,0 +1,85 @@
+"""The run of the default model on a folder made here, with texts of the dev files planted wherever it learns from."""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.families import made_rows, write_rows
+
+ROOT = Path(__file__).parents[1]
+SIZES = """
+pretrain: {vocab_size: 400, tokenizer_lines: 1000, hidden_size: 32, layers: 2, heads: 2, intermediate_size: 48, longest: 48,
+  batch_tokens: 512, learning_rate: 5.0e-3, warmup_steps: 2, max_steps: 20, log_steps: 5, bf16: false}
+adapt: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, bf16: false, trackers: none, max_length: 64}
+expert: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, rank: 4, max_length: 64, trackers: none}
+merge: {router_hidden: 8}
+joint: {max_steps: 4, router_steps: 4, router_warmup_steps: 1, warmup_steps: 1, eval_steps: 2, batch_size: 8, trackers: none}
+"""
+PLANTED = {"news": "公司昨晚公告重大合同终止，三季度营收恐受影响", "forum": "这票主力天天砸盘，老股民都看不下去了"}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Laid out as the team's data; each planted text is a dev text, and all but equal ones stand in every other file."""
+    root = tmp_path / "data"
+    for place in ("news", "forum", "other", "unlabelled"):
+        (root / place).mkdir(parents=True)
+    for domain, planted in PLANTED.items():
+        write_rows(root / domain / "dev.csv", [(planted, 0), *made_rows(domain, 9, seed=99)], domain)
+        write_rows(root / domain / "train.csv", [(planted + "！", 0), *made_rows(domain, 120, seed=1)], domain)
+    write_rows(root / "forum" / "train_investors.csv", made_rows("forum", 30, seed=2), "forum")
+    with (root / "other" / "event_types.csv").open("w", encoding="utf-8", newline="") as file:
+        events = [[text, "终止" if label else "其他"] for text, label in made_rows("news", 120, seed=3)]
+        csv.writer(file).writerows([["text", "label"], [PLANTED["news"], "终止"], *events])
+    for name, domain in (
+        ("finance", "news"),
+        ("finance2", "news"),
+        ("forum", "forum"),
+        ("general", "news"),
+        ("general2", "forum"),
+    ):
+        lines = [text for text, _ in made_rows(domain, 200, seed=len(name))]
+        lines += [PLANTED[domain].replace("，", " "), PLANTED[domain]]
+        (root / "unlabelled" / f"{name}.txt.xz").write_bytes(lzma.compress("\n".join(lines).encode()))
+    return root
+
+
+def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_path: Path) -> None:
+    config, out = tmp_path / "sizes.yaml", tmp_path / "out"
+    config.write_text(SIZES, encoding="utf-8")
+    environment = {
+        **os.environ, "CONFIG": str(config), "ROUNDS": "2", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }  # fmt: skip
+    command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "round2" / "runtime" / "config.json").is_file()
+
+    facts = json.loads((out / "backbone" / "pretrain.json").read_text(encoding="utf-8"))
+    assert facts["lines_dropped"] >= 8  # two in each of four files; made lines near to made dev lines besides
+    for domain, planted in PLANTED.items():
+        with (out / "data" / domain / "rejects.csv").open(encoding="utf-8") as file:
+            assert any(planted in row["text"] and "held-out" in row["reason"] for row in csv.DictReader(file))
+        assert planted not in (out / "data" / domain / "train.csv").read_text(encoding="utf-8")
+        assert planted not in (out / "data" / domain / "valid.csv").read_text(encoding="utf-8")
+    first, second = (json.loads((out / f"round{n}" / "backbone" / "adapt.json").read_text()) for n in (1, 2))
+    assert first["tasks"]["types"]["dropped"] >= 1
+    assert set(second["tasks"]) == {*first["tasks"], "news-answers", "forum-answers"}
+    drawn = (out / "round2" / "pool.forum.csv").read_text(encoding="utf-8")
+    assert PLANTED["forum"] in drawn
+    assert second["tasks"]["forum-answers"]["dropped"] >= 1
+
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert again.returncode == 0
+    assert "done" in again.stdout
