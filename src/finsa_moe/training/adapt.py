@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import AdaptConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
-from finsa_moe.model.backbone import best_device, is_causal, last_hidden, load_backbone, load_tokenizer
+from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, ready_to_train
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
@@ -125,10 +125,8 @@ def adapt(
         raise ConfigError("no task; give --task NAME=FILE or --soft NAME=FILE at least once")
     found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed)
     set_seed(settings.seed)
-    network = load_backbone(backbone, device=device)
+    network = ready_to_train(load_backbone(backbone, device=device))
     network.requires_grad_(True)
-    if (device or best_device()) == "cpu" and not is_causal(network):
-        network.set_attn_implementation("eager")  # as in pre-training: the fused kernel's backward pass is slower
     tokenizer = load_tokenizer(backbone)
     encoder = TextEncoder(
         tokenizer.backend_tokenizer, prompt="none", max_length=longest(network, settings.max_length),

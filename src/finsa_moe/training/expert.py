@@ -30,6 +30,7 @@ from finsa_moe.model.backbone import (
     load_backbone,
     load_tokenizer,
     position_offset,
+    ready_to_train,
 )
 from finsa_moe.model.configuration import check_domain
 from finsa_moe.model.router import masked_mean
@@ -110,7 +111,9 @@ def train_expert(
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
     _check_classes(train)
     set_seed(settings.seed)
-    network = load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
+    network = ready_to_train(
+        load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
+    )
     tokenizer = load_tokenizer(backbone)
     prompt = settings.prompt if settings.prompt != "auto" else ("neutral" if is_causal(network) else "none")
     encoder = TextEncoder(

@@ -21,7 +21,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
-from finsa_moe.model.backbone import load_tokenizer
+from finsa_moe.model.backbone import load_tokenizer, ready_to_train
 from finsa_moe.model.checkpoint import load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
@@ -68,6 +68,7 @@ def train_joint(
     if warmed:
         finish(out / "run" / WARMUP)
     model = load_mixture(out / WARMUP if warmed else start, device=device)
+    ready_to_train(model.backbone)
     model.config.gate = settings.gate
     domains = model.config.domains
     if odd := sorted(set(data) ^ set(domains)):

@@ -25,7 +25,7 @@ from transformers import ModernBertConfig, ModernBertModel
 
 from finsa_moe.config import PretrainConfig
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.model.backbone import load_backbone
+from finsa_moe.model.backbone import load_backbone, ready_to_train
 from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.parallel import Ranks
@@ -136,10 +136,8 @@ class Pretrainer:
             raise ModelError(
                 f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}"
             )
-        if (
-            self.device.type == "cpu"
-        ):  # the fused kernel's backward pass is slow on texts this short: 1.4 times the step
-            backbone.set_attn_implementation("eager")
+        backbone.to(self.device)  # type: ignore[arg-type]
+        ready_to_train(backbone)
         if settings.compile:
             backbone.compile(dynamic=True)  # lengths change from batch to batch
         self.model = MaskedLM(backbone).float().to(self.device)
