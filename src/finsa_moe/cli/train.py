@@ -53,6 +53,7 @@ def pretrain(
     from finsa_moe.config import PretrainConfig
     from finsa_moe.data.read import read_texts
     from finsa_moe.training.compact import pretrain as run
+    from finsa_moe.training.parallel import Ranks
 
     settings = PretrainConfig.load(config, set_ or [])
     held_out = read_texts(hold_out or [])
@@ -60,6 +61,8 @@ def pretrain(
         facts = run(
             sources, out, settings, resume=resume, init=init, held_out=held_out, device=device, log=report
         )  # fmt: skip
+    if not Ranks().first:  # of several processes one speaks
+        return
     typer.echo(
         f"{out}: {facts['parameters'] / 1e6:.1f} M parameters, {facts['steps']} steps, "
         f"{facts['tokens_seen'] / 1e6:.1f} M tokens in {facts['minutes']} minutes"
