@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 from finsa_moe.cli import app
 from finsa_moe.config import AdaptConfig
 from finsa_moe.data.encode import TextEncoder
-from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_backbone, load_tokenizer
+from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, soft_cross_entropy
+from finsa_moe.training.answers import TaskModelAnswers
 from finsa_moe.training.tasks import read_tasks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -106,7 +108,7 @@ def test_it_learns_and_the_backbone_can_be_trained_on(
     settings = AdaptConfig.load(None, list(QUICK))
     facts = adapt(str(start), out, tasks={"events": events}, soft={"taught": answers}, settings=settings, device="cpu")
     assert facts["validation"]["events_accuracy"] >= 0.75
-    assert facts["tasks"]["events"] == {"rows": 196, "classes": 4, "dropped": 0}
+    assert facts["tasks"]["events"] == {"rows": 196, "names": sorted(KINDS), "dropped": 0}
     assert json.loads((out / "adapt.json").read_text(encoding="utf-8"))["steps"] == facts["steps"]
     before, after = load_backbone(str(start), device="cpu"), load_backbone(str(out), device="cpu")
     moved = [n for n, p in after.named_parameters() if not torch.equal(p, before.get_parameter(n))]
@@ -115,6 +117,30 @@ def test_it_learns_and_the_backbone_can_be_trained_on(
     with pytest.raises(ConfigError, match="holds a finished backbone"):
         adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, device="cpu")
     assert adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, resume=True) == facts
+
+
+def test_a_finished_folder_answers(
+    prepared: Mapping[str, Path], answers: Path, backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Polarities come in the order of their ids, whatever the order of the head's columns, and batches change nothing."""
+    out = tmp_path / "adapted"
+    tasks, soft = {"news": prepared["news"]}, {"taught": answers}
+    adapt(str(backbone_of("modernbert")), out, tasks=tasks, soft=soft, settings=AdaptConfig.load(None, list(QUICK)))
+    model = TaskModelAnswers(out, device="cpu")
+    assert model.classes == {"news": tuple(sorted(NAMES)), "taught": ("bearish", "neutral", "bullish")}
+    shares = model.shares(["今天第99次突破新高", "今天第98次又要跌停了哎"], "taught")
+    assert shares.shape == (2, 3)
+    assert shares.argmax(axis=1).tolist() == [2, 0]
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    train = read_tasks(tasks, {})[0].train
+    found = model.shares(train.texts, "news")
+    own = [NAMES.index(train.classes[at]) for at in train.targets.argmax(axis=1)]
+    assert np.mean(found.argmax(axis=1) == own) > 0.6
+    np.testing.assert_allclose(found, model.shares(train.texts, "news", batch_tokens=1), atol=1e-5)
+    with pytest.raises(ModelError, match="no task 'boards'; this backbone was trained on news, taught"):
+        model.shares(["甲"], "boards")
+    with pytest.raises(ModelError, match=r"no heads\.safetensors"):
+        TaskModelAnswers(tmp_path)
 
 
 def test_rows_pad_their_targets(events: Path, answers: Path, backbone_of: Callable[[str], Path]) -> None:

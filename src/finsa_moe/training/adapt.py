@@ -1,7 +1,7 @@
 """A backbone trained whole on several tasks at once: auxiliary sets before the experts, a teacher's answers, or both.
 
 Tasks and a backbone folder go in, a backbone folder of the same shape comes out, to train experts on. The tasks' heads
-are thrown away. It knows neither experts nor routing.
+lie beside it, for `finsa_moe.training.answers`. It knows neither experts nor routing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
@@ -23,12 +24,11 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, ready_to_train
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training import loop
+from finsa_moe.training.answers import FACTS, HEADS
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.expert import longest
 from finsa_moe.training.resume import finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
-
-FACTS = "adapt.json"
 
 
 class TaskModel(nn.Module):
@@ -147,10 +147,11 @@ def adapt(
     loop.enter(stage.folder, settings, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts["tasks"] = {
-        task.name: {"rows": len(task.train), "classes": len(task.classes), "dropped": task.dropped} for task in found
+        task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
     }
     network.save_pretrained(out)
     tokenizer.save_pretrained(out)
+    save_file({name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}, out / HEADS)
     settings.save(out / "adapt.yaml")
     working = out / f"{FACTS}.tmp{os.getpid()}"
     working.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

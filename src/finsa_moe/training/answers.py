@@ -1,0 +1,85 @@
+"""What a backbone trained on tasks answers to a text: the folder of `finsa adapt`, its heads still on it.
+
+Texts in, the shares of a task's classes out. Such answers of several backbones, averaged, are what a smaller or newer
+model is taught by (`finsa adapt --soft`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch.nn.utils.rnn import pad_sequence
+
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.errors import ModelError
+from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer
+from finsa_moe.model.router import masked_mean
+from finsa_moe.polarity import NAMES
+
+FACTS, HEADS = "adapt.json", "heads.safetensors"
+
+
+class TaskModelAnswers:
+    """A folder that `finsa adapt` wrote, answering.
+
+    Args:
+        folder: The folder.
+        device: Torch device name; None picks a GPU when there is one.
+        max_length: Tokens a text is cut to.
+
+    Raises:
+        ModelError: If the folder is no finished one, or was written before heads were kept.
+    """
+
+    def __init__(self, folder: Path, *, device: str | None = None, max_length: int = 256) -> None:
+        if not (folder / HEADS).is_file():
+            raise ModelError(f"{folder}: no {HEADS}; name a folder that finsa adapt finished")
+        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        self.classes = {name: tuple(task["names"]) for name, task in facts["tasks"].items()}
+        """Names of each task's classes, in the order of its head."""
+        self._backbone = load_backbone(str(folder), device=device).eval()
+        heads = load_file(folder / HEADS, device=str(self._backbone.device))
+        ends = np.cumsum([len(names) for names in self.classes.values()])
+        self._heads = {
+            name: (heads["weight"][end - len(names) : end], heads["bias"][end - len(names) : end])
+            for (name, names), end in zip(self.classes.items(), ends, strict=True)
+        }
+        tokenizer = load_tokenizer(str(folder))
+        self._encode = TextEncoder(
+            tokenizer.backend_tokenizer, prompt="none", max_length=max_length, pad_id=tokenizer.pad_token_id
+        )
+
+    @torch.inference_mode()
+    def shares(self, texts: Sequence[str], task: str, *, batch_tokens: int = 8192) -> NDArray[np.float32]:
+        """Shares (n, classes) of a task's classes, rows that sum to 1; a polarity's as bearish, neutral, bullish.
+
+        Args:
+            texts: Raw texts, (n,).
+            task: A name given to `finsa adapt`.
+            batch_tokens: Most tokens at once, padding counted.
+
+        Raises:
+            ModelError: For a task the folder does not know.
+        """
+        if task not in self.classes:
+            raise ModelError(f"no task {task!r}; this backbone was trained on {', '.join(self.classes)}")
+        names, (weight, bias) = self.classes[task], self._heads[task]
+        rows = [encoded.ids for encoded in self._encode(texts)]
+        found = np.zeros((len(rows), len(names)), dtype=np.float32)
+        left = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+        while left:
+            fitting = max(1, batch_tokens // len(rows[left[-1]]))
+            batch, left = left[-fitting:], left[:-fitting]
+            parts = [torch.tensor(rows[at]) for at in batch]
+            ids = pad_sequence(parts, batch_first=True, padding_value=self._encode.pad_id).to(weight.device)
+            mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(weight.device)
+            pooled = masked_mean(last_hidden(self._backbone, ids, mask), mask)
+            logits = pooled.to(weight.dtype) @ weight.T + bias
+            found[batch] = logits.float().softmax(-1).cpu().numpy()
+        return found[:, [names.index(name) for name in NAMES]] if set(names) == set(NAMES) else found
