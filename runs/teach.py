@@ -36,7 +36,7 @@ def answers(args: argparse.Namespace, texts: list[str]) -> Iterator[tuple[str, N
     """Each teacher's name and shares (n, 3)."""
     for asked in args.ask:
         folder, _, task = asked.rpartition(":")
-        yield asked, TaskModelAnswers(Path(folder)).shares(texts, task).astype(np.float64)
+        yield asked, TaskModelAnswers(Path(folder), bf16=True).shares(texts, task).astype(np.float64)
     for folder in args.tfidf:
         yield f"TF-IDF of {folder}", tfidf(Path(folder), texts)
 

@@ -21,8 +21,9 @@ ALLOWED = {
     "evaluation": BASE | {"data", "runtime"},
     "runtime": BASE | {"data"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},
-    "face": BASE | {"data", "runtime", "model"},
-    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "export", "face"},
+    "shipped": {"errors"},
+    "face": BASE | {"shipped", "data", "runtime", "model"},
+    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "export", "face", "shipped"},
     "paper": {"cli"},
 }
 TORCH_FREE = ("data", "runtime")

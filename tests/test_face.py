@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import finsa_moe
-from finsa_moe import face
+from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, FinSAError, MissingExtra, ModelError
 from finsa_moe.runtime.prediction import Prediction
 from tests.fakes import FakeEngine, fake_finsa
@@ -124,13 +124,33 @@ def test_a_mixture_without_its_weights_is_one_error(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_no_default_model_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face, "DEFAULT", tmp_path / "default")
+def test_an_installation_without_a_default_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "MODEL", tmp_path / "default")
     with pytest.raises(ModelError, match=r"no default model.*make demo.*demo/model/moe_joint"):
         finsa_moe.load()
     write(tmp_path / "default", config={"model_type": "other"})
     with pytest.raises(ModelError, match="model_type 'other'"):  # the default folder is looked at once it is there
         finsa_moe.load()
+
+
+def test_where_training_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The named place alone, else the working folder, else the checkout; what none has is one line."""
+    monkeypatch.setattr(shipped, "REPOSITORY", tmp_path / "checkout")
+    monkeypatch.delenv(shipped.VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"no backbone in .*set FINSA_DEFAULT") as caught:
+        shipped.weights()
+    assert "\n" not in str(caught.value)
+    checkout = tmp_path / "checkout" / "models" / "default" / "backbone"
+    checkout.mkdir(parents=True)
+    assert shipped.weights() == checkout
+    (tmp_path / "models" / "default" / "backbone").mkdir(parents=True)
+    assert shipped.weights() == Path("models/default/backbone")
+    monkeypatch.setenv(shipped.VARIABLE, str(tmp_path / "elsewhere"))
+    with pytest.raises(ModelError, match="elsewhere"):
+        shipped.weights()
+    (tmp_path / "elsewhere" / "experts" / "news").mkdir(parents=True)
+    assert shipped.weights("experts/news") == tmp_path / "elsewhere" / "experts" / "news"
 
 
 def test_torch_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

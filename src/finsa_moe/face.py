@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, ModelError, closest, require
 from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.folder import MODEL_TYPE
@@ -24,7 +25,6 @@ from finsa_moe.runtime.predictor import WINDOW, Domain, Predictor
 from finsa_moe.runtime.sessions import has_openvino
 
 Frame = TypeVar("Frame")
-DEFAULT = Path(__file__).parent / "assets" / "default"
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 """What an exported model calls the number formats."""
 
@@ -137,7 +137,7 @@ def load(
         ConfigError: For a setting that the folder's kind of model does not have.
         MissingExtra: If the folder holds a torch mixture and torch is not installed.
     """
-    folder = _default() if path is None else Path(path)
+    folder = shipped.model() if path is None else Path(path)
     config = _config(folder)
     card = folder / "card.json"
     facts = {**config, **_json(card)} if card.is_file() else config
@@ -158,15 +158,6 @@ def load(
     if engine is None and has_openvino():
         bulk = partial(GraphEngine, folder, config, "openvino", precision, threads)
     return FinSA(Predictor(first, batch_tokens, abstain_below, bulk), facts)
-
-
-def _default() -> Path:
-    if not DEFAULT.is_dir():
-        raise ModelError(
-            "no default model is shipped with this version yet; "
-            "train one with `make demo`, then say --model demo/model/moe_joint (Python: load('demo/model/moe_joint'))"
-        )
-    return DEFAULT
 
 
 def _config(folder: Path) -> dict[str, Any]:

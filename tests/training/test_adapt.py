@@ -132,9 +132,10 @@ def test_a_finished_folder_answers(
     assert shares.shape == (2, 3)
     assert shares.argmax(axis=1).tolist() == [2, 0]
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
-    train = read_tasks(tasks, {})[0].train
+    task = read_tasks(tasks, {})[0]
+    train = task.train
     found = model.shares(train.texts, "news")
-    own = [NAMES.index(train.classes[at]) for at in train.targets.argmax(axis=1)]
+    own = [NAMES.index(task.classes[at]) for at in train.targets.argmax(axis=1)]
     assert np.mean(found.argmax(axis=1) == own) > 0.6
     np.testing.assert_allclose(found, model.shares(train.texts, "news", batch_tokens=1), atol=1e-5)
     with pytest.raises(ModelError, match="no task 'boards'; this backbone was trained on news, taught"):

@@ -105,7 +105,9 @@ def train_expert(
     domain: Annotated[str, typer.Argument(help="Name of the expert's domain, such as news or forum.")],
     data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder with train.csv and valid.csv.")],
     out: Out,
-    backbone: Annotated[str, typer.Option(help="Backbone: a folder or a hub name.")],
+    backbone: Annotated[
+        str | None, typer.Option(help="Backbone: a folder or a hub name; left out: the default model's.")
+    ] = None,
     config: Config = None,
     set_: Set = None,
     resume: Resume = False,
@@ -117,6 +119,7 @@ def train_expert(
     labels: Labels = None,
 ) -> None:
     """Stage 1: train the LoRA expert of one domain on the frozen backbone."""
+    from finsa_moe import shipped
     from finsa_moe.config import ExpertConfig
     from finsa_moe.training.expert import train_expert as run
 
@@ -124,8 +127,8 @@ def train_expert(
     columns, spelling = _columns(text, label, id, date, labels)
     with _stoppable(out):
         facts = run(
-            domain, data, out, backbone=backbone, settings=settings, resume=resume, device=device,
-            columns=columns, labels=spelling,
+            domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
+            device=device, columns=columns, labels=spelling,
         )  # fmt: skip
     _say(out, facts)
 

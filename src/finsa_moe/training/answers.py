@@ -32,17 +32,19 @@ class TaskModelAnswers:
         folder: The folder.
         device: Torch device name; None picks a GPU when there is one.
         max_length: Tokens a text is cut to.
+        bf16: Compute in bfloat16, twice as fast where the processor knows it; shares change in the third digit.
 
     Raises:
         ModelError: If the folder is no finished one, or was written before heads were kept.
     """
 
-    def __init__(self, folder: Path, *, device: str | None = None, max_length: int = 256) -> None:
+    def __init__(self, folder: Path, *, device: str | None = None, max_length: int = 256, bf16: bool = False) -> None:
         if not (folder / HEADS).is_file():
             raise ModelError(f"{folder}: no {HEADS}; name a folder that finsa adapt finished")
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         self.classes = {name: tuple(task["names"]) for name, task in facts["tasks"].items()}
         """Names of each task's classes, in the order of its head."""
+        self._bf16 = bf16
         self._backbone = load_backbone(str(folder), device=device).eval()
         heads = load_file(folder / HEADS, device=str(self._backbone.device))
         ends = np.cumsum([len(names) for names in self.classes.values()])
@@ -79,7 +81,8 @@ class TaskModelAnswers:
             parts = [torch.tensor(rows[at]) for at in batch]
             ids = pad_sequence(parts, batch_first=True, padding_value=self._encode.pad_id).to(weight.device)
             mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(weight.device)
-            pooled = masked_mean(last_hidden(self._backbone, ids, mask), mask)
+            with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self._bf16):
+                pooled = masked_mean(last_hidden(self._backbone, ids, mask), mask)
             logits = pooled.to(weight.dtype) @ weight.T + bias
             found[batch] = logits.float().softmax(-1).cpu().numpy()
         return found[:, [names.index(name) for name in NAMES]] if set(names) == set(NAMES) else found

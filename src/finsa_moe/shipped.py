@@ -1,0 +1,50 @@
+"""Where the project's own model lies: the graphs that answer, and the weights to train on from.
+
+The graphs stand in the package. The weights, of use only to who trains, stand in the repository under
+``models/default``; ``FINSA_DEFAULT`` names another place for them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from finsa_moe.errors import ModelError
+
+MODEL = Path(__file__).parent / "assets" / "default"
+REPOSITORY = Path(__file__).parents[2]
+VARIABLE = "FINSA_DEFAULT"
+
+
+def model() -> Path:
+    """The default model's folder of graphs.
+
+    Raises:
+        ModelError: If this installation has none.
+    """
+    if not MODEL.is_dir():
+        raise ModelError(
+            "this installation has no default model; install the package anew, or train a model with `make demo` "
+            "and say --model demo/model/moe_joint (Python: load('demo/model/moe_joint'))"
+        )
+    return MODEL
+
+
+def weights(part: str = "backbone") -> Path:
+    """A part of the default model that training starts from: ``backbone``, ``experts/news`` or ``experts/forum``.
+
+    It is looked for where ``FINSA_DEFAULT`` says, else in ``models/default`` of the working folder, else in that of the
+    checkout that the package was installed from.
+
+    Raises:
+        ModelError: If it is in none of them.
+    """
+    named = os.environ.get(VARIABLE)
+    places = [Path(named)] if named else [Path("models/default"), REPOSITORY / "models" / "default"]
+    for place in places:
+        if (place / part).is_dir():
+            return place / part
+    raise ModelError(
+        f"no {part} in {' or '.join(map(str, places[:1]))}; training starts from the weights in the project's "
+        f"repository: set {VARIABLE} to its models/default, or name a backbone with --backbone"
+    )
