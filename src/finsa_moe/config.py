@@ -158,6 +158,7 @@ class PretrainConfig(StageConfig):
     max_length: int = within(512, 16)
     mask_rate: float = within(0.2, 0.01, 0.9)
     batch_tokens: int = within(8192, 64)
+    optimizer: str = within("adamw", among=("adamw", "muon"))
     learning_rate: float = within(1e-3, 0)
     weight_decay: float = within(0.01, 0)
     warmup_steps: int = within(300, 0)

@@ -28,6 +28,7 @@ from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.backbone import load_backbone, ready_to_train
 from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
+from finsa_moe.training.optimisers import learning_rate, optimizers
 from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.tied_loss import tied_cross_entropy
 
@@ -100,18 +101,6 @@ class Progress:
         return max(self.step / max(total_steps, 1), clock)
 
 
-def learning_rate(settings: PretrainConfig, step: int, share: float) -> float:
-    """Warm-up, a plateau, then a decay by 1 - sqrt over the last `decay` of the run (Hägele et al. 2024, WSD).
-
-    A plateau lets a run be prolonged over several sittings without knowing its end beforehand.
-    """
-    rate = settings.learning_rate * min(1.0, (step + 1) / max(settings.warmup_steps, 1))
-    left = 1.0 - share
-    if settings.decay and left < settings.decay:
-        rate *= 1.0 - math.sqrt(1.0 - max(left, 0.0) / settings.decay)
-    return rate
-
-
 class Pretrainer:
     """One run of masked-language modelling, kept in a folder.
 
@@ -141,12 +130,7 @@ class Pretrainer:
         if settings.compile:
             backbone.compile(dynamic=True)  # lengths change from batch to batch
         self.model = MaskedLM(backbone).float().to(self.device)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=settings.learning_rate, betas=(0.9, 0.98), eps=1e-6, fused=True,
-        )  # fmt: skip
+        self.optimizers = optimizers(self.model, backbone.layers, settings)
         self.progress = Progress()
         self._names = {id(p): n for n, p in self.model.named_parameters()}
 
@@ -202,8 +186,9 @@ class Pretrainer:
             loss.backward()
         minutes = self.ranks.sum(self.model.parameters(), minutes if self.ranks.first else 0.0)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         return loss.detach(), minutes
 
     def run(self, log: Any = None) -> Progress:
@@ -222,7 +207,7 @@ class Pretrainer:
             if share >= 1.0:
                 break
             rate = learning_rate(settings, step, share)
-            for group in self.optimizer.param_groups:
+            for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
                 group["lr"] = rate
             loss, minutes = self._learn(step, documents, before + (time.perf_counter() - since) / 60)
             losses.append(loss)
@@ -260,7 +245,8 @@ class Pretrainer:
         save_file({n: p.detach().contiguous() for n, p in self.model.named_parameters()}, working / "model.safetensors")
         moments = {
             f"{self._names[id(p)]}.{key}": value.contiguous()
-            for p, entries in self.optimizer.state.items()
+            for optimizer in self.optimizers
+            for p, entries in optimizer.state.items()
             for key, value in entries.items()
         }
         save_file(moments, working / "optimizer.safetensors")
@@ -279,9 +265,11 @@ class Pretrainer:
         if not self.state_folder.exists():
             return False
         self.model.load_state_dict(load_file(self.state_folder / "model.safetensors"))
-        moments = load_file(self.state_folder / "optimizer.safetensors")
-        for name, parameter in self.model.named_parameters():
-            entries = {k: moments[f"{name}.{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
-            self.optimizer.state[parameter] = {k: v.to(self.device) for k, v in entries.items()}
+        moments = load_file(self.state_folder / "optimizer.safetensors", device=str(self.device))
+        for optimizer in self.optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                start = f"{self._names[id(parameter)]}."
+                entries = {key.removeprefix(start): value for key, value in moments.items() if key.startswith(start)}
+                optimizer.state[parameter] = entries
         self.progress = Progress(**json.loads((self.state_folder / "progress.json").read_text()))
         return True
