@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# The default model from raw text to its folder of graphs: backbone, auxiliary tasks, experts, mixture; the mixture labels
-# unlabelled text for a second round; calibration and export. Whatever is equal or near to a dev text is dropped before
-# anything learns from it. Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
-# usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]   settings: CONFIG=file ROUNDS=1|2 POOL=rows START=backbone (or none)
+# The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on every task;
+# their mean answer and TF-IDF's to unlabelled text; the student, the backbone trained on tasks and answers; experts on the
+# student; mixture, calibration, export. Whatever is equal or near to a dev text is dropped before anything learns from it.
+# Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
+# usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
+# settings: CONFIG=file  START=backbone (or none)  TEACHERS="13 21" (their seeds)  POOL=rows a domain  SEED=13
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
-rounds=${ROUNDS:-2}
+teachers=${TEACHERS:-13 21}
+seed=${SEED:-13}
 pool=${POOL:-120000}
 from=${START-models/wip}
 export PATH="$PWD/.venv/bin:$PATH"
@@ -18,12 +21,23 @@ say() { echo "[$(date +%H:%M:%S)] $*"; }
 held=()
 for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done
 
+rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
+  local domain=$1 name=$2
+  shift 2
+  [ -f "$out/data/$name/report.json" ] ||
+    finsa prepare "$@" --domain "$domain" --out "$out/data/$name" --ratios 95/5/0 "${held[@]}"
+}
+
 say "rows"
-[ -f "$out/data/news/report.json" ] ||
-  finsa prepare "$data/news/train.csv" --domain news --out "$out/data/news" --ratios 95/5/0 "${held[@]}"
-[ -f "$out/data/forum/report.json" ] ||
-  finsa prepare "$data"/forum/train.csv "$data"/forum/train_investors.csv --domain forum --out "$out/data/forum" \
-    --ratios 95/5/0 "${held[@]}"
+rows news news "$data/news/train.csv"
+rows forum boards "$data/forum/train.csv"
+rows forum investors "$data/forum/train_investors.csv"
+rows forum forum "$data/forum/train.csv" "$data/forum/train_investors.csv"
+tasks=()
+for name in news boards investors; do tasks+=(--task "$name=$out/data/$name"); done
+for name in news/extra_cfsc news/extra_xmu_binary forum/extra_finfe other/announcement_weak_binary; do
+  [ -f "$data/$name.csv" ] && tasks+=(--task "$(basename "${name#*/extra_}")=$data/$name.csv")
+done
 
 say "backbone"
 start=()
@@ -34,44 +48,49 @@ processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(
     "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
 
-tasks=(--task news="$out/data/news" --task forum="$out/data/forum")
-for name in news/extra_cfsc news/extra_xmu_binary forum/extra_finfe other/event_types; do
-  [ -f "$data/$name.csv" ] && tasks+=(--task "${name##*[/_]}=$data/$name.csv")
+ask=()
+for teacher in $teachers; do
+  say "teacher $teacher"
+  [ -f "$out/teachers/$teacher/adapt.json" ] ||
+    finsa adapt "$out/backbone" --out "$out/teachers/$teacher" --config "$config" --set seed="$teacher" --resume \
+      "${tasks[@]}" "${held[@]}"
+  ask+=("$out/teachers/$teacher")
 done
 
-for round in $(seq "$rounds"); do
-  here="$out/round$round"
-  taught=()
-  if [ "$round" -gt 1 ]; then
-    say "round $round: the mixture of round $((round - 1)) reads unlabelled text"
-    for domain in news forum; do
-      answers="$here/answers.$domain.csv"
-      [ -f "$here/pool.$domain.csv" ] || python runs/pool.py "$data" $domain "$pool" "$here/pool.$domain.csv"
-      [ -f "$answers" ] ||
-        finsa predict --model "$out/round$((round - 1))/runtime" --input "$here/pool.$domain.csv" --output "$answers"
-      taught+=(--soft "$domain-answers=$answers")
-    done
-  fi
-  say "round $round: tasks"
-  [ -f "$here/backbone/adapt.json" ] ||
-    finsa adapt "$out/backbone" --out "$here/backbone" --config "$config" --resume "${tasks[@]}" \
-      ${taught[@]+"${taught[@]}"} "${held[@]}"
-  for domain in news forum; do
-    say "round $round: expert $domain"
-    [ -f "$here/experts/$domain/expert.json" ] ||
-      finsa train-expert $domain "$out/data/$domain" --out "$here/experts/$domain" --backbone "$here/backbone" \
-        --config "$config" --resume
-  done
-  say "round $round: mixture"
-  [ -f "$here/moe_init/config.json" ] ||
-    finsa merge --expert news="$here/experts/news" --expert forum="$here/experts/forum" --out "$here/moe_init" \
-      --config "$config"
-  [ -f "$here/joint/moe_joint/metrics.json" ] ||
-    finsa train-joint "$here/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$here/joint" \
-      --config "$config" --resume
-  say "round $round: export"
-  [ -f "$here/runtime/config.json" ] ||
-    finsa export "$here/joint/moe_joint" --out "$here/runtime" \
-      --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
+say "the teachers read unlabelled text"
+mkdir -p "$out/answers"
+for domain in news forum; do
+  texts="$out/answers/pool.$domain.csv" answers="$out/answers/$domain.csv"
+  heads=(news)
+  [ $domain = news ] || heads=(boards investors)
+  asked=(--tfidf "$out/data/$domain")
+  for teacher in "${ask[@]}"; do for head in "${heads[@]}"; do asked+=(--ask "$teacher:$head"); done; done
+  [ -f "$texts" ] || python runs/pool.py "$data" $domain "$pool" "$texts"
+  [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
 done
-say "done: $out/round$rounds/runtime"
+
+say "student"
+[ -f "$out/student/adapt.json" ] ||
+  finsa adapt "$out/backbone" --out "$out/student" --config "$config" --set epochs=1 --set seed="$seed" --resume \
+    "${tasks[@]}" --soft news-answers="$out/answers/news.csv" --soft forum-answers="$out/answers/forum.csv" "${held[@]}"
+
+for domain in news forum; do
+  say "expert $domain"
+  [ -f "$out/experts/$domain/expert.json" ] ||
+    finsa train-expert $domain "$out/data/$domain" --out "$out/experts/$domain" --backbone "$out/student" \
+      --config "$config" --set seed="$seed" --resume
+done
+
+say "mixture"
+[ -f "$out/moe_init/config.json" ] ||
+  finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
+    --config "$config"
+[ -f "$out/joint/moe_joint/metrics.json" ] ||
+  finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
+    --config "$config" --set seed="$seed" --resume
+
+say "export"
+[ -f "$out/runtime/config.json" ] ||
+  finsa export "$out/joint/moe_joint" --out "$out/runtime" \
+    --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
+say "done: $out/runtime"

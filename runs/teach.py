@@ -34,9 +34,12 @@ def tfidf(folder: Path, texts: list[str]) -> NDArray[np.float64]:
 
 def answers(args: argparse.Namespace, texts: list[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:
     """Each teacher's name and shares (n, 3)."""
-    for asked in args.ask:
-        folder, _, task = asked.rpartition(":")
-        yield asked, TaskModelAnswers(Path(folder), bf16=True).shares(texts, task).astype(np.float64)
+    asked = [(folder, task) for folder, _, task in (word.rpartition(":") for word in args.ask)]
+    for folder in dict.fromkeys(folder for folder, _ in asked):
+        model = TaskModelAnswers(Path(folder), bf16=True)
+        states = model.states(texts)
+        for task in (task for other, task in asked if other == folder):
+            yield f"{folder}:{task}", model.shares(states, task).astype(np.float64)
     for folder in args.tfidf:
         yield f"TF-IDF of {folder}", tfidf(Path(folder), texts)
 

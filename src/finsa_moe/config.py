@@ -183,6 +183,7 @@ class AdaptConfig(TrainConfig):
     batch_size: int = within(64, 1)
     loss: str = within("cross_entropy", among=("cross_entropy",))
     bf16: bool = True
+    stored: str = within("float32", among=("float32", "bfloat16"))  # bfloat16 rounds the weights: half the size
     max_length: int = within(256, 16)
     head_dropout: float = within(0.1, 0, 0.9)
 

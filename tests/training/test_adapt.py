@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from finsa_moe.cli import app
 from finsa_moe.config import AdaptConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError, ModelError
-from finsa_moe.model.backbone import load_backbone, load_tokenizer
+from finsa_moe.model.backbone import load_backbone, load_tokenizer, save_weights
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, soft_cross_entropy
 from finsa_moe.training.answers import TaskModelAnswers
@@ -128,20 +129,38 @@ def test_a_finished_folder_answers(
     adapt(str(backbone_of("modernbert")), out, tasks=tasks, soft=soft, settings=AdaptConfig.load(None, list(QUICK)))
     model = TaskModelAnswers(out, device="cpu")
     assert model.classes == {"news": tuple(sorted(NAMES)), "taught": ("bearish", "neutral", "bullish")}
-    shares = model.shares(["今天第99次突破新高", "今天第98次又要跌停了哎"], "taught")
+    shares = model.shares(model.states(["今天第99次突破新高", "今天第98次又要跌停了哎"]), "taught")
     assert shares.shape == (2, 3)
     assert shares.argmax(axis=1).tolist() == [2, 0]
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
     task = read_tasks(tasks, {})[0]
     train = task.train
-    found = model.shares(train.texts, "news")
+    found = model.shares(model.states(train.texts), "news")
     own = [NAMES.index(task.classes[at]) for at in train.targets.argmax(axis=1)]
     assert np.mean(found.argmax(axis=1) == own) > 0.6
-    np.testing.assert_allclose(found, model.shares(train.texts, "news", batch_tokens=1), atol=1e-5)
+    np.testing.assert_allclose(found, model.shares(model.states(train.texts, batch_tokens=1), "news"), atol=1e-5)
     with pytest.raises(ModelError, match="no task 'boards'; this backbone was trained on news, taught"):
-        model.shares(["甲"], "boards")
+        model.shares(model.states(["甲"]), "boards")
     with pytest.raises(ModelError, match=r"no heads\.safetensors"):
         TaskModelAnswers(tmp_path)
+
+
+def test_a_backbone_stored_in_half_the_size_is_the_same_backbone(
+    events: Path, backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Its weights are rounded once, and every mixture on it keeps them short and equal."""
+    asked = [*QUICK, "max_steps=2", "stored=bfloat16"]
+    start, out = backbone_of("modernbert"), tmp_path / "adapted"
+    adapt(str(start), out, tasks={"events": events}, soft={}, settings=AdaptConfig.load(None, asked), device="cpu")
+    stored = load_file(out / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.bfloat16}
+    backbone = load_backbone(str(out), device="cpu")
+    assert backbone.dtype == torch.float32
+    save_weights(backbone, tmp_path / "again")
+    again = load_file(tmp_path / "again" / "model.safetensors")
+    assert all(torch.equal(stored[name], value) for name, value in again.items())
+    save_weights(load_backbone(str(start), device="cpu"), tmp_path / "whole")
+    assert {value.dtype for value in load_file(tmp_path / "whole" / "model.safetensors").values()} == {torch.float32}
 
 
 def test_rows_pad_their_targets(events: Path, answers: Path, backbone_of: Callable[[str], Path]) -> None:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from finsa_moe.errors import ModelError
 from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
-from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer
+from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
 
@@ -134,7 +134,7 @@ def _bundle(backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path) -> 
     if config.backbone["quantisation"] != "none" or size > BUNDLE_LIMIT:
         return
     # The hooks stay on the live modules: saving reads the state dict alone.
-    backbone.save_pretrained(folder)
+    save_weights(backbone, folder)
 
 
 def _replace(working: Path, folder: Path) -> None:

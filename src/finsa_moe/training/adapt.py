@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import AdaptConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
-from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, ready_to_train
+from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, ready_to_train, save_weights
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training import loop
 from finsa_moe.training.answers import FACTS, HEADS
@@ -149,7 +149,10 @@ def adapt(
     facts["tasks"] = {
         task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
     }
-    network.save_pretrained(out)
+    if settings.stored == "bfloat16":
+        for weight in network.parameters():
+            weight.data.copy_(weight.data.to(torch.bfloat16))
+    save_weights(network, out)
     tokenizer.save_pretrained(out)
     save_file({name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}, out / HEADS)
     settings.save(out / "adapt.yaml")

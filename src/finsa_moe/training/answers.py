@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from finsa_moe.data.encode import TextEncoder
@@ -58,13 +59,33 @@ class TaskModelAnswers:
         )
 
     @torch.inference_mode()
-    def shares(self, texts: Sequence[str], task: str, *, batch_tokens: int = 8192) -> NDArray[np.float32]:
-        """Shares (n, classes) of a task's classes, rows that sum to 1; a polarity's as bearish, neutral, bullish.
+    def states(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> Tensor:
+        """Pooled states, float32 (n, d), from which every task's shares follow.
 
         Args:
             texts: Raw texts, (n,).
-            task: A name given to `finsa adapt`.
             batch_tokens: Most tokens at once, padding counted.
+        """
+        rows = [encoded.ids for encoded in self._encode(texts)]
+        device = self._backbone.device
+        found = torch.zeros(len(rows), self._backbone.config.get_text_config().hidden_size, device=device)
+        left = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+        while left:
+            fitting = max(1, batch_tokens // len(rows[left[-1]]))
+            batch, left = left[-fitting:], left[:-fitting]
+            parts = [torch.tensor(rows[at]) for at in batch]
+            ids = pad_sequence(parts, batch_first=True, padding_value=self._encode.pad_id).to(device)
+            mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(device)
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._bf16):
+                found[batch] = masked_mean(last_hidden(self._backbone, ids, mask), mask).float()
+        return found
+
+    def shares(self, states: Tensor, task: str) -> NDArray[np.float32]:
+        """Shares (n, classes) of a task's classes, rows that sum to 1; a polarity's as bearish, neutral, bullish.
+
+        Args:
+            states: What `states` gave, (n, d).
+            task: A name given to `finsa adapt`.
 
         Raises:
             ModelError: For a task the folder does not know.
@@ -72,17 +93,5 @@ class TaskModelAnswers:
         if task not in self.classes:
             raise ModelError(f"no task {task!r}; this backbone was trained on {', '.join(self.classes)}")
         names, (weight, bias) = self.classes[task], self._heads[task]
-        rows = [encoded.ids for encoded in self._encode(texts)]
-        found = np.zeros((len(rows), len(names)), dtype=np.float32)
-        left = sorted(range(len(rows)), key=lambda at: len(rows[at]))
-        while left:
-            fitting = max(1, batch_tokens // len(rows[left[-1]]))
-            batch, left = left[-fitting:], left[:-fitting]
-            parts = [torch.tensor(rows[at]) for at in batch]
-            ids = pad_sequence(parts, batch_first=True, padding_value=self._encode.pad_id).to(weight.device)
-            mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(weight.device)
-            with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=self._bf16):
-                pooled = masked_mean(last_hidden(self._backbone, ids, mask), mask)
-            logits = pooled.to(weight.dtype) @ weight.T + bias
-            found[batch] = logits.float().softmax(-1).cpu().numpy()
+        found: NDArray[np.float32] = (states @ weight.T.float() + bias.float()).softmax(-1).cpu().numpy()
         return found[:, [names.index(name) for name in NAMES]] if set(names) == set(NAMES) else found
