@@ -1,0 +1,95 @@
+"""What a model makes of texts that are changed, short, or written to probe it: routing, characters, behaviour.
+
+``python runs/examine.py MODEL [DATA] [--json F]``: the share of headlines (of a set the router never saw) that go
+to news, by length in characters; the share of dev texts with one answer in both kinds of characters; and the
+behavioural suite of ``tests/behaviour`` by skill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from opencc import OpenCC
+
+from finsa_moe import FinSA, load
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.behaviour.suite import read_cases, score
+
+DEV = ("news/dev", "forum/dev", "forum/dev_investors", "forum/dev_finfe")
+HEADLINES = "news/extra_xmu_binary"
+EDGES = (0, 12, 16, 20, 24, 30, 10_000)
+
+
+def texts(file: Path) -> list[str]:
+    """The text column of a CSV."""
+    with file.open(encoding="utf-8", newline="") as opened:
+        return [row["text"] for row in csv.DictReader(opened)]
+
+
+def polarities(finsa: FinSA) -> Callable[[Sequence[str]], list[str]]:
+    """Texts to 利空, 中性 or 利好."""
+    return lambda asked: [answer.sentiment for answer in finsa.predict(list(asked))]
+
+
+def headlines(finsa: FinSA, data: Path) -> dict[str, Any]:
+    """Share routed to news, over all and by length in characters."""
+    found = texts(data / f"{HEADLINES}.csv")
+    right = np.array([answer.expert == "news" for answer in finsa.predict(found)])
+    lengths = np.array([len(text) for text in found])
+    buckets = []
+    for low, high in pairwise(EDGES):
+        inside = (lengths >= low) & (lengths < high)
+        if inside.any():
+            buckets.append(
+                {"from": low, "to": high - 1, "texts": int(inside.sum()), "news": float(right[inside].mean())}
+            )
+    return {"texts": len(found), "news": float(right.mean()), "by_length": buckets}
+
+
+def characters(finsa: FinSA, data: Path) -> dict[str, float]:
+    """Share of texts that keep their polarity in traditional characters, by dev file."""
+    convert, ask = OpenCC("s2t").convert, polarities(finsa)
+    found = {}
+    for name in DEV:
+        plain = texts(data / f"{name}.csv")
+        same = [a == b for a, b in zip(ask(plain), ask([convert(text) for text in plain]), strict=True)]
+        found[name] = float(np.mean(same))
+    return found
+
+
+def main() -> None:
+    """Print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    finsa = load(args.model)
+    routed, forms = headlines(finsa, args.data), characters(finsa, args.data)
+    print(f"headlines routed to news: {100 * routed['news']:.1f} % of {routed['texts']:,}")
+    for bucket in routed["by_length"]:
+        share = f"{100 * bucket['news']:5.1f} % of {bucket['texts']:,}"
+        print(f"  {bucket['from']:3d} to {bucket['to']:5d} characters: {share}")
+    for name, share in forms.items():
+        print(f"same answer in traditional characters, {name}: {100 * share:.1f} %")
+    result = score(read_cases(), polarities(finsa))
+    swaps = result.rate(skill="entity_swap", kind="invariance")
+    print(result.table())
+    print(f"answers that another name leaves as they are: {100 * swaps:.1f} %")
+    if args.json:
+        behaviour = {"overall": result.rate(), "by_skill": result.by_skill(), "names_swapped": swaps}
+        everything = {"headlines": routed, "traditional": forms, "behaviour": behaviour}
+        args.json.write_text(json.dumps(everything, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
