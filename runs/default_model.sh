@@ -82,12 +82,15 @@ for domain in news forum; do
 done
 
 say "mixture"
+unseen=() # headlines to judge the router by: it must not have met them
+[ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
 [ -f "$out/moe_init/config.json" ] ||
   finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
     --config "$config"
 [ -f "$out/joint/moe_joint/metrics.json" ] ||
   finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
-    --config "$config" --set seed="$seed" --resume
+    --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \
+    --unlabelled news="$out/answers/pool.news.csv" --unlabelled forum="$out/answers/pool.forum.csv"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||

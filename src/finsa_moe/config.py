@@ -141,6 +141,7 @@ class JointConfig(TrainConfig):
     router_learning_rate: float = within(1e-3, 0)
     router_warmup_steps: int = within(50, 0)
     harden_at: float = within(0.5, 0, 1)
+    unlabelled_rows: int = within(4000, 1)  # of each domain, where such texts are given
     gate: str = within("hard", among=("hard", "soft"))
 
 

@@ -214,7 +214,7 @@ def test_gradient_checkpointing_trains_the_same(trained: Runs, prepared: Mapping
 @pytest.mark.parametrize("change", ["missing", "extra"])
 def test_data_and_domains_must_match(change: str, trained: Runs, prepared: Mapping[str, Path], tmp_path: Path) -> None:
     data = {"news": prepared["news"]} if change == "missing" else dict(prepared)
-    says = "no data given for domain forum" if change == "missing" else "no expert for domain notices"
+    says = "nothing given for domain forum" if change == "missing" else "no expert for domain notices"
     settings = JointConfig.load(None, JOINT)
     with pytest.raises(DataError, match=rf"{says}; give --data NAME=DIR once for each of news, forum"):
         train_joint(trained("bert").start, data, tmp_path / "j", settings=settings, device="cpu")

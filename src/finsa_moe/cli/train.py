@@ -167,9 +167,15 @@ def train_joint(
     id: Id = None,  # noqa: A002
     date: Date = None,
     labels: Labels = None,
+    unlabelled: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="Texts of a domain without labels, for the router; once for each."),
+    ] = None,
+    hold_out: HoldOut = None,
 ) -> None:  # fmt: skip
     """Stage 3: warm the router up, then train router, heads and all experts jointly."""
     from finsa_moe.config import JointConfig
+    from finsa_moe.data.read import read_texts
     from finsa_moe.training.joint import train_joint as run
 
     settings = JointConfig.load(config, set_ or [])
@@ -177,7 +183,8 @@ def train_joint(
     with _stoppable(out):
         facts = run(
             start, named(data, "--data"), out, settings=settings, resume=resume, device=device,
-            columns=columns, labels=spelling,
+            columns=columns, labels=spelling, unlabelled=named(unlabelled, "--unlabelled") if unlabelled else None,
+            held_out=read_texts(hold_out or []),
         )  # fmt: skip
     for name, phase in facts.items():
         _say(out / name, phase)

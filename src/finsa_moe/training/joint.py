@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.resume import finish
+from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
 WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
 
@@ -36,6 +37,7 @@ WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
 def train_joint(
     start: Path, data: Mapping[str, Path], out: Path, *, settings: JointConfig, resume: bool = False,
     device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+    unlabelled: Mapping[str, Path] | None = None, held_out: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Run both phases and write both mixtures.
 
@@ -48,6 +50,8 @@ def train_joint(
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
+        unlabelled: A file of texts of each domain, to teach the router alone (`training.unlabelled`).
+        held_out: Texts that the model is going to be judged by; unlabelled ones equal or near to one are dropped.
 
     Returns:
         The statistics of both phases.
@@ -71,9 +75,10 @@ def train_joint(
     ready_to_train(model.backbone)
     model.config.gate = settings.gate
     domains = model.config.domains
-    if odd := sorted(set(data) ^ set(domains)):
-        word = "no data given for" if odd[0] in domains else "no expert for"
-        raise DataError(f"{start}: {word} domain {odd[0]}; give --data NAME=DIR once for each of {', '.join(domains)}")
+    for option, given in (("--data NAME=DIR", data), ("--unlabelled NAME=FILE", unlabelled or data)):
+        if odd := sorted(set(given) ^ set(domains)):
+            word = "nothing given for" if odd[0] in domains else "no expert for"
+            raise DataError(f"{start}: {word} domain {odd[0]}; give {option} once for each of {', '.join(domains)}")
     parts: dict[str, list[tuple[Rows, int]]] = {
         split: [(read_split(data[name], split, columns, labels), index) for index, name in enumerate(domains)]
         for split in ("train", "valid")
@@ -83,7 +88,9 @@ def train_joint(
         tokenizer.backend_tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens,
         pad_id=tokenizer.pad_token_id,
     )  # fmt: skip
-    train, valid = EncodedRows(parts["train"], encoder), EncodedRows(parts["valid"], encoder)
+    more = routing_rows(unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed)
+    teaching = [*parts["train"], *((rows, domains.index(name)) for name, rows in more.items())]
+    train, valid = EncodedRows(teaching, encoder), EncodedRows(parts["valid"], encoder)
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
     loop.enter(out / "run", settings, resume=resume)
@@ -102,6 +109,7 @@ def train_joint(
         facts = loop.run(stage, resume=resume)
         model.harden = False
         facts["data"] = {name: str(place) for name, place in data.items()}
+        facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         save_mixture(model, out / name, tokenizer=tokenizer)
         settings.save(out / name / "config.yaml")
@@ -137,8 +145,10 @@ def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         output = module(batch["input_ids"], batch["attention_mask"])
+        known = batch["labels"] != NO_CLASS
+        share = known.float().mean()  # a batch half without classes has half their loss
         loss = (
-            classify(output.logits, batch["labels"])
+            (classify(output.logits[known], batch["labels"][known]) * share if known.any() else 0.0)
             + settings.routing_weight * routing_loss(output.router_logits, batch["domains"])
             + settings.balance_weight * balance_loss(output.soft_gate)
         )

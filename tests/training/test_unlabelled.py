@@ -1,0 +1,87 @@
+"""Texts without labels: as many of each domain, cut to the same lengths, never a held-out one; only the router learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from finsa_moe.config import JointConfig
+from finsa_moe.errors import DataError
+from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.training.joint import joint_loss, train_joint
+from finsa_moe.training.unlabelled import LONGEST, NO_CLASS, SHORTEST, routing_rows
+from tests.conftest import DOMAINS, JOINT, Trained
+from tests.families import batch_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def texts_of(folder: Path, domain: str, count: int, length: int) -> Path:
+    file = folder / f"{domain}.txt"
+    file.write_text("\n".join(f"{domain}{at:04d}" + "涨" * length for at in range(count)), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    return {"news": texts_of(tmp_path, "news", 300, 90), "forum": texts_of(tmp_path, "forum", 120, 60)}
+
+
+def test_every_second_text_is_cut_and_lengths_tell_nothing(files: dict[str, Path]) -> None:
+    rows = routing_rows(files, most=200)
+    assert {name: len(part.texts) for name, part in rows.items()} == {"news": 120, "forum": 120}
+    assert all(part.labels == [NO_CLASS] * 120 for part in rows.values())
+    cut = {name: [len(text) for text in part.texts[1::2]] for name, part in rows.items()}
+    assert cut["news"] == cut["forum"]
+    assert SHORTEST <= min(cut["news"]) < 16
+    assert 32 < max(cut["news"]) <= LONGEST
+    assert {len(text) for text in rows["news"].texts[::2]} == {98}
+    assert routing_rows(files, most=200)["news"].texts == rows["news"].texts
+    assert routing_rows(files, most=200, seed=14)["news"].texts != rows["news"].texts
+    assert len(routing_rows(files, most=7)["forum"].texts) == 7
+
+
+def test_held_out_texts_teach_nothing(files: dict[str, Path]) -> None:
+    with files["forum"].open("a", encoding="utf-8") as file:
+        file.write("\n这一句是留着评测用的,谁也不许学\n")
+    rows = routing_rows(files, most=200, held_out=["这一句是留着评测用的，谁也不许学！"])
+    assert len(rows["forum"].texts) == 120
+    assert not [text for text in rows["forum"].texts if text.startswith("这一句")]
+    files["forum"].write_text("这一句是留着评测用的,谁也不许学", encoding="utf-8")
+    with pytest.raises(DataError, match=r"forum\.txt: no text left to teach the router with"):
+        routing_rows(files, most=200, held_out=["这一句是留着评测用的，谁也不许学！"])
+
+
+def test_a_row_without_a_class_adds_to_the_routing_loss_alone(trained: Callable[[str], Trained]) -> None:
+    model = load_mixture(trained("bert").joint, device="cpu")
+    ids, mask = batch_of([[2, 30, 41, 52, 3], [2, 99, 3], [2, 7, 8, 3], [2, 9, 8, 3]], 0)
+    batch = {"input_ids": ids, "attention_mask": mask, "domains": torch.tensor([0, 1, 1, 0])}
+
+    def losses(labels: list[int], **weights: float) -> float:
+        loss_of = joint_loss(JointConfig(beta=0.9, **weights), [5, 2, 9])
+        with torch.no_grad():
+            return float(loss_of(model, {**batch, "labels": torch.tensor(labels)})[0])
+
+    alone = {"routing_weight": 0.0, "balance_weight": 0.0}
+    first = {name: part[:2] for name, part in batch.items()}
+    with torch.no_grad():
+        known = joint_loss(JointConfig(beta=0.9, **alone), [5, 2, 9])(model, {**first, "labels": torch.tensor([0, 2])})
+    assert losses([0, 2, NO_CLASS, NO_CLASS], **alone) == pytest.approx(float(known[0]) / 2, rel=1e-5)
+    assert losses([NO_CLASS] * 4, **alone) == 0
+    routing = losses([0, 2, 1, 0]) - losses([0, 2, 1, 0], **alone)
+    assert losses([NO_CLASS] * 4) == pytest.approx(routing, rel=1e-4)
+
+
+def test_joint_training_with_them(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = JointConfig.load(None, [*JOINT, "unlabelled_rows=10"])
+    data = {domain: prepared[domain] for domain in DOMAINS}
+    start = trained("bert").start
+    facts = train_joint(start, data, tmp_path / "j", settings=settings, device="cpu", unlabelled=files)
+    assert facts["moe_joint"]["unlabelled"] == {"news": 10, "forum": 10}
+    with pytest.raises(DataError, match=r"nothing given for domain forum; give --unlabelled NAME=FILE once for each"):
+        train_joint(start, data, tmp_path / "k", settings=settings, device="cpu", unlabelled={"news": files["news"]})
