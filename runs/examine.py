@@ -86,7 +86,18 @@ def main() -> None:
     print(result.table())
     print(f"answers that another name leaves as they are: {100 * swaps:.1f} %")
     if args.json:
-        behaviour = {"overall": result.rate(), "by_skill": result.by_skill(), "names_swapped": swaps}
+        missed = [
+            {"skill": outcome.case.skill, "text": text, "expected": expected, "answered": answered}
+            for outcome in result.failures()
+            for text, expected, answered in zip(
+                outcome.case.texts, outcome.case.expected, outcome.answers, strict=False
+            )
+            if expected != answered
+        ]
+        behaviour = {
+            "cases": len(result.outcomes), "overall": result.rate(), "by_skill": result.by_skill(),
+            "names_swapped": swaps, "missed": missed,
+        }  # fmt: skip
         everything = {"headlines": routed, "traditional": forms, "behaviour": behaviour}
         args.json.write_text(json.dumps(everything, ensure_ascii=False, indent=1), encoding="utf-8")
 

@@ -1,7 +1,8 @@
 """Keep a backbone's weights in the repository: bf16 safetensors, the tokenizer, the facts of its training.
 
 ``python runs/keep.py work/wip models/wip``: the folder of `finsa pretrain` goes in, finished or not; a folder that
-`AutoModel` loads and that another run can start from (``finsa pretrain --init``) comes out.
+`AutoModel` loads and that another run can start from (``finsa pretrain --init``) comes out. ``history.json`` there
+keeps a line a sitting; give each sitting a seed of its own.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ def main() -> None:
     target.mkdir(parents=True, exist_ok=True)
     save_backbone(model.backbone.to(torch.bfloat16), tokenizer, target, settings.max_length, facts)
     settings.save(target / "pretrain.yaml")
+    history = target / "history.json"
+    sittings = json.loads(history.read_text()) if history.is_file() else []
+    now = {"seed": settings.seed, "tokens": facts["tokens"], "minutes": round(facts["minutes"])}
+    if sittings and sittings[-1]["seed"] == now["seed"] and sittings[-1]["tokens"] <= now["tokens"]:
+        sittings.pop()  # the same sitting, further on
+    history.write_text("[\n " + ",\n ".join(json.dumps(sitting) for sitting in [*sittings, now]) + "\n]\n")
     print(f"{target}: {facts['step']} steps, {facts['tokens'] / 1e6:.1f} M tokens")
 
 

@@ -1,0 +1,106 @@
+"""The card of the default model, from what its run measured: facts for programs, a page for people.
+
+Read by ``runs/publish.py``. The numbers come from the JSON files of a run; the rest stands in ``card.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dev import FILES
+
+TEMPLATE = Path(__file__).with_name("card.md")
+SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
+
+
+def facts(out: Path, precision: str) -> dict[str, Any]:
+    """Everything measured, by part."""
+
+    def read(name: str) -> Any:
+        return json.loads((out / name).read_text(encoding="utf-8"))
+
+    history = Path("models/wip/history.json")
+    return {
+        "name": "FinSA-MoE default",
+        "made": datetime.now(UTC).date().isoformat(),
+        "precision": precision,
+        "pretraining": json.loads(history.read_text()) if history.is_file() else [],
+        "backbone": read("backbone/pretrain.json"),
+        "student": {key: read("student/adapt.json")[key] for key in ("steps", "rows", "wall_seconds", "tasks")},
+        "experts": {
+            name: {key: read(f"experts/{name}/expert.json")[key] for key in ("steps", "rows")}
+            for name in ("news", "forum")
+        },
+        "joint": {key: read("joint/moe_joint/metrics.json")[key] for key in ("steps", "rows", "unlabelled")},
+        "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
+        "dev": read("dev.json"),
+        "examined": read("examine.json"),
+    }
+
+
+def text(card: dict[str, Any]) -> str:
+    """The page, Markdown: ``card.md`` filled in."""
+    backbone, student, sittings = card["backbone"], card["student"], card["pretraining"]
+    tokens = sum(sitting["tokens"] for sitting in sittings) or backbone["tokens_seen"]
+    hours = (sum(sitting["minutes"] for sitting in sittings) or backbone["minutes"]) / 60
+    behaviour = card["examined"]["behaviour"]
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        made=card["made"], precision=card["precision"], parameters=backbone["parameters"] / 1e6,
+        embedding=backbone["embedding_parameters"] / 1e6, tokens=tokens / 1e6, hours=hours,
+        corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], minutes=student["wall_seconds"] / 60,
+        unlabelled=sum(card["joint"]["unlabelled"].values()),
+        rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
+        scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
+        missed=_missed(behaviour["missed"]),
+    )  # fmt: skip
+
+
+def _scores(dev: dict[str, Any]) -> str:
+    lines = [
+        "| file | rows | TF-IDF | routed | 95 % | true expert | accuracy | ECE | surest 70 %, accuracy |",
+        "|---|---:|---:|---:|---|---:|---:|---:|---:|",
+    ]
+    for name, found in dev.items():
+        routed, tfidf = found["routed"], FILES[name][1]
+        low, high = routed["macro_f1_interval"]
+        sure = min(routed["coverage"], key=lambda point: abs(point["coverage"] - 0.7))
+        lines.append(
+            f"| {name} | {routed['n']:,} | {tfidf:.1f} | **{100 * routed['macro_f1']:.1f}** | "
+            f"{100 * low:.1f}–{100 * high:.1f} | {100 * found['own']['macro_f1']:.1f} | "
+            f"{100 * routed['accuracy']:.1f} | {100 * routed['ece']:.1f} | {100 * (1 - sure['risk']):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _routing(card: dict[str, Any]) -> str:
+    shares = ", ".join(f"{name} {100 * found['routing']:.1f} %" for name, found in card["dev"].items())
+    headlines = card["examined"]["headlines"]
+    lines = [
+        f"Texts sent to their own domain's expert: {shares}. Company headlines of a set the router never met: "
+        f"{100 * headlines['news']:.1f} % of {headlines['texts']:,} to news.",
+        "",
+        "| characters | headlines | to news |",
+        "|---|---:|---:|",
+    ]
+    for bucket in headlines["by_length"]:
+        span = f"{bucket['from']}–{bucket['to']}" if bucket["to"] < 1000 else f"{bucket['from']} and more"
+        lines.append(f"| {span} | {bucket['texts']:,} | {100 * bucket['news']:.1f} % |")
+    return "\n".join(lines)
+
+
+def _behaviour(found: dict[str, Any]) -> str:
+    lines = ["| skill | passed |", "|---|---:|"]
+    lines += [f"| {skill} | {100 * rate:.0f} % |" for skill, rate in found["by_skill"].items()]
+    lines.append(f"| all {found['cases']} cases | **{100 * found['overall']:.0f} %** |")
+    lines += ["", f"Answers that another company's name leaves as they are: {100 * found['names_swapped']:.0f} %."]
+    return "\n".join(lines)
+
+
+def _missed(missed: list[dict[str, str]]) -> str:
+    shown = [next((case for case in missed if case["skill"] == skill), None) for skill in SKILLS_SHOWN]
+    lines = ["| skill | text | should be | answers |", "|---|---|---|---|"]
+    lines += [f"| {c['skill']} | {c['text']} | {c['expected']} | {c['answered']} |" for c in shown if c]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""Put a finished run of ``runs/default_model.sh`` where users meet it: graphs in the package, weights beside, a card.
+
+``python runs/publish.py OUT [--precision int8]``: OUT/runtime → ``src/finsa_moe/assets/default`` (graphs of one
+precision), OUT/joint/moe_joint → ``models/default``, and the card, written from what the run and ``runs/dev.py``,
+``runs/examine.py`` left in OUT (``dev.json``, ``examine.json``). No number in the card is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import card
+
+PACKAGE, WEIGHTS = Path("src/finsa_moe/assets/default"), Path("models/default")
+TRAINED = ("config.json", "config.yaml", "metrics.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+
+def read(path: Path) -> Any:
+    """A JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write(path: Path, content: Any) -> None:
+    """A JSON file, indented."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def graphs(source: Path, target: Path, precision: str) -> None:
+    """The exported folder with the graphs of one precision."""
+    config = read(source / "config.json")
+    kept = config["graphs"][precision]
+    config["graphs"] = {precision: kept}
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    parts = [kept["trunk"], *kept["experts"], config["tokenizer"], config["novelty"]]
+    for name in (part["file"] for part in parts if part):
+        shutil.copy(source / name, target / name)
+    write(target / "config.json", config)
+    proof = read(source / "export.json")
+    proof["parity"] = {name: found for name, found in proof["parity"].items() if name.endswith(precision)}
+    write(target / "export.json", proof)
+
+
+def weights(source: Path, target: Path) -> None:
+    """The mixture to train on from: backbone, experts, router, heads; no path of the machine that trained it."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in TRAINED:
+        shutil.copy(source / name, target / name)
+    for name in ("backbone", "experts"):
+        shutil.copytree(source / name, target / name)
+    made_from = read(source / "config.json")["backbone"]["name"]
+    for file in target.rglob("*.json"):
+        content = file.read_text(encoding="utf-8")
+        if made_from in content:
+            file.write_text(content.replace(made_from, (target / "backbone").as_posix()), encoding="utf-8")
+    metrics = read(target / "metrics.json")
+    metrics.pop("data", None)
+    write(target / "metrics.json", metrics)
+    shutil.copy(source / "tokenizer.json", target / "backbone")
+    shutil.copy(source / "tokenizer_config.json", target / "backbone")
+
+
+def main() -> None:
+    """Copy, describe, say how large it is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--precision", default="int8")
+    args = parser.parse_args()
+    graphs(args.out / "runtime", PACKAGE, args.precision)
+    weights(args.out / "joint" / "moe_joint", WEIGHTS)
+    facts = card.facts(args.out, args.precision)
+    write(PACKAGE / "card.json", facts)
+    text = card.text(facts)
+    (PACKAGE / "README.md").write_text(text, encoding="utf-8")
+    (WEIGHTS / "README.md").write_text(text, encoding="utf-8")
+    for folder in (PACKAGE, WEIGHTS):
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        print(f"{folder}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
