@@ -1,0 +1,109 @@
+"""The model that ships: there at once, small, offline, what its card says, and in a wheel installed elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import finsa_moe
+from finsa_moe import shipped
+from tests.behaviour.suite import read_cases, score
+
+ROOT = Path(__file__).parents[1]
+PLAIN = {
+    "澜江重工中标城际铁路项目,合同金额12.6亿元,约占上年营收的三成。": ("利好", "news"),
+    "北屿医药因信息披露违规被立案调查,股价开盘跌停。": ("利空", "news"),
+    "主力又在砸盘,套了半年了,真想割肉走人": ("利空", "forum"),
+    "放量突破前高,拿稳了,这波行情才刚开始!": ("利好", "forum"),
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> finsa_moe.FinSA:
+    return finsa_moe.load()
+
+
+@pytest.fixture(scope="module")
+def card() -> dict:
+    return json.loads((shipped.model() / "card.json").read_text(encoding="utf-8"))
+
+
+def test_it_answers_plain_texts_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the network was asked for")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    answers = finsa_moe.load().predict(list(PLAIN))
+    assert [(answer.sentiment, answer.expert) for answer in answers] == list(PLAIN.values())
+
+
+def test_it_is_small_and_whole() -> None:
+    folder = shipped.model()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    named = {part["file"] for graphs in config["graphs"].values() for part in (graphs["trunk"], *graphs["experts"])}
+    named |= {config["tokenizer"]["file"], config["novelty"]["file"]}
+    assert {file.name for file in folder.iterdir()} == named | {"config.json", "export.json", "card.json", "README.md"}
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 40e6
+
+
+def test_growth_and_decline_turn_the_answer_round(model: finsa_moe.FinSA) -> None:
+    for text in ("公司上半年净利润同比{}三成", "前三季度营业收入同比{}两成多", "扣非净利润同比{}近一半"):
+        up, down = model.predict([text.format("增长"), text.format("下降")])
+        assert (up.sentiment, down.sentiment) == ("利好", "利空"), text
+
+
+def test_the_suite_is_passed_as_the_card_says(model: finsa_moe.FinSA, card: dict) -> None:
+    """A change of the runtime that moved answers would show here; engines may differ by a few cases."""
+    result = score(read_cases(), lambda texts: [answer.sentiment for answer in model.predict(texts)])
+    said = card["examined"]["behaviour"]
+    assert result.rate() == pytest.approx(said["overall"], abs=0.02), result.table()
+    for skill, rate in result.by_skill().items():
+        assert rate == pytest.approx(said["by_skill"][skill], abs=0.1), skill
+
+
+def test_the_card_is_on_the_model_and_its_page_bears_its_numbers(model: finsa_moe.FinSA, card: dict) -> None:
+    assert model.card["dev"] == card["dev"]
+    page = (shipped.model() / "README.md").read_text(encoding="utf-8")
+    for found in card["dev"].values():
+        assert f"**{100 * found['routed']['macro_f1']:.1f}**" in page
+    assert (ROOT / "models" / "default" / "README.md").read_text(encoding="utf-8") == page
+
+
+def test_the_weights_beside_it_are_those_of_the_graphs(model: finsa_moe.FinSA) -> None:
+    """The torch mixture of the repository and the shipped graphs give the sample the same polarities (the first promise)."""
+    pytest.importorskip("torch", reason="the extra train is not installed")
+    polars = pytest.importorskip("polars", reason="the extra data is not installed")
+    torch = finsa_moe.load(shipped.weights("backbone").parent, device="cpu")
+    folder = ROOT / "src" / "finsa_moe" / "data" / "sample"
+    texts = [text for name in ("news", "forum") for text in polars.read_csv(folder / f"{name}.csv")["text"]][::3]
+    ours, theirs = model.predict(texts), torch.predict(texts)
+    assert np.mean([a.sentiment == b.sentiment for a, b in zip(ours, theirs, strict=True)]) >= 0.98
+    assert np.mean([a.expert == b.expert for a, b in zip(ours, theirs, strict=True)]) >= 0.995
+
+
+@pytest.mark.slow
+def test_it_travels_in_the_wheel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        names = {Path(name).name for name in archive.namelist() if "/assets/default/" in name}
+    assert names == {file.name for file in shipped.model().iterdir()}
+    ask = "import finsa_moe; print(finsa_moe.__file__); print(finsa_moe.load().predict('股价开盘跌停').sentiment)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+    where, said = done.stdout.split()
+    assert Path(where).is_relative_to(tmp_path / "site"), done.stderr
+    assert said == "利空"
