@@ -1,8 +1,8 @@
 """Put a finished run of ``runs/default_model.sh`` where users meet it: graphs in the package, weights beside, a card.
 
-``python runs/publish.py OUT [--precision int8]``: OUT/runtime → ``src/finsa_moe/assets/default`` (graphs of one
-precision), OUT/joint/moe_joint → ``models/default``, and the card, written from what the run and ``runs/dev.py``,
-``runs/examine.py`` left in OUT (``dev.json``, ``examine.json``). No number in the card is typed by hand.
+``python runs/publish.py OUT [DATA] [--precision int8]``: OUT/runtime → ``src/finsa_moe/assets/default`` (graphs of one
+precision), OUT/joint/moe_joint → ``models/default``; the graphs as they ship are judged on DATA by ``runs/dev.py`` and
+``runs/examine.py``, and the card is written from that and the run. No number in the card is typed by hand.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +71,14 @@ def main() -> None:
     """Copy, describe, say how large it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--precision", default="int8")
     args = parser.parse_args()
     graphs(args.out / "runtime", PACKAGE, args.precision)
+    for name in ("dev", "examine"):
+        script = Path(__file__).with_name(f"{name}.py")
+        where = str(args.out / f"{name}.json")
+        subprocess.run([sys.executable, str(script), str(PACKAGE), str(args.data), "--json", where], check=True)
     weights(args.out / "joint" / "moe_joint", WEIGHTS)
     facts = card.facts(args.out, args.precision)
     write(PACKAGE / "card.json", facts)
