@@ -18,8 +18,8 @@ from outcome import show
 from finsa_moe.cli import main as finsa
 
 DEMO = Path("demo")
-PRETRAINED = Path("models/wip")
-"""A backbone that the project trained; without it the demo trains a tiny one on its own thousand rows."""
+PRETRAINED = Path("models/default/backbone")
+"""The default model's backbone; without it the demo trains a tiny one on its own thousand rows."""
 CONFIG = str(Path(__file__).with_name("demo.yaml").relative_to(Path.cwd()))
 DOMAINS = ("news", "forum")
 TEXTS = (
