@@ -12,7 +12,7 @@ out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
 teachers=${TEACHERS:-13 21}
 seed=${SEED:-13}
-pool=${POOL:-120000}
+pool=${POOL:-70000}
 from=${START-models/wip}
 export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
@@ -32,7 +32,12 @@ say "rows"
 rows news news "$data/news/train.csv"
 rows forum boards "$data/forum/train.csv"
 rows forum investors "$data/forum/train_investors.csv"
-rows forum forum "$data/forum/train.csv" "$data/forum/train_investors.csv"
+posts=("$data/forum/train.csv" "$data/forum/train_investors.csv")
+if [ -f "$data/forum/extra_finfe.csv" ]; then # what of it stands in the boards' file has the other label there
+  rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
+  posts+=("$out/data/finfe/train.csv")
+fi
+rows forum forum "${posts[@]}"
 tasks=()
 for name in news boards investors; do tasks+=(--task "$name=$out/data/$name"); done
 for name in news/extra_cfsc news/extra_xmu_binary forum/extra_finfe other/announcement_weak_binary; do
@@ -84,13 +89,14 @@ done
 say "mixture"
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
+[ -f "$out/answers/pool.wire.csv" ] || python runs/pool.py "$data" wire 20000 "$out/answers/pool.wire.csv"
 [ -f "$out/moe_init/config.json" ] ||
   finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
     --config "$config"
 [ -f "$out/joint/moe_joint/metrics.json" ] ||
   finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
     --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \
-    --unlabelled news="$out/answers/pool.news.csv" --unlabelled forum="$out/answers/pool.forum.csv"
+    --unlabelled news="$out/answers/pool.wire.csv" --unlabelled forum="$out/answers/pool.forum.csv"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||

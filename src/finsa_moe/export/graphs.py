@@ -79,6 +79,7 @@ def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | No
     """
     if precision == "int8":
         graph = quantised(graph, examples or (), spare=spare)
+        graph = _rows_in_bytes(graph)
     if precision != "fp32":
         graph = _stored_short(graph)
     part = path.with_name(f".{path.name}.part{os.getpid()}")
@@ -114,6 +115,39 @@ def _stored_short(graph: Any) -> Any:
             casts.append(helper.make_node("Cast", [short.name], [wide], to=TensorProto.FLOAT))
     for at, cast in enumerate(casts):
         graph.graph.node.insert(at, cast)
+    return graph
+
+
+def _rows_in_bytes(graph: Any) -> Any:
+    """The graph with tables that are only looked up in (embeddings) as 8-bit rows, each with a scale of its own."""
+    graph = _copy(graph)
+    nodes = graph.graph.node
+    for weight in list(graph.graph.initializer):
+        readers = [node for node in nodes if weight.name in node.input]
+        looked_up = all(node.op_type == "Gather" and node.input[0] == weight.name for node in readers)
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or np.prod(weight.dims) < _SMALL:
+            continue
+        if not readers or not looked_up:
+            continue
+        table = numpy_helper.to_array(weight)
+        scales = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / 127
+        rows = np.round(table / scales).astype(np.int8)
+        name = weight.name
+        graph.graph.initializer.remove(weight)
+        graph.graph.initializer.extend(
+            [numpy_helper.from_array(rows, f"{name}.int8"), numpy_helper.from_array(scales, f"{name}.scales")]
+        )
+        for gather in readers:
+            index, found, at = gather.input[1], gather.output[0], list(nodes).index(gather)
+            nodes.remove(gather)
+            made = [
+                helper.make_node("Gather", [f"{name}.int8", index], [f"{found}.int8"], axis=0),
+                helper.make_node("Cast", [f"{found}.int8"], [f"{found}.wide"], to=TensorProto.FLOAT),
+                helper.make_node("Gather", [f"{name}.scales", index], [f"{found}.scale"], axis=0),
+                helper.make_node("Mul", [f"{found}.wide", f"{found}.scale"], [found]),
+            ]
+            for offset, node in enumerate(made):
+                nodes.insert(at + offset, node)
     return graph
 
 
