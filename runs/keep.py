@@ -18,7 +18,7 @@ from transformers import ModernBertModel
 
 from finsa_moe.config import PretrainConfig
 from finsa_moe.training.compact import save_backbone
-from finsa_moe.training.pretrain import MaskedLM, compact_config
+from finsa_moe.training.pretrain import compact_config
 
 
 def main() -> None:
@@ -27,11 +27,14 @@ def main() -> None:
     run = source / "run"
     settings = PretrainConfig.load(run / "config.yaml")
     tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
-    model = MaskedLM(ModernBertModel(compact_config(settings, tokenizer.get_vocab_size())))
-    model.load_state_dict(load_file(run / "state" / "model.safetensors"))
+    backbone = ModernBertModel(compact_config(settings, tokenizer.get_vocab_size()))
+    weights = load_file(run / "state" / "model.safetensors")
+    backbone.load_state_dict(
+        {name.removeprefix("backbone."): weights[name] for name in weights if name.startswith("backbone.")}
+    )
     facts = json.loads((run / "state" / "progress.json").read_text())
     target.mkdir(parents=True, exist_ok=True)
-    save_backbone(model.backbone.to(torch.bfloat16), tokenizer, target, settings.max_length, facts)
+    save_backbone(backbone.to(torch.bfloat16), tokenizer, target, settings.max_length, facts)
     settings.save(target / "pretrain.yaml")
     history = target / "history.json"
     sittings = json.loads(history.read_text()) if history.is_file() else []

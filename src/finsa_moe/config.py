@@ -147,7 +147,7 @@ class JointConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class PretrainConfig(StageConfig):
-    """Masked-language-model training of the compact backbone from scratch."""
+    """Pre-training of the compact backbone from scratch."""
 
     vocab_size: int = within(12_000, 300)
     tokenizer_lines: int = within(300_000, 100)
@@ -157,6 +157,9 @@ class PretrainConfig(StageConfig):
     intermediate_size: int = within(640, 16)
     longest: int = within(256, 8)
     max_length: int = within(512, 16)
+    objective: str = within("masked", among=("masked", "replaced"))
+    generator_layers: int = within(2, 1)  # of replaced-token detection
+    detection_weight: float = within(50.0, 0)  # Clark et al. 2020, table 6
     mask_rate: float = within(0.2, 0.01, 0.9)
     batch_tokens: int = within(8192, 64)
     optimizer: str = within("adamw", among=("adamw", "muon"))

@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
@@ -114,12 +113,12 @@ def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
         return
     if not resume:
         raise ConfigError(f"{kept.parent}: holds a run already; add --resume to go on with it, or name another --out")
-    before = yaml.safe_load(kept.read_text())[PretrainConfig.section()]
-    changed = [k for k, v in settings.as_dict().items() if before.get(k) != v and k not in _RUN_LENGTH]
+    before = PretrainConfig.load(kept).as_dict()  # a run older than a key had its default
+    changed = [k for k, v in settings.as_dict().items() if before[k] != v and k not in _RUN_LENGTH]
     if changed:
         key = changed[0]
         raise ConfigError(
-            f"{kept}: {key} was {before.get(key)!r}, now {settings.as_dict()[key]!r}; "
+            f"{kept}: {key} was {before[key]!r}, now {settings.as_dict()[key]!r}; "
             "resume with the same settings or name another --out"
         )
 

@@ -1,4 +1,4 @@
-"""Masked-language-model training of the compact backbone from scratch, on a CPU or a GPU.
+"""Pre-training of the compact backbone from scratch, on a CPU or a GPU.
 
 A `Corpus` and a tokenizer go in, a Hugging Face backbone folder comes out. Batches and masks follow from the seed and
 the step alone, so a run killed at any moment resumes to the same weights. It knows nothing of labels or experts.
@@ -26,11 +26,11 @@ from transformers import ModernBertConfig, ModernBertModel
 from finsa_moe.config import PretrainConfig
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.backbone import load_backbone, ready_to_train
-from finsa_moe.training.corpus import CLS, PAD, SEP, Corpus, equal_length_batches
+from finsa_moe.training.corpus import CLS, PAD, SEP, SPECIAL, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
+from finsa_moe.training.objectives import MaskedBatch, objective
 from finsa_moe.training.optimisers import learning_rate, optimizers
 from finsa_moe.training.parallel import Ranks
-from finsa_moe.training.tied_loss import tied_cross_entropy
 
 
 def compact_config(settings: PretrainConfig, vocab_size: int) -> ModernBertConfig:
@@ -65,26 +65,6 @@ def _start(folder: Path, settings: PretrainConfig) -> ModernBertModel:
                               f"--set {key}={getattr(config, name)}")  # fmt: skip
     backbone.requires_grad_(True)
     return backbone
-
-
-class MaskedLM(nn.Module):
-    """A backbone with a prediction head tied to its embedding, run at the masked positions only."""
-
-    def __init__(self, backbone: ModernBertModel) -> None:
-        super().__init__()
-        self.backbone = backbone
-        size, vocab = backbone.config.hidden_size, backbone.config.vocab_size
-        self.dense = nn.Linear(size, size)
-        self.norm = nn.LayerNorm(size)
-        self.bias = nn.Parameter(torch.zeros(vocab))
-
-    def forward(self, ids: Tensor, chosen: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy in nats of `targets` (int64, as many as `chosen` has True) at the chosen positions."""
-        hidden = self.backbone(input_ids=ids).last_hidden_state[chosen]
-        hidden = self.norm(nn.functional.gelu(self.dense(hidden)))
-        if torch.is_autocast_enabled(hidden.device.type):
-            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
-        return tied_cross_entropy(hidden, self.backbone.get_input_embeddings().weight, self.bias, targets)
 
 
 @dataclass
@@ -126,11 +106,13 @@ class Pretrainer:
                 f"{init}: vocabulary of {backbone.config.vocab_size}, the tokenizer has {masker.vocab_size}"
             )
         backbone.to(self.device)  # type: ignore[arg-type]
-        ready_to_train(backbone)
-        if settings.compile:
-            backbone.compile(dynamic=True)  # lengths change from batch to batch
-        self.model = MaskedLM(backbone).float().to(self.device)
-        self.optimizers = optimizers(self.model, backbone.layers, settings)
+        self.model = objective(backbone, settings).float().to(self.device)
+        for network in self.model.backbones():
+            ready_to_train(network)
+            if settings.compile:
+                network.compile(dynamic=True)  # lengths change from batch to batch
+        layers = nn.ModuleList(network.layers for network in self.model.backbones())
+        self.optimizers = optimizers(self.model, layers, settings)
         self.progress = Progress()
         self._names = {id(p): n for n, p in self.model.named_parameters()}
 
@@ -161,35 +143,46 @@ class Pretrainer:
             if step >= total:
                 return
 
-    def _tensors(self, step: int, documents: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, float]:
-        """This process's rows of a batch: ids, what is masked, the targets, and its part of all that is masked."""
+    def _masked(self, step: int, documents: NDArray[np.int64]) -> MaskedBatch:
+        """This process's rows of a batch, masked; the same whatever the number of processes."""
         ends = self.corpus.ends
         rows = [self.corpus.ids[(ends[d - 1] if d else 0) : ends[d]] for d in documents]
         ids = np.full((len(rows), len(rows[0]) + 2), SEP, dtype=np.int64)
         ids[:, 0] = CLS
         ids[:, 1:-1] = np.stack(rows)
-        corrupted, chosen = self.masker(ids, np.random.default_rng([self.settings.seed, 1, step]))
+        rng = np.random.default_rng([self.settings.seed, 1, step])
+        corrupted, chosen = self.masker(ids, rng)
         if not chosen.any():  # a tiny batch may draw none
             chosen[0, 1] = True
+        uniform = np.zeros(ids.shape, dtype=np.float32)
+        uniform[chosen] = rng.random(int(chosen.sum()), dtype=np.float32)
         own = self.ranks.share(len(ids))
-        targets = ids[own][chosen[own]]
-        move = [torch.from_numpy(a).to(self.device, non_blocking=True) for a in (corrupted[own], chosen[own], targets)]
-        return move[0], move[1], move[2], len(targets) / int(chosen.sum())
+        return MaskedBatch(
+            ids=self._moved(corrupted[own]),
+            chosen=self._moved(chosen[own]),
+            targets=self._moved(ids[own][chosen[own]]),
+            uniform=self._moved(uniform[own][chosen[own]]),
+            chosen_in_all=int(chosen.sum()),
+            tokens_in_all=max(int((ids >= len(SPECIAL)).sum()), 1),
+        )
+
+    def _moved(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
     def _learn(self, step: int, documents: NDArray[np.int64], minutes: float) -> tuple[Tensor, float]:
-        """One step on a batch: this process's part of the loss, and the first one's minutes, which are everyone's."""
-        ids, chosen, targets, part = self._tensors(step, documents)
-        loss = torch.zeros((), device=self.device)
-        if part:
+        """One step on a batch: this process's part of the losses, and the first one's minutes, which are everyone's."""
+        batch = self._masked(step, documents)
+        losses = torch.zeros(len(self.model.losses), device=self.device)
+        if len(batch.ids):
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bf16):
-                loss = self.model(ids, chosen, targets) * part
-            loss.backward()
+                losses = self.model(batch)
+            (losses * losses.new_tensor(self.model.weights)).sum().backward()
         minutes = self.ranks.sum(self.model.parameters(), minutes if self.ranks.first else 0.0)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return loss.detach(), minutes
+        return losses.detach(), minutes
 
     def run(self, log: Any = None) -> Progress:
         """Train to the end of the plan or of the time allowed; saves every `save_minutes` and at the end.
@@ -215,11 +208,14 @@ class Pretrainer:
             width = int(self.corpus.lengths[documents[0]]) + 2
             self.progress = Progress(step + 1, self.progress.tokens + len(documents) * width, minutes)
             if (step + 1) % settings.log_steps == 0:
-                mean = self.ranks.total(float(torch.stack(losses).mean()))
+                parts = [self.ranks.total(part) for part in torch.stack(losses).mean(0).tolist()]
+                mean = sum(part * weight for part, weight in zip(parts, self.model.weights, strict=True))
                 if not math.isfinite(mean):
                     raise ModelError(f"{self.folder}: loss is {mean} at step {step}; lower learning_rate and resume")
+                named = {name: round(part, 4) for name, part in zip(self.model.losses, parts, strict=True)}
                 rowed = {
-                    "stage": "pretrain", "step": step + 1, "of": total, "loss": round(mean, 4), "learning_rate": rate,
+                    "stage": "pretrain", "step": step + 1, "of": total, "loss": round(mean, 4),
+                    **(named if len(named) > 1 else {}), "learning_rate": rate,
                     "tokens": self.progress.tokens, "minutes": round(self.progress.minutes, 2),
                     "tokens_per_second": round((self.progress.tokens - marked) / max(now - mark, 1e-9)),
                 }  # fmt: skip
@@ -264,7 +260,10 @@ class Pretrainer:
             os.replace(spare[-1], self.state_folder)
         if not self.state_folder.exists():
             return False
-        self.model.load_state_dict(load_file(self.state_folder / "model.safetensors"))
+        weights = load_file(self.state_folder / "model.safetensors")
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():  # a shared one stands there once
+                parameter.copy_(weights[name])
         moments = load_file(self.state_folder / "optimizer.safetensors", device=str(self.device))
         for optimizer in self.optimizers:
             for parameter in (p for group in optimizer.param_groups for p in group["params"]):
