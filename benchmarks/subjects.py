@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import BertConfig, BertModel
 
 from finsa_moe import load
 from finsa_moe.data import sample
@@ -117,24 +118,45 @@ class _Plain(nn.Module):
         return self.expert(self.trunk(ids, mask)[0], mask)[0].softmax(-1)  # type: ignore[no-any-return]
 
 
+class _Bert(nn.Module):
+    """A bare BERT of 6 layers of 256 with a linear layer on its pooled states; random weights, for speed alone."""
+
+    def __init__(self, vocab_size: int, max_length: int) -> None:
+        super().__init__()
+        config = BertConfig(
+            vocab_size=vocab_size, hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=1024,
+            max_position_embeddings=max_length,
+        )  # fmt: skip
+        self.bert, self.head = BertModel(config, add_pooling_layer=False), nn.Linear(256, 3)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        return self.head(masked_mean(hidden, mask)).softmax(-1)  # type: ignore[no-any-return]
+
+
 class PlainEngine:
-    """A plain classifier in our engine: the same sessions and batching, no routing."""
+    """A plain classifier in our engine: the same sessions and batching, no routing.
+
+    It is the mixture's backbone with one expert merged in, or (`bert`) a bare BERT of 6 layers of 256.
+    """
 
     concurrent = True
     domains = ("all",)
 
-    def __init__(self, folder: Path, engine: str, precision: str, threads: int) -> None:
+    def __init__(self, folder: Path, engine: str, precision: str, threads: int, *, bert: bool = False) -> None:
         inner = TorchEngine(folder, device="cpu", dtype="float32")
-        self.name, self.workers, self.encode = f"plain {engine}", threads, inner.encode
+        self.name, self.workers, self.encode = f"{'bert' if bert else 'plain'} {engine}", threads, inner.encode
         self.max_length, self.pad_id = inner.max_length, inner.pad_id
-        path = WORK / f"plain.{precision}.onnx"
+        path = WORK / f"{'bert' if bert else 'plain'}.{precision}.onnx"
         if not path.is_file():
             ids, mask = graphs.example_ids()
             examples = None
             if precision == "int8":
                 encoded = [e.ids for e in inner.encode(texts(100))]
                 examples = [{"ids": np.array([row]), "mask": np.ones((1, len(row)), dtype=np.int64)} for row in encoded]
-            graph = graphs.trace(_Plain(inner.model), (ids, mask), ("ids", "mask"), ("probs",))
+            vocabulary = inner.model.backbone.get_input_embeddings().num_embeddings
+            network = _Bert(vocabulary, inner.max_length).eval() if bert else _Plain(inner.model)
+            graph = graphs.trace(network, (ids, mask), ("ids", "mask"), ("probs",))
             graphs.write(graph, path, precision, examples)
         self.session = open_session(path.read_bytes(), engine, precision, threads, path.name)
 

@@ -5,6 +5,7 @@
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="13 21" (their seeds)  POOL=rows a domain  SEED=13
+#           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
@@ -18,6 +19,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
 say() { echo "[$(date +%H:%M:%S)] $*"; }
+ends_at() { if [ "${UNTIL:-}" = "$1" ]; then say "done: $out/$1"; exit 0; fi; }
 held=()
 for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done
 
@@ -52,6 +54,7 @@ processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(
   OMP_NUM_THREADS=1 torchrun --nproc-per-node "$processes" --no-python finsa pretrain \
     "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
+ends_at backbone
 
 ask=()
 for teacher in $teachers; do
@@ -73,6 +76,7 @@ for domain in news forum; do
   [ -f "$texts" ] || python runs/pool.py "$data" $domain "$pool" "$texts"
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
 done
+ends_at answers
 
 say "student"
 [ -f "$out/student/adapt.json" ] ||

@@ -62,9 +62,12 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (out / "runtime" / "config.json").is_file()
+    for until, made, not_made in (("answers", "answers/forum.csv", "student"), ("", "runtime/config.json", "none")):
+        asked = {**environment, "UNTIL": until}
+        done = subprocess.run(command, env=asked, capture_output=True, text=True, timeout=1500)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (out / made).is_file()
+        assert not (out / not_made).exists()
 
     facts = json.loads((out / "backbone" / "pretrain.json").read_text(encoding="utf-8"))
     assert facts["lines_dropped"] >= 8  # two in each of four files; made lines near to made dev lines besides
