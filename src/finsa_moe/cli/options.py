@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,17 @@ HoldOut = Annotated[
     list[Path] | None,
     typer.Option(metavar="FILE", help="Texts to be judged by: what is equal or near to one is dropped. Repeatable."),
 ]
+
+# What near-duplicates are, as in data.clusters, which is not loaded for a list of options.
+THRESHOLD, GRAMS = 0.7, 4
+Threshold = Annotated[float, typer.Option(help="Least Jaccard similarity of two texts' n-grams that makes them near.")]
+Grams = Annotated[int, typer.Option("--n", help="Length of an n-gram, characters.")]
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def named(pairs: list[str], option: str) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.options import Date, HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, HoldOut, Id, Label, Labels, Text, Threshold, cores
 
 if TYPE_CHECKING:
     from finsa_moe.data.report import Report
@@ -37,6 +37,22 @@ def prepare(
         str | None,
         typer.Option(metavar="T/V/T", help="Train/valid/test; left out: news 98/1/1, forum 60/20/20, others 80/10/10."),
     ] = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="near|exact|COL",
+            help="What keeps rows on one side: near texts, equal texts alone, or a column beside near texts.",
+        ),
+    ] = "near",
+    test_after: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Test on the rows after this day; train on those up to it.")
+    ] = None,
+    conflicts: Annotated[
+        str,
+        typer.Option(metavar="majority|drop|keep", help="Which rows stand where equal texts bear several labels."),
+    ] = "majority",
+    threshold: Threshold = THRESHOLD,
+    n: Grams = GRAMS,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 13,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
@@ -50,11 +66,13 @@ def prepare(
 ) -> None:
     """Read labelled rows, refuse the unusable with a reason, and split them into train, valid and test.
 
-    Equal texts stay on one side. Writes train.csv, valid.csv, test.csv, rejects.csv, report.json and polarity.png.
+    Texts that are equal or nearly so stay on one side. Writes train.csv, valid.csv, test.csv, rejects.csv, report.json
+    and polarity.png.
     """
     from finsa_moe.errors import require
 
     require("polars", "data", "finsa prepare")
+    from finsa_moe.data.days import parse_day
     from finsa_moe.data.prepare import prepare as run
     from finsa_moe.data.read import Columns, read_texts
     from finsa_moe.polarity import LabelMap
@@ -64,7 +82,8 @@ def prepare(
     with _Bar() as bar:
         report = run(
             sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
-            held_out=read_texts(hold_out or []), progress=bar.show,
+            by=by, test_after=parse_day(test_after, "--test-after") if test_after else None, conflicts=conflicts,
+            threshold=threshold, n=n, held_out=read_texts(hold_out or []), processes=cores(), progress=bar.show,
         )  # fmt: skip
     _show_report(report, out)
 
@@ -109,7 +128,7 @@ def _parse_ratios(value: str | None) -> tuple[float, float, float] | None:
 
 
 class _Bar:
-    """A bar of the files read, on stderr and only where a person looks at it."""
+    """A bar of what is under way, on stderr and only where a person looks at it."""
 
     def __enter__(self) -> _Bar:
         from rich.console import Console
@@ -123,8 +142,8 @@ class _Bar:
     def __exit__(self, *exception: object) -> None:
         self._progress.stop()
 
-    def show(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+    def show(self, step: str, done: int, total: int) -> None:
+        self._progress.update(self._task, description=step, completed=done, total=total)
 
 
 def _show_report(report: Report, out: Path) -> None:
@@ -139,6 +158,12 @@ def _show_report(report: Report, out: Path) -> None:
     typer.echo(f"rows in {rows['in']:,} = kept {rows['kept']:,} + refused {rows['refused']:,}")
     if report.duplicates:
         typer.echo(f"equal texts kept together: {report.duplicates:,} rows repeat another row of their split")
+    if report.near["clusters"]:
+        near = report.near
+        typer.echo(
+            f"near texts kept together: {near['rows']:,} rows in {near['clusters']:,} clusters, {near['largest']:,} in "
+            "the largest"
+        )
     if rows["refused"]:
         typer.echo(f"refused rows with file, line and reason: {out / 'rejects.csv'}")
         for reason, count in list(report.refused.items())[:5]:

@@ -33,6 +33,8 @@ USUAL: dict[str, tuple[str, ...]] = {
         "publish_date", "pub_date", "post_time", "created_at", "timestamp",
     ),
     "domain": ("domain", "领域"),
+    "source_id": ("source_id",),
+    "by": (),
 }  # fmt: skip
 
 
@@ -45,12 +47,14 @@ class Columns:
         label: Column of the label.
         id: Column of the row's id.
         date: Column of the row's date or time.
+        by: Column whose equal values keep their rows together; there is no usual name for it.
     """
 
     text: str | None = None
     label: str | None = None
     id: str | None = None
     date: str | None = None
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,15 @@ class Resolved:
     id: int | None
     date: int | None
     domain: int | None
+    source_id: int | None
+    by: int | None
 
     def single(self) -> dict[str, int | None]:
         """The positions of all kinds but the text, by kind."""
-        return {"label": self.label, "id": self.id, "date": self.date, "domain": self.domain}
+        return {
+            "label": self.label, "id": self.id, "date": self.date, "domain": self.domain,
+            "source_id": self.source_id, "by": self.by,
+        }  # fmt: skip
 
 
 def find_column(names: Sequence[str], kind: str, given: str | None, path: Path | str) -> int | None:
@@ -73,7 +82,7 @@ def find_column(names: Sequence[str], kind: str, given: str | None, path: Path |
 
     Args:
         names: The file's column names, in order.
-        kind: ``"text"``, ``"label"``, ``"id"``, ``"date"`` or ``"domain"``.
+        kind: One of `USUAL`.
         given: The user's own name for it, if any; matched exactly, else whatever the case.
         path: The file, for the error.
 
@@ -121,6 +130,8 @@ def resolve(names: Sequence[str], columns: Columns, path: Path | str, *, need_la
         id=find_column(names, "id", columns.id, path),
         date=find_column(names, "date", columns.date, path),
         domain=find_column(names, "domain", None, path),
+        source_id=find_column(names, "source_id", None, path),
+        by=find_column(names, "by", columns.by, path),
     )
 
 

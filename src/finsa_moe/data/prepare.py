@@ -8,17 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from finsa_moe.data.clusters import THRESHOLD, N, checked
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.days import later
 from finsa_moe.data.folder import written_whole
+from finsa_moe.data.formats import find_files
+from finsa_moe.data.grams import banding
+from finsa_moe.data.groups import group
+from finsa_moe.data.ids import name_rows
 from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import Columns, Progress, Table, read_rows
-from finsa_moe.data.report import MADE_BY, Report, describe
-from finsa_moe.data.split import Resolved, checked_ratios, resolve_conflicts, split
+from finsa_moe.data.placed import write_splits
+from finsa_moe.data.report import MADE_BY, Read, Report, describe
+from finsa_moe.data.split import RULES, checked_ratios, resolve_conflicts, split
+from finsa_moe.data.staging import Plan, Staged, stage
 from finsa_moe.data.stats import plot_polarity, polarity_table
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.polarity import LabelMap
@@ -26,6 +38,7 @@ from finsa_moe.polarity import LabelMap
 # Train, valid and test in percent: news and forum as published, 80/10/10 our choice for any other domain.
 PRESETS: dict[str, tuple[float, float, float]] = {"news": (98, 1, 1), "forum": (60, 20, 20)}
 OTHERS: tuple[float, float, float] = (80, 10, 10)
+Progress = Callable[[str, int, int], None]
 FILES = ("train.csv", "valid.csv", "test.csv", "rejects.csv", "report.json", "polarity.png")
 
 
@@ -38,54 +51,124 @@ def prepare(
     columns: Columns = Columns(),  # noqa: B008 - frozen
     labels: LabelMap = LabelMap(),  # noqa: B008 - frozen
     seed: int = 13,
-    by: str = "exact",
+    by: str = "near",
+    test_after: date | None = None,
+    conflicts: str = "majority",
+    threshold: float = THRESHOLD,
+    n: int = N,
     force: bool = False,
     held_out: Sequence[str] = (),
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> Report:
     """Read, check and split the rows of one domain into a folder.
 
+    Rows of equal text never part, whatever `by` says; rows made from another (``source_id``) stay with it.
+
     Args:
         sources: Files and folders.
         domain: The domain's name, written into every row.
-        out: The folder to make: ``train.csv``, ``valid.csv``, ``test.csv`` (``id,text,label,domain`` and ``date`` where
-            there is one), ``rejects.csv``, ``report.json`` and ``polarity.png``.
+        out: The folder to make: ``train.csv``, ``valid.csv``, ``test.csv`` (``id,text,label,domain``, and ``date``,
+            ``source_id`` and the column of `by` where there are such), ``rejects.csv``, ``report.json`` and
+            ``polarity.png``.
         ratios: Shares of train, valid and test; None takes the domain's preset.
         columns: The user's names of the columns.
         labels: The user's spelling of the classes.
         seed: Another seed, another split.
-        by: What keeps rows together; ``"exact"``: equal texts.
+        by: What keeps rows together: ``"near"``, texts equal or near; ``"exact"``, equal texts alone; or the name of a
+            column, whose equal values stay together beside near texts.
+        test_after: The test is the rows after this day; train and valid are drawn from the rest by their ratios. Rows
+            after it that repeat a text from before, equal or near, are refused.
+        conflicts: What stands where equal texts bear several labels: ``"majority"``, ``"drop"`` or ``"keep"``.
+        threshold: Least Jaccard similarity of n-grams that makes two texts near.
+        n: Length of an n-gram, characters.
         force: Write into a folder that is not empty and was not made here; only the files named above are replaced.
         held_out: Texts that a model is going to be judged by; rows equal or near to one are refused.
-        progress: Called with the files done and the files in all.
+        processes: How many read at once, for more than a few megabytes. A script that asks for several must be
+            importable: its own work stands under ``if __name__ == "__main__"``.
+        progress: Called with the step's name, what is done and what there is in all.
 
     Raises:
         DataError: If a source cannot be read, no row can be used, or `out` must not be written.
-        ConfigError: If the domain, the ratios or `by` is not allowed.
+        ConfigError: If the domain, the ratios or another setting is not allowed.
+        MissingExtra: If rensa is not installed and near texts are asked for.
     """
     if not re.fullmatch(r"\w[\w-]*", domain):
         raise ConfigError(f"domain {domain!r}: allowed are letters, digits, '-' and '_', as in news or forum")
-    if by != "exact":
-        raise ConfigError(f"by {by!r}: allowed is 'exact'")
+    if conflicts not in RULES:
+        raise ConfigError(f"conflicts {conflicts!r}: allowed are {', '.join(RULES)}")
+    checked(threshold, n)
     shares = checked_ratios(ratios or PRESETS.get(domain, OTHERS))
     _check_target(sources, out, force=force)
-    table = _without(read_rows(sources, columns, labels, domain, progress=progress), held_out)
-    resolved = resolve_conflicts(table.frame)
-    if not resolved.frame.height:
-        raise DataError(_nothing_left(sources, table, resolved))
-    parts = split(resolved.frame, shares, seed)
-    rejects = _rejects(table, resolved)
-    report = describe(table, resolved, rejects, parts, domain=domain, ratios=shares, seed=seed, by=by)
-    with written_whole(out, FILES) as folder:
-        written = [name for name in ("id", "text", "label", "domain", "date") if name in table.frame.columns]
-        for name, part in parts.items():
-            part.select(written).write_csv(folder / f"{name}.csv")
-        rejects.write_csv(folder / "rejects.csv")
-        plot_polarity(
-            polarity_table({f"{domain}/{name}": part for name, part in parts.items()}), folder / "polarity.png"
-        )
-        (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
+    found = find_files(sources)
+    near = by != "exact"
+    columns = replace(columns, by=by if by not in ("near", "exact") else None)
+    plan = Plan(
+        columns, labels, domain, HeldOut(held_out) if held_out else None, banding(threshold) if near else None, n
+    )
+    with _scratch(out) as scratch:
+        staged = stage(found, scratch / "rows", plan, processes=processes, progress=_step(progress, "reading"))
+        rows, ids = name_rows(staged.rows)
+        groups = group(staged, threshold=threshold, n=n, near=near, progress=_step(progress, "comparing"))
+        rows = rows.with_row_index().with_columns(cluster="key", group=pl.Series(groups.cluster))
+        resolved = resolve_conflicts(rows, conflicts)
+        kept, refused = resolved.frame.with_columns(cluster="group"), [resolved.refused]
+        if test_after is None:
+            parts = split(kept, shares, seed)
+        else:
+            kept, test, unusable = _cut(sources, kept, test_after)
+            refused.append(unusable)
+            parts = {**split(kept, (shares[0], shares[1], 0.0), seed), "test": split(test, (1, 0, 0), seed)["train"]}
+        rejects = _rejects(staged, refused)
+        if not sum(part.height for part in parts.values()):
+            raise DataError(_nothing_left(sources, staged.rows_in, rejects))
+        report = describe(
+            Read(staged.rows_in, staged.sources, staged.skipped, ids), resolved, rejects, parts, groups, domain=domain,
+            ratios=shares, seed=seed, by=by, conflicts=conflicts, test_after=test_after,
+        )  # fmt: skip
+        with written_whole(out, FILES) as folder:
+            (scratch / "buckets").mkdir()
+            write_splits(staged, parts, _written(staged.rows, by), folder, scratch / "buckets")
+            rejects.write_csv(folder / "rejects.csv")
+            plot_polarity(
+                polarity_table({f"{domain}/{name}": part for name, part in parts.items()}), folder / "polarity.png"
+            )
+            (folder / "report.json").write_text(report.to_json(), encoding="utf-8")
     return report
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A hidden sibling for rows on their way; one left by a run that was killed is removed first."""
+    folder = out.resolve().with_name(f".{out.resolve().name}.rows")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        (folder / "rows").mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _step(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(name, done, total)
+
+
+def _written(rows: pl.DataFrame, by: str) -> dict[str, str]:
+    """The staged columns that are written, and what each is called."""
+    some = [name for name in ("date", "source_id") if rows[name].null_count() < rows.height]
+    columns = {name: name for name in ("text", "label", "domain", *some)}
+    own = by in ("near", "exact") or by.casefold() in (*columns, "id")
+    return columns if own else {**columns, "by": by}
+
+
+def _cut(sources: Sequence[Path], rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    if rows["date"].null_count() == rows.height:
+        where = ", ".join(str(source) for source in sources)
+        raise DataError(f"{where}: no row has a date, which --test-after needs; name the column by --date COL")
+    return later(rows, cut)
 
 
 def made_here(folder: Path) -> bool:
@@ -111,28 +194,17 @@ def _check_target(sources: Sequence[Path], out: Path, *, force: bool) -> None:
         )
 
 
-def _without(table: Table, held_out: Sequence[str]) -> Table:
-    """The table with rows near to held-out texts among the refused."""
-    if not held_out:
-        return table
-    index = HeldOut(held_out)
-    found = [index.match(text) for text in table.frame["text"]]
-    near = pl.Series([match is not None for match in found], dtype=pl.Boolean)
-    reasons = [f"near to a held-out text (Jaccard {match.similarity:.2f})" for match in found if match]
-    refused = table.frame.filter(near).with_columns(reason=pl.Series(reasons, dtype=pl.String))
-    rejects = pl.concat([table.rejects, refused.select(table.rejects.columns)])
-    return replace(table, frame=table.frame.filter(~near), rejects=rejects)
+def _rejects(staged: Staged, refused: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All refused rows by file and line, their texts fetched."""
+    rows = pl.concat([some.select("index", "file", "line", "reason", "id", "label") for some in refused]).sort("index")
+    texts = staged.values("text", rows["index"].to_numpy().astype(np.int64))
+    named = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).select(staged.rejects.columns)
+    return pl.concat([staged.rejects, named]).sort("file", "line", maintain_order=True)
 
 
-def _rejects(table: Table, resolved: Resolved) -> pl.DataFrame:
-    refused = pl.concat([table.rejects, resolved.refused.select(table.rejects.columns)])
-    return refused.sort("file", "line", maintain_order=True)
-
-
-def _nothing_left(sources: Sequence[Path], table: Table, resolved: Resolved) -> str:
+def _nothing_left(sources: Sequence[Path], rows_in: int, rejects: pl.DataFrame) -> str:
     where = ", ".join(str(source) for source in sources)
-    rejects = _rejects(table, resolved)
     if not rejects.height:
         return f"{where}: no rows"
     reason, count = rejects["reason"].value_counts(sort=True).row(0)
-    return f"{where}: none of {table.rows_in} rows can be used; {count} of them: {reason}"
+    return f"{where}: none of {rows_in} rows can be used; {count} of them: {reason}"

@@ -8,18 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from finsa_moe._version import __version__
-from finsa_moe.data.read import Table
+from finsa_moe.data.groups import Groups
+from finsa_moe.data.judge import Source
 from finsa_moe.data.split import SPLITS, Resolved
 from finsa_moe.polarity import NAMES
 
 MADE_BY = "finsa prepare"
 _REASONS_LISTED = 50
+_LARGE = 0.05  # a cluster of this share of the rows bends the ratios
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,14 @@ class Report:
         refused: Rows refused by reason, the most frequent first.
         splits: Rows of each label by split.
         duplicates: Rows kept that equal another kept row; all of them on its side.
-        conflicts: ``clusters`` of equal texts that bore several labels, and the ``rows`` refused for it.
+        near: ``clusters`` of texts that are near but not equal, the ``rows`` in them, and the rows of the ``largest``
+            cluster of any kind.
+        conflicts: The ``rule``, ``clusters`` of equal texts that bore several labels, and the ``rows`` refused for it.
         ids: Ids ``made`` for rows without one, ``changed`` where several rows shared one.
         ratios: Shares of train, valid and test that were asked for.
         seed: The seed of the draw.
-        by: What keeps rows together: ``"exact"``, equal texts.
+        by: What keeps rows together: ``"near"``, ``"exact"`` or a column.
+        test_after: The last day of training, where the test is what came later.
         sources: Each file read, with ``sha256``, ``rows`` and the ``columns`` taken.
         skipped: Files met in a folder and left out, with the reason.
         warnings: What a user should know before training on this.
@@ -47,11 +53,13 @@ class Report:
     refused: dict[str, int]
     splits: dict[str, dict[str, int]]
     duplicates: int
-    conflicts: dict[str, int]
+    near: dict[str, int]
+    conflicts: dict[str, int | str]
     ids: dict[str, int]
     ratios: tuple[float, float, float]
     seed: int
     by: str
+    test_after: str | None
     sources: list[dict[str, Any]]
     skipped: dict[str, str]
     warnings: list[str]
@@ -67,20 +75,33 @@ class Report:
         return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
+@dataclass(frozen=True)
+class Read:
+    """What was read: rows in all, files, files left out, and how many ids were ``made`` and ``changed``."""
+
+    rows: int
+    sources: list[Source]
+    skipped: dict[str, str]
+    ids: dict[str, int]
+
+
 def describe(
-    table: Table,
+    read: Read,
     resolved: Resolved,
     rejects: pl.DataFrame,
     parts: dict[str, pl.DataFrame],
+    groups: Groups,
     *,
     domain: str,
     ratios: tuple[float, float, float],
     seed: int,
     by: str,
+    conflicts: str,
+    test_after: date | None,
 ) -> Report:
     """The report on rows read, conflicts resolved and parts drawn; every file read is hashed."""
     kept = sum(part.height for part in parts.values())
-    assert kept + rejects.height == table.rows_in  # promise: no row is lost
+    assert kept + rejects.height == read.rows  # promise: no row is lost
     splits = {
         name: {"rows": part.height, **{label: int((part["label"] == label).sum()) for label in NAMES}}
         for name, part in parts.items()
@@ -91,26 +112,32 @@ def describe(
         listed["other reasons, see rejects.csv"] = sum(reasons.values()) - sum(listed.values())
     sources = [
         {"file": str(source.path), "sha256": _sha256(source.path), "rows": source.rows, "columns": source.columns}
-        for source in table.sources
+        for source in read.sources
     ]
     return Report(
         domain=domain,
-        rows={"in": table.rows_in, "kept": kept, "refused": rejects.height},
+        rows={"in": read.rows, "kept": kept, "refused": rejects.height},
         refused=listed,
         splits=splits,
         duplicates=resolved.duplicates,
-        conflicts={"clusters": resolved.clusters_in_conflict, "rows": resolved.refused.height},
-        ids=table.ids,
+        near={"clusters": groups.near, "rows": groups.near_rows, "largest": groups.largest},
+        conflicts={
+            "rule": conflicts,
+            "clusters": resolved.clusters_in_conflict,
+            "rows": resolved.refused.height,
+        },
+        ids=read.ids,
         ratios=ratios,
         seed=seed,
         by=by,
+        test_after=None if test_after is None else test_after.isoformat(),
         sources=sources,
-        skipped=table.skipped,
-        warnings=_warnings(splits, dict(zip(SPLITS, ratios, strict=True)), table),
+        skipped=read.skipped,
+        warnings=_warnings(splits, dict(zip(SPLITS, ratios, strict=True)), read) + _cluster_warning(kept, groups),
     )
 
 
-def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], table: Table) -> list[str]:
+def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], read: Read) -> list[str]:
     warnings = []
     for label in NAMES:
         empty = [name for name in SPLITS if ratios[name] > 0 and not splits[name][label]]
@@ -118,11 +145,20 @@ def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], table
             warnings.append(f"no row is labelled {label}: nothing can learn that class from this set")
         elif empty:
             warnings.append(f"too few rows labelled {label}: none in {' and '.join(empty)}")
-    if table.ids["changed"]:
-        warnings.append(f"{table.ids['changed']} rows shared an id with another row and got a new one")
-    if table.skipped:
-        warnings.append(f"{len(table.skipped)} files of the folder were left out; report.json names them")
+    if read.ids["changed"]:
+        warnings.append(f"{read.ids['changed']} rows shared an id with another row and got a new one")
+    if read.skipped:
+        warnings.append(f"{len(read.skipped)} files of the folder were left out; report.json names them")
     return warnings
+
+
+def _cluster_warning(kept: int, groups: Groups) -> list[str]:
+    if kept < 200 or groups.largest <= _LARGE * kept:
+        return []
+    return [
+        f"{groups.largest:,} rows hang together and stand on one side: the shares may be missed; "
+        "raise --threshold, or look at them with finsa audit"
+    ]
 
 
 def _sha256(path: Path) -> str:

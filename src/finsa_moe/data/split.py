@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
+import numpy as np
 import polars as pl
 
+from finsa_moe.data.hashing import mixed, numbers
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError
 
 SPLITS = ("train", "valid", "test")
+RULES = ("majority", "drop", "keep")
 # A class too small for all splits goes first to training, then to the test that judges it.
 _NEEDED = ("train", "test", "valid")
 
@@ -25,8 +27,8 @@ def with_clusters(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows with a column ``cluster``, equal for texts that are the same; one that is there already is kept."""
     if "cluster" in frame.columns:
         return frame
-    keys = [duplicate_key(text) for text in frame["text"].to_list()]
-    return frame.with_columns(cluster=pl.Series(keys, dtype=pl.String))
+    keys = numbers(duplicate_key(text) for text in frame["text"].to_list())
+    return frame.with_columns(cluster=pl.Series(keys, dtype=pl.UInt64))
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,19 @@ class Resolved:
     clusters_in_conflict: int
 
 
-def resolve_conflicts(frame: pl.DataFrame) -> Resolved:
-    """Keep the majority's label within each cluster and refuse the other rows; where none has the majority, refuse all.
+def resolve_conflicts(frame: pl.DataFrame, rule: str = "majority") -> Resolved:
+    """Settle which rows stand where equal texts bear different labels.
 
     Args:
-        frame: Rows with ``text`` and ``label``.
+        frame: Rows with ``label`` and either ``text`` or ``cluster``, the same for equal texts.
+        rule: ``"majority"`` refuses the rows against the majority's label, all of them where none has the majority;
+            ``"drop"`` refuses all rows of such a cluster; ``"keep"`` keeps all.
+
+    Raises:
+        ConfigError: If the rule is none of these.
     """
+    if rule not in RULES:
+        raise ConfigError(f"conflicts {rule!r}: allowed are {', '.join(RULES)}")
     frame = with_clusters(frame)
     votes = frame.group_by("cluster", "label").len(name="votes")
     most = votes.group_by("cluster").agg(
@@ -64,9 +73,16 @@ def resolve_conflicts(frame: pl.DataFrame) -> Resolved:
     disputed = most.filter(pl.col("labels") > 1)
     joined = frame.join(disputed, on="cluster", how="left", maintain_order="left")
     tie = pl.col("leaders") > 1
-    lost = pl.col("labels").is_not_null() & (tie | (pl.col("label") != pl.col("winner")))
+    against = {
+        "majority": tie | (pl.col("label") != pl.col("winner")),
+        "drop": pl.lit(value=True),
+        "keep": pl.lit(value=False),
+    }
+    lost = pl.col("labels").is_not_null() & against[rule]
     reason = (
-        pl.when(tie)
+        pl.when(pl.lit(rule == "drop"))
+        .then(pl.format("{} equal texts bear different labels", "rows"))
+        .when(tie)
         .then(pl.format("{} equal texts bear different labels and none has the majority", "rows"))
         .otherwise(
             pl.format("label {} against {} of {} equal texts labelled {}", "label", "most", "rows", "winner"),
@@ -86,7 +102,7 @@ def split(frame: pl.DataFrame, ratios: Sequence[float], seed: int) -> dict[str, 
     stands in every split with a ratio above 0. A cluster that bears several labels counts as its most frequent one.
 
     Args:
-        frame: Rows with ``id``, ``text`` and ``label``; a column ``cluster`` names the rows that must not part.
+        frame: Rows with ``id``, ``label`` and either ``text`` or ``cluster``, which names the rows that must not part.
         ratios: Shares of train, valid and test; any scale, 98/1/1 or 0.98/0.01/0.01.
         seed: Another seed, another draw.
 
@@ -105,14 +121,13 @@ def split(frame: pl.DataFrame, ratios: Sequence[float], seed: int) -> dict[str, 
         .group_by("cluster", maintain_order=True)
         .agg(pl.col("label").first(), pl.col("votes").sum().alias("size"))
     )
-    draws = [_draw(seed, cluster) for cluster in sizes["cluster"].to_list()]
-    sizes = sizes.with_columns(draw=pl.Series(draws, dtype=pl.UInt64)).sort("label", "draw", "cluster")
+    sizes = sizes.with_columns(draw=_draws(seed, sizes["cluster"])).sort("label", "draw", "cluster")
     parts = [_assigned(group, shares) for group in sizes.partition_by("label", maintain_order=True)]
     where = pl.concat(parts).select("cluster", "draw", "split") if parts else None
     if where is None:
         return dict.fromkeys(SPLITS, frame)
     # Ordered by the draw, then by what the rows hold: the order of the files leaves no trace.
-    placed = clustered.join(where, on="cluster").sort("draw", "text", "id")
+    placed = clustered.join(where, on="cluster").sort("draw", *(n for n in ("text", "id") if n in frame.columns))
     return {name: placed.filter(pl.col("split") == name).select(frame.columns) for name in SPLITS}
 
 
@@ -132,9 +147,11 @@ def checked_ratios(ratios: Sequence[float]) -> tuple[float, float, float]:
     return ratios[0] / total, ratios[1] / total, ratios[2] / total
 
 
-def _draw(seed: int, cluster: str) -> int:
-    digest = blake2b(cluster.encode(), digest_size=8, salt=seed.to_bytes(16, "little", signed=True)).digest()
-    return int.from_bytes(digest, "little")
+def _draws(seed: int, clusters: pl.Series) -> pl.Series:
+    """A number of each cluster for this seed."""
+    own = clusters.to_numpy() if clusters.dtype.is_integer() else numbers(map(str, clusters.to_list()))
+    salt = numbers([str(seed)])
+    return pl.Series(mixed(mixed(own.astype(np.uint64)) ^ salt), dtype=pl.UInt64)
 
 
 def _assigned(clusters: pl.DataFrame, shares: tuple[float, float, float]) -> pl.DataFrame:

@@ -1,0 +1,58 @@
+"""Dates as files write them, read as days; and the cut that makes the test set the later rows.
+
+Strings go in, days come out, null where none is meant; nothing is guessed from a number that is no date.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from finsa_moe.errors import ConfigError
+
+_DAY = r"^\s*((?:19|20)\d{2})\s*(?:-|/|\.|年)?\s*(\d{1,2})\s*(?:-|/|\.|月)?\s*(\d{1,2})(?:\D|$)"
+
+
+def days(column: str = "date") -> pl.Expr:
+    """The day of each value: 2026-07-31, 2026/7/31 09:30, 20260731, 2026.7.31, 2026年7月31日; null for all else."""
+    parts = [pl.col(column).str.extract(_DAY, group).cast(pl.Int32, strict=False) for group in (1, 2, 3)]
+    written = pl.format("{}-{}-{}", parts[0], *(part.cast(pl.String).str.zfill(2) for part in parts[1:]))
+    return written.str.to_date("%Y-%m-%d", strict=False)
+
+
+def parse_day(value: str, option: str) -> date:
+    """A day from the command line.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    day = pl.DataFrame({"date": [value]}).select(days())["date"][0]
+    if not isinstance(day, date):
+        raise ConfigError(f"{option} {value!r}: allowed is a day such as 2026-07-31")
+    return day
+
+
+def later(rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Part rows by a day: up to it, after it, and those that cannot be used, with ``reason``.
+
+    A row whose cluster began by the cut would be known to a model before it is tested on it, and training on it would
+    use what was written later: it is refused, as is a row without a date.
+
+    Args:
+        rows: Rows with ``date`` and ``cluster``.
+        cut: The last day of training.
+    """
+    dated = rows.with_columns(_day=days())
+    known = dated.filter(pl.col("_day").is_not_null())
+    after = pl.col("_day") > cut
+    known = known.with_columns(_old=(~after).any().over("cluster"))
+    undated = dated.filter(pl.col("_day").is_null()).with_columns(reason=pl.lit("no date that can be read"))
+    repeated = known.filter(after & pl.col("_old")).with_columns(
+        reason=pl.lit(f"after {cut} but equal or near to a text up to then")
+    )
+    return (
+        known.filter(~after).select(rows.columns),
+        known.filter(after & ~pl.col("_old")).select(rows.columns),
+        pl.concat([undated.select(*rows.columns, "reason"), repeated.select(*rows.columns, "reason")]),
+    )

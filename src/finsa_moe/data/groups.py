@@ -1,0 +1,89 @@
+"""Which staged rows must not part: the same text, nearly the same, the same value of a column, one made from the other.
+
+`Staged` rows go in, a cluster for each comes out, the same whatever the order of the files. It knows nothing of labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from finsa_moe.data.clusters import I64, joined, near_pairs
+from finsa_moe.data.hashing import U64
+from finsa_moe.data.staging import Staged
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The clusters of staged rows.
+
+    Attributes:
+        cluster: uint64 (rows,), equal for rows that must not part.
+        near: Clusters of several texts that differ (0 where none were looked for).
+        near_rows: Rows in them.
+        largest: Rows of the largest cluster.
+    """
+
+    cluster: U64
+    near: int
+    near_rows: int
+    largest: int
+
+
+def group(staged: Staged, *, threshold: float, n: int, near: bool, progress: Progress | None = None) -> Groups:
+    """Cluster staged rows: by text; by near text when asked; by ``by`` and ``source_id`` where rows have them.
+
+    Args:
+        staged: Rows, with their MinHash bands when `near`.
+        threshold: Least Jaccard similarity of texts that must not part.
+        n: Length of an n-gram.
+        near: Whether near texts are looked for.
+        progress: Called with the bands done and the bands in all.
+    """
+    # Texts are ranked by their number, which no order of files changes; rank and representative follow from it alone.
+    numbers, first, rank = np.unique(staged.rows["key"].to_numpy(), return_index=True, return_inverse=True)
+    left, right = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    if near and len(numbers) > 1:
+
+        def take(ranks: I64) -> list[str]:
+            ascending = np.argsort(first[ranks])
+            keys = np.empty(len(ranks), dtype=object)
+            keys[ascending] = staged.values("key_text", first[ranks][ascending])
+            return keys.tolist()
+
+        left, right, _ = near_pairs(staged.bands(first), take, threshold, n, progress)
+    of_near = joined(len(numbers), left, right)
+    links = [_tied(staged.rows, rank, name) for name in ("by", "source_id")]
+    together = joined(
+        len(numbers), np.concatenate([left, *(a for a, _ in links)]), np.concatenate([right, *(b for _, b in links)])
+    )
+    texts = np.bincount(of_near, minlength=len(numbers))
+    rows = np.bincount(of_near[rank], minlength=len(numbers))
+    cluster = numbers[together[rank]]
+    sizes = np.bincount(together[rank]) if len(rank) else np.zeros(1)
+    return Groups(cluster, int((texts > 1).sum()), int(rows[texts > 1].sum()), int(sizes.max()))
+
+
+def _tied(rows: pl.DataFrame, rank: I64, name: str) -> tuple[I64, I64]:
+    """Pairs of ranks that a column holds together: each row's with the first that has the same value."""
+    if name == "by":
+        values = rows.select(value="by")
+    else:  # a row made from another names it, in the file where both stand
+        given = pl.col("id").str.strip_chars()
+        source = pl.col("source_id").str.strip_chars()
+        named = rows.select("file", "source_id").drop_nulls().height > 0
+        values = rows.select(
+            value=pl.when(pl.lit(named) & pl.col("source_id").is_not_null().any().over("file")).then(
+                pl.concat_str("file", pl.when(source != "").then(source).otherwise(given), separator="\n")
+            )
+        )
+    table = values.with_columns(rank=pl.Series(rank)).drop_nulls()
+    if not table.height:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    table = table.with_columns(head=pl.col("rank").min().over("value"))
+    return table["head"].to_numpy(), table["rank"].to_numpy()

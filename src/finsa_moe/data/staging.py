@@ -1,0 +1,214 @@
+"""Rows of any number of files put on disk in columns, beside what splitting needs, by as many processes as asked.
+
+Files go in; `Staged` comes out: the narrow columns in memory, the texts in Arrow files read one at a time. So the
+memory grows with the number of rows but not with their length. It knows nothing of splits.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.formats import Found
+from finsa_moe.data.grams import Banding, bands
+from finsa_moe.data.hashing import U64, numbers
+from finsa_moe.data.judge import REJECTS, Source, judged
+from finsa_moe.data.near import HeldOut
+from finsa_moe.data.text import duplicate_key
+from finsa_moe.polarity import LabelMap
+
+PART_ROWS = 65_536
+_UNITS = 16  # portions of files for each process, so that none is left alone with much at the end
+_ALONE = 1 << 24  # of files that are not worth a second process
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to every file.
+
+    Attributes:
+        columns: The user's names of the columns.
+        labels: The user's spelling of the classes.
+        domain: The domain written into every row.
+        held_out: Rows equal or near to one of these are refused; None for no such texts.
+        banding: How MinHash signatures are cut; None computes none.
+        n: Length of an n-gram, characters.
+    """
+
+    columns: Columns
+    labels: LabelMap
+    domain: str
+    held_out: HeldOut | None
+    banding: Banding | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Rows on disk.
+
+    Attributes:
+        rows: Of every row kept ``id, label, domain, date, source_id, by, file, line, row`` and ``key``, a number equal
+            for texts that are the same; those of the middle six that no file has are all null.
+        rejects: The rows refused.
+        sources: The files read.
+        skipped: Files met in a folder and left out, with the reason.
+    """
+
+    rows: pl.DataFrame
+    rejects: pl.DataFrame
+    sources: list[Source]
+    skipped: dict[str, str]
+    parts: list[Path]
+
+    @property
+    def rows_in(self) -> int:
+        """Rows met in all files; equals the rows kept plus the rows refused."""
+        return sum(source.rows for source in self.sources)
+
+    def values(self, column: str, rows: NDArray[np.int64]) -> list[str]:
+        """What some rows, named in ascending order, hold in a column of text; one part is read at a time."""
+        found: list[str] = []
+        start = end = 0
+        for part in self.parts:
+            some = pl.read_ipc(part, columns=[column])[column]
+            stop = int(np.searchsorted(rows, end + len(some)))
+            found += some.gather(pl.Series(rows[start:stop] - end, dtype=pl.UInt32)).to_list()
+            start, end = stop, end + len(some)
+        return found
+
+    def bands(self, rows: NDArray[np.int64]) -> U64:
+        """The bands of some rows, uint64 (rows, bands)."""
+        every = [np.load(part.with_suffix(".npy"), mmap_mode="r") for part in self.parts]
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        found = np.empty((len(rows), every[0].shape[1]), dtype=np.uint64)
+        start = end = 0
+        for some in every:
+            stop = int(np.searchsorted(ascending, end + len(some)))
+            found[order[start:stop]] = some[ascending[start:stop] - end]
+            start, end = stop, end + len(some)
+        return found
+
+
+def stage(found: Found, folder: Path, plan: Plan, *, processes: int = 1, progress: Progress | None = None) -> Staged:
+    """Read files and put their rows into a folder.
+
+    Args:
+        found: The files.
+        folder: An empty folder, to be removed by the caller.
+        plan: What is done to every file.
+        processes: How many read at once; files of a few megabytes in all are read by this one.
+        progress: Called with the files done and the files in all.
+
+    Raises:
+        DataError: If a column is missing or a file cannot be read at all.
+    """
+    size = sum(path.stat().st_size for path in found.files)
+    alone = processes == 1 or size < _ALONE or len(found.files) == 1
+    units, done = list(_units(found.files, size if alone else size // (_UNITS * processes))), 0
+    results: dict[int, _Unit] = {}
+    with _pool(1 if alone else processes) as submit:
+        waiting = {submit(_stage, files, folder / str(at), plan): at for at, files in enumerate(units)}
+        for future in as_completed(waiting):
+            results[waiting[future]] = unit = future.result()
+            done += len(unit.sources)
+            if progress is not None:
+                progress(done, len(found.files))
+    ordered = [results[at] for at in range(len(units))]
+    parts = [part for unit in ordered for part in unit.parts]
+    narrow = [name for name in pl.read_ipc_schema(parts[0]) if name not in ("text", "key_text")] if parts else []
+    rows = [pl.read_ipc(part, columns=narrow) for part in parts]
+    return Staged(
+        rows=pl.concat(rows).rechunk(),
+        rejects=pl.concat([unit.rejects for unit in ordered]),
+        sources=[source for unit in ordered for source in unit.sources],
+        skipped=found.skipped,
+        parts=parts,
+    )
+
+
+@dataclass(frozen=True)
+class _Unit:
+    parts: list[Path]
+    rejects: pl.DataFrame
+    sources: list[Source]
+
+
+def _units(files: Sequence[Path], portion: int) -> Iterator[list[Path]]:
+    unit: list[Path] = []
+    size = 0
+    for path in files:
+        unit.append(path)
+        size += path.stat().st_size
+        if size >= portion:
+            yield unit
+            unit, size = [], 0
+    if unit:
+        yield unit
+
+
+def _stage(files: list[Path], folder: Path, plan: Plan) -> _Unit:
+    """Put the rows of some files into a folder of part files; runs in a process of its own."""
+    folder.mkdir()
+    sources: list[Source] = []
+    parts: list[Path] = []
+    rejects = [pl.DataFrame(schema=REJECTS)]
+    for some in judged(files, plan.columns, plan.labels, sources.append, rows=PART_ROWS):
+        kept, near = _without(some.kept, plan.held_out)
+        rejects += [some.refused, near]
+        keys = [duplicate_key(text) for text in kept["text"].to_list()]
+        part = folder / f"{len(parts)}.arrow"
+        kept.with_columns(
+            domain=pl.lit(plan.domain),
+            key=pl.Series(numbers(keys), dtype=pl.UInt64),
+            key_text=pl.Series(keys, dtype=pl.String),
+        ).write_ipc(part, compression="uncompressed")
+        if plan.banding is not None:
+            np.save(part.with_suffix(".npy"), bands(keys, plan.n, plan.banding))
+        parts.append(part)
+    return _Unit(parts, pl.concat(rejects), sources)
+
+
+def _without(kept: pl.DataFrame, held_out: HeldOut | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that are near to no held-out text, and those that are, refused."""
+    if held_out is None:
+        return kept, pl.DataFrame(schema=REJECTS)
+    found = [held_out.match(text) for text in kept["text"]]
+    near = pl.Series([match is not None for match in found], dtype=pl.Boolean)
+    reasons = [f"near to a held-out text (Jaccard {match.similarity:.2f})" for match in found if match]
+    refused = kept.filter(near).with_columns(reason=pl.Series(reasons, dtype=pl.String))
+    return kept.filter(~near), refused.select(list(REJECTS))
+
+
+Submit = Callable[..., "Future[_Unit]"]
+
+
+@contextmanager
+def _pool(processes: int) -> Iterator[Submit]:
+    if processes <= 1:
+        yield _here
+        return
+    # Not forked: a forked child of a process in which polars has threads may wait for ever.
+    context = multiprocessing.get_context("spawn")
+    pool: Executor = ProcessPoolExecutor(processes, mp_context=context)
+    try:
+        yield pool.submit
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _here(work: Callable[..., _Unit], *arguments: object) -> Future[_Unit]:
+    future: Future[_Unit] = Future()
+    future.set_result(work(*arguments))
+    return future
