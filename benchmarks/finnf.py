@@ -1,8 +1,8 @@
-"""A folder like FinNF's raw one, from a seed: a CSV a stock, mixed encodings and separators, broken rows, planted copies.
+"""A folder like FinNF's raw one, from a seed: a CSV a stock, mixed encodings and separators, broken rows, planted pairs.
 
 ``python -m benchmarks.finnf OUT [--files 5200] [--rows 1660000] [--seed 13]`` writes the files and, beside the folder,
-``OUT.truth.json``: how many rows are broken, and every planted pair of texts with its true Jaccard similarity. The words
-are drawn from lists of our own; the texts mean nothing and are as long as news flashes are.
+``OUT.truth.json``: how many rows are broken, and every planted pair of texts with its true Jaccard similarity. The
+words are drawn from lists of our own; the texts mean nothing and are as long as news flashes are.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from finsa_moe.data.near import jaccard, ngrams
 
 FIRST = "瑞晟岚柏钧霖禾曜泽铭翰宏祺沐启川朗昱恒嘉锦彤淮屿澜旭"
 SECOND = "源和达信通丰科盛远新康泰隆华越立正安明诚业凯迪兴昌胜"
-WORDS = (
-    "净利润 营业收入 同比 环比 增长 下降 公告 披露 显示 股东 减持 增持 回购 计划 拟 以 不超过 万元 亿元 投资 建设 项目 签订 合同 "
-    "获得 批准 专利 产品 上市 涨停 跌停 资金 净流入 净流出 主力 机构 调研 评级 买入 中性 目标价 市场 预期 政策 监管 问询 立案 "
-    "处罚 诉讼 和解 重组 终止 恢复 停牌 复牌 分红 派息 股权 激励 质押 解除 担保 子公司 控股 海外 订单 产能 扩张 投产 检修 涨价 降价 "
-    "库存 需求 供应 疲软 旺盛 回暖 承压 风险 提示 澄清 传闻 属实 不实 董事 辞职 聘任 高管 会议 审议 通过 议案 今日 昨日 上周 本月 "
-    "季度 年报 快报 预增 预亏 扭亏 首亏 续盈 套牢 割肉 抄底 加仓 减仓 满仓 空仓 反弹 回调 破位 放量 缩量 洗盘 出货 吸筹 龙头 妖股"
-).split()
+WORDS = """
+净利润 营业收入 同比 环比 增长 下降 公告 披露 显示 股东 减持 增持 回购 计划
+拟 以 不超过 万元 亿元 投资 建设 项目 签订 合同 获得 批准 专利 产品 上市
+涨停 跌停 资金 净流入 净流出 主力 机构 调研 评级 买入 中性 目标价 市场 预期
+政策 监管 问询 立案 处罚 诉讼 和解 重组 终止 恢复 停牌 复牌 分红 派息 股权
+激励 质押 解除 担保 子公司 控股 海外 订单 产能 扩张 投产 检修 涨价 降价 库存
+需求 供应 疲软 旺盛 回暖 承压 风险 提示 澄清 传闻 属实 不实 董事 辞职 聘任
+高管 会议 审议 通过 议案 今日 昨日 上周 本月 季度 年报 快报 预增 预亏 扭亏
+首亏 续盈 套牢 割肉 抄底 加仓 减仓 满仓 空仓 反弹 回调 破位 放量 缩量 洗盘
+出货 吸筹 龙头 妖股
+""".split()
 MARKS = ("，", "。", "；", "、", "：", "")
 # (share, label) as METHOD's table has it for the news: bullish, neutral, bearish, written in the usual ways.
 LABELS = (("利好", 0.4771), ("中性", 0.3907), ("利空", 0.1322))
@@ -45,7 +49,8 @@ def texts(count: int, rng: np.random.Generator) -> list[str]:
     known = np.array(words(), dtype=object)
     lengths = np.clip(np.exp(rng.normal(3.0, 0.65, count)), 4, 190).astype(int)
     drawn = known[rng.integers(len(known), size=int(lengths.sum()))]
-    marks = np.array(MARKS, dtype=object)[rng.choice(len(MARKS), p=[0.1, 0.03, 0.02, 0.02, 0.02, 0.81], size=len(drawn))]
+    chosen = rng.choice(len(MARKS), p=[0.1, 0.03, 0.02, 0.02, 0.02, 0.81], size=len(drawn))
+    marks = np.array(MARKS, dtype=object)[chosen]
     figures = rng.integers(1, 99_999, size=count)
     pieces = (drawn + marks).tolist()
     ends = np.cumsum(lengths).tolist()
@@ -78,11 +83,8 @@ def write_stock(path: Path, rows: list[list[str]], chance: random.Random) -> int
         writer.writerow(row)
         if chance.random() < BROKEN:
             broken += 1
-            buffer.write(
-                chance.choice(
-                    [f"x{separator}只有两格\n", f"x{separator}标签不明的一行{separator}看不懂\n", f"x{separator}{separator}利好\n"]
-                )
-            )
+            cells = chance.choice([("x", "只有两格"), ("x", "标签不明的一行", "看不懂"), ("x", "", "利好")])
+            buffer.write(separator.join(cells) + "\n")
     path.write_bytes(buffer.getvalue().encode(encoding))
     return broken
 

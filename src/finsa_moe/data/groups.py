@@ -72,7 +72,8 @@ def group(staged: Staged, *, threshold: float, n: int, near: bool, progress: Pro
 def _tied(rows: pl.DataFrame, rank: I64, name: str) -> tuple[I64, I64]:
     """Pairs of ranks that a column holds together: each row's with the first that has the same value."""
     if name == "by":
-        values = rows.select(value="by")
+        value = pl.col("by").str.strip_chars()
+        values = rows.select(value=pl.when(value != "").then(value))  # a blank holds nothing together
     else:  # a row made from another names it, in the file where both stand
         given = pl.col("id").str.strip_chars()
         source = pl.col("source_id").str.strip_chars()
