@@ -1,4 +1,4 @@
-"""A folder like FinNF's raw one, from a seed: a CSV a stock, mixed encodings and separators, broken rows, planted pairs.
+"""A folder like FinNF's raw one, from a seed: a CSV a stock, mixed encodings and separators, broken rows, copies.
 
 ``python -m benchmarks.finnf OUT [--files 5200] [--rows 1660000] [--seed 13]`` writes the files and, beside the folder,
 ``OUT.truth.json``: how many rows are broken, and every planted pair of texts with its true Jaccard similarity. The
@@ -31,7 +31,7 @@ WORDS = """
 高管 会议 审议 通过 议案 今日 昨日 上周 本月 季度 年报 快报 预增 预亏 扭亏
 首亏 续盈 套牢 割肉 抄底 加仓 减仓 满仓 空仓 反弹 回调 破位 放量 缩量 洗盘
 出货 吸筹 龙头 妖股
-""".split()
+""".split()  # noqa: SIM905 - a table of words is read more easily than a list
 MARKS = ("，", "。", "；", "、", "：", "")
 # (share, label) as METHOD's table has it for the news: bullish, neutral, bearish, written in the usual ways.
 LABELS = (("利好", 0.4771), ("中性", 0.3907), ("利空", 0.1322))
