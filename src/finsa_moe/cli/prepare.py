@@ -6,13 +6,13 @@ itself is on stdout.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, HoldOut, Id, Label, Labels, Text, Threshold, cores
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def prepare(
 
     columns = Columns(text=text, label=label, id=id, date=date)
     spelling, shares = LabelMap.parse(labels), _parse_ratios(ratios)
-    with _Bar() as bar:
+    with Bar() as bar:
         report = run(
             sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
             by=by, test_after=parse_day(test_after, "--test-after") if test_after else None, conflicts=conflicts,
@@ -125,25 +125,6 @@ def _parse_ratios(value: str | None) -> tuple[float, float, float] | None:
     except ValueError as error:
         raise ConfigError(f"--ratios {value!r}: write three numbers train/valid/test, as in 98/1/1") from error
     return train, valid, test
-
-
-class _Bar:
-    """A bar of what is under way, on stderr and only where a person looks at it."""
-
-    def __enter__(self) -> _Bar:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._progress = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
-        self._task = self._progress.add_task("reading", total=None)
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def show(self, step: str, done: int, total: int) -> None:
-        self._progress.update(self._task, description=step, completed=done, total=total)
 
 
 def _show_report(report: Report, out: Path) -> None:

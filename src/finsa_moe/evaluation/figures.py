@@ -65,7 +65,7 @@ def heatmap(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     _font([axes.set_title(drawable([title])[0], color=INK, fontsize=11)])
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> bytes:
@@ -87,7 +87,7 @@ def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> byte
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LINE)
     _font(axes.legend(frameon=False, fontsize=8).get_texts())
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
@@ -128,7 +128,7 @@ def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
         _font(axes.legend(frameon=False, fontsize=8).get_texts())
     png = Path(png)
     part = png.with_name(f".{png.name}.part")
-    part.write_bytes(_png(figure))
+    part.write_bytes(png_bytes(figure))
     part.replace(png)
     return png
 
@@ -193,7 +193,8 @@ def _lines(file: Path) -> list[Mapping[str, Any]]:
     return rows
 
 
-def _png(figure: Any) -> bytes:
+def png_bytes(figure: Any) -> bytes:
+    """A figure drawn."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=150, facecolor="white")
     return out.getvalue()

@@ -1,0 +1,192 @@
+"""What the splits of a set share: texts word for word, texts that differ in marks alone, texts nearly the same.
+
+Rows by split go in, a `LeakReport` comes out, which answers questions about them. It counts; what a leak does to a
+score is measured elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from finsa_moe.data.clusters import THRESHOLD, Clusters, N, near_clusters
+from finsa_moe.errors import DataError
+from finsa_moe.polarity import NAMES
+
+NOTIONS = ("raw", "normalised", "near")
+"""When two texts count as the same: word for word; by `text.duplicate_key`; by a Jaccard similarity of n-grams."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Rows of one split whose text stands in another as well.
+
+    Attributes:
+        rows: How many.
+        of: Rows of the split.
+        texts: Distinct texts (clusters) among them.
+    """
+
+    rows: int
+    of: int
+    texts: int
+
+    @property
+    def share(self) -> float:
+        """Their part of the split, 0 to 1."""
+        return self.rows / self.of if self.of else 0.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One cluster: its rows as ``split``, ``label``, ``text``, and the labels and splits among them."""
+
+    rows: list[dict[str, str | None]]
+    labels: int
+    splits: int
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """The rows of some splits and which of them say the same.
+
+    Attributes:
+        splits: Names, the training split first.
+        rows: ``split``, ``text``, ``label`` (null where unknown) and a cluster number for each of `NOTIONS`.
+        clusters: What was found near.
+        n: Length of an n-gram, characters.
+    """
+
+    splits: tuple[str, ...]
+    rows: pl.DataFrame
+    clusters: Clusters
+    n: int
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any row bears a known label."""
+        return self.rows["label"].null_count() < self.rows.height
+
+    def of(self, split: str) -> pl.DataFrame:
+        """The rows of one split."""
+        return self.rows.filter(pl.col("split") == split)
+
+    def duplicates(self, split: str, notion: str = "normalised") -> int:
+        """Rows of a split beyond the first of each text."""
+        own = self.of(split)
+        return own.height - own[notion].n_unique()
+
+    def conflicts(self, split: str, notion: str = "raw") -> int:
+        """Distinct texts (clusters) of a split that bear more than one label there."""
+        labels = self.of(split).drop_nulls("label").group_by(notion).agg(pl.col("label").n_unique())
+        return int((labels["label"] > 1).sum())
+
+    def shared(self, source: str, target: str, notion: str = "near") -> Shared:
+        """The rows of `target` whose text stands in `source` as well."""
+        known, asked = self.of(source)[notion].unique(), self.of(target)
+        found = asked.filter(pl.col(notion).is_in(known.implode()))
+        return Shared(found.height, asked.height, found[notion].n_unique())
+
+    def leaks(self, notion: str = "near", allowed: float = 0.0) -> bool:
+        """Whether a later split shares more than the allowed part of its rows with an earlier one."""
+        return any(self.shared(a, b, notion).share > allowed for a, b in self.pairs())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every earlier split with every later one."""
+        return [(a, b) for at, a in enumerate(self.splits) for b in self.splits[at + 1 :]]
+
+    def balance(self, split: str) -> dict[str, int]:
+        """Rows of each polarity in a split, and of none under ``""``."""
+        labels = self.of(split)["label"]
+        return {**{name: int((labels == name).sum()) for name in NAMES}, "": int(labels.null_count())}
+
+    def lengths(self, split: str) -> tuple[int, int, int]:
+        """First quartile, median and third quartile of the texts' lengths in a split, characters."""
+        lengths = self.of(split)["text"].str.len_chars()
+        if not len(lengths):
+            return 0, 0, 0
+        first, middle, third = (int(lengths.quantile(q, "nearest") or 0) for q in (0.25, 0.5, 0.75))
+        return first, middle, third
+
+    def worst(self, count: int = 10, rows: int = 6) -> list[Example]:
+        """The clusters that do most harm: across splits first, then of several labels, then large."""
+        sized = (
+            self.rows.group_by("near")
+            .agg(pl.len().alias("size"), pl.col("split").n_unique(), pl.col("label").n_unique().alias("labels"))
+            .filter(pl.col("size") > 1)
+            .sort("split", "labels", "size", "near", descending=[True, True, True, False])
+            .head(count)
+        )
+        found = []
+        for cluster in sized["near"].to_list():
+            own = self.rows.filter(pl.col("near") == cluster).unique(("split", "label", "text"), maintain_order=True)
+            shown = own.head(rows).select("split", "label", "text").to_dicts()
+            found.append(Example(shown, own["label"].drop_nulls().n_unique(), own["split"].n_unique()))
+        return found
+
+    def rethreshold(self, threshold: float) -> LeakReport:
+        """The same rows with a higher bar for near texts; nothing is compared anew.
+
+        Raises:
+            ConfigError: If the threshold is below that of this report.
+        """
+        clusters = self.clusters.rethreshold(threshold)
+        return LeakReport(self.splits, self.rows.with_columns(near=pl.Series(clusters.ids)), clusters, self.n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every count, by split and by pair of splits; no text."""
+        by_split = {
+            name: {
+                "rows": self.of(name).height,
+                "polarity": self.balance(name),
+                "length_quartiles": list(self.lengths(name)),
+                "duplicates": {notion: self.duplicates(name, notion) for notion in NOTIONS},
+                "label_conflicts": {notion: self.conflicts(name, notion) for notion in NOTIONS},
+            }
+            for name in self.splits
+        }
+        shared = [
+            {"from": a, "to": b, "notion": notion, "rows": s.rows, "of": s.of, "share": s.share, "texts": s.texts}
+            for a, b in self.pairs()
+            for notion in NOTIONS
+            for s in [self.shared(a, b, notion)]
+        ]
+        return {"threshold": self.clusters.threshold, "n": self.n, "splits": by_split, "shared": shared}
+
+
+def audit(
+    splits: Mapping[str, pl.DataFrame],
+    *,
+    threshold: float = THRESHOLD,
+    n: int = N,
+    progress: Callable[[int, int], None] | None = None,
+) -> LeakReport:
+    """Find what the splits of a set share.
+
+    Args:
+        splits: Rows with ``text`` and, where known, ``label`` (利空, 中性 or 利好), by name, the training split first.
+        threshold: Least Jaccard similarity of n-grams that makes two texts near, above 0 to 1.
+        n: Length of an n-gram, characters.
+        progress: Called with the bands compared and the bands in all.
+
+    Raises:
+        DataError: If there is no row.
+        ConfigError: If the threshold or n is not allowed.
+        MissingExtra: If rensa is not installed.
+    """
+    unlabelled = pl.lit(None, dtype=pl.String).alias("label")
+    rows = pl.concat(
+        [
+            frame.select(pl.lit(name).alias("split"), "text", "label" if "label" in frame.columns else unlabelled)
+            for name, frame in splits.items()
+        ]
+    )
+    if not rows.height:
+        raise DataError("no row to audit: the files are empty, or every row of them was refused")
+    clusters = near_clusters(rows["text"].to_list(), threshold=threshold, n=n, progress=progress)
+    raw = rows["text"].rank("dense").cast(pl.Int64)
+    rows = rows.with_columns(raw=raw, normalised=pl.Series(clusters.exact), near=pl.Series(clusters.ids))
+    return LeakReport(tuple(splits), rows, clusters, n)
