@@ -54,6 +54,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(out, delimiter=";")
         writer.writerow(["content", "sentiment"])
         writer.writerows([row["text"], numbers[row["label"]]] for row in csv.DictReader(file))
+    published = ROOT.parent / "shared" / "data" / "audit"
+    (folder / "finfe").mkdir()
+    for split in ("train", "eval"):
+        file = folder / "finfe" / f"{split}.json"
+        if published.is_dir():
+            shutil.copy(published / f"finfe_v2_{split}.json", file)
+        else:  # the same form: a list of text and number
+            pairs = [[row["text"], numbers[row["label"]]] for row in rows[:: 1 if split == "train" else 5]]
+            file.write_text(json.dumps(pairs, ensure_ascii=False), encoding="utf-8")
     return folder
 
 
@@ -80,6 +89,11 @@ def test_what_the_readme_says_runs(project: Path) -> None:
             output = run(words, project, stdin="放量突破前高,拿稳了\n")
             if words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):
                 assert any(name in output for name in ("利好", "利空", "中性")), words
+            if words[:2] == ["finsa", "audit"] and (ROOT.parent / "shared" / "data" / "audit").is_dir():
+                told = (ROOT / "README.md").read_text(encoding="utf-8")
+                for number in ("1,097", "773", "69.2", "77.0", "67.0"):
+                    assert number in output, number
+                    assert number in told, number
             ran += 1
     assert ran >= 14
     for body in blocks(ROOT / "README.md", "python"):
