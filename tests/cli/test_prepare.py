@@ -56,10 +56,19 @@ def test_stats_counts_and_draws(raw, tmp_path):
     run(*arguments(raw, out), "--labels", "finsa")
     result = run("stats", out, "--plot", tmp_path / "f.png")
     assert result.exit_code == 0
-    counted = [line.split() for line in result.output.splitlines() if line.startswith("news/")]
+    counted = [line.split() for line in result.output.splitlines() if line.startswith("news/") and "(" in line]
     # 34, 33 and 33 rows a label: a hundredth of each is less than one row, and every label has one all the same.
     assert [(line[0], line[-1]) for line in counted] == [("news/train", "94"), ("news/valid", "3"), ("news/test", "3")]
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    result = run("stats", out, "--csv", tmp_path / "f.csv", "--no-near")
+    assert result.exit_code == 0
+    with (tmp_path / "f.csv").open(encoding="utf-8", newline="") as file:
+        saved = {row["set"]: row for row in csv.DictReader(file)}
+    with (out / "train.csv").open(encoding="utf-8", newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    assert saved["news/train"]["total"] == "94" == str(len(texts))
+    assert saved["news/train"]["longest"] == str(max(map(len, texts)))
+    assert saved["news/train"]["near"] == ""
 
 
 def test_errors_are_raised_for_main_to_print(raw, tmp_path):

@@ -90,19 +90,29 @@ def prepare(
 
 def stats(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that finsa prepare made.")],
-    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the table as a figure.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the polarity table as a figure.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="F", help="Save both tables as one CSV.")] = None,
+    near: Annotated[
+        bool, typer.Option("--near/--no-near", help="Count near texts too: a minute for a million rows.")
+    ] = True,
 ) -> None:
-    """Count the rows of each polarity, by domain and split."""
+    """Count the rows of each polarity by domain and split; lengths, repeats and days beside them."""
     from finsa_moe.errors import require
 
     require("polars", "data", "finsa stats")
-    from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared
+    from finsa_moe.data.profile import profile
+    from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared, save_csv
 
-    table = polarity_table(read_prepared(folders))
+    frames = read_prepared(folders)
+    table, texts = polarity_table(frames), profile(frames, near=near)
     _show_table(table.iter_rows())
+    _show_texts(texts.iter_rows())
     if plot is not None:
         plot_polarity(table, plot)
         typer.echo(f"figure: {plot}")
+    if csv is not None:
+        save_csv(table.join(texts, on="set", maintain_order="left"), csv)
+        typer.echo(f"table: {csv}")
 
 
 def demo_data(
@@ -168,4 +178,21 @@ def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:
         total = counts[-1]
         cells = [f"{count:,} ({count / total:.1%})" if total else "0" for count in counts[:-1]]
         shown.add_row(name, *cells, f"{total:,}")
+    Console().print(shown)
+
+
+def _show_texts(rows: Iterable[tuple[Any, ...]]) -> None:
+    """Print sets, each with its texts' lengths, repeats and days."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("split")
+    for title in ("characters (quartiles)", "longest", "equal", "near", "days"):
+        shown.add_column(title, justify="right")
+    for name, _, first, middle, third, longest, equal, near, start, end in rows:
+        lengths = "–" if middle is None else f"{first}/{middle}/{third}"
+        days = "–" if start is None else f"{start} to {end}"
+        counts = ["–" if count is None else f"{count:,}" for count in (longest, equal, near)]
+        shown.add_row(name, lengths, *counts, days)
     Console().print(shown)

@@ -62,7 +62,8 @@ def resolve_conflicts(frame: pl.DataFrame, rule: str = "majority") -> Resolved:
     if rule not in RULES:
         raise ConfigError(f"conflicts {rule!r}: allowed are {', '.join(RULES)}")
     frame = with_clusters(frame)
-    votes = frame.group_by("cluster", "label").len(name="votes")
+    # Most texts stand alone and have nothing to settle.
+    votes = frame.filter(pl.col("cluster").is_duplicated()).group_by("cluster", "label").len(name="votes")
     most = votes.group_by("cluster").agg(
         pl.col("votes").max().alias("most"),
         pl.col("label").sort_by("votes", descending=True).first().alias("winner"),

@@ -65,6 +65,21 @@ def read_prepared(folders: list[Path]) -> dict[str, pl.DataFrame]:
     return frames
 
 
+def save_csv(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as CSV, whole or not at all.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        table.write_csv(partial)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 def plot_polarity(table: pl.DataFrame, path: Path) -> None:
     """Draw a polarity table as one bar a set, each polarity its share and its count.
 

@@ -28,7 +28,6 @@ _LINK = re.compile(
     r"(?:https?://|(?<![a-z0-9])www\.|(?<![a-z0-9.])t\.cn/)[a-z0-9\-._~:/?#@!$&'*+,;=%]*[a-z0-9/#=&%_\-]",
     re.IGNORECASE,
 )
-_IN_LINKS = ("://", "www.", "t.cn/")  # no link without one of them: searching for these is ten times as fast
 _CASHTAGS = re.compile(
     r"(?:\$[^\s$()](?:[^$()]{0,18}[^\s$()])? ?\((?:SH|SZ|BJ|HK|US)?[:.]?[A-Z0-9.]{1,8}\)\$)+", re.IGNORECASE
 )
@@ -84,8 +83,10 @@ def _characters(text: str) -> str:
 
 
 def _marks(text: str) -> str:
-    if "." in text and any(part in text.lower() for part in _IN_LINKS):
-        text = _LINK.sub(LINK, text)
+    if "." in text:
+        low = text.lower()
+        if "://" in low or "www." in low or "t.cn/" in low:  # asking first is ten times as fast as searching
+            text = _LINK.sub(LINK, text)
     if "$" in text:
         text = _CASHTAGS.sub(_names, text)
     if _FIVE_DIGITS.search(text):

@@ -1,0 +1,148 @@
+"""`finsa prepare` on a folder of FinNF's size: seconds and memory, near texts or not, beside row-by-row pandas.
+
+Each run is a process of its own; on a tenth of the folder ours and pandas take turns, at full size each runs once. Then
+how many planted near copies share a cluster, and whether every pair found is near. The folder is made on first use.
+Run: ``python -m benchmarks.prepare [--large 10000000]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import finnf
+from benchmarks.measure import keep, ratio
+
+WORK = Path("work/finnf_bench")
+WAYS = ("exact", "near", "pandas")
+
+
+def by_rows(folder: Path, out: Path) -> int:
+    """The way it is often done: every file by pandas, row after row into lists by label, shuffled, cut."""
+    import pandas as pd
+
+    by_label: dict[str, list[dict[str, str]]] = {}
+    for path in sorted(folder.iterdir()):
+        for encoding in ("utf-8-sig", "gb18030", "utf-16"):
+            try:
+                frame = pd.read_csv(path, encoding=encoding, sep=None, engine="python", on_bad_lines="skip")
+                break
+            except (UnicodeError, ValueError):
+                continue
+        for _, row in frame.iterrows():
+            if isinstance(row["text"], str) and isinstance(row["label"], str):
+                by_label.setdefault(row["label"], []).append(
+                    {"id": row["id"], "text": row["text"], "label": row["label"]}
+                )
+    parts: dict[str, list[dict[str, str]]] = {"train": [], "valid": [], "test": []}
+    for rows in by_label.values():
+        random.Random(13).shuffle(rows)
+        held = len(rows) // 100
+        parts["test"] += rows[:held]
+        parts["valid"] += rows[held : 2 * held]
+        parts["train"] += rows[2 * held :]
+    out.mkdir(parents=True)
+    for name, part in parts.items():
+        pd.DataFrame(part).to_csv(out / f"{name}.csv", index=False)
+    return sum(map(len, parts.values()))
+
+
+def one(way: str, folder: Path, out: Path) -> None:
+    """One run, in this process; prints seconds, MiB and rows kept as JSON."""
+    start = time.perf_counter()
+    processes = len(os.sched_getaffinity(0))
+    if way == "pandas":
+        kept, processes = by_rows(folder, out), 0
+    else:
+        from finsa_moe.data.prepare import prepare
+
+        kept = prepare([folder], domain="news", out=out, by=way, processes=processes).rows["kept"]
+    seconds = time.perf_counter() - start
+    own, each = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps({"seconds": seconds, "mib": own + processes * each, "kept": kept}))
+
+
+def run(way: str, folder: Path) -> dict[str, Any]:
+    """One run in a fresh process."""
+    out = WORK / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "benchmarks.prepare", "--one", way, str(folder), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{folder.name:8s} {way:7s} {found['seconds']:7.1f} s {found['mib']:7.0f} MiB", flush=True)
+    return found
+
+
+def folder(name: str, files: int, rows: int) -> Path:
+    """The folder of that size, made when it is not there."""
+    path = WORK / name
+    if not path.with_name(f"{name}.truth.json").is_file():
+        shutil.rmtree(path, ignore_errors=True)
+        finnf.make(path, files, rows, seed=13)
+    return path
+
+
+def found_pairs(path: Path) -> dict[str, Any]:
+    """Recall of the planted pairs at Jaccard 0.8 and more, and the share of near pairs that are near by the strings."""
+    from finsa_moe.data.clusters import THRESHOLD, near_clusters
+    from finsa_moe.data.near import jaccard, ngrams
+    from finsa_moe.data.read import read_texts
+
+    truth = json.loads(path.with_name(f"{path.name}.truth.json").read_text(encoding="utf-8"))
+    texts = read_texts([path])
+    clusters = near_clusters(texts)
+    place = {text: at for at, text in enumerate(texts)}
+    planted = [
+        (place[a], place[b]) for a, b, similarity in truth["near"] if similarity >= 0.8 and {a, b} <= place.keys()
+    ]
+    together = sum(bool(clusters.ids[a] == clusters.ids[b]) for a, b in planted)
+    chosen = random.Random(0).sample(range(len(clusters.left)), min(20_000, len(clusters.left)))
+    right = [
+        jaccard(ngrams(texts[int(clusters.left[at])]), ngrams(texts[int(clusters.right[at])])) >= THRESHOLD - 1e-6
+        for at in chosen
+    ]
+    return {
+        "planted": len(planted), "recall": together / len(planted), "pairs": len(clusters.left),
+        "pairs_checked": len(right), "precision": sum(right) / len(right), "largest_cluster": clusters.largest,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--one", nargs=3, metavar=("WAY", "FOLDER", "OUT"), help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--large", type=int, help="rows of one more folder, to show that memory suffices")
+    args = parser.parse_args()
+    if args.one:
+        one(args.one[0], Path(args.one[1]), Path(args.one[2]))
+        return
+    WORK.mkdir(parents=True, exist_ok=True)
+    tenth, full = folder("tenth", 520, 166_000), folder("full", 5200, 1_660_000)
+    turns: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(args.runs):
+        for way in WAYS:
+            turns[way].append(run(way, tenth)["seconds"])
+    result: dict[str, Any] = {
+        "rows": {"tenth": 166_000, "full": 1_660_000},
+        "full": {way: run(way, full) for way in WAYS},
+        "tenth_seconds": turns,
+        "pandas / exact, a tenth": ratio(turns["pandas"], turns["exact"]),
+        "pairs": found_pairs(full),
+    }
+    if args.large:
+        result["large"] = {"rows": args.large, **run("near", folder("large", 20_000, args.large))}
+    print(json.dumps({key: result[key] for key in ("pandas / exact, a tenth", "pairs")}, indent=1))
+    print(keep("prepare", result))
+
+
+if __name__ == "__main__":
+    main()
