@@ -15,7 +15,8 @@ ALLOWED = {
     "polarity": {"errors"},
     "errors": set(),
     "config": {"errors"},
-    "data": BASE,
+    "llm": {"errors"},
+    "data": BASE | {"llm"},
     "model": BASE | {"data"},
     "training": BASE | {"data", "model"},
     "evaluation": BASE | {"data", "runtime"},
@@ -23,10 +24,10 @@ ALLOWED = {
     "export": BASE | {"data", "model", "runtime", "evaluation"},
     "shipped": {"errors"},
     "face": BASE | {"shipped", "data", "runtime", "model"},
-    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "export", "face", "shipped"},
+    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "export", "face", "shipped", "llm"},
     "paper": {"cli"},
 }
-TORCH_FREE = ("data", "runtime")
+TORCH_FREE = ("data", "llm", "runtime")
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 
 

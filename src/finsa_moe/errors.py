@@ -50,7 +50,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
 
 _EXTRA_OF = {
-    **dict.fromkeys(("polars", "matplotlib"), "data"),
+    **dict.fromkeys(("polars", "matplotlib", "rensa", "rjieba"), "data"),
     **dict.fromkeys(
         (
             "torch",

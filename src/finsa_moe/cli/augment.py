@@ -1,0 +1,180 @@
+"""``finsa augment``: new rows of a training split, in synonyms or rewritten by a language model the user names.
+
+It reads, turns away what is no training split, asks the data room, and saves rows, refused rows and a count of cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finsa_moe.cli.bar import Bar
+from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from finsa_moe.data.augment import Augmented
+    from finsa_moe.llm.client import Client
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("augment")(augment)
+
+
+def augment(
+    source: Annotated[Path, typer.Argument(metavar="TRAIN.csv", help="Labelled rows of a training split.")],
+    out: Annotated[Path, typer.Option(metavar="F.csv", help="File of the rows and the new ones.")],
+    synonyms: Annotated[float, typer.Option(help="Share of rows put in synonyms; the others are rewritten.")] = 0.2,
+    copies: Annotated[int, typer.Option(help="Most new rows of each row.")] = 3,
+    words: Annotated[float, typer.Option(help="Share of a text's known words that is replaced.")] = 0.3,
+    only_new: Annotated[bool, typer.Option("--only-new", help="Leave the original rows out.")] = False,
+    domain: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Domain of all rows; left out: the file's column `domain`.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where a language model rewrites; left out: none is asked.")
+    ] = None,
+    model_name: Annotated[str | None, typer.Option(metavar="NAME", help="The model's name there.")] = None,
+    api: Annotated[str, typer.Option(metavar="openai|ollama", help="The form the endpoint speaks.")] = "openai",
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="F", help="File with the key; left out: FINSA_API_KEY of the environment.")
+    ] = None,
+    at_once: Annotated[int, typer.Option(help="Requests under way at a time.")] = 4,
+    per_minute: Annotated[float, typer.Option(min=0, help="Most requests a minute; 0: no limit.")] = 0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 60.0,
+    tries: Annotated[int, typer.Option(help="Times a request is sent before it is given up.")] = 5,
+    prices: Annotated[
+        str | None, typer.Option(metavar="IN/OUT", help="Price of a million tokens of prompt and of answer.")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="F", help="File of answers, for a run that goes on; left out: beside --out.")
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Model folder, or 'default', that must read a rewrite as its label."),
+    ] = None,
+    hold_out: HoldOut = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 13,
+    text: Text = None,
+    label: Label = None,
+    id: Id = None,  # noqa: A002
+    labels: Labels = None,
+) -> None:
+    """Make new rows of a training split; each names its original (source_id), and none may leak."""
+    from finsa_moe.errors import ConfigError, require
+
+    require("polars", "data", "finsa augment")
+    from finsa_moe.data.augment import Settings
+    from finsa_moe.data.augment import augment as make
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.read import read_rows, read_texts
+    from finsa_moe.polarity import LabelMap
+
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out}: there is no folder {out.parent}; make it first or name another")
+    if out.resolve() == source.resolve():
+        raise ConfigError(f"{out}: is the file that is read; name another")
+    settings = Settings(synonyms, copies, words, seed)
+    asked = None
+    if endpoint is not None:
+        kept = answers or out.with_suffix(".answers.jsonl")
+        asked = _client(endpoint, model_name, api, key_file, (at_once, per_minute, timeout, tries), kept)
+    price = _prices(prices)
+    judged_by = read_texts([*_siblings(source), *(hold_out or [])])
+    table = read_rows([source], Columns(text=text, label=label, id=id), LabelMap.parse(labels), domain)
+    if table.rejects.height:
+        typer.echo(f"{source}: {table.rejects.height:,} rows cannot be used and are left out", err=True)
+    with Bar() as bar:
+        found = make(
+            table.frame, settings, judged_by=judged_by, asker=asked, check=_checker(check), progress=bar.show
+        )  # fmt: skip
+    _save(table.frame, found, out, only_new=only_new)
+    _tell(table.frame, found, out, asked, price)
+
+
+def _siblings(source: Path) -> list[Path]:
+    """The prepared folder's valid and test beside a training split.
+
+    Raises:
+        DataError: If the file is one of them.
+    """
+    from finsa_moe.data.prepare import made_here
+    from finsa_moe.errors import DataError
+
+    folder = source.resolve().parent
+    beside = [folder / f"{name}.csv" for name in ("valid", "test")]
+    if source.resolve() in beside and made_here(folder):
+        raise DataError(f"{source}: a split that models are judged by; augment {source.with_name('train.csv')}")
+    return [path for path in beside if path.is_file() and path != source.resolve() and path.stat().st_size]
+
+
+def _client(
+    url: str, model: str | None, form: str, key: Path | None, manners: tuple[int, float, float, int], kept: Path
+) -> Client:
+    from finsa_moe.llm.client import Client, Manners
+    from finsa_moe.llm.endpoint import Endpoint, read_key
+
+    at_once, per_minute, timeout, tries = manners
+    place = Endpoint(url, model or "", form, read_key(key), timeout)
+    return Client(place, Manners(at_once=at_once, per_minute=per_minute, tries=tries), kept)
+
+
+def _prices(value: str | None) -> tuple[float, float] | None:
+    from finsa_moe.errors import ConfigError
+
+    if value is None:
+        return None
+    try:
+        first, second = (float(part) for part in value.split("/"))
+    except ValueError as error:
+        raise ConfigError(f"--prices {value!r}: write two numbers, as in 0.5/1.5") from error
+    return first, second
+
+
+def _checker(model: str | None) -> Callable[[Sequence[str]], list[str]] | None:
+    if model is None:
+        return None
+    from finsa_moe.face import load
+
+    finsa = load(None if model == "default" else model)
+    return lambda texts: [answer.sentiment for answer in finsa.predict(list(texts))]
+
+
+def _save(rows: pl.DataFrame, found: Augmented, out: Path, *, only_new: bool) -> None:
+    import polars as pl
+
+    from finsa_moe.data.stats import save_csv
+
+    columns = [name for name in ("id", "text", "label", "domain", "date", "source_id") if name in rows.columns]
+    parts = [found.rows] if only_new else [rows.select(columns), found.rows]
+    whole = pl.concat(parts, how="diagonal")
+    save_csv(whole, out)
+    save_csv(found.refused, out.with_suffix(".rejects.csv"))
+
+
+def _tell(
+    rows: pl.DataFrame, found: Augmented, out: Path, asked: Client | None, price: tuple[float, float] | None
+) -> None:
+    made = found.rows["made_by"].value_counts().rows()
+    counts = ", ".join(f"{count:,} by {name}" for name, count in sorted(made)) or "none"
+    typer.echo(f"{rows.height:,} rows, new: {counts}; refused {found.refused.height:,}")
+    for reason, count in list(found.reasons().items())[:6]:
+        typer.echo(f"  {count:,} × {reason}")
+    if found.left:
+        typer.echo(
+            f"{found.left:,} rows wait for a language model: name one by --endpoint URL --model-name NAME, or "
+            "--synonyms 1 to put every row in synonyms"
+        )
+    if asked is not None:
+        bill = asked.bill
+        cost = f", cost {bill.cost(*price):.4f}" if price is not None else ""
+        typer.echo(
+            f"asked {bill.asked:,}, remembered {bill.remembered:,}, given up {bill.failed:,}; tokens "
+            f"{bill.prompt_tokens:,} in, {bill.answer_tokens:,} out{cost}"
+        )
+    typer.echo(f"written: {out}, {out.with_suffix('.rejects.csv')}")

@@ -1,0 +1,1 @@
+"""Asking a language model behind an endpoint that the user names. Nothing in this room imports torch."""

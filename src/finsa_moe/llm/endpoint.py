@@ -1,0 +1,183 @@
+"""One endpoint that speaks OpenAI's chat form or Ollama's: a request goes out, its answer or the reason comes back.
+
+It knows the two forms of the wire and which failures may pass; it neither waits nor tries again, and it remembers
+nothing. The key is read from the environment or a file and never shown.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from finsa_moe.errors import ConfigError, FinSAError
+
+FORMS = ("openai", "ollama")
+KEY = "FINSA_API_KEY"
+_LARGEST = 1 << 22  # bytes of an answer: a model that never stops is cut off
+_SHOWN = 120
+
+Message = Mapping[str, str]
+
+
+class EndpointError(FinSAError):
+    """An endpoint that refuses, cannot be reached, or answers with something else."""
+
+
+class PassingError(EndpointError):
+    """A failure that another try may not meet.
+
+    Attributes:
+        wait: Seconds the endpoint asks to wait, 0 where it does not say.
+    """
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said, and the tokens it took: those of the prompt and those of the answer (0 where not told)."""
+
+    text: str
+    prompt_tokens: int
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a model is asked.
+
+    Attributes:
+        url: Base address, as in ``http://localhost:11434`` or ``https://host/v1``.
+        model: The model's name there.
+        form: ``"openai"`` (``/chat/completions``) or ``"ollama"`` (``/api/chat``).
+        key: Sent as a bearer token; empty for none.
+        timeout: Seconds to wait for an answer.
+    """
+
+    url: str
+    model: str
+    form: str = "openai"
+    key: str = ""
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"endpoint {self.url!r}: allowed is an address such as http://localhost:11434/v1")
+        if self.form not in FORMS:
+            raise ConfigError(f"endpoint's form {self.form!r}: allowed are {', '.join(FORMS)}")
+        if not self.model:
+            raise ConfigError("no model named; say which one the endpoint shall run")
+        if self.timeout <= 0:
+            raise ConfigError(f"time-out {self.timeout:g}: allowed are seconds above 0")
+
+    def request(self, messages: Sequence[Message], temperature: float, longest: int) -> dict[str, Any]:
+        """The body of a request.
+
+        Args:
+            messages: ``role`` and ``content`` each.
+            temperature: 0 for the likeliest words.
+            longest: Most tokens of the answer.
+        """
+        said: list[dict[str, str]] = [dict(message) for message in messages]
+        if self.form == "ollama":
+            options = {"temperature": temperature, "num_predict": longest}
+            return {"model": self.model, "messages": said, "stream": False, "options": options}
+        return {"model": self.model, "messages": said, "temperature": temperature, "max_tokens": longest}
+
+    def ask(self, body: Mapping[str, Any]) -> Answer:
+        """Send a request once.
+
+        Raises:
+            PassingError: If the endpoint is busy, broken or silent, or its answer is damaged.
+            EndpointError: If it refuses for good: a wrong key, model or address.
+        """
+        place = "/api/chat" if self.form == "ollama" else "/chat/completions"
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self.key:
+            headers["Authorization"] = f"Bearer {self.key}"
+        content = json.dumps(body, ensure_ascii=False).encode("utf-8")
+        request = urllib.request.Request(self.url.rstrip("/") + place, content, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as reply:
+                raw = reply.read(_LARGEST + 1)
+        except urllib.error.HTTPError as error:
+            raise self._refused(error) from None
+        except (OSError, http.client.HTTPException, ssl.SSLError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise PassingError(f"{self.url}: {reason or type(error).__name__}") from None
+        if len(raw) > _LARGEST:
+            raise PassingError(f"{self.url}: an answer of over {_LARGEST >> 20} MiB")
+        return self._read(raw)
+
+    def _refused(self, error: urllib.error.HTTPError) -> EndpointError:
+        try:
+            told = error.read(_LARGEST).decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException):
+            told = ""
+        message = f"{self.url}: status {error.code}: {' '.join(told.split())[:_SHOWN] or error.reason}"
+        if error.code in (408, 409, 425, 429) or error.code >= 500:
+            return PassingError(message, _seconds(error.headers.get("Retry-After")))
+        return EndpointError(f"{message}; check the address, the model's name and the key")
+
+    def _read(self, raw: bytes) -> Answer:
+        try:
+            found = json.loads(raw)
+            if self.form == "ollama":
+                counts = found.get("prompt_eval_count"), found.get("eval_count")
+                text = found["message"]["content"]
+            else:
+                usage = found.get("usage") or {}
+                counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+                text = found["choices"][0]["message"]["content"]
+            if not isinstance(text, str):
+                raise TypeError
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            shown = " ".join(raw[:_SHOWN].decode("utf-8", "replace").split())
+            raise PassingError(f"{self.url}: not an answer of the form {self.form}: {shown!r}") from None
+        return Answer(text, *(count if isinstance(count, int) else 0 for count in counts))
+
+
+def read_key(file: Path | None = None) -> str:
+    """The key in a file, else in the environment's ``FINSA_API_KEY``, else none.
+
+    Raises:
+        ConfigError: If the file cannot be read, or holds no key or more than one line.
+    """
+    if file is None:
+        return os.environ.get(KEY, "").strip()
+    try:
+        lines = file.read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: no key can be read: {error}") from None
+    if len(lines) != 1:
+        raise ConfigError(f"{file}: {len(lines)} words; allowed is one key and nothing else")
+    return lines[0]
+
+
+def _seconds(told: str | None) -> float:
+    """A Retry-After as seconds: a number, or a day and hour (RFC 9110, section 10.2.3); 0 for anything else."""
+    if not told:
+        return 0.0
+    try:
+        return max(0.0, float(told))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(told)
+    except (ValueError, TypeError):
+        return 0.0
+    return max(0.0, (when - datetime.now(UTC if when.tzinfo else None)).total_seconds())

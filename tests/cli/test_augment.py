@@ -1,0 +1,130 @@
+"""``finsa augment`` as typed, on prepared folders and against an endpoint on loopback that is killed half-way."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.cli import main
+from finsa_moe.data.sample import path as sample
+from tests.llm.server import Handler, says, serving, status
+
+
+def load(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Path:
+    assert main(["prepare", str(sample("forum")), "--domain", "forum", "--out", str(tmp_path / "p")]) == 0
+    return tmp_path / "p"
+
+
+def test_a_split_grows_and_prepares_again_without_a_leak(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "more.csv"
+    assert main(["augment", str(prepared / "train.csv"), "--out", str(out), "--synonyms", "1"]) == 0
+    assert "by synonyms" in capsys.readouterr().out
+    before, after = load(prepared / "train.csv"), load(out)
+    assert [row["text"] for row in after[: len(before)]] == [row["text"] for row in before]
+    new = after[len(before) :]
+    assert len(new) > len(before) / 2
+    assert {row["source_id"] for row in new} <= {row["id"] for row in before}
+    assert (
+        main(["audit", str(out), str(prepared / "test.csv"), "--no-scores", "--threshold", "0.6", "--fail-on-leak"])
+        == 0
+    )
+    assert main(["prepare", str(out), "--domain", "forum", "--out", str(tmp_path / "again"), "--by", "exact"]) == 0
+    side = {row["id"]: name for name in ("train", "valid", "test") for row in load(tmp_path / "again" / f"{name}.csv")}
+    assert all(
+        side[row["id"]] == side[row["source_id"]] for row in new if row["id"] in side and row["source_id"] in side
+    )
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_valid_and_test_are_refused(
+    prepared: Path, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["augment", str(prepared / f"{split}.csv"), "--out", str(tmp_path / "x.csv")]) == 2
+    assert "a split that models are judged by; augment" in capsys.readouterr().err
+    copied = tmp_path / "innocent.csv"
+    copied.write_bytes((prepared / f"{split}.csv").read_bytes())
+    asked = ["augment", str(copied), "--out", str(tmp_path / "x.csv"), "--hold-out", str(prepared / f"{split}.csv")]
+    assert main(asked) == 2
+    assert "augment a training split alone" in capsys.readouterr().err
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_rewrites_with_a_bill(prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "more.csv"
+    turns = iter(range(10**6))
+    with serving(status(500), says(lambda text: f"<think>…</think>改写:{text[::-1]}{next(turns)}")) as server:
+        asked = ["augment", str(prepared / "train.csv"), "--out", str(out), "--synonyms", "0", "--copies", "1", "--endpoint",
+                 f"{server.url}", "--api", "ollama", "--model-name", "m", "--prices", "1/2", "--only-new"]  # fmt: skip
+        assert main(asked) == 0
+        count = len(server.requests)
+        assert main(asked) == 0
+        assert len(server.requests) == count
+    shown = capsys.readouterr().out
+    rows = load(out)
+    assert {row["made_by"] for row in rows} == {"rewrite"}
+    assert all("think" not in row["text"] and not row["text"].startswith("改写") for row in rows)
+    train = len(load(prepared / "train.csv"))
+    assert f"asked {train:,}, remembered 0, given up 0; tokens {7 * train:,} in, {3 * train:,} out, cost " in shown
+    assert f"asked 0, remembered {train:,}" in shown
+
+
+def test_killed_half_way_nothing_is_asked_twice(prepared: Path, tmp_path: Path) -> None:
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        time.sleep(0.01)
+        says(lambda text: "新的说法" + text[::-1])(handler, body)
+
+    out = tmp_path / "more.csv"
+    with serving(behave) as server:
+        command = [sys.executable, "-m", "finsa_moe", "augment", str(prepared / "train.csv"), "--out", str(out), "--synonyms", "0",
+                   "--copies", "1", "--endpoint", server.url, "--model-name", "m"]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(server.requests) < 40:
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+        time.sleep(0.1)
+        first = len(server.requests)
+        kept = len(out.with_suffix(".answers.jsonl").read_text(encoding="utf-8").splitlines())
+        assert first - kept <= 8  # those under way
+        subprocess.run(command, check=True, capture_output=True)
+        assert len(server.requests) - first == len(load(prepared / "train.csv")) - kept
+    assert len(load(out)) > len(load(prepared / "train.csv"))
+    assert json.loads(out.with_suffix(".answers.jsonl").read_text(encoding="utf-8").splitlines()[0])["text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says_why"),
+    [
+        (["--endpoint", "localhost:1", "--model-name", "m"], "allowed is an address"),
+        (["--endpoint", "http://a"], "no model named"),
+        (["--endpoint", "http://a", "--model-name", "m", "--api", "grpc"], "allowed are openai, ollama"),
+        (["--synonyms", "2"], "synonyms 2: allowed is a share"),
+        (["--prices", "free"], "--prices 'free': write two numbers"),
+        (["--text", "inhalt"], "no column 'inhalt'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str], says_why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["augment", str(sample("forum")), "--out", str(tmp_path / "x.csv"), *arguments]) == 2
+    error = capsys.readouterr().err.strip()
+    assert says_why in error
+    assert "\n" not in error
+    assert not (tmp_path / "x.csv").exists()

@@ -1,0 +1,50 @@
+"""What of a model's answer is the rewrite."""
+
+from __future__ import annotations
+
+import pytest
+
+from finsa_moe.data.rewriting import bare, messages, unusable
+
+TEXT = "主力资金大幅流出,股价承压"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TEXT, f"  {TEXT}\n", f"<think>先想想\n怎么改</think>\n\n{TEXT}", f"想了很久</think>{TEXT}", f"<THINK>嗯</THINK>{TEXT}",
+        f"好的,以下是改写后的新闻:\n{TEXT}", f"当然可以!改写如下:\n\n{TEXT}", f"改写后的帖子:{TEXT}", f"改写:{TEXT}",
+        f"**改写后的文本**:{TEXT}", f"“{TEXT}”", f"「{TEXT}」", f'"{TEXT}"', f"```\n{TEXT}\n```", f"```text\n{TEXT}\n```",
+        f"<think>a</think><think>b</think>{TEXT}", f"下面是改写结果:\n“{TEXT}”", f"{TEXT}\n<think>还要再想",
+    ],
+)  # fmt: skip
+def test_bare(answer: str) -> None:
+    assert bare(answer) == TEXT
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "<think>一直想,没有答案", "```\n\n```"])
+def test_nothing_is_left(answer: str) -> None:
+    assert bare(answer) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["好的公司不怕跌", "这是底部:别怕", "他说“快跑”,我没听", "“快跑”,他说“跌了”", "根据公告,减持计划终止"]
+)
+def test_texts_that_only_look_like_preambles_stay(text: str) -> None:
+    assert bare(text) == text
+
+
+def test_why_it_is_none() -> None:
+    assert unusable("涨停了", "") == "empty"
+    assert unusable("涨停了", "涨停了!") == "unchanged"
+    assert unusable("涨停了", "涨" * 27) == "too long"
+    assert unusable("涨停了", "封板了") is None
+    assert unusable("涨停了", "涨" * 26) is None
+
+
+def test_each_domain_is_asked_in_its_words() -> None:
+    asked = {domain: messages("涨了", domain) for domain in ("news", "forum", "weibo")}
+    assert all(said[1] == {"role": "user", "content": "涨了"} for said in asked.values())
+    assert "新闻" in asked["news"][0]["content"]
+    assert "帖子" in asked["forum"][0]["content"]
+    assert len({said[0]["content"] for said in asked.values()}) == 3

@@ -1,0 +1,128 @@
+"""Many requests: tried again, never repeated, counted, resumed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.llm.client import Bill, Client, Manners
+from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, PassingError
+from tests.llm.server import Handler, Server, breaks_off, closes, raw, says, serving, status
+
+
+def said(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def client(server: Server, kept: Path | None = None, waits: list[float] | None = None, **manners: float) -> Client:
+    asked = Manners(**{"pause": 0.1, **manners})  # type: ignore[arg-type]
+    return Client(Endpoint(server.url, "m", timeout=5), asked, kept, (waits if waits is not None else []).append)
+
+
+def test_failures_that_pass_are_tried_again() -> None:
+    waits: list[float] = []
+    with serving(status(500), status(429, Retry_After="9"), raw(b"?"), closes, says("好")) as server:
+        asker = client(server, waits=waits)
+        assert asker.ask(said("涨")).text == "好"
+        assert len(server.requests) == 5
+    assert waits[1] == 9  # asked to
+    for at, wait in ((0, 0.1), (2, 0.4), (3, 0.8)):  # doubled, shortened by chance
+        assert wait / 2 <= waits[at] <= wait
+    assert asker.bill == Bill(asked=1, prompt_tokens=7, answer_tokens=3)
+    assert asker.bill.cost(1e6, 2e6) == 13
+
+
+def test_given_up_after_so_many_tries() -> None:
+    with serving(status(503)) as server:
+        asker = client(server, tries=3)
+        with pytest.raises(PassingError, match=r"status 503: no \(given up after 3 tries\)"):
+            asker.ask(said("涨"))
+        assert len(server.requests) == 3
+
+
+def test_all_are_answered_some_at_once() -> None:
+    most, now, lock = 0, 0, threading.Lock()
+
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+        says(lambda text: text[::-1])(handler, body)
+
+    with serving(behave) as server:
+        found = dict(client(server, at_once=3).ask_all(said(f"第{at}条") for at in range(30)))
+    assert {at: answer.text for at, answer in found.items() if isinstance(answer, Answer)} == {
+        at: f"第{at}条"[::-1] for at in range(30)
+    }
+    assert 1 < most <= 3
+
+
+def test_one_that_fails_does_not_stop_the_others_and_a_refusal_does() -> None:
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        (status(500) if "坏" in str(body) else says("好"))(handler, body)
+
+    with serving(behave) as server:
+        asker = client(server, tries=2)
+        found = dict(asker.ask_all([said("一"), said("坏"), said("三")]))
+        assert isinstance(found[1], EndpointError)
+        assert isinstance(found[0], Answer)
+        assert isinstance(found[2], Answer)
+        assert (asker.bill.asked, asker.bill.failed) == (2, 1)
+    with serving(status(401)) as server, pytest.raises(EndpointError, match="status 401"):
+        list(client(server).ask_all([said(str(at)) for at in range(50)]))
+    assert len(server.requests) < 20
+
+
+def test_what_was_answered_is_never_asked_again(tmp_path: Path) -> None:
+    kept = tmp_path / "deep" / "answers.jsonl"
+    with serving(says(lambda text: text + "!")) as server:
+        first = client(server, kept)
+        assert len(list(first.ask_all([said("涨"), said("跌"), said("涨")]))) == 3
+        assert len(server.requests) == 3  # equal requests are told apart by their number
+        again = client(server, kept)
+        assert dict(again.ask_all([said("涨"), said("跌"), said("涨"), said("平")]))[3] == Answer("平!", 7, 3)
+        assert len(server.requests) == 4
+        assert (again.bill.asked, again.bill.remembered, again.bill.prompt_tokens) == (1, 3, 7)
+        other = Client(Endpoint(server.url, "another model"), Manners(), kept)
+        other.ask(said("涨"))
+        assert len(server.requests) == 5
+
+
+def test_a_line_cut_off_is_put_right(tmp_path: Path) -> None:
+    kept = tmp_path / "answers.jsonl"
+    with serving(says("好")) as server:
+        list(client(server, kept).ask_all([said("一"), said("二")]))
+        kept.write_bytes(kept.read_bytes()[:-9])
+        list(client(server, kept).ask_all([said("一"), said("二")]))
+        assert len(server.requests) == 3
+        list(client(server, kept).ask_all([said("一"), said("二")]))
+        assert len(server.requests) == 3
+    kept.write_text("id,text\n1,涨\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not a file of answers"):
+        client(server, kept)
+
+
+def test_no_more_a_minute_than_allowed() -> None:
+    waits: list[float] = []
+    with serving(says("好")) as server:
+        list(client(server, waits=waits, per_minute=60, at_once=1).ask_all([said(str(at)) for at in range(4)]))
+    assert [round(wait) for wait in waits] == [0, 1, 2, 3]  # its clock stands still while it should sleep
+
+
+@pytest.mark.parametrize("manners", [{"at_once": 0}, {"tries": 0}, {"longest": 0}])
+def test_bad_manners(manners: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="allowed are numbers from 1"):
+        Manners(**manners)
+
+
+def test_an_answer_that_breaks_off_is_none() -> None:
+    with serving(breaks_off, says("好")) as server:
+        assert client(server).ask(said("涨")).text == "好"

@@ -1,0 +1,105 @@
+"""One request against a server that answers, refuses, lies, stalls and leaves."""
+
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.llm.endpoint import KEY, Answer, Endpoint, EndpointError, PassingError, read_key
+from tests.llm.server import breaks_off, closes, raw, says, serving, slow, status
+
+ASKED = [{"role": "system", "content": "改写"}, {"role": "user", "content": "涨了"}]
+
+
+@pytest.mark.parametrize(("form", "place"), [("openai", "/chat/completions"), ("ollama", "/api/chat")])
+def test_an_answer_in_either_form(form: str, place: str) -> None:
+    with serving(says("又涨了😀")) as server:
+        endpoint = Endpoint(server.url + "/", "m", form, key="s3cret")
+        assert endpoint.ask(endpoint.request(ASKED, 0.5, 99)) == Answer("又涨了😀", 7, 3)
+        path, body, headers = server.requests[0]
+    assert (path, body["model"], body["messages"]) == (place, "m", ASKED)
+    assert headers["Authorization"] == "Bearer s3cret"
+    wanted = {"temperature": 0.5, "num_predict": 99} if form == "ollama" else 99
+    assert body["options" if form == "ollama" else "max_tokens"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "says_why"),
+    [
+        (status(500, b"<html>  boom\n</html>"), "status 500: <html> boom </html>"), (status(429), "status 429"),
+        (status(503), "status 503"), (raw(b"not json"), "not an answer of the form openai: 'not json'"),
+        (raw(b"[]"), "not an answer"), (raw(b'{"choices": []}'), "not an answer"), (raw(b""), "not an answer"),
+        (raw(b'{"choices": [{"message": {"content": null}}]}'), "not an answer"), (raw(b"\xff\xfe"), "not an answer"),
+        (raw(b"x" * (1 << 22) + b"y"), "over 4 MiB"), (closes, "http://127.0.0.1"), (breaks_off, "http://127.0.0.1"),
+        (slow(1.0), "timed out"),
+    ],
+)  # fmt: skip
+def test_what_may_pass(behaviour, says_why: str) -> None:
+    with serving(behaviour) as server:
+        endpoint = Endpoint(server.url, "m", timeout=0.4)
+        with pytest.raises(PassingError) as caught:
+            endpoint.ask(endpoint.request(ASKED, 0, 9))
+    assert says_why in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
+def test_what_is_refused_for_good(code: int) -> None:
+    with serving(status(code, b"no such model")) as server:
+        endpoint = Endpoint(server.url, "m", key="s3cret")
+        with pytest.raises(EndpointError, match=f"status {code}: no such model; check the address") as caught:
+            endpoint.ask(endpoint.request(ASKED, 0, 9))
+    assert not isinstance(caught.value, PassingError)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "least", "most"), [("7", 7, 7), ("0.5", 0.5, 0.5), ("soon", 0, 0), ("-3", 0, 0), ("date", 25, 30)]
+)
+def test_how_long_it_asks_to_wait(told: str, least: float, most: float) -> None:
+    value = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True) if told == "date" else told
+    with serving(status(429, Retry_After=value)) as server, pytest.raises(PassingError) as caught:
+        Endpoint(server.url, "m").ask({})
+    assert least <= caught.value.wait <= most
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(PassingError, match="refused"):
+        Endpoint(url, "m").ask({})
+
+
+@pytest.mark.parametrize(
+    ("values", "says_why"),
+    [
+        ({"url": "localhost:1"}, "allowed is an address"), ({"url": "ftp://a/b"}, "allowed is an address"),
+        ({"url": "http://"}, "allowed is an address"), ({"form": "grpc"}, "allowed are openai, ollama"),
+        ({"model": ""}, "no model named"), ({"timeout": 0}, "allowed are seconds above 0"),
+    ],
+)  # fmt: skip
+def test_what_is_no_endpoint(values: dict[str, object], says_why: str) -> None:
+    with pytest.raises(ConfigError, match=says_why):
+        Endpoint(**{"url": "http://a", "model": "m", **values})  # type: ignore[arg-type]
+
+
+def test_where_a_key_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY, raising=False)
+    assert read_key() == ""
+    monkeypatch.setenv(KEY, " from-outside ")
+    assert read_key() == "from-outside"
+    file = tmp_path / "key"
+    for content, says_why in (("", "0 words"), ("two words", "2 words")):
+        file.write_text(content, encoding="utf-8")
+        with pytest.raises(ConfigError, match=says_why):
+            read_key(file)
+    file.write_text("k3y\n", encoding="utf-8")
+    assert read_key(file) == "k3y"
+    with pytest.raises(ConfigError, match="no key can be read"):
+        read_key(tmp_path / "none")
