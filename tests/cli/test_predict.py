@@ -191,7 +191,7 @@ def test_quit_and_end_of_input_leave(
 
 
 def test_a_long_text_is_answered_and_said_to_be_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["predict", "--json", "涨" * 100_000])
+    main(["predict", "--json", "涨跌" * 50_000])
     answer = json.loads(capsys.readouterr().out)
     assert answer["truncated"] is True
     assert len(answer["text"]) == 100_000

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finsa_moe.data.text import LINK, duplicate_key, normalise
+from finsa_moe.data.text import LINK, USER, duplicate_key, normalise
 
-PIECES = [
+PIECES = ["@", "@甲乙", ":", "哈哈", "!!", "[大笑][大笑]", "\ufe0f", "🏽", "乾", "干",
     "$", "(", ")", "SH", "sz", "HK", ".SH", "600000", "00700", "$甲乙股份(SH600000)$", "$ABC$", "http://", "https://a.b/c",
     "www.", "t.cn/Ab1", ".", ",", "，", "。", " ", "\u3000", "\n", "\t", "\x00", "\u200b", "\u200d", "\ufeff", "\ud83d",
     "\udc00", "e", "\u0301", "漲", "乾", "坤", "薴", "麼", "後", "涨", "[大笑]", "😀", "👨\u200d👩", "Ａ", "①", "㈱", "ﬁ", "-", "3.5", "%",
@@ -41,6 +41,18 @@ texts = st.text() | st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
         ("a\x00b\ud83dc\u200bd\ufeffe\x7f", "abcde"),
         ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
         ("plain ASCII, 3.5%", "plain ASCII, 3.5%"),
+        ("回复@老股民2018:说得对", f"回复{USER}:说得对"),
+        ("//@某某：//@甲-乙: 转", f"//{USER}://{USER}: 转"),
+        ("@甲 @乙 你们看", f"{USER} {USER} 你们看"),
+        ("写信到 a@b.com ,成本@3.5元", "写信到 a@b.com ,成本@3.5元"),
+        ("@某某你怎么看", "@某某你怎么看"),  # no telling where the name ends
+        ("哈哈哈哈哈哈!!!!!", "哈哈哈!!!"),
+        ("跌跌跌,涨涨涨涨", "跌跌跌,涨涨涨"),
+        ("完了…………。。。。", "完了...。。。"),
+        ("1000000元,AAAAA级,66666", "1000000元,AAAAA级,66666"),
+        ("😂😂😂😂😂 [大笑][大笑][大笑][大笑][怒]", "😂😂😂 [大笑][大笑][大笑][怒]"),
+        ("\u2764\ufe0f 👍🏽 👨\u200d👩\u200d👧", "\u2764 👍 👨\u200d👩\u200d👧"),
+        ("乾干干干", "干干干"),  # a run that simplifying makes
         ("\x00\u200b \n", ""),
         ("", ""),
     ],

@@ -133,7 +133,7 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
 def test_odd_characters_survive(tmp_path: Path, ending: str) -> None:
-    texts = ["🚀涨", "跌\x00停", "长" * 100_000, "a\tb,c;d"]
+    texts = ["🚀涨", "跌\x00停", "长短" * 50_000, "a\tb,c;d"]
     source = tmp_path / "in.jsonl"
     source.write_text("\n".join(json.dumps({"text": t}) for t in [*texts, "涨\ud800停"]), encoding="utf-8")
     tally = answer(source, tmp_path / f"out{ending}")
