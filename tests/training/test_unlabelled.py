@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def texts_of(folder: Path, domain: str, count: int, length: int) -> Path:
     file = folder / f"{domain}.txt"
-    file.write_text("\n".join(f"{domain}{at:04d}" + "涨" * length for at in range(count)), encoding="utf-8")
+    file.write_text(
+        "\n".join(f"{domain}{at:04d}" + ("涨跌" * length)[:length] for at in range(count)), encoding="utf-8"
+    )
     return file
 
 
