@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.grams import banding, bands, similarities
 from finsa_moe.data.hashing import U64
-from finsa_moe.data.text import duplicate_key
+from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.errors import ConfigError
 
 N, THRESHOLD = 4, 0.7
@@ -85,7 +85,7 @@ def near_clusters(
         MissingExtra: If rensa is not installed.
     """
     checked(threshold, n)
-    keys = [duplicate_key(text) for text in texts]
+    keys = duplicate_keys(texts)
     first: dict[str, int] = {}
     exact = np.fromiter((first.setdefault(key, at) for at, key in enumerate(keys)), dtype=np.int64, count=len(keys))
     places = np.fromiter(first.values(), dtype=np.int64, count=len(first))

@@ -22,8 +22,8 @@ from finsa_moe.data.formats import Found
 from finsa_moe.data.grams import Banding, bands
 from finsa_moe.data.hashing import U64, numbers
 from finsa_moe.data.judge import REJECTS, Source, judged
+from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.data.near import HeldOut
-from finsa_moe.data.text import duplicate_key
 from finsa_moe.polarity import LabelMap
 
 PART_ROWS = 65_536
@@ -167,7 +167,7 @@ def _stage(files: list[Path], folder: Path, plan: Plan) -> _Unit:
     for some in judged(files, plan.columns, plan.labels, sources.append, rows=PART_ROWS):
         kept, near = _without(some.kept, plan.held_out)
         rejects += [some.refused, near]
-        keys = [duplicate_key(text) for text in kept["text"].to_list()]
+        keys = duplicate_keys(kept["text"].to_list())
         part = folder / f"{len(parts)}.arrow"
         kept.with_columns(
             domain=pl.lit(plan.domain),

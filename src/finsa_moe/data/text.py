@@ -80,6 +80,11 @@ def duplicate_key(text: str) -> str:
     return _punctuation().sub("", folded) or folded.replace(" ", "") or text
 
 
+def is_mark(character: str) -> bool:
+    """Whether a character is punctuation or a space whatever stands beside it."""
+    return unicodedata.category(character)[0] in "PZ" and character not in "-."
+
+
 def _characters(text: str) -> str:
     if not text.isprintable():  # a fast C check; a plain text skips the search for what is invisible
         text = _INVISIBLE.sub("", text)
@@ -143,10 +148,6 @@ def _simplified(text: str) -> str:
 
 @cache
 def _punctuation() -> re.Pattern[str]:
-    marks = "".join(
-        re.escape(chr(code))
-        for code in range(0x10000)
-        if unicodedata.category(chr(code))[0] in "PZ" and chr(code) not in "-."
-    )
+    marks = "".join(re.escape(chr(code)) for code in range(0x10000) if is_mark(chr(code)))
     # '-' stays as the sign of a number, not within 2026-03-01 or T-1; '.' stays between digits.
     return re.compile(rf"[{marks}]+|-(?![0-9])|(?<=[0-9a-z])-|(?<![0-9])\.|\.(?![0-9])")
