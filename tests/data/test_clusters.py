@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finsa_moe.data import clusters as room
 from finsa_moe.data.clusters import joined, near_clusters
-from finsa_moe.data.grams import Banding, banding, bands, hashed, similarities
+from finsa_moe.data.grams import Banding, Sketches, banding, hashed, similarities, sketched
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError
@@ -171,7 +174,54 @@ def test_the_banding_finds_what_it_says(threshold: float) -> None:
         drawn = chance.sample(pool, 200)
         a, b = drawn[:both] + drawn[both : both + (200 - both) // 2], drawn[:both] + drawn[both + (200 - both) // 2 :]
         pairs.append(("".join(a), "".join(b)))
-    signed = [bands([side[at] for side in pairs], 1, cut) for at in (0, 1)]
+    signed = [sketched([side[at] for side in pairs], 1, cut).table[:, : cut.bands] for at in (0, 1)]
     met = (signed[0] == signed[1]).any(axis=1).mean()
     assert met == pytest.approx(cut.found(threshold), abs=0.04)
     assert Banding(1, 1).found(0.4) == pytest.approx(0.4)
+
+
+def test_a_family_of_thousands_costs_no_more_than_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts of one form, each unlike the others but for it: pairs in the millions, of which few are even thought of."""
+    chance, thought_of, compared = random.Random(3), 0, 0
+    letters = [chr(code) for code in range(0x4E00, 0x5200)]
+    form = "".join(chance.choices(letters, k=60))
+    texts = [form + "".join(chance.choices(letters, k=14)) for _ in range(3_000)]
+    proposed, similarities_of = room._proposed, room.similarities
+
+    def listed(sketches: Sketches, band: int) -> Iterator[tuple[room.I64, room.I64]]:
+        nonlocal thought_of
+        for left, right in proposed(sketches, band):
+            thought_of += len(left)
+            yield left, right
+
+    def counted(keys: list[str], left: room.I64, right: room.I64, n: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        nonlocal compared
+        compared += len(left)
+        return similarities_of(keys, left, right, n)
+
+    monkeypatch.setattr(room, "_proposed", listed)
+    monkeypatch.setattr(room, "similarities", counted)
+    assert jaccard(ngrams(texts[0]), ngrams(texts[1])) == pytest.approx(57 / 85)  # 57 grams shared, 14 more in each
+    assert near_clusters(texts, threshold=0.8).count == len(texts)
+    bands = banding(0.8).bands
+    # At most three pairs a text that is crowded in a band: its next, the one behind, the bucket's first.
+    assert 0.1 * bands * len(texts) < thought_of < 1.5 * bands * len(texts)
+    assert compared < thought_of / 2
+    assert near_clusters(texts, threshold=0.6).largest == len(texts)
+
+
+def test_sketches_pass_pairs_at_the_threshold_and_turn_strangers_away() -> None:
+    chance, cut = random.Random(9), banding(0.7)
+    letters = [chr(code) for code in range(0x4E00, 0x9000)]
+    passed = {}
+    for shared in (10, 40, 57, 70):  # of 80 one-letter grams in all: similarities 0.07, 0.33, 0.55, 0.78
+        pairs = []
+        for _ in range(1_000):
+            drawn = chance.sample(letters, 160 - shared)
+            pairs.append(("".join(drawn[:80]), "".join(drawn[:shared] + drawn[80:])))
+        sketches = sketched([text for pair in pairs for text in pair], 1, cut)
+        places = np.arange(0, 2_000, 2)
+        passed[round(shared / (160 - shared), 2)] = float(sketches.promising(places, places + 1, 0.7).mean())
+    assert passed[0.78] > 0.995
+    assert passed[0.33] == passed[0.07] == 0
+    assert passed[0.55] < 0.5

@@ -7,19 +7,21 @@ nor labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.grams import banding, bands, similarities
+from finsa_moe.data.grams import Sketches, banding, similarities, sketched
 from finsa_moe.data.hashing import U64
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.errors import ConfigError
 
 N, THRESHOLD = 4, 0.7
 _ROUNDING = 1e-6  # of float32
+_CROWD = 8  # the most keys of a bucket that are all compared with one another
+_AT_ONCE = 1 << 21  # pairs whose keys are in memory together
 I64 = NDArray[np.int64]
 Take = Callable[[I64], list[str]]
 Progress = Callable[[int, int], None]
@@ -92,33 +94,45 @@ def near_clusters(
     cut = banding(threshold)
     distinct = list(first)
     left, right, similarity = near_pairs(
-        bands(distinct, n, cut), lambda at: [distinct[i] for i in at.tolist()], threshold, n, progress
+        sketched(distinct, n, cut), lambda at: [distinct[i] for i in at.tolist()], threshold, n, progress
     )
     left, right = places[left], places[right]
     return Clusters(joined(len(keys), left, right)[exact], exact, left, right, similarity, threshold)
 
 
 def near_pairs(
-    signed: U64, take: Take, threshold: float, n: int, progress: Progress | None = None
+    sketches: Sketches, take: Take, threshold: float, n: int, progress: Progress | None = None
 ) -> tuple[I64, I64, NDArray[np.float32]]:
     """Pairs of distinct keys at least as similar as the threshold: positions and true Jaccard.
 
-    In a bucket of a band each key is compared with the bucket's first and with its neighbour, so that the work grows
-    with the number of texts however many share a form; a pair compared in no band is joined only through others.
+    In a bucket of up to `_CROWD` keys all pairs are thought of. In a larger one each key meets the bucket's first and
+    its next two in the order of the other bands, where those that agree on more are neighbours; so the work grows with
+    the number of texts however many share a form. A pair met in no band is joined only through others.
 
     Args:
-        signed: What `grams.bands` gives for the keys.
-        take: Gives the keys at ascending positions; called once, with those that a pair is made of.
+        sketches: What `grams.sketched` gives for the keys.
+        take: Gives the keys at some positions; called with millions of pairs' at a time.
         threshold: Least similarity.
         n: Length of an n-gram.
         progress: Called with the bands done and the bands in all.
     """
     found = np.empty(0, dtype=np.uint64)
-    for band in range(signed.shape[1]):
-        found = np.union1d(found, _proposed(signed[:, band]))
+    for band in range(sketches.cut.bands):
+        for left, right in _proposed(sketches, band):
+            likely = sketches.promising(left, right, threshold)
+            low, high = np.minimum(left, right)[likely], np.maximum(left, right)[likely]
+            found = np.union1d(found, (low << 32 | high).astype(np.uint64))
         if progress is not None:
-            progress(band + 1, signed.shape[1])
-    left, right = (found >> np.uint64(32)).astype(np.int64), (found & np.uint64(0xFFFFFFFF)).astype(np.int64)
+            progress(band + 1, sketches.cut.bands)
+    parts = [found[start : start + _AT_ONCE] for start in range(0, max(1, len(found)), _AT_ONCE)]
+    near = [_compared(part, take, threshold, n) for part in parts]
+    left, right = (np.concatenate([part[end] for part in near]) for end in (0, 1))
+    return left, right, np.concatenate([part[2] for part in near])
+
+
+def _compared(pairs: U64, take: Take, threshold: float, n: int) -> tuple[I64, I64, NDArray[np.float32]]:
+    """The near ones of some pairs, the smaller position in the high 32 bits."""
+    left, right = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
     places, at = np.unique(np.concatenate([left, right]), return_inverse=True)
     similarity = similarities(take(places), at[: len(left)], at[len(left) :], n)
     near = similarity >= threshold - _ROUNDING
@@ -156,13 +170,27 @@ def checked(threshold: float, n: int) -> None:
         raise ConfigError(f"n {n}: allowed are n-grams of 1 to 16 characters")
 
 
-def _proposed(band: U64) -> U64:
-    """Pairs of positions in one bucket, each with the first and with the next; the smaller in the high 32 bits."""
-    order = np.argsort(band, kind="stable").astype(np.uint64)
-    sorted_ = band[order]
-    same = np.concatenate([[False], sorted_[1:] == sorted_[:-1]])
-    heads = np.maximum.accumulate(np.where(same, 0, np.arange(len(band))))
-    inside = np.flatnonzero(same)
-    with_first = (order[heads[inside]] << np.uint64(32)) | order[inside]
-    with_next = (order[inside - 1] << np.uint64(32)) | order[inside]
-    return np.unique(np.concatenate([with_first, with_next]))
+def _proposed(sketches: Sketches, band: int) -> Iterator[tuple[I64, I64]]:
+    """Pairs of positions that share a band's number."""
+    places = np.arange(len(sketches.table), dtype=np.uint64)
+    packed = np.sort(sketches.band(band).astype(np.uint64) << np.uint64(32) | places)
+    number = packed >> np.uint64(32)
+    same = number[1:] == number[:-1]
+    shared = np.zeros(len(packed), dtype=np.bool_)
+    shared[1:] |= same
+    shared[:-1] |= same
+    order, number = (packed[shared] & np.uint64(0xFFFFFFFF)).astype(np.int64), number[shared]
+    fresh = np.ones(len(number), dtype=np.bool_)
+    fresh[1:] = number[1:] != number[:-1]
+    bucket = np.cumsum(fresh) - 1
+    crowded = np.bincount(bucket, minlength=1)[bucket] > _CROWD
+    inside = np.flatnonzero(crowded)
+    others = [sketches.band(band + step)[order[inside]] for step in (3, 2, 1)]
+    order[inside] = order[inside[np.lexsort([*others, bucket[inside]])]]
+    for step in range(1, _CROWD):
+        together = bucket[step:] == bucket[:-step]
+        if step > 2:
+            together &= ~crowded[step:]
+        at = np.flatnonzero(together)
+        yield order[at], order[at + step]
+    yield order[np.flatnonzero(fresh)[bucket[inside]]], order[inside]

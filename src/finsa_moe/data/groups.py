@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from finsa_moe.data.clusters import I64, joined, near_pairs
+from finsa_moe.data.grams import banding
 from finsa_moe.data.hashing import U64
 from finsa_moe.data.staging import Staged
 
@@ -56,7 +57,7 @@ def group(staged: Staged, *, threshold: float, n: int, near: bool, progress: Pro
             keys[ascending] = staged.values("key_text", first[ranks][ascending])
             return keys.tolist()
 
-        left, right, _ = near_pairs(staged.bands(first), take, threshold, n, progress)
+        left, right, _ = near_pairs(staged.sketches(first, banding(threshold)), take, threshold, n, progress)
     of_near = joined(len(numbers), left, right)
     links = [_tied(staged.rows, rank, name) for name in ("by", "source_id")]
     together = joined(

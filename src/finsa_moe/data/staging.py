@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import Found
-from finsa_moe.data.grams import Banding, bands
-from finsa_moe.data.hashing import U64, numbers
+from finsa_moe.data.grams import Banding, Sketches, sketched
+from finsa_moe.data.hashing import numbers
 from finsa_moe.data.judge import REJECTS, Source, judged
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.data.near import HeldOut
@@ -87,18 +87,18 @@ class Staged:
             start, end = stop, end + len(some)
         return found
 
-    def bands(self, rows: NDArray[np.int64]) -> U64:
-        """The bands of some rows, uint64 (rows, bands)."""
-        every = [np.load(part.with_suffix(".npy"), mmap_mode="r") for part in self.parts]
+    def sketches(self, rows: NDArray[np.int64], cut: Banding) -> Sketches:
+        """The sketches of some rows, in their order; one part is read at a time."""
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
-        found = np.empty((len(rows), every[0].shape[1]), dtype=np.uint64)
+        found = np.empty((len(rows), cut.width), dtype=np.uint32)
         start = end = 0
-        for some in every:
+        for part in self.parts:
+            some = np.load(part.with_suffix(".npy"))
             stop = int(np.searchsorted(ascending, end + len(some)))
             found[order[start:stop]] = some[ascending[start:stop] - end]
             start, end = stop, end + len(some)
-        return found
+        return Sketches(found, cut)
 
 
 def stage(found: Found, folder: Path, plan: Plan, *, processes: int = 1, progress: Progress | None = None) -> Staged:
@@ -175,7 +175,7 @@ def _stage(files: list[Path], folder: Path, plan: Plan) -> _Unit:
             key_text=pl.Series(keys, dtype=pl.String),
         ).write_ipc(part, compression="uncompressed")
         if plan.banding is not None:
-            np.save(part.with_suffix(".npy"), bands(keys, plan.n, plan.banding))
+            np.save(part.with_suffix(".npy"), sketched(keys, plan.n, plan.banding).table)
         parts.append(part)
     return _Unit(parts, pl.concat(rejects), sources)
 
