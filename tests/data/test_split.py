@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -139,3 +140,18 @@ def test_conflicts_against_a_count_by_hand(cells):
 def test_wrong_ratios(ratios):
     with pytest.raises(ConfigError, match="allowed are three numbers"):
         split(frame([("涨", "利好")]), ratios, 13)
+
+
+@pytest.mark.parametrize("ratios", [(98, 1, 1), (60, 20, 20), (80, 10, 10)])
+@pytest.mark.parametrize("seed", range(5))
+def test_ratios_are_met_within_half_a_point_whatever_the_sizes_of_the_clusters(ratios, seed):
+    """Two thousand clusters: most of one row, some of dozens, one of a fifth of all rows."""
+    rng = np.random.default_rng(seed)
+    sizes = np.concatenate([rng.zipf(2.0, 2_000).clip(1, 60), [1_500]])
+    labels = np.repeat(rng.integers(0, 3, len(sizes)), sizes)
+    rows = frame([("", LABELS[label]) for label in labels.tolist()]).with_columns(
+        cluster=pl.Series(np.repeat(np.arange(len(sizes)), sizes))
+    )
+    parts = split(rows, ratios, seed)
+    shares = [100 * part.height / rows.height for part in parts.values()]
+    assert shares == pytest.approx(ratios, abs=0.5)

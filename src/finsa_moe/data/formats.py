@@ -44,9 +44,9 @@ def find_files(sources: Sequence[Path]) -> Found:
         if not source.exists():
             raise DataError(f"{source}: no such file or folder")
         for path in _walk(source) if source.is_dir() else [source]:
-            if path.resolve() in seen:
+            if (place := path.resolve()) in seen:
                 continue
-            seen.add(path.resolve())
+            seen.add(place)
             reason = _unreadable(path, named=path == source)
             if reason is None:
                 found.files.append(path)

@@ -72,20 +72,31 @@ def group(staged: Staged, *, threshold: float, n: int, near: bool, progress: Pro
 
 def _tied(rows: pl.DataFrame, rank: I64, name: str) -> tuple[I64, I64]:
     """Pairs of ranks that a column holds together: each row's with the first that has the same value."""
-    if name == "by":
-        value = pl.col("by").str.strip_chars()
-        values = rows.select(value=pl.when(value != "").then(value))  # a blank holds nothing together
-    else:  # a row made from another names it, in the file where both stand
-        given = pl.col("id").str.strip_chars()
-        source = pl.col("source_id").str.strip_chars()
-        named = rows.select("file", "source_id").drop_nulls().height > 0
-        values = rows.select(
-            value=pl.when(pl.lit(named) & pl.col("source_id").is_not_null().any().over("file")).then(
-                pl.concat_str("file", pl.when(source != "").then(source).otherwise(given), separator="\n")
-            )
-        )
-    table = values.with_columns(rank=pl.Series(rank)).drop_nulls()
+    ranked = rows.select("file", "id", "source_id", "by").with_columns(rank=pl.Series(rank))
+    table = _by(ranked) if name == "by" else _sources(ranked)
     if not table.height:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     table = table.with_columns(head=pl.col("rank").min().over("value"))
     return table["head"].to_numpy(), table["rank"].to_numpy()
+
+
+def _by(rows: pl.DataFrame) -> pl.DataFrame:
+    value = pl.col("by").str.strip_chars()
+    return rows.select(value=pl.when(value != "").then(value), rank="rank").drop_nulls()  # a blank holds nothing
+
+
+def _sources(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows made from another, and the rows they name: in their own file where it has that id, else in any file."""
+    named = rows.select("file", "rank", id=pl.col("source_id").str.strip_chars()).filter(pl.col("id") != "")
+    if not named.height:
+        return pl.DataFrame(schema={"value": pl.String, "rank": pl.Int64})
+    ids = rows.select("file", "rank", id=pl.col("id").str.strip_chars()).join(named, on="id", how="semi")
+    near, far = (named.join(ids, on=["file", "id"], how=how) for how in ("semi", "anti"))
+    here = pl.concat([near, ids.join(near, on=["file", "id"], how="semi")])
+    there = pl.concat([far, ids.join(far, on="id", how="semi")])
+    return pl.concat(
+        [
+            here.select(value=pl.concat_str("file", "id", separator="\n"), rank="rank"),
+            there.select(value=pl.concat_str(pl.lit("\n"), "id"), rank="rank"),
+        ]
+    )

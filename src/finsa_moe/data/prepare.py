@@ -165,7 +165,7 @@ def _written(rows: pl.DataFrame, by: str) -> dict[str, str]:
 
 
 def _cut(sources: Sequence[Path], rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    if rows["date"].null_count() == rows.height:
+    if rows.height and rows["date"].null_count() == rows.height:
         where = ", ".join(str(source) for source in sources)
         raise DataError(f"{where}: no row has a date, which --test-after needs; name the column by --date COL")
     return later(rows, cut)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Report:
 
     def to_json(self) -> str:
         """The report as JSON, with the version of the package that made it."""
-        content = {"made_by": MADE_BY, "version": __version__, **asdict(self)}
+        content = {"made_by": MADE_BY, "version": __version__, **vars(self)}
         return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
