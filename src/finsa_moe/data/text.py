@@ -62,7 +62,7 @@ def normalise(text: str) -> str:
     for _ in range(_PASSES):
         spelt = _characters(text)
         marked = _marks(spelt)
-        simple = marked if marked.isascii() else _simplified(marked)
+        simple = marked if marked.isascii() else simplified(marked)
         text = _thrice(simple)
         if marked == spelt and text == simple:
             break
@@ -138,11 +138,12 @@ def _converter() -> _Converter:
     return converter
 
 
-def _simplified(text: str) -> str:
+def simplified(text: str) -> str:
+    """The text with traditional characters made simplified; a phrase may change its length by it."""
     convert = _converter().convert
-    simplified = convert(text)
-    while simplified != text:  # a few characters take two steps (薴 → 苧 → 苎)
-        text, simplified = simplified, convert(simplified)
+    simpler = convert(text)
+    while simpler != text:  # a few characters take two steps (薴 → 苧 → 苎)
+        text, simpler = simpler, convert(simpler)
     return text
 
 
