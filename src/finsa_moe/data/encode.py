@@ -94,8 +94,13 @@ class TextEncoder:
     def _fit(self, ids: list[int], *, cut: bool) -> Encoded:
         if len(ids) <= self.room:
             return Encoded(self._start + ids + self._end, cut)
-        tail = self.room // 3
-        return Encoded(self._start + ids[: self.room - tail] + ids[-tail:] + self._end, True)
+        head, tail = head_and_tail(self.room)
+        return Encoded(self._start + ids[:head] + ids[-tail:] + self._end, True)
+
+
+def head_and_tail(room: int) -> tuple[int, int]:
+    """How many tokens of a text over the room are kept of its head and of its tail."""
+    return room - room // 3, room // 3
 
 
 def _special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
