@@ -19,15 +19,16 @@ ALLOWED = {
     "data": BASE | {"llm"},
     "model": BASE | {"data"},
     "training": BASE | {"data", "model"},
-    "evaluation": BASE | {"data", "runtime"},
+    "evaluation": BASE | {"data", "runtime", "explain"},
     "runtime": BASE | {"data"},
+    "explain": BASE | {"data", "runtime"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},
     "shipped": {"errors"},
-    "face": BASE | {"shipped", "data", "runtime", "model"},
-    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "export", "face", "shipped", "llm"},
+    "face": BASE | {"shipped", "data", "runtime", "model", "explain"},
+    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "explain", "export", "face", "shipped", "llm"},
     "paper": {"cli"},
 }
-TORCH_FREE = ("data", "llm", "runtime")
+TORCH_FREE = ("data", "llm", "runtime", "explain")
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 
 

@@ -67,6 +67,7 @@ _EXTRA_OF = {
         "train",
     ),
     "openvino": "fast",
+    "shap": "explain",
 }
 
 

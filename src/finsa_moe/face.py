@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Domain, Predictor
 from finsa_moe.runtime.sessions import has_openvino
+
+if TYPE_CHECKING:
+    from finsa_moe.explain.explanation import Explanation
 
 Frame = TypeVar("Frame")
 PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
@@ -87,6 +90,41 @@ class FinSA:
     def stream(self, texts: Iterable[str], *, domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:
         """Answer an endless iterable, in order, holding at most `window` texts at a time."""
         return self.predictor.stream(texts, domain, window)
+
+    @overload
+    def explain(  # type: ignore[overload-overlap]
+        self, texts: str, *, domain: str | None = None, evaluations: int = 2000, seed: int = 13
+    ) -> Explanation: ...
+    @overload
+    def explain(
+        self, texts: Iterable[str], *, domain: str | None = None, evaluations: int = 2000, seed: int = 13
+    ) -> list[Explanation]: ...
+    def explain(self, texts: Any, *, domain: str | None = None, evaluations: int = 2000, seed: int = 13) -> Any:
+        """SHAP values of a text's words by class, and which expert spoke; needs the extra ``explain``.
+
+        The expert that answers the text is held while words are hidden, so that the reasons are that expert's.
+
+        Args:
+            texts: A string, or an iterable of them.
+            domain: Expert to use; None leaves it to the router.
+            evaluations: Most masked texts that the model answers for one text; a text of few words needs fewer and is
+                then explained exactly.
+            seed: Of the orders sampled where the budget does not reach all coalitions.
+
+        Returns:
+            One `Explanation` for a string, else a list in the order given.
+
+        Raises:
+            DataError: For an empty text, naming its position; for an unknown domain.
+            ConfigError: For a budget too small.
+            MissingExtra: If shap or rjieba is not installed.
+        """
+        from finsa_moe.explain.explain import Settings, explain
+
+        one = isinstance(texts, str)
+        settings = Settings(evaluations=evaluations, seed=seed)
+        found = explain(self.predictor, [texts] if one else texts, domain=domain, settings=settings)
+        return found[0] if one else found
 
     def _predict_frame(self, frame: Any, column: str | None, domain: Domain) -> Any:
         known = [str(name) for name in frame.columns]

@@ -33,13 +33,14 @@ class Cell:
     bar: float | None = None
 
 
-def html_page(title: str, sections: Sequence[Section], subtitle: str = "") -> str:
+def html_page(title: str, sections: Sequence[Section], subtitle: str = "", css: str = "") -> str:
     """The whole page as a string; dark or light as the reader's system is set.
 
     Args:
         title: Plain text.
         sections: In reading order.
         subtitle: Plain text under the title.
+        css: Rules beside the page's own.
     """
     named = [(f"s{at}", section) for at, section in enumerate(sections)]
     links = "".join(f'<a href="#{anchor}">{escape(s.heading)}</a>' for anchor, s in named)
@@ -54,7 +55,7 @@ def html_page(title: str, sections: Sequence[Section], subtitle: str = "") -> st
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{CSS}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{CSS}{css}</style></head>\n"
         f"<body><header><h1>{escape(title)}</h1>{under}<nav>{links}</nav></header>\n"
         f"<main>{body}</main>\n<footer>made by finsa-moe {escape(__version__)}</footer></body></html>\n"
     )

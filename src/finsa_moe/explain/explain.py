@@ -1,7 +1,7 @@
 """Texts and a model in, `Explanation`s out: many texts' coalitions go through the model in one stream.
 
-First the plain answers, which fix each text's expert; then every coalition that will be needed, of all texts of a portion
-together, by those experts; then the values. It knows neither files nor how a model works.
+First the plain answers, which fix each text's expert; then every coalition that will be needed, of all texts of a
+portion together, by those experts; then the values. It knows neither files nor how a model works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation
-from finsa_moe.explain.game import HIDDEN, Game
+from finsa_moe.explain.game import Game
 from finsa_moe.explain.judges import Judge, judge
 from finsa_moe.explain.shapley import check_budget, method, note, values
 from finsa_moe.explain.words import Word, segment
@@ -34,13 +34,13 @@ class Settings:
     Attributes:
         evaluations: Most coalitions of a text that the model answers (METHOD's default is 2,000).
         seed: Of the sampled orders.
-        hidden: What stands for a run of hidden words.
+        hidden: What stands for a run of hidden words; None takes what suits the model.
         known: Words to be kept whole, beside those of finance.
     """
 
     evaluations: int = EVALUATIONS
     seed: int = SEED
-    hidden: str = HIDDEN
+    hidden: str | None = None
     known: tuple[str, ...] = ()
 
     @property
@@ -127,7 +127,7 @@ def _game(asked: Judge, text: str, answer: Prediction | DataError | None, settin
     words = segment(text, settings.known)
     if getattr(answer, "truncated", False):
         words = _marked(asked, text, words)
-    return Game(text, words, settings.hidden)
+    return Game(text, words, settings.hidden or asked.hidden)
 
 
 def _marked(asked: Judge, text: str, words: Sequence[Word]) -> list[Word]:

@@ -1,4 +1,4 @@
-"""One explained answer: its words with their values by class, the expert that spoke, and what the others would have said.
+"""One explained answer: its words with their values by class, the expert that spoke, and what the others would say.
 
 Filled by `explain`; its questions are its methods. It computes nothing that needs a model.
 """

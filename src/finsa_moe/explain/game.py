@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from finsa_moe.explain.words import Word
 
 HIDDEN = "…"
-"""What stands for a run of hidden words."""
+"""What stands for a run of hidden words, where a model has no mark of its own."""
 CLASSES = 3
 Masks = NDArray[np.bool_]
 Reals = NDArray[np.float64]

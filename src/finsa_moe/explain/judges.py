@@ -14,16 +14,25 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.encode import head_and_tail
 from finsa_moe.errors import ConfigError, DataError, ModelError
+from finsa_moe.explain.game import HIDDEN
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import Domain, Predictor
 
 Reals = NDArray[np.float64]
+MARKS = ("[MASK]", "<mask>")
+"""What a tokenizer may call a hidden word. Where that is one token, the values find telling words best (EXPERIMENTS.md)."""
 
 
 class Judge(Protocol):
-    """A model as the explaining code sees it; `domains` is empty for a model without experts."""
+    """A model as the explaining code sees it.
+
+    Attributes:
+        domains: Its experts; empty for a model without.
+        hidden: What best stands for hidden words.
+    """
 
     domains: tuple[str, ...]
+    hidden: str
 
     def first(self, texts: list[str], domain: Domain) -> Sequence[Prediction | DataError | None]:
         """The plain answer to each text, or why there is none; None from a model that gives probabilities alone."""
@@ -45,6 +54,8 @@ class Mixture:
         self.predictor = predictor
         self.domains = tuple(predictor.engine.domains)
         self._bare = self._length("")
+        one = (mark for mark in MARKS if self._length(mark) == self._bare + 1)
+        self.hidden = next(one, HIDDEN)
         self._head, self._tail = head_and_tail(predictor.engine.max_length - self._bare)
 
     def first(self, texts: list[str], domain: Domain) -> Sequence[Prediction | DataError | None]:
@@ -69,10 +80,13 @@ class Plain:
     """Anything with ``predict_proba(texts)``: a baseline, a pipeline, a user's own classifier."""
 
     domains: tuple[str, ...] = ()
+    hidden = HIDDEN
 
     def __init__(self, model: Any) -> None:
         if not callable(getattr(model, "predict_proba", None)):
-            raise ConfigError(f"{type(model).__name__} has no predict_proba(texts); explaining needs one that gives (n, 3)")
+            raise ConfigError(
+                f"{type(model).__name__} has no predict_proba(texts); explaining needs one that gives (n, 3)"
+            )
         self.model = model
 
     def first(self, texts: list[str], domain: Domain) -> Sequence[Prediction | DataError | None]:
@@ -80,7 +94,9 @@ class Plain:
         if domain is not None:
             raise ConfigError("domain= chooses an expert of a mixture; this model has none")
         empty = "holds nothing to explain; drop it or fill it"
-        return [None if text.strip() else DataError(f"text {at} (counted from 0) {empty}") for at, text in enumerate(texts)]
+        return [
+            None if text.strip() else DataError(f"text {at} (counted from 0) {empty}") for at, text in enumerate(texts)
+        ]
 
     def ask(self, texts: list[str], experts: list[str | None]) -> Reals:
         """The model's probabilities, checked to be such."""

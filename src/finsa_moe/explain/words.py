@@ -1,7 +1,7 @@
 """A text cut into the words that are explained, each with its place in the text as it was given.
 
-A string in, `Word`s out that follow on each other without a gap. Chinese is cut by rjieba with the words of finance added;
-numbers with sign and unit, stock codes, links, Latin words and emoji stay whole. It knows no model.
+A string in, `Word`s out that follow on each other without a gap. Chinese is cut by rjieba with the words of finance
+added; numbers with sign and unit, stock codes, links, Latin words and emoji stay whole. It knows no model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _PIECES = re.compile(
         r"(?<![A-Za-z0-9])(?:SH|SZ|BJ|HK)[:.]?[0-9]{5,6}(?![0-9])",
         r"(?<![A-Za-z0-9.])[0-9]{5,6}\.(?:SH|SZ|SS|BJ|HK|OF|XSHG|XSHE)(?![A-Za-z])",
         rf"S?\*?ST(?=[{_HAN}])",
-        rf"[ABHK]股|[KM]线",
+        r"[ABHK]股|[KM]线",
         "[0-9#*]\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{2}",
         f"{_EMOJI}{_DRESS}(?:\u200d{_EMOJI}{_DRESS})*",
         r"[0-9]+(?::[0-9]{2})+|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]+/[0-9]+",

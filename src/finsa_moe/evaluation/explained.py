@@ -1,0 +1,114 @@
+"""Explained texts and tables of words as sections of the HTML page.
+
+`Explanation`s and `WordRow`s go in, `report.Section`s come out. A word for the class is underlined, one against it dashed,
+the stronger the deeper its colour; every value stands in a table as well. It computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from finsa_moe.evaluation import report
+from finsa_moe.evaluation.report import Cell, Section
+from finsa_moe.explain.explanation import Explanation
+from finsa_moe.explain.word_table import WordRow
+from finsa_moe.polarity import ENGLISH, NAMES, Polarity
+
+CSS = """
+.said{line-height:2.3;font-size:1.08rem;margin:.6rem 0;overflow-wrap:anywhere}
+.said mark{color:inherit;padding:.12rem .14rem;border-radius:4px;
+background:color-mix(in srgb,var(--hue) calc(var(--w)*1%),transparent);border-bottom:3px solid var(--hue)}
+.said mark.against{--hue:var(--accent);border-bottom-style:dashed}.said mark.weak{border-bottom-width:1px}
+.said .unread{color:var(--soft);text-decoration:line-through}
+.said.bullish{--hue:var(--bullish)}.said.bearish{--hue:var(--bearish)}.said.neutral{--hue:var(--neutral)}
+p.said{color:var(--ink);font-weight:400}details{margin:.4rem 0 1.2rem}summary{cursor:pointer;color:var(--soft)}
+"""
+WAYS = {
+    "exact": "exact: every coalition of words was asked",
+    "permutation": "sampled orders of the words",
+    "partition": "Owen values: more words than the budget",
+}
+
+
+def texts_section(explanations: Sequence[Explanation], polarity: Polarity | None = None) -> Section:
+    """Each text with its words marked, the expert that spoke, and all values in a table to open.
+
+    Args:
+        explanations: In the order to be shown.
+        polarity: The class that the marks speak of; None takes the one answered.
+    """
+    note = (
+        "Solid underline: the word speaks for the class named; dashed: against it; the deeper the colour, the more. "
+        "Values are SHAP values in probability: they lead from the answer with every word hidden to the answer given."
+    )
+    return Section("Texts", "".join(_text(entry, polarity) for entry in explanations), note)
+
+
+def words_section(rows: Iterable[WordRow], heading: str, note: str = "") -> Section:
+    """The word table."""
+    lines = []
+    for row in rows:
+        mean = Cell(f"{row.mean:+.4f}", "muted" if row.mean < 0 else "")
+        lines.append([
+            row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}", mean,
+            f"{row.mean_abs:.4f}", f"{row.sum:+.3f}", f"{row.abs_sum:.3f}",
+            Cell(f"{100 * row.share:.2f}", bar=min(1.0, 10 * row.share)),
+        ])  # fmt: skip
+    heads = ("word", "domain", "class", "frequency", "mean", "mean abs.", "sum", "abs. sum", "share %")
+    if not lines:
+        return Section(heading, report.text("No word of the list occurs in these texts."), note)
+    return Section(heading, report.table(heads, lines, left=3), note)
+
+
+def _text(entry: Explanation, polarity: Polarity | None) -> str:
+    shown = entry.polarity if polarity is None else polarity
+    column = entry.value(shown)
+    most = float(abs(column).max()) or 1.0
+    parts = []
+    for word, value in zip(entry.words, column.tolist(), strict=True):
+        lead, tail = entry.text[word.start : word.at], entry.text[word.at + len(word.word) : word.end]
+        parts.append(escape(lead) + _marked(word.word, value, most, read=word.read) + escape(tail))
+    head = (
+        f'<p><b class="{ENGLISH[entry.polarity]}">{entry.sentiment}</b> {entry.confidence:.3f} · {escape(_who(entry))}'
+        f" · marked: {shown.chinese}</p>"
+    )
+    said = f'<p class="said {ENGLISH[shown]}" lang="zh">{"".join(parts)}</p>'
+    return head + said + _values(entry)
+
+
+def _marked(word: str, value: float, most: float, *, read: bool) -> str:
+    if not read:
+        return f'<span class="unread">{escape(word)}</span>'
+    share = abs(value) / most
+    if share < 0.05:
+        return escape(word)
+    names = " ".join(filter(None, ("against" if value < 0 else "", "weak" if share < 0.35 else "")))
+    kind = f' class="{names}"' if names else ""
+    return f'<mark{kind} style="--w:{55 * share:.0f}" title="{value:+.4f}">{escape(word)}</mark>'
+
+
+def _who(entry: Explanation) -> str:
+    if entry.expert is None:
+        return "model"
+    weight = entry.expert_weights.get(entry.expert, 0.0)
+    how = f"router {weight:.2f}" if entry.routed else f"given; router {weight:.2f}"
+    others = []
+    for name, scores in entry.experts.items():
+        if name != entry.expert:
+            best = max(scores, key=lambda key: scores[key])
+            others.append(f"{name} would say {NAMES[ENGLISH.index(best)]} {scores[best]:.3f}")
+    return "; ".join((f"expert {entry.expert} ({how})", *others))
+
+
+def _values(entry: Explanation) -> str:
+    most = float(abs(entry.values).max()) or 1.0
+    rows: list[list[object]] = [
+        [word.word, *(Cell(f"{v:+.4f}", bar=abs(v) / most) for v in values)]
+        for word, values in zip(entry.words, entry.values.tolist(), strict=True)
+        if word.read
+    ]
+    for name, scores in (("all words hidden", entry.base), ("the text", entry.scores)):
+        rows.append([Cell(name, "muted"), *(Cell(f"{scores[key]:.4f}", "best") for key in ENGLISH)])
+    way = f"{WAYS[entry.method]}; {entry.evaluations:,} evaluations" + ("; its middle was cut" if entry.truncated else "")
+    return f"<details><summary>values ({escape(way)})</summary>{report.table(('word', *NAMES), rows)}</details>"

@@ -1,0 +1,56 @@
+"""The words that move each class most, as bars: a row a domain, a column a class.
+
+A `WordTable` goes in, a PNG comes out. Bars to the right speak for the class, hatched ones to the left against it, so that
+colour is not needed to read it. It needs matplotlib, and a font that can write Chinese.
+"""
+
+from __future__ import annotations
+
+from finsa_moe.data.fonts import chinese_font
+from finsa_moe.errors import require
+from finsa_moe.evaluation.figures import INK, LINE, SOFT, drawable, png_bytes
+from finsa_moe.explain.word_table import WordTable
+from finsa_moe.polarity import Polarity
+
+# Red rises and green falls, as every Chinese quote board has it.
+COLOURS = {Polarity.BEARISH: "#1b7f4b", Polarity.NEUTRAL: "#6b7280", Polarity.BULLISH: "#c22f2f"}
+AGAINST = "#b9bfc8"
+
+
+def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
+    """Draw the `n` words with the largest sum of SHAP values, either way, for each class and domain.
+
+    Args:
+        table: Filled with explained texts.
+        n: Words a panel.
+        least: Leave out words that occur less often.
+    """
+    figure_class = require("matplotlib.figure", "explain", "drawing figures").Figure
+    domains = table.domains or ("all",)
+    figure = figure_class(figsize=(11.5, (0.9 + 0.26 * n) * len(domains) + 0.3), layout="constrained")
+    panels = figure.subplots(len(domains), len(Polarity), squeeze=False)
+    family = [chinese_font(), "DejaVu Sans"] if chinese_font() else ["DejaVu Sans"]
+    for line, domain in zip(panels, domains, strict=True):
+        for axes, polarity in zip(line, Polarity, strict=True):
+            rows = table.strongest(domain, polarity, n, least)[::-1]
+            names = drawable([f"{_short(row.word)} ×{row.frequency}" for row in rows])
+            bars = axes.barh(range(len(rows)), [row.sum for row in rows], height=0.7, color=COLOURS[polarity])
+            for bar, row in zip(bars, rows, strict=True):
+                if row.sum < 0:
+                    bar.set(color=AGAINST, hatch="////", edgecolor="white", linewidth=0)
+            axes.axvline(0, color=SOFT, linewidth=0.8)
+            axes.set_yticks(range(len(rows)), names, fontsize=8, color=INK, family=family)
+            title = f"{domain}: {polarity.chinese if chinese_font() else polarity.english}"
+            axes.set_title(drawable([title])[0], fontsize=10, color=INK, family=family, loc="left")
+            axes.tick_params(length=0, labelsize=8, colors=SOFT)
+            axes.tick_params(axis="y", colors=INK)
+            axes.grid(axis="x", color=LINE, linewidth=0.8)
+            axes.set_axisbelow(True)
+            axes.spines[:].set_visible(False)
+    for axes in panels[-1]:
+        axes.set_xlabel("sum of SHAP values, in probability", fontsize=8, color=SOFT)
+    return png_bytes(figure)
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= 10 else word[:9] + "…"
