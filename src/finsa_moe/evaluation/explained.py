@@ -1,7 +1,7 @@
 """Explained texts and tables of words as sections of the HTML page.
 
-`Explanation`s and `WordRow`s go in, `report.Section`s come out. A word for the class is underlined, one against it dashed,
-the stronger the deeper its colour; every value stands in a table as well. It computes nothing.
+`Explanation`s and `WordRow`s go in, `report.Section`s come out. A word for the class is underlined, one against it
+dashed, the stronger the deeper its colour; every value stands in a table as well. It computes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from html import escape
 from finsa_moe.evaluation import report
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.explain.explanation import Explanation
-from finsa_moe.explain.word_table import WordRow
+from finsa_moe.explain.word_table import WordRow, WordTable
 from finsa_moe.polarity import ENGLISH, NAMES, Polarity
 
 CSS = """
@@ -45,14 +45,32 @@ def texts_section(explanations: Sequence[Explanation], polarity: Polarity | None
     return Section("Texts", "".join(_text(entry, polarity) for entry in explanations), note)
 
 
+def bars_section(words: WordTable, polarities: Sequence[Polarity], n: int = 12, least: int = 1) -> Section:
+    """For each domain and class the `n` words that move it most, as bars that the browser draws."""
+    note = (
+        "Sum of SHAP values over all occurrences, in probability: with + the word speaks for the class, with − against "
+        "it. The longest bar of a table is its strongest word."
+    )
+    tables = []
+    for domain in words.domains:
+        for polarity in polarities:
+            rows = words.strongest(domain, polarity, n, least)
+            most = max((abs(row.sum) for row in rows), default=1.0) or 1.0
+            lines = [
+                [row.word, f"{row.frequency:,}", Cell(_signed(row.sum, 3), bar=abs(row.sum) / most)] for row in rows
+            ]
+            head = f"{domain} · {polarity.chinese}"
+            tables.append(f"<div>{report.table((head, 'times', 'sum'), lines)}</div>")
+    return Section("Words that matter most", report.pictures(tables), note)
+
+
 def words_section(rows: Iterable[WordRow], heading: str, note: str = "") -> Section:
     """The word table."""
     lines = []
     for row in rows:
-        mean = Cell(f"{row.mean:+.4f}", "muted" if row.mean < 0 else "")
         lines.append([
-            row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}", mean,
-            f"{row.mean_abs:.4f}", f"{row.sum:+.3f}", f"{row.abs_sum:.3f}",
+            row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}", _signed(row.mean),
+            f"{row.mean_abs:.4f}", _signed(row.sum, 3), f"{row.abs_sum:.3f}",
             Cell(f"{100 * row.share:.2f}", bar=min(1.0, 10 * row.share)),
         ])  # fmt: skip
     heads = ("word", "domain", "class", "frequency", "mean", "mean abs.", "sum", "abs. sum", "share %")
@@ -85,7 +103,11 @@ def _marked(word: str, value: float, most: float, *, read: bool) -> str:
         return escape(word)
     names = " ".join(filter(None, ("against" if value < 0 else "", "weak" if share < 0.35 else "")))
     kind = f' class="{names}"' if names else ""
-    return f'<mark{kind} style="--w:{55 * share:.0f}" title="{value:+.4f}">{escape(word)}</mark>'
+    return f'<mark{kind} style="--w:{55 * share:.0f}" title="{_signed(value)}">{escape(word)}</mark>'
+
+
+def _signed(value: float, digits: int = 4) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _who(entry: Explanation) -> str:
@@ -104,11 +126,13 @@ def _who(entry: Explanation) -> str:
 def _values(entry: Explanation) -> str:
     most = float(abs(entry.values).max()) or 1.0
     rows: list[list[object]] = [
-        [word.word, *(Cell(f"{v:+.4f}", bar=abs(v) / most) for v in values)]
+        [word.word, *(Cell(_signed(v), bar=abs(v) / most) for v in values)]
         for word, values in zip(entry.words, entry.values.tolist(), strict=True)
         if word.read
     ]
     for name, scores in (("all words hidden", entry.base), ("the text", entry.scores)):
         rows.append([Cell(name, "muted"), *(Cell(f"{scores[key]:.4f}", "best") for key in ENGLISH)])
-    way = f"{WAYS[entry.method]}; {entry.evaluations:,} evaluations" + ("; its middle was cut" if entry.truncated else "")
+    way = f"{WAYS[entry.method]}; {entry.evaluations:,} evaluations" + (
+        "; its middle was cut" if entry.truncated else ""
+    )
     return f"<details><summary>values ({escape(way)})</summary>{report.table(('word', *NAMES), rows)}</details>"

@@ -1,7 +1,7 @@
 """The words that move each class most, as bars: a row a domain, a column a class.
 
-A `WordTable` goes in, a PNG comes out. Bars to the right speak for the class, hatched ones to the left against it, so that
-colour is not needed to read it. It needs matplotlib, and a font that can write Chinese.
+A `WordTable` goes in, a PNG comes out. Bars to the right speak for the class, hatched ones to the left against it, so
+that colour is not needed to read it. It needs matplotlib, and a font that can write Chinese.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
     family = [chinese_font(), "DejaVu Sans"] if chinese_font() else ["DejaVu Sans"]
     for line, domain in zip(panels, domains, strict=True):
         for axes, polarity in zip(line, Polarity, strict=True):
-            rows = table.strongest(domain, polarity, n, least)[::-1]
+            rows = table.strongest(domain, polarity, n, least)
             names = drawable([f"{_short(row.word)} ×{row.frequency}" for row in rows])
             bars = axes.barh(range(len(rows)), [row.sum for row in rows], height=0.7, color=COLOURS[polarity])
             for bar, row in zip(bars, rows, strict=True):
                 if row.sum < 0:
-                    bar.set(color=AGAINST, hatch="////", edgecolor="white", linewidth=0)
+                    bar.set(facecolor=AGAINST, edgecolor="white", hatch="////")
+            axes.invert_yaxis()  # the strongest on top
             axes.axvline(0, color=SOFT, linewidth=0.8)
             axes.set_yticks(range(len(rows)), names, fontsize=8, color=INK, family=family)
             title = f"{domain}: {polarity.chinese if chinese_font() else polarity.english}"

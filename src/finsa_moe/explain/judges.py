@@ -20,7 +20,7 @@ from finsa_moe.runtime.predictor import Domain, Predictor
 
 Reals = NDArray[np.float64]
 MARKS = ("[MASK]", "<mask>")
-"""What a tokenizer may call a hidden word. Where that is one token, the values find telling words best (EXPERIMENTS.md)."""
+"""What a tokenizer may call a hidden word; where it is one token, it serves best (EXPERIMENTS.md)."""
 
 
 class Judge(Protocol):

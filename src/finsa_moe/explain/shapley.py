@@ -1,7 +1,7 @@
 """Shapley values of a game by the shap library, by the way that the budget allows.
 
-All coalitions where the budget reaches, so that the values are exact; else sampled orders, forwards and backwards; else,
-for texts with more words than the budget, Owen values down a tree of neighbouring words. It knows games, no texts.
+All coalitions where the budget reaches, so that the values are exact; else sampled orders, forwards and backwards;
+else, for texts with more words than that, Owen values down a tree of neighbouring words. It knows games, no texts.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def neighbours(size: int) -> Reals:
 
 @contextmanager
 def _drawn_from(seed: int) -> Iterator[None]:
-    """The library draws from numpy's global generator: seed it, let no other thread draw, and leave its state as it was."""
+    """The library draws from numpy's global generator: seed it for one of us at a time, and leave it as it was."""
     with _DRAWING:
         before: Any = np.random.get_state()
         np.random.seed(seed)

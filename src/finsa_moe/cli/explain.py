@@ -1,0 +1,215 @@
+"""``finsa explain``: which words made an answer what it is, for texts and for files of them.
+
+Only options in and words out: the explain room computes, `cli.explained` prints, `cli.outputs` saves.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads
+
+if TYPE_CHECKING:
+    from finsa_moe.cli.outputs import Outputs
+    from finsa_moe.explain.explain import Settings
+    from finsa_moe.explain.file import Tally
+    from finsa_moe.face import FinSA
+    from finsa_moe.polarity import LabelMap, Polarity
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("explain")(explain)
+
+
+def explain(
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; none: from --input, or one a line by a pipe.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
+    input: Annotated[  # noqa: A002 - the option's own name
+        Path | None, typer.Option(help="File of texts: CSV, TSV, JSON lines, JSON, Parquet.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="F.jsonl", help="With --input: every explanation; a stopped run goes on.")
+    ] = None,
+    text: Text = None,
+    label: Label = None,
+    id: Id = None,  # noqa: A002
+    labels: Labels = None,
+    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    evaluations: Annotated[
+        int, typer.Option(metavar="N", help="Most masked texts that are asked for one text.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Of the orders of words that are sampled.")] = 13,
+    polarity: Annotated[
+        str | None,
+        typer.Option("--class", metavar="CLASS", help="Class whose reasons are shown; none: as answered."),
+    ] = None,
+    only_label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="With --input: only rows of this true label.")
+    ] = None,
+    lexicon: Annotated[
+        Path | None, typer.Option(metavar="F", help="Word list, one a line: its table instead of every word's.")
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, metavar="N", help="Leave out words that occur less often.")] = 1,
+    table: Annotated[Path | None, typer.Option(metavar="F", help="Save the table of words: CSV, JSON lines …")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Save the words that matter most as bars.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="F", help="Save one self-contained page.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON: one explanation a line; with --input the table of words.")
+    ] = False,
+    bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
+    device: Device = None,
+    batch_tokens: BatchTokens = 4096,
+    dtype: DType = None,
+    engine: Engine = None,
+    threads: Threads = None,
+) -> None:
+    """Which words made an answer what it is: SHAP values by word and class, and which expert spoke.
+
+    The expert that answers a text is held while its words are hidden, so the reasons are that expert's.
+    """
+    from finsa_moe.cli.outputs import Outputs
+    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.explain.explain import Settings
+    from finsa_moe.explain.shapley import check_budget
+    from finsa_moe.explain.word_table import read_lexicon
+    from finsa_moe.polarity import LabelMap
+
+    if input is not None and texts:
+        raise ConfigError(
+            "texts and --input cannot both be given; e.g. finsa explain --input posts.csv --output why.jsonl"
+        )
+    if input is None and (output or text or label or id or only_label or labels):
+        raise ConfigError("--output, --text, --label, --labels, --id and --only-label belong to --input F")
+    check_budget(evaluations)
+    known = read_lexicon(lexicon) if lexicon is not None else None
+    spelt = LabelMap.parse(labels)
+    asked = Outputs(
+        _class(polarity, "--class", LabelMap()), known, min_count, table, plot, html, bom=bom, as_json=as_json
+    )
+    asked.check()
+    only = _class(only_label, "--only-label", spelt)
+    # shap compiles what runs in 50 ms for twelve seconds; who wants it compiled sets the variable to 0
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+    for module, purpose in (("rjieba", "cutting a text into words"), ("shap", "explaining an answer")):
+        require(module, "explain", purpose)
+    from finsa_moe.face import load
+
+    finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
+    settings = Settings(evaluations=evaluations, seed=seed, known=tuple(known or ()))
+    if input is not None:
+        from finsa_moe.data.columns import Columns
+
+        columns = Columns(text=text, label=label, id=id)
+        tally = _file(finsa, input, asked, settings, columns=columns, labels=spelt, only=only, domain=domain,
+                      output=output, model=model)  # fmt: skip
+        asked.finish(f"finsa explain, {input.name}: {tally.explained:,} texts", shown=True)
+    else:
+        _texts(finsa, texts or _piped(), asked, settings, domain)
+        asked.finish("finsa explain", shown=known is not None)
+
+
+def _class(word: str | None, option: str, labels: LabelMap) -> Polarity | None:
+    from finsa_moe.errors import ConfigError
+    from finsa_moe.polarity import NAMES
+
+    if word is None:
+        return None
+    found = labels(word)
+    if found is None:
+        raise ConfigError(f"{option} {word}: no class; write one of {', '.join(NAMES)}, or bearish, neutral, bullish")
+    return found
+
+
+def _piped() -> list[str]:
+    from finsa_moe.errors import ConfigError, DataError
+    from finsa_moe.runtime.pipe import decoded
+
+    if sys.stdin.isatty():
+        raise ConfigError("nothing to explain; give texts, or --input F, e.g. finsa explain 主力又在砸盘")
+    lines = [decoded(line, first=at == 0) for at, line in enumerate(sys.stdin.buffer.read().splitlines())]
+    texts = [line for line in lines if line and line.strip()]
+    if not texts:
+        raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
+    return texts
+
+
+def _texts(finsa: FinSA, texts: list[str], asked: Outputs, settings: Settings, domain: str | None) -> None:
+    from finsa_moe.cli.explained import show
+    from finsa_moe.errors import DataError
+    from finsa_moe.explain.explain import stream
+    from finsa_moe.explain.ledger import json_line
+
+    for portion in stream(finsa, texts, domain=domain, settings=settings):
+        for entry in portion:
+            if isinstance(entry, DataError):
+                raise entry
+            asked.use(entry, None)
+            if asked.as_json:
+                sys.stdout.write(json_line(entry.rounded().as_dict()))
+            else:
+                show(entry, asked.polarity)
+
+
+def _file(
+    finsa: FinSA, source: Path, asked: Outputs, settings: Settings, *, model: Path | None, **how: object
+) -> Tally:
+    from finsa_moe.explain.file import explain_file
+
+    with _progress(source) as show:
+        try:
+            tally = explain_file(
+                finsa, source, asked.use, settings=settings, named=_named(finsa, model), progress=show, **how  # type: ignore[arg-type]
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            if how.get("output") is not None:
+                typer.echo("stopped; what is done is kept: the same command goes on", err=True)
+            raise typer.Exit(130) from None
+    rate = tally.evaluations / max(tally.seconds, 1e-9)
+    resumed = f", {tally.resumed:,} of them taken over" if tally.resumed else ""
+    typer.echo(
+        f"{source}: {tally.explained:,} of {tally.rows:,} rows explained{resumed}; {tally.evaluations:,} evaluations "
+        f"in {tally.seconds:,.0f} s" + ("" if tally.resumed else f" ({rate:,.0f} a second)"),
+        err=True,
+    )
+    if tally.left_out:
+        typer.echo(f"{tally.left_out:,} rows bear another label", err=True)
+    if tally.refused:
+        where = f", with the reason, in {tally.rejects}" if tally.rejects else f" (first: {tally.first})"
+        typer.echo(f"{tally.refused:,} rows refused{where}", err=True)
+    return tally
+
+
+def _named(finsa: FinSA, model: Path | None) -> dict[str, str]:
+    """What tells one model from another: the manifest holds every graph's hash, the weights are the router's."""
+    import hashlib
+
+    from finsa_moe import shipped
+
+    folder = shipped.model() if model is None else model
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    return {"folder": digest.hexdigest(), "engine": finsa.predictor.engine.name}
+
+
+@contextmanager
+def _progress(source: Path) -> Iterator[object]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    parts = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows explained"), TimeElapsedColumn())
+    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(source.name)
+        yield lambda rows: bar.update(task, completed=rows)
