@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-NAMES = ("train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare")
+NAMES = ("train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain")
 
 if __name__ == "__main__":
     for name in NAMES:

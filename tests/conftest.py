@@ -17,6 +17,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails, and says so
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # shap compiles for seconds what runs in milliseconds
 DOMAINS = ("news", "forum")
 STEPS = ("max_steps=4", "warmup_steps=1", "eval_steps=2", "learning_rate=1e-2", "batch_size=4", "trackers=none")
 EXPERT = (*STEPS, "rank=4", "max_length=96")
