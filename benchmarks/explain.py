@@ -1,7 +1,7 @@
 """How long explaining takes: 100 dev texts at 500 evaluations each, on the default model, by either engine.
 
-Half news, half boards, spread over the dev files. Beside the time: how far the values of 500 evaluations lie from those of
-4,000 with another seed. Run: ``python -m benchmarks.explain``
+Half news, half boards, spread over the dev files. Beside the time: how far the values of 500 evaluations lie from those
+of 4,000 with another seed. Run: ``python -m benchmarks.explain``
 """
 
 from __future__ import annotations

@@ -51,14 +51,19 @@ def test_values_are_those_of_the_expert_that_spoke() -> None:
     forum = explain(fake_finsa(), [text], domain="forum")[0]
     assert (forum.expert, forum.routed) == ("forum", False)
     assert np.abs(forum.values - found.values).max() > 0.05
-    assert {name: list(scores) for name, scores in found.experts.items()} == {"news": list(ENGLISH), "forum": list(ENGLISH)}
+    assert {name: list(scores) for name, scores in found.experts.items()} == {
+        "news": list(ENGLISH),
+        "forum": list(ENGLISH),
+    }
     for at, name in enumerate(("news", "forum")):
         np.testing.assert_allclose(list(found.experts[name].values()), probabilities(text, at), atol=TOLERANCE)
     assert found.expert_weights == pytest.approx({"news": 0.7, "forum": 0.3})
 
 
 @pytest.mark.parametrize("evaluations", [10, 60, 2000])
-@pytest.mark.parametrize("text", ["涨", "😀", "。。。", "It's up, 3%!", "這隻股票漲停了", "公告 涨 跌 升 空 平 好 坏 大 小 上 下", "我" * 40])
+@pytest.mark.parametrize(
+    "text", ["涨", "😀", "。。。", "It's up, 3%!", "這隻股票漲停了", "公告 涨 跌 升 空 平 好 坏 大 小 上 下", "我" * 40]
+)
 def test_values_add_up(text: str, evaluations: int) -> None:
     finsa = fake_finsa()
     (found,) = explain(finsa, [text], settings=Settings(evaluations=evaluations))

@@ -64,7 +64,9 @@ def test_sampled_values_come_near_and_add_up() -> None:
     assert game.asked == 0
 
 
-@pytest.mark.parametrize(("size", "budget", "way"), [(8, 2000, EXACT), (40, 200, SAMPLED), (150, 100, TREE), (600, 700, TREE)])
+@pytest.mark.parametrize(
+    ("size", "budget", "way"), [(8, 2000, EXACT), (40, 200, SAMPLED), (150, 100, TREE), (600, 700, TREE)]
+)
 def test_every_way_finds_what_words_add_by_themselves(size: int, budget: int, way: str) -> None:
     """In an additive game each value is the word's own part, sampled or not; the tree finds it as deep as it gets."""
     parts = np.random.default_rng(1).normal(size=(size, 3))
@@ -131,7 +133,9 @@ def test_a_budget_has_a_floor() -> None:
 
 
 def test_a_run_of_hidden_words_is_one_mark() -> None:
-    game = Game("涨 跌,停板", [Word(0, 2, 0, "涨"), Word(2, 4, 2, "跌"), Word(4, 5, 4, "停", read=False), Word(5, 6, 5, "板")])
+    game = Game(
+        "涨 跌,停板", [Word(0, 2, 0, "涨"), Word(2, 4, 2, "跌"), Word(4, 5, 4, "停", read=False), Word(5, 6, 5, "板")]
+    )
     assert game.size == 3
     texts = [game.masked(np.array(mask)) for mask in product((False, True), repeat=3)]
     assert texts == [HIDDEN, "…板", "…跌,…", "…跌,…板", "涨 …", "涨 …板", "涨 跌,…", "涨 跌,停板"]

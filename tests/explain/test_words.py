@@ -10,7 +10,9 @@ from finsa_moe.explain.words import segment
 
 pytest.importorskip("rjieba", reason="the extra explain is not installed")
 
-KINDS = st.sampled_from(list("涨跌停板公司 \t\n,，。！!?…%％+-−.0123１２ABst裡臺漲$()[]@:/\u200d\ufe0f\u200b\u0301\ud800😂👍🏽🇨🇳‰℃㎡𠮷あ한"))
+KINDS = st.sampled_from(
+    list("涨跌停板公司 \t\n,，。！!?…%％+-−.0123１２ABst裡臺漲$()[]@:/\u200d\ufe0f\u200b\u0301\ud800😂👍🏽🇨🇳‰℃㎡𠮷あ한")
+)
 
 
 def words(text: str, *known: str) -> list[str]:

@@ -121,10 +121,11 @@ class Outputs:
         from finsa_moe.evaluation.report import html_page
 
         sections = []
-        several = sum(self.words.texts.values()) > 1
+        total = sum(self.words.texts.values())
+        several = total > 1
         if several:
             sections.append(bars_section(self.words, self.polarities, least=self.least))
         if several or self.lexicon is not None:
             sections.append(words_section(rows[:ROWS], "Words" if self.lexicon is None else "Lexicon", NOTE))
-        sections.append(texts_section(self.kept, self.polarity))
+        sections.append(texts_section(self.kept, self.polarity, total))
         return html_page("Why the answers are what they are", sections, title, CSS)

@@ -31,14 +31,16 @@ WAYS = {
 }
 
 
-def texts_section(explanations: Sequence[Explanation], polarity: Polarity | None = None) -> Section:
+def texts_section(explanations: Sequence[Explanation], polarity: Polarity | None = None, of: int = 0) -> Section:
     """Each text with its words marked, the expert that spoke, and all values in a table to open.
 
     Args:
         explanations: In the order to be shown.
         polarity: The class that the marks speak of; None takes the one answered.
+        of: How many texts there are, where these are the first of more.
     """
-    note = (
+    note = f"The first {len(explanations):,} of {of:,} texts. " if of > len(explanations) else ""
+    note += (
         "Solid underline: the word speaks for the class named; dashed: against it; the deeper the colour, the more. "
         "Values are SHAP values in probability: they lead from the answer with every word hidden to the answer given."
     )
@@ -69,8 +71,8 @@ def words_section(rows: Iterable[WordRow], heading: str, note: str = "") -> Sect
     lines = []
     for row in rows:
         lines.append([
-            row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}", _signed(row.mean),
-            f"{row.mean_abs:.4f}", _signed(row.sum, 3), f"{row.abs_sum:.3f}",
+            row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}",
+            _signed(row.mean), f"{row.mean_abs:.4f}", _signed(row.sum, 3), f"{row.abs_sum:.3f}",
             Cell(f"{100 * row.share:.2f}", bar=min(1.0, 10 * row.share)),
         ])  # fmt: skip
     heads = ("word", "domain", "class", "frequency", "mean", "mean abs.", "sum", "abs. sum", "share %")

@@ -19,6 +19,8 @@ from finsa_moe.polarity import NAMES, Polarity
 
 ALL = "all"
 """The domain of a row that counts every text."""
+MODEL = "model"
+"""The domain of texts that have none, explained by a model without experts."""
 COLUMNS: dict[str, type] = {
     "word": str, "domain": str, "polarity": str, "frequency": int, "mean": float, "mean_abs": float, "sum": float,
     "abs_sum": float, "share": float,
@@ -69,9 +71,9 @@ class WordTable:
 
         Args:
             explanation: Its words and values; words that were not read are not counted.
-            domain: The text's own domain; None takes the expert's.
+            domain: The text's own domain; None takes the expert's, or `MODEL`.
         """
-        name = domain or explanation.expert or ALL
+        name = domain or explanation.expert or MODEL
         self.texts[name] = self.texts.get(name, 0) + 1
         sums = self._sums.setdefault(name, {})
         for word, row in zip(explanation.words, explanation.values, strict=True):

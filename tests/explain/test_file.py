@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.data.columns import Columns
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.explain import explain as room
+from finsa_moe.explain.explain import Settings
+from finsa_moe.explain.explanation import Explanation
+from finsa_moe.explain.file import Tally, explain_file
+from finsa_moe.polarity import LabelMap, Polarity
+from tests.fakes import fake_finsa
+
+pytest.importorskip("shap", reason="the extra explain is not installed")
+pytest.importorskip("rjieba", reason="the extra explain is not installed")
+
+SETTINGS = Settings(evaluations=20)
+ROWS = [
+    ("a", "公告 涨 了", "2"), ("b", "跌 了", "0"), ("c", "", "0"), ("d", "平 盘", "1"), ("e", "公告 跌 停", "0"),
+    ("f", "涨 升 涨", "2"), ("g", "空 跌 跌 空 了 呢", "0"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "posts.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("id", "text", "label"), *ROWS])
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _portions_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "STREAM", 40)
+
+
+class Run:
+    """One call, with what it handed on."""
+
+    def __init__(self, source: Path, **how: object) -> None:
+        self.seen: list[tuple[str, str | None]] = []
+        self.tally = explain_file(
+            how.pop("model", None) or fake_finsa(), source, self.use, settings=how.pop("settings", SETTINGS), **how  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def use(self, explanation: Explanation, domain: str | None) -> None:
+        self.seen.append((explanation.text, domain))
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_row_is_explained_or_refused(source: Path, tmp_path: Path) -> None:
+    run = Run(source, output=tmp_path / "why.jsonl")
+    good = [row for row in ROWS if row[1]]
+    assert [text for text, _ in run.seen] == [text for _, text, _ in good]
+    kept = lines(tmp_path / "why.jsonl")
+    assert [(e["id"], e["text"], e["label"]) for e in kept] == list(good)
+    alone = fake_finsa().explain(good[0][1], evaluations=20).rounded().as_dict()
+    assert {key: kept[0][key] for key in alone} == json.loads(json.dumps(alone))
+    tally = run.tally
+    assert (tally.rows, tally.explained, tally.refused, tally.left_out) == (7, 6, 1, 0)
+    assert tally.rejects == tmp_path / "why.jsonl.rejects.csv"
+    with tally.rejects.open(encoding="utf-8", newline="") as file:
+        assert [(row["line"], row["reason"], row["id"]) for row in csv.DictReader(file)] == [("4", "empty text", "c")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["posts.csv", "why.jsonl", "why.jsonl.rejects.csv"]
+
+
+def test_only_rows_of_one_true_label(source: Path) -> None:
+    run = Run(source, only=Polarity.BULLISH, labels=LabelMap.parse("finsa"))
+    assert [text for text, _ in run.seen] == ["公告 涨 了", "涨 升 涨"]
+    assert (run.tally.left_out, run.tally.refused, run.tally.rows) == (5, 0, 7)
+    unknown = Run(source, only=Polarity.BULLISH, labels=LabelMap.parse("2=利好,1=中性"))
+    assert (unknown.tally.left_out, unknown.tally.refused) == (1, 4)
+    assert unknown.tally.first == "line 3: unknown label '0'"
+    with pytest.raises(DataError, match=r"none of its 7 rows can be explained .*line 2: unknown label '2'"):
+        Run(source, only=Polarity.BULLISH)
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_stopped_run_goes_on_to_the_same_bytes(source: Path, tmp_path: Path, stop_after: int) -> None:
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    Run(source, output=whole)
+    calls = 0
+
+    def stop(_rows: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Run(source, output=out, progress=stop)
+    assert not out.exists()
+    ledger = tmp_path / ".out.jsonl.partial"
+    with ledger.open("a", encoding="utf-8") as file:
+        file.write('{"id": "cut sho')  # killed while it wrote
+    run = Run(source, output=out)
+    assert run.tally.resumed == 2 * stop_after
+    assert out.read_bytes() == whole.read_bytes()
+    assert [text for text, _ in run.seen] == [text for _, text, _ in ROWS if text]
+    assert not ledger.exists()
+
+
+def test_another_question_starts_anew(source: Path, tmp_path: Path) -> None:
+    def stop(_rows: int) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.jsonl"
+    for change in (
+        {"settings": replace(SETTINGS, seed=2)}, {"domain": "news"}, {"named": {"folder": "other"}},
+        {"columns": Columns(text="text", label="id")},
+    ):  # fmt: skip
+        with pytest.raises(KeyboardInterrupt):
+            Run(source, output=out, progress=stop)
+        assert Run(source, output=out, **change).tally.resumed == 0
+        out.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        Run(source, output=out, progress=stop)
+    source.write_text(source.read_text() + "h,涨,2\n")
+    assert Run(source, output=out).tally.resumed == 0
+
+
+def test_rows_of_a_file_keep_their_domain(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        '{"content": "涨", "domain": "blogs"}\n{"content": "跌\\ud800", "domain": null}\n', encoding="utf-8"
+    )
+    run = Run(path, output=tmp_path / "o.jsonl")
+    assert run.seen[0] == ("涨", "blogs")
+    assert run.seen[1][1] is None
+    for entry in lines(tmp_path / "o.jsonl"):
+        for word in entry["words"]:
+            assert entry["text"][word["at"] :].startswith(word["word"])
+
+
+def test_what_cannot_be_done(source: Path, tmp_path: Path) -> None:
+    for how, error, says in (
+        ({"output": tmp_path / "why.csv"}, ConfigError, "name a file ending in"),
+        ({"output": tmp_path / "no" / "why.jsonl"}, DataError, "there is no folder"),
+        ({"columns": Columns(text="txt")}, DataError, "no column 'txt'"),
+        ({"domain": "new"}, DataError, "domain 'new'"),
+        ({"settings": Settings(evaluations=3)}, ConfigError, "evaluations is 3"),
+    ):
+        with pytest.raises(error, match=says):
+            Run(source, **how)
+    with pytest.raises(DataError, match="no such file"):
+        Run(tmp_path / "none.csv", output=tmp_path / "o.jsonl")
+    assert Tally().rejects is None
