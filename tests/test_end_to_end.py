@@ -54,6 +54,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(out, delimiter=";")
         writer.writerow(["content", "sentiment"])
         writer.writerows([row["text"], numbers[row["label"]]] for row in csv.DictReader(file))
+    (folder / "words.txt").write_text("涨停\n跌停\n割肉\n利好\n", encoding="utf-8")
     published = ROOT.parent / "shared" / "data" / "audit"
     (folder / "finfe").mkdir()
     for split in ("train", "eval"):

@@ -99,3 +99,36 @@ def test_a_torch_mixture_and_its_export_give_the_same_reasons(exported: Any) -> 
         for mine, theirs in ((one.scores, other.scores), (one.base, other.base)):
             powers = np.array([mine[name] for name in ENGLISH]) ** (1 / temperature)
             np.testing.assert_allclose([theirs[name] for name in ENGLISH], powers / powers.sum(), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_soft_gate_is_held(exported: Any) -> None:
+    """All experts speak with the weights of the whole text, in every coalition: asked here of the network itself."""
+    from itertools import product
+
+    import torch
+
+    from finsa_moe.face import FinSA
+    from finsa_moe.model.torch_engine import TorchEngine
+    from finsa_moe.runtime.predictor import Predictor
+    from tests.explain.test_shapley import by_enumeration
+
+    engine = TorchEngine(exported.mixture, device="cpu", gate="soft")
+    model, text = FinSA(Predictor(engine)), "公司业绩大涨 跌停"
+    found, answer = model.explain(text), model.predict(text)
+    assert found.soft
+    assert found.scores == pytest.approx(answer.scores, abs=1e-5)
+    assert min(answer.expert_weights.values()) > 1e-4
+    gate, hidden = torch.tensor([list(answer.expert_weights.values())]), Mixture(model.predictor).hidden
+    worth = {}
+    for mask in product((False, True), repeat=len(found.words)):
+        parts: list[str] = []
+        for seen, word in zip(mask, found.words, strict=True):
+            parts += [text[word.start : word.end]] if seen else [hidden] if not parts or parts[-1] != hidden else []
+        ids = torch.tensor([engine.encode(["".join(parts)])[0].ids])
+        with torch.no_grad():
+            worth[mask] = engine.model(ids, experts=gate).logits[0].softmax(-1).double().numpy()
+    np.testing.assert_allclose(found.values, by_enumeration(len(found.words), worth), atol=1e-5)
+    one = model.explain(text, domain=found.expert)
+    assert not one.soft
+    assert np.abs(one.values - found.values).max() > 1e-5

@@ -112,7 +112,8 @@ def _who(entry: Explanation) -> str:
     if entry.expert is None:
         return ""
     weight = entry.expert_weights[entry.expert]
-    parts = [f"{entry.expert} ({'router' if entry.routed else 'given; router'} {weight:.2f})"]
+    how = "soft gate, router" if entry.soft else "router" if entry.routed else "given; router"
+    parts = [f"{entry.expert} ({how} {weight:.2f})"]
     for name, scores in entry.experts.items():
         if name != entry.expert:
             best = max(scores, key=lambda key: scores[key])

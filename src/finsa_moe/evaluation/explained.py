@@ -116,13 +116,13 @@ def _who(entry: Explanation) -> str:
     if entry.expert is None:
         return "model"
     weight = entry.expert_weights.get(entry.expert, 0.0)
-    how = f"router {weight:.2f}" if entry.routed else f"given; router {weight:.2f}"
+    how = "soft gate, router" if entry.soft else "router" if entry.routed else "given; router"
     others = []
     for name, scores in entry.experts.items():
         if name != entry.expert:
             best = max(scores, key=lambda key: scores[key])
             others.append(f"{name} would say {NAMES[ENGLISH.index(best)]} {scores[best]:.3f}")
-    return "; ".join((f"expert {entry.expert} ({how})", *others))
+    return "; ".join((f"expert {entry.expert} ({how} {weight:.2f})", *others))
 
 
 def _values(entry: Explanation) -> str:

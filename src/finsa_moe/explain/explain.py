@@ -1,7 +1,7 @@
 """Texts and a model in, `Explanation`s out: many texts' coalitions go through the model in one stream.
 
-First the plain answers, which fix each text's expert; then every coalition that will be needed, of all texts of a
-portion together, by those experts; then the values. It knows neither files nor how a model works.
+First the plain answers, which fix who answers each text; then every coalition that will be needed, of all texts of a
+portion together, by those; then the values. It knows neither files nor how a model works.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.game import Game
-from finsa_moe.explain.judges import Judge, judge
+from finsa_moe.explain.judges import Judge, Voice, judge
 from finsa_moe.explain.shapley import check_budget, method, note, values
 from finsa_moe.explain.words import Word, segment
 from finsa_moe.polarity import ENGLISH
@@ -93,7 +93,7 @@ def _portion(asked: Judge, texts: list[str], domain: str | None, settings: Setti
     first = asked.first(texts, domain)
     good = [at for at, answer in enumerate(first) if not isinstance(answer, DataError)]
     games = {at: _game(asked, texts[at], first[at], settings) for at in good}
-    experts = {at: getattr(first[at], "expert", None) for at in good}
+    voices = {at: asked.voice(first[at], domain) for at in good}
     for game in games.values():
         note(game, settings.evaluations, settings.seed)
 
@@ -101,7 +101,7 @@ def _portion(asked: Judge, texts: list[str], domain: str | None, settings: Setti
     for at, game in games.items():
         wanted = game.wanted
         lines += wanted
-        by += [experts[at]] * len(wanted)
+        by += [voices[at]] * len(wanted)
         owners.append((at, len(wanted)))
     others = [(at, name) for at in good for name in asked.domains]  # what each expert says of the whole text
     lines += [texts[at] for at, _ in others]
@@ -116,7 +116,7 @@ def _portion(asked: Judge, texts: list[str], domain: str | None, settings: Setti
     for (at, name), row in zip(others, answers[start:], strict=True):
         said[at][name] = _by_class(row)
     return [
-        _explained(asked, games[at], first[at], experts[at], said[at], domain, settings)
+        _explained(asked, games[at], first[at], voices[at], said[at], domain, settings)
         if at in games
         else DataError(str(first[at]))
         for at in range(len(texts))
@@ -139,14 +139,15 @@ def _marked(asked: Judge, text: str, words: Sequence[Word]) -> list[Word]:
 
 
 def _explained(
-    asked: Judge, game: Game, answer: Any, expert: str | None, said: dict[str, dict[str, float]], domain: str | None,
+    asked: Judge, game: Game, answer: Any, voice: Voice, said: dict[str, dict[str, float]], domain: str | None,
     settings: Settings,
 ) -> Explanation:  # fmt: skip
-    game.ask = lambda texts: asked.ask(texts, [expert] * len(texts))
+    game.ask = lambda texts: asked.ask(texts, [voice] * len(texts))
     found = values(game, settings.evaluations, settings.seed)
     every = np.zeros((len(game.words), len(ENGLISH)))
     every[game.players] = found
     nothing, whole = game(game.ends())
+    expert = getattr(answer, "expert", None)
     return Explanation(
         text=game.text,
         words=game.words,
@@ -155,6 +156,7 @@ def _explained(
         base=_by_class(nothing),
         expert=expert,
         routed=expert is not None and domain is None,
+        soft=isinstance(voice, tuple),
         expert_weights=dict(getattr(answer, "expert_weights", {})),
         experts=said,
         method=method(game.size, settings.evaluations),

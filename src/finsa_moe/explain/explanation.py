@@ -30,7 +30,7 @@ class Explanation:
             not read has zeros.
         scores: The answer to the text, by class: what `values` lead to.
         base: The answer when every word is hidden, by class: where `values` start.
-        expert: Domain whose expert is explained; None for a model without experts.
+        expert: Domain whose expert answered, and was held; None for a model without experts.
         routed: Whether the router chose that expert, and not the caller.
         expert_weights: The router's weight for every domain; empty without experts.
         experts: What every expert says of the whole text, by domain and class; empty without experts.
@@ -38,6 +38,7 @@ class Explanation:
         evaluations: Coalitions that the model answered.
         truncated: Whether the text was too long, so that its middle was not read.
         novelty: As in `Prediction`.
+        soft: Whether all experts answered, with the router's weights, which were held; `expert` is the leading one.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Explanation:
     evaluations: int
     truncated: bool = False
     novelty: float | None = None
+    soft: bool = False
 
     @property
     def polarity(self) -> Polarity:
@@ -101,6 +103,7 @@ class Explanation:
             "base": self.base,
             "expert": self.expert,
             "routed": self.routed,
+            "soft": self.soft,
             "expert_weights": self.expert_weights,
             "experts": self.experts,
             "words": [

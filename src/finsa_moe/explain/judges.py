@@ -1,6 +1,6 @@
 """What explaining asks of a model, whatever kind it is: who answers a text, what the answers are, what of it is read.
 
-`Mixture` asks a runtime's predictor, whose router chose an expert that is then held; `Plain` asks anything with
+`Mixture` asks a runtime's predictor, whose router chose an expert (or weights) then held; `Plain` asks anything with
 ``predict_proba(texts)``. They hand on texts and numbers and know nothing of words or values.
 """
 
@@ -19,6 +19,8 @@ from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import Domain, Predictor
 
 Reals = NDArray[np.float64]
+Voice = str | tuple[float, ...] | None
+"""An expert's domain, or the weights of all experts, or the model itself."""
 MARKS = ("[MASK]", "<mask>")
 """What a tokenizer may call a hidden word; where it is one token, it serves best (EXPERIMENTS.md)."""
 
@@ -38,8 +40,12 @@ class Judge(Protocol):
         """The plain answer to each text, or why there is none; None from a model that gives probabilities alone."""
         ...
 
-    def ask(self, texts: list[str], experts: list[str | None]) -> Reals:
-        """Probabilities (n, 3) of many texts, each by the expert named for it."""
+    def voice(self, answer: Any, domain: str | None) -> Voice:
+        """Who answered a text, to be held while its words are hidden."""
+        ...
+
+    def ask(self, texts: list[str], voices: list[Voice]) -> Reals:
+        """Probabilities (n, 3) of many texts, each by the voice named for it."""
         ...
 
     def read(self, text: str, starts: Sequence[int], ends: Sequence[int]) -> tuple[int, int]:
@@ -62,9 +68,23 @@ class Mixture:
         """The predictor's own answers."""
         return self.predictor.attempt(texts, domain)
 
-    def ask(self, texts: list[str], experts: list[str | None]) -> Reals:
-        """Probabilities by the given experts, in one stream of batches by length."""
-        return self.predictor.predict_proba(texts, experts).astype(np.float64)
+    def voice(self, answer: Any, domain: str | None) -> Voice:
+        """The expert; where a soft gate lets all of them speak, their weights."""
+        soft = domain is None and getattr(self.predictor.engine, "soft", False)
+        return tuple(answer.expert_weights.values()) if soft else str(answer.expert)
+
+    def ask(self, texts: list[str], voices: list[Voice]) -> Reals:
+        """Probabilities by the voices given, in one stream of batches by length for each kind of them."""
+        probs = np.zeros((len(texts), 3))
+        named = [at for at, voice in enumerate(voices) if isinstance(voice, str)]
+        if named:
+            experts = [str(voices[at]) for at in named]
+            probs[named] = self.predictor.predict_proba([texts[at] for at in named], experts)
+        held = [at for at, voice in enumerate(voices) if isinstance(voice, tuple)]
+        if held:
+            gates = np.array([voices[at] for at in held], dtype=np.float32)
+            probs[held] = self.predictor.predict_held([texts[at] for at in held], gates)
+        return probs
 
     def read(self, text: str, starts: Sequence[int], ends: Sequence[int]) -> tuple[int, int]:
         """As `TextEncoder` cuts: the longest head and tail of whole pieces whose tokens fit into its shares."""
@@ -98,7 +118,11 @@ class Plain:
             None if text.strip() else DataError(f"text {at} (counted from 0) {empty}") for at, text in enumerate(texts)
         ]
 
-    def ask(self, texts: list[str], experts: list[str | None]) -> Reals:
+    def voice(self, answer: Any, domain: str | None) -> Voice:
+        """There is but one."""
+        return None
+
+    def ask(self, texts: list[str], voices: list[Voice]) -> Reals:
         """The model's probabilities, checked to be such."""
         probs = np.asarray(self.model.predict_proba(texts), dtype=np.float64)
         if probs.shape != (len(texts), 3) or not np.isfinite(probs).all():

@@ -121,7 +121,8 @@ class FinSAMoE(PreTrainedModel):
         Args:
             input_ids: int64 (batch, length), padded on either side.
             attention_mask: 1 for real tokens; None when nothing is padded.
-            experts: int64 (batch,): this expert for that text, -1 to let the router choose. None routes all.
+            experts: int64 (batch,): this expert for that text, -1 to let the router choose. None routes all. A floating
+                (batch, E) is the gate itself, so that it can be held while a text changes.
             labels: int64 (batch,); adds a plain cross-entropy ``loss``. Training uses `losses` instead.
         """
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
@@ -164,7 +165,9 @@ class FinSAMoE(PreTrainedModel):
             gate = straight_through(soft) if self.harden else soft
         else:
             gate = one_hot(soft) if self.config.gate == "hard" else soft
-        if this.experts is not None:
+        if this.experts is not None and this.experts.is_floating_point():
+            gate = this.experts.to(gate.dtype)
+        elif this.experts is not None:
             forced = nn.functional.one_hot(this.experts.clamp(min=0), soft.shape[-1]).to(gate.dtype)
             gate = torch.where((this.experts >= 0).unsqueeze(-1), forced, gate)
         this.gate = self.bank.gate.weights = gate

@@ -18,6 +18,8 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.model.backbone import DTYPES, load_tokenizer
 from finsa_moe.model.checkpoint import load_mixture
 
+Gates = NDArray[np.float32]
+
 
 class TorchEngine:
     """Runs a mixture's folder with torch.
@@ -51,6 +53,7 @@ class TorchEngine:
         self.pad_id = int(tokenizer.pad_token_id)
         self.max_length = int(config.max_tokens)
         self.domains = tuple(config.domains)
+        self.soft = config.gate == "soft"
         self._encode = TextEncoder(
             tokenizer.backend_tokenizer, prompt=config.prompt, max_length=self.max_length, pad_id=self.pad_id
         )
@@ -61,11 +64,12 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | Gates | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], None]:
         """Probabilities (batch, 3) and the router's soft weights (batch, E) of padded ids (batch, length); no novelty.
 
-        `experts` int64 (batch,) forces an expert; -1, or None for all, lets the router choose.
+        `experts` int64 (batch,) forces an expert; -1, or None for all, lets the router choose; float32 (batch, E) is
+        the gate itself.
         """
         move = self.model.device
         output = self.model(

@@ -38,7 +38,8 @@ class Engine(Protocol):
     An engine whose `run` may be entered by several threads at once says so by an attribute ``concurrent = True`` and
     may name in `workers` how many of them pay; any other is entered by one thread at a time. An engine with
     ``routes_early = True`` has a method ``route(ids, mask)`` that gives the experts (b,) at next to no cost, so that
-    texts can be grouped by expert before they are run.
+    texts can be grouped by expert before they are run. One whose `soft` is True answers by all experts, with the
+    router's weights, and its `run` takes such weights (b, E) float32 in the place of experts.
 
     Attributes:
         name: What runs the network, e.g. ``"torch"``.

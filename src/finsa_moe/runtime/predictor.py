@@ -115,6 +115,16 @@ class Predictor:
             parts.append(answers.probs)
         return np.concatenate(parts)
 
+    def predict_held(self, texts: list[str], gates: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (n, 3) with the gate (n, E) held, whatever the router says; for an engine that is `soft`."""
+        probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
+        encoded = self.engine.encode(texts)
+        for batch in by_length([len(e.ids) for e in encoded], self.batch_tokens):
+            ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id, self.engine.max_length)
+            with self._turn:
+                probs[batch] = self.engine.run(ids, mask, gates[batch])[0]  # type: ignore[arg-type]
+        return probs
+
     def stream(self, texts: Iterable[str], domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:
         """Answer an endless iterable, in order, holding at most `window` texts at a time.
 
