@@ -108,6 +108,22 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(source: Path, tmp_path: Path, s
     assert not ledger.exists()
 
 
+def test_a_portion_that_was_cut_is_asked_again_as_a_whole(source: Path, tmp_path: Path) -> None:
+    """Which engine answers hangs on how many texts are asked together: half a portion would not be the same call."""
+
+    def stop(rows: int) -> None:
+        if rows >= 4:
+            raise KeyboardInterrupt
+
+    out, ledger = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.partial"
+    with pytest.raises(KeyboardInterrupt):
+        Run(source, output=out, progress=stop)
+    kept = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
+    ledger.write_text("".join(kept[:-1]), encoding="utf-8")
+    assert len(kept) == 1 + 4
+    assert Run(source, output=out).tally.resumed == 2
+
+
 def test_another_question_starts_anew(source: Path, tmp_path: Path) -> None:
     def stop(_rows: int) -> None:
         raise KeyboardInterrupt
