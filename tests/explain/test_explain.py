@@ -99,21 +99,21 @@ def test_portions_do_not_change_a_thing(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_text_over_the_limit_is_explained_as_far_as_it_is_read() -> None:
     """The fake engine reads 62 characters: 42 of the head, 20 of the tail; hidden words must not bring the middle back."""
-    text = "平" * 30 + "涨," + "跌" * 100 + "升" + "平" * 18
+    text = "平高" * 15 + "涨," + "跌落" * 50 + "升" + "平低" * 9
     finsa = fake_finsa()
     (found,) = explain(finsa, [text], settings=Settings(evaluations=400))
     assert found.truncated
     unread = [word for word in found.words if not word.read]
     assert unread
     assert all(42 - 10 <= word.start < word.end <= len(text) - 20 + 10 for word in unread)
-    assert {word.word for word in unread} <= {"跌" * n for n in range(1, 101)}
+    assert set("".join(word.word for word in unread)) == {"跌", "落"}
     at = [word.read for word in found.words]
     assert not found.values[np.logical_not(at)].any()
     np.testing.assert_allclose(
         found.values.sum(axis=0), finsa.predict_proba([text])[0] - finsa.predict_proba([HIDDEN])[0], atol=TOLERANCE
     )
     best = max(zip(found.words, found.value(Polarity.BULLISH), strict=True), key=lambda pair: pair[1])[0]
-    assert best.word in ("涨", "升")
+    assert set(best.word) & {"涨", "升"}
     endless = explain(finsa, ["x" * 500])[0]
     assert (len(endless.words), endless.truncated, endless.exact) == (1, True, True)
 
