@@ -1,7 +1,7 @@
 """How long explaining takes: 100 dev texts at 500 evaluations each, on the default model, by either engine.
 
 Half news, half boards, spread over the dev files. Beside the time: how far the values of 500 evaluations lie from those
-of 4,000 with another seed. Run: ``python -m benchmarks.explain``
+of 2,000 with another seed. Run: ``python -m benchmarks.explain``
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from finsa_moe import FinSA, load
 from finsa_moe.explain.explain import Settings, explain
 
 DATA = Path("../shared/data")
-TEXTS, EVALUATIONS, MANY = 100, 500, 4000
+TEXTS, EVALUATIONS, MANY = 100, 500, 2000
 
 
 def texts() -> list[str]:
@@ -57,7 +57,7 @@ def main() -> None:
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as `finsa explain` does
     asked = texts()
     result: dict[str, Any] = {"runs": [timed(load(engine="onnxruntime"), asked), timed(load(), asked)]}
-    model, longer = load(), [text for text in asked if len(text) > 40][::8][:6]
+    model, longer = load(), [text for text in asked if len(text) > 40][::8][:4]
     few = explain(model, longer, settings=Settings(evaluations=EVALUATIONS))
     many = explain(model, longer, settings=Settings(evaluations=MANY, seed=14))
     pairs = [(a.values, b.values) for a, b in zip(few, many, strict=True)]

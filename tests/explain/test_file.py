@@ -78,7 +78,7 @@ def test_only_rows_of_one_true_label(source: Path) -> None:
     assert (run.tally.left_out, run.tally.refused, run.tally.rows) == (5, 0, 7)
     unknown = Run(source, only=Polarity.BULLISH, labels=LabelMap.parse("2=利好,1=中性"))
     assert (unknown.tally.left_out, unknown.tally.refused) == (1, 4)
-    assert unknown.tally.first == "line 3: unknown label '0'"
+    assert unknown.tally.first == "line 3: unknown label '0' (see --labels)"
     with pytest.raises(DataError, match=r"none of its 7 rows can be explained .*line 2: unknown label '2'"):
         Run(source, only=Polarity.BULLISH)
 

@@ -105,6 +105,8 @@ def explain(
     from finsa_moe.face import load
 
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
+    if finsa.predictor.engine.name == "torch":
+        typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
     settings = Settings(evaluations=evaluations, seed=seed, known=tuple(known or ()))
     if input is not None:
         from finsa_moe.data.columns import Columns

@@ -23,8 +23,8 @@ from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction
 
 EVALUATIONS, SEED = 2000, 13
-STREAM = 16_384
-"""Coalitions of a portion of texts, about: enough to fill batches of every length, few enough to be held."""
+STREAM = 4096
+"""Coalitions of a portion of texts, about: enough to fill batches of every length, few enough to lose when stopped."""
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,7 @@ def _rows(source: Path, columns: Columns, labels: LabelMap, only: Polarity | Non
                 if true is not None:
                     tally.left_out += 1
                     continue
-                reason = f"unknown label {label!r}" if label else "no label"
+                reason = f"unknown label {label!r} (see --labels)" if label else "no label"
             said = label if true is None else true.chinese
             known.append(Row(line, key, text, said, cell(row, at.domain), reason))
         yield from sorted(known, key=lambda row: row.line)
