@@ -2,7 +2,8 @@
 
 Each run is a process of its own; on a tenth of the folder ours and pandas take turns, at full size each runs once. Then
 how many planted near copies share a cluster, and whether every pair found is near. The folder is made on first use.
-Run: ``python -m benchmarks.prepare [--large 10000000]``
+Seconds of processor are kept beside those of the clock, which other work on the machine lengthens.
+Run: ``python -m benchmarks.prepare``, and ``--large 10000000`` for that alone, added to the results kept.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import finnf
-from benchmarks.measure import keep, ratio
+from benchmarks.measure import RESULTS, keep, ratio
 
 WORK = Path("work/finnf_bench")
 WAYS = ("exact", "near", "pandas")
@@ -34,7 +35,9 @@ def by_rows(folder: Path, out: Path) -> int:
     for path in sorted(folder.iterdir()):
         for encoding in ("utf-8-sig", "gb18030", "utf-16"):
             try:
-                frame = pd.read_csv(path, encoding=encoding, sep=None, engine="python", on_bad_lines="skip")
+                with path.open(encoding=encoding) as file:
+                    separator = max(",\t;", key=file.readline().count)
+                frame = pd.read_csv(path, encoding=encoding, sep=separator, dtype=str, on_bad_lines="skip")
                 break
             except (UnicodeError, ValueError):
                 continue
@@ -76,8 +79,12 @@ def run(way: str, folder: Path) -> dict[str, Any]:
     out = WORK / "out"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "benchmarks.prepare", "--one", way, str(folder), str(out)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found["processor_seconds"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    found["load"] = os.getloadavg()[0]
     print(f"{folder.name:8s} {way:7s} {found['seconds']:7.1f} s {found['mib']:7.0f} MiB", flush=True)
     return found
 
@@ -120,28 +127,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", nargs=3, metavar=("WAY", "FOLDER", "OUT"), help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--large", type=int, help="rows of one more folder, to show that memory suffices")
+    parser.add_argument("--large", type=int, help="rows of a folder to measure instead, to show that memory suffices")
+    parser.add_argument(
+        "--parts", default="tenth,full,pairs", help="some of tenth,full,pairs; the others' results stay"
+    )
     args = parser.parse_args()
     if args.one:
         one(args.one[0], Path(args.one[1]), Path(args.one[2]))
         return
     WORK.mkdir(parents=True, exist_ok=True)
-    tenth, full = folder("tenth", 520, 166_000), folder("full", 5200, 1_660_000)
-    turns: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(args.runs):
-        for way in WAYS:
-            turns[way].append(run(way, tenth)["seconds"])
-    result: dict[str, Any] = {
-        "rows": {"tenth": 166_000, "full": 1_660_000},
-        "full": {way: run(way, full) for way in WAYS},
-        "tenth_seconds": turns,
-        "pandas / exact, a tenth": ratio(turns["pandas"], turns["exact"]),
-        "pairs": found_pairs(full),
-    }
+    path, parts = RESULTS / "prepare.json", args.parts.split(",")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if args.large:
         result["large"] = {"rows": args.large, **run("near", folder("large", 20_000, args.large))}
-    print(json.dumps({key: result[key] for key in ("pandas / exact, a tenth", "pairs")}, indent=1))
-    print(keep("prepare", result))
+        parts = []
+    if "tenth" in parts:
+        turns: dict[str, list[float]] = {way: [] for way in WAYS}
+        for _ in range(args.runs):
+            for way in WAYS:
+                turns[way].append(run(way, folder("tenth", 520, 166_000))["seconds"])
+        result["tenth"] = {"rows": 166_000, "seconds": turns, "pandas / exact": ratio(turns["pandas"], turns["exact"])}
+    if "full" in parts:
+        result["full"] = {"rows": 1_660_000, **{way: run(way, folder("full", 5200, 1_660_000)) for way in WAYS}}
+        result["full"]["pandas / exact"] = result["full"]["pandas"]["seconds"] / result["full"]["exact"]["seconds"]
+    if "pairs" in parts:
+        result["pairs"] = found_pairs(folder("full", 5200, 1_660_000))
+    print(json.dumps(result, indent=1))
+    print(keep("prepare", {name: each for name, each in result.items() if name != "machine"}))
 
 
 if __name__ == "__main__":

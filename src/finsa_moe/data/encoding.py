@@ -81,7 +81,7 @@ def _mostly_utf8(path: Path, broken: int) -> bool:
         file.seek(max(0, broken - _WINDOW // 2))
         window = file.read(_WINDOW).decode("utf-8", errors="replace")
     lost = window.count("\ufffd")
-    return lost < sum(character > "\x7f" for character in window) - lost
+    return lost < len(window) - len(window.encode("ascii", "ignore")) - lost
 
 
 def _byte(path: Path, offset: int) -> str:
