@@ -116,3 +116,16 @@ def test_a_rewrite_stays_with_its_original_through_every_way(tmp_path):
         assert len(set(side.values())) == 3
         assert all(side[f"{n}-a"] == side[str(n)] for n in range(1, 60))
         assert {row["source_id"] for row in load(out / "train.csv")} > {""}
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    source = write(tmp_path / "raw" / "a.csv", [(n, lone(n), LABELS[n % 3]) for n in range(9)])
+    monkeypatch.setattr(room, "stage", full)
+    with pytest.raises(
+        DataError, match="cannot be written: No space left on device; make room or choose another --out"
+    ):
+        prepare([source], domain="forum", out=tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]

@@ -148,6 +148,10 @@ def _scratch(out: Path) -> Iterator[Path]:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     try:
         yield folder
+    except OSError as error:  # a full disk, most likely: the texts wait here
+        raise DataError(
+            f"{folder}: cannot be written: {error.strerror or error}; make room or choose another --out"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,6 +7,7 @@ memory grows with the number of rows but not with their length. It knows nothing
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -201,7 +202,9 @@ def _pool(processes: int) -> Iterator[Submit]:
         return
     # Not forked: a forked child of a process in which polars has threads may wait for ever.
     context = multiprocessing.get_context("spawn")
-    pool: Executor = ProcessPoolExecutor(processes, mp_context=context)
+    # Ctrl-C reaches every process of the terminal; only the first is to speak of it.
+    quietly = (signal.SIGINT, signal.SIG_IGN)
+    pool: Executor = ProcessPoolExecutor(processes, mp_context=context, initializer=signal.signal, initargs=quietly)
     try:
         yield pool.submit
     finally:
