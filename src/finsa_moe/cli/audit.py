@@ -1,12 +1,11 @@
 """``finsa audit``: what the splits of a set share, and what that does to scores.
 
-It reads, asks the data and evaluation rooms, prints and saves; every number comes from them.
+It asks the data and evaluation rooms, prints and saves; every number comes from them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +15,8 @@ from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, Id, Label, Labels, Text, Threshold
 
 if TYPE_CHECKING:
-    import polars as pl
-
-    from finsa_moe.data.columns import Columns
     from finsa_moe.data.leakage import LeakReport
     from finsa_moe.evaluation.leak import Harm
-    from finsa_moe.polarity import LabelMap
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +25,13 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Splits of one set, the training split first, or NAME=FILE; a folder that finsa prepare made is its "
-            "splits; one file is audited alone.",
+            help="Splits of one set, the training split first (or called train), or NAME=FILE; a folder of train.csv, "
+            "valid.csv, test.csv is its splits; one file is audited alone.",
             show_default=False,
         ),
     ],
@@ -60,123 +56,84 @@ def audit(
     labels: Labels = None,
 ) -> None:
     """Find texts that the splits of a set share, word for word or nearly, and labels that contradict each other."""
-    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.cli.screen import screen, typed
+    from finsa_moe.errors import require
 
     require("polars", "data", "finsa audit")
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.leakage import audit as find
+    from finsa_moe.data.sets import read_splits
+    from finsa_moe.evaluation.leak_tables import audit_tables, remarks, verdict
     from finsa_moe.polarity import LabelMap
 
-    for target in (json_out, html, plot):
-        if target is not None and not target.parent.is_dir():
-            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    _check(json_out, html, plot)
     columns = Columns(text=text, label=label, id=id, date=date)
-    splits = _read(files, columns, LabelMap.parse(labels))
     with Bar() as bar:
+        splits, told = read_splits(files, columns, LabelMap.parse(labels), bar.show)
         report = find(splits, threshold=threshold, n=n, progress=lambda done, of: bar.show("comparing", done, of))
-    harms = _harms(report) if scores else []
-    _show(report, harms)
-    if json_out is not None or html is not None or plot is not None:
-        from finsa_moe.evaluation.leak_page import audit_page, audit_picture, write
-
-        if json_out is not None:
-            content = {**report.to_dict(), "scores": [harm.to_dict() for harm in harms]}
-            write(json_out, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
-        if html is not None:
-            write(html, audit_page(report, harms, f"finsa audit {' '.join(files)} --threshold {threshold:g} --n {n}"))
-        if plot is not None:
-            write(plot, audit_picture(report, harms))
-        typer.echo(f"written: {', '.join(str(path) for path in (json_out, html, plot) if path is not None)}")
-    if fail_on_leak and report.leaks(allowed=allowed):
+        harms = _harms(report, told, bar) if scores and report.pairs() else []
+    for line in told:
+        typer.echo(line, err=True)
+    console = screen()
+    for table in audit_tables(report, harms):
+        console.print(table, "")
+    for line in remarks(report, harms):
+        typer.echo(line)
+    _save(report, harms, json_out, html, plot, typed(context))
+    leaks = verdict(report, allowed)
+    if fail_on_leak and leaks:
+        for line in leaks:
+            typer.echo(line, err=True)
         raise typer.Exit(1)
 
 
-def _read(files: Sequence[str], columns: Columns, labels: LabelMap) -> dict[str, pl.DataFrame]:
-    """The rows of each split by name; unknown labels are left empty, and told of."""
-    from finsa_moe.data.read import read_rows
-    from finsa_moe.data.split import SPLITS
+def _check(json_out: Path | None, html: Path | None, plot: Path | None) -> None:
+    """Refuse what could not be written, before anything is read."""
     from finsa_moe.errors import ConfigError
 
-    named: dict[str, Path] = {}
-    for given in files:
-        name, sign, rest = given.partition("=")
-        path = Path(rest) if sign and not Path(given).exists() else Path(given)
-        found = [path / f"{split}.csv" for split in SPLITS if (path / f"{split}.csv").is_file()]
-        if path.is_dir() and found:
-            parts = {f"{name}/{part.stem}" if path == Path(rest) else part.stem: part for part in found}
-        else:
-            parts = {name if path == Path(rest) and sign else path.stem or str(path): path}
-        for key, part in parts.items():
-            if key in named:
-                raise ConfigError(f"{part}: two splits are called {key!r}; name them, as in train={named[key]}")
-            named[key] = part
-    splits = {}
-    for name, path in named.items():
-        table = read_rows([path], columns, labels, None, need_label=False)
-        splits[name] = table.frame
-        if table.rejects.height:
-            typer.echo(f"{path}: {table.rejects.height:,} rows could not be read and are left out", err=True)
-        unknown = table.frame["label"].null_count()
-        if unknown:
-            some = f"{unknown:,} of {table.frame.height:,} rows bear no label that is known"
-            typer.echo(f"{path}: {some}; spell it by --labels, as in 0=利空,1=中性,2=利好", err=True)
-    return splits
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {plot}: the picture is a PNG; call it {plot.with_suffix('.png')}")
+    targets = [path for path in (json_out, html, plot) if path is not None]
+    for target in targets:
+        if not target.parent.is_dir():
+            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+        if target.is_dir():
+            raise ConfigError(f"{target}: is a folder; name a file in it")
+    if len({target.resolve() for target in targets}) < len(targets):
+        raise ConfigError(f"{targets[0]}: --json, --html and --plot need a file each")
 
 
-def _harms(report: LeakReport) -> list[Harm]:
+def _harms(report: LeakReport, told: list[str], bar: Bar) -> list[Harm]:
+    """Scores with and without the leak; adds to `told` why some are missing."""
     from finsa_moe.errors import MissingExtra, require
-    from finsa_moe.evaluation.leak import harm
+    from finsa_moe.evaluation.leak import FEWEST, harms
 
     tfidf = True
     try:
         require("sklearn", "train", "TF-IDF's scores")
     except MissingExtra as error:
-        typer.echo(f"without TF-IDF: {error}", err=True)
+        told.append(f"without TF-IDF: {error}")
         tfidf = False
-    first = report.splits[0]
-    found = [harm(report, first, other, tfidf=tfidf) for other in report.splits[1:]]
-    return [one for one in found if one is not None]
+    found = harms(report, tfidf=tfidf, progress=lambda done, of: bar.show("scoring", done, of))
+    if not found:
+        told.append("without scores: they take labels of two classes in the training split, and some in another")
+    elif tfidf and not all(harm.learnt for harm in found):
+        told.append(f"without TF-IDF: it takes {FEWEST} labelled training rows")
+    return found
 
 
-def _show(report: LeakReport, harms: Sequence[Harm]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _save(
+    report: LeakReport, harms: list[Harm], json_out: Path | None, html: Path | None, plot: Path | None, command: str
+) -> None:
+    from finsa_moe.evaluation.leak_figure import audit_picture
+    from finsa_moe.evaluation.leak_page import audit_page, write
 
-    from finsa_moe.data.leakage import NOTIONS
-    from finsa_moe.evaluation.leak import lines
-    from finsa_moe.polarity import NAMES
-
-    console = Console()
-
-    def table(*heads: str, left: int = 1) -> Table:
-        made = Table(box=None, pad_edge=False)
-        for at, head in enumerate(heads):
-            made.add_column(head, justify="left" if at < left else "right")
-        return made
-
-    one = table("split", "rows", *NAMES, "no label", "length (quartiles)")
-    two, three = table("repeats", *NOTIONS), table("label conflicts", *NOTIONS)
-    for name in report.splits:
-        balance = report.balance(name)
-        counts = [f"{balance[key]:,}" for key in (*NAMES, "")]
-        one.add_row(name, f"{report.of(name).height:,}", *counts, "/".join(map(str, report.lengths(name))))
-        two.add_row(name, *(f"{report.duplicates(name, notion):,}" for notion in NOTIONS))
-        three.add_row(name, *(f"{report.conflicts(name, notion):,}" for notion in NOTIONS))
-    tables = [one, two, three]
-    if report.pairs():
-        tables.append(table("rows of", "stand in", *NOTIONS, left=2))
-    for a, b in report.pairs():
-        shared = [report.shared(a, b, notion) for notion in NOTIONS]
-        tables[-1].add_row(b, a, *(f"{s.rows:,} ({100 * s.share:.1f} %)" for s in shared))
-    for harm in harms:
-        tables.append(table(f"from {harm.train} to {harm.test}", "rows", "accuracy", "macro-F1", "95 %"))
-        for name, judged in lines(harm):
-            low, high = judged.interval
-            tables[-1].add_row(
-                name, f"{judged.rows:,}", f"{100 * judged.accuracy:.1f}", f"{100 * judged.macro_f1:.1f}",
-                f"{100 * low:.1f}–{100 * high:.1f}",
-            )  # fmt: skip
-    for shown in tables:
-        console.print(shown)
-        console.print()
-    typer.echo(f"near: Jaccard of character {report.n}-grams ≥ {report.clusters.threshold:g}")
+    if json_out is not None:
+        content = {**report.to_dict(), "scores": [harm.to_dict() for harm in harms]}
+        write(json_out, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+    if html is not None:
+        write(html, audit_page(report, harms, command))
+    if plot is not None:
+        write(plot, audit_picture(report, harms))
+    if written := [str(path) for path in (json_out, html, plot) if path is not None]:
+        typer.echo(f"written: {', '.join(written)}")

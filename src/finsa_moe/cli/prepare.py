@@ -104,7 +104,8 @@ def stats(
     from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared, save_csv
 
     frames = read_prepared(folders)
-    table, texts = polarity_table(frames), profile(frames, near=near)
+    with Bar() as bar:
+        table, texts = polarity_table(frames), profile(frames, near=near, progress=bar.show)
     _show_table(table.iter_rows())
     _show_texts(texts.iter_rows())
     if plot is not None:
@@ -167,8 +168,9 @@ def _show_report(report: Report, out: Path) -> None:
 
 def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:
     """Print sets, each with its bullish, neutral, bearish and all rows."""
-    from rich.console import Console
     from rich.table import Table
+
+    from finsa_moe.cli.screen import screen
 
     shown = Table(box=None, pad_edge=False)
     shown.add_column("split")
@@ -178,13 +180,14 @@ def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:
         total = counts[-1]
         cells = [f"{count:,} ({count / total:.1%})" if total else "0" for count in counts[:-1]]
         shown.add_row(name, *cells, f"{total:,}")
-    Console().print(shown)
+    screen().print(shown)
 
 
 def _show_texts(rows: Iterable[tuple[Any, ...]]) -> None:
     """Print sets, each with its texts' lengths, repeats and days."""
-    from rich.console import Console
     from rich.table import Table
+
+    from finsa_moe.cli.screen import screen
 
     shown = Table(box=None, pad_edge=False)
     shown.add_column("split")
@@ -195,4 +198,4 @@ def _show_texts(rows: Iterable[tuple[Any, ...]]) -> None:
         days = "–" if start is None else f"{start} to {end}"
         counts = ["–" if count is None else f"{count:,}" for count in (longest, equal, near)]
         shown.add_row(name, lengths, *counts, days)
-    Console().print(shown)
+    screen().print(shown)

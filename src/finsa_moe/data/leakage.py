@@ -6,14 +6,14 @@ score is measured elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from finsa_moe.data.clusters import THRESHOLD, Clusters, N, near_clusters
-from finsa_moe.errors import DataError
+from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import NAMES
 
 NOTIONS = ("raw", "normalised", "near")
@@ -71,28 +71,45 @@ class LeakReport:
         return self.rows["label"].null_count() < self.rows.height
 
     def of(self, split: str) -> pl.DataFrame:
-        """The rows of one split."""
+        """The rows of one split.
+
+        Raises:
+            ConfigError: If there is no such split; every question that takes one raises it.
+        """
+        _known(split, self.splits, "split")
         return self.rows.filter(pl.col("split") == split)
 
-    def duplicates(self, split: str, notion: str = "normalised") -> int:
-        """Rows of a split beyond the first of each text."""
-        own = self.of(split)
+    def duplicates(self, split: str | None = None, notion: str = "normalised") -> int:
+        """Rows of a split, or of all splits together, beyond the first of each text."""
+        _known(notion, NOTIONS, "notion")
+        own = self.rows if split is None else self.of(split)
         return own.height - own[notion].n_unique()
 
-    def conflicts(self, split: str, notion: str = "raw") -> int:
-        """Distinct texts (clusters) of a split that bear more than one label there."""
-        labels = self.of(split).drop_nulls("label").group_by(notion).agg(pl.col("label").n_unique())
+    def conflicts(self, split: str | None = None, notion: str = "raw") -> int:
+        """Distinct texts (clusters) that bear more than one label in a split, or in all splits together."""
+        _known(notion, NOTIONS, "notion")
+        own = self.rows if split is None else self.of(split)
+        labels = own.drop_nulls("label").group_by(notion).agg(pl.col("label").n_unique())
         return int((labels["label"] > 1).sum())
 
     def shared(self, source: str, target: str, notion: str = "near") -> Shared:
-        """The rows of `target` whose text stands in `source` as well."""
+        """The rows of `target` whose text stands in `source` as well.
+
+        Raises:
+            ConfigError: If there is no such split, or the notion is none of `NOTIONS`.
+        """
+        _known(notion, NOTIONS, "notion")
         known, asked = self.of(source)[notion].unique(), self.of(target)
         found = asked.filter(pl.col(notion).is_in(known.implode()))
         return Shared(found.height, asked.height, found[notion].n_unique())
 
     def leaks(self, notion: str = "near", allowed: float = 0.0) -> bool:
         """Whether a later split shares more than the allowed part of its rows with an earlier one."""
-        return any(self.shared(a, b, notion).share > allowed for a, b in self.pairs())
+        return bool(self.leaking(notion, allowed))
+
+    def leaking(self, notion: str = "near", allowed: float = 0.0) -> list[tuple[str, str]]:
+        """The pairs, earlier split first, of which the later shares more than the allowed part of its rows."""
+        return [(a, b) for a, b in self.pairs() if self.shared(a, b, notion).share > allowed]
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every earlier split with every later one."""
@@ -154,7 +171,13 @@ class LeakReport:
             for notion in NOTIONS
             for s in [self.shared(a, b, notion)]
         ]
-        return {"threshold": self.clusters.threshold, "n": self.n, "splits": by_split, "shared": shared}
+        return {
+            "threshold": self.clusters.threshold,
+            "n": self.n,
+            "splits": by_split,
+            "label_conflicts": {notion: self.conflicts(notion=notion) for notion in NOTIONS},
+            "shared": shared,
+        }
 
 
 def audit(
@@ -173,20 +196,37 @@ def audit(
         progress: Called with the bands compared and the bands in all.
 
     Raises:
-        DataError: If there is no row.
+        DataError: If there is no row, no column ``text``, a row without a text, or a label that is none of the three.
         ConfigError: If the threshold or n is not allowed.
         MissingExtra: If rensa is not installed.
     """
-    unlabelled = pl.lit(None, dtype=pl.String).alias("label")
-    rows = pl.concat(
-        [
-            frame.select(pl.lit(name).alias("split"), "text", "label" if "label" in frame.columns else unlabelled)
-            for name, frame in splits.items()
-        ]
-    )
+    parts = [_checked(name, frame) for name, frame in splits.items()]
+    rows = pl.concat(parts) if parts else pl.DataFrame()
     if not rows.height:
         raise DataError("no row to audit: the files are empty, or every row of them was refused")
     clusters = near_clusters(rows["text"].to_list(), threshold=threshold, n=n, progress=progress)
     raw = rows["text"].rank("dense").cast(pl.Int64)
     rows = rows.with_columns(raw=raw, normalised=pl.Series(clusters.exact), near=pl.Series(clusters.ids))
     return LeakReport(tuple(splits), rows, clusters, n)
+
+
+def _checked(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The columns ``split``, ``text`` and ``label`` of a split's rows."""
+    if "text" not in frame.columns:
+        raise DataError(f"split {name!r}: no column 'text'; columns found: {', '.join(frame.columns) or 'none'}")
+    if frame["text"].null_count():
+        raise DataError(f"split {name!r}: {frame['text'].null_count():,} rows have no text; drop them first")
+    label = pl.col("label") if "label" in frame.columns else pl.lit(None).alias("label")
+    rows = frame.select(pl.lit(name).alias("split"), pl.col("text").cast(pl.String), label.cast(pl.String))
+    strange = rows.filter(~pl.col("label").is_in(NAMES))["label"]
+    if len(strange):
+        raise DataError(
+            f"split {name!r}: label {strange[0]!r} is none of {', '.join(NAMES)} ({len(strange):,} rows); "
+            "name labels so, or leave them null"
+        )
+    return rows
+
+
+def _known(name: str, allowed: Sequence[str], what: str) -> None:
+    if name not in allowed:
+        raise ConfigError(f"{what} {name!r}: there are {', '.join(allowed)}{closest(name, list(allowed))}")

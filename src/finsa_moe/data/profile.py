@@ -5,7 +5,7 @@ Frames by name go in, one table comes out. What splits share with each other is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 
 import polars as pl
@@ -23,12 +23,15 @@ SCHEMA = pl.Schema(
 )  # fmt: skip
 
 
-def profile(frames: Mapping[str, pl.DataFrame], *, near: bool = True) -> pl.DataFrame:
+def profile(
+    frames: Mapping[str, pl.DataFrame], *, near: bool = True, progress: Callable[[str, int, int], None] | None = None
+) -> pl.DataFrame:
     """Describe the texts of some sets.
 
     Args:
         frames: Rows with ``text`` and perhaps ``date``, by a name such as ``"news/train"``.
         near: Whether near texts are looked for, a minute for a million rows.
+        progress: Called with the set under way, the bands compared and the bands in all.
 
     Returns:
         One row a set, in the order given (`SCHEMA`): lengths in characters (null of no row), rows whose text equals an
@@ -43,7 +46,12 @@ def profile(frames: Mapping[str, pl.DataFrame], *, near: bool = True) -> pl.Data
         quarters = [_whole(lengths.quantile(q, "nearest")) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]
         texts = frame["text"].to_list()
         if near:
-            clusters = near_clusters(texts)
+
+            def show(done: int, of: int, name: str = name) -> None:
+                if progress is not None:
+                    progress(f"comparing {name}", done, of)
+
+            clusters = near_clusters(texts, progress=show)
             repeated: tuple[int, int | None] = (
                 len(texts) - len(set(clusters.exact.tolist())),
                 len(texts) - clusters.count,

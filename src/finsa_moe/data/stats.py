@@ -73,6 +73,7 @@ def save_csv(table: pl.DataFrame, path: Path) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         table.write_csv(partial)
         partial.replace(path)
     except OSError as error:

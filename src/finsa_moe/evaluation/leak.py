@@ -6,6 +6,7 @@ the leak gave.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +19,10 @@ from finsa_moe.evaluation.metrics import score
 from finsa_moe.evaluation.tfidf import TfidfBaseline
 from finsa_moe.polarity import NAMES
 
-_FEWEST = 50  # rows that a model of n-grams can learn anything from
+FEWEST = 50
+"""Labelled rows that a model of n-grams can learn anything from."""
+MOST = 50_000
+"""Rows TF-IDF learns from at most: so many of 75 characters took 15 s of one core and 0.7 GiB, and more take more."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class Harm:
-    """Scores on one split of models that were given another; None where there is no such row or it was not asked for.
+    """Scores on one split of models that were given another; None where there is no such row or no such model.
 
     Attributes:
         train: The split learnt from.
         test: The split judged on.
+        known: Labelled rows of the split learnt from.
+        learnt: Those that TF-IDF was trained on, 0 where it was not.
         lookup_leaked: The training labels looked up, on the rows whose text stands there (normalised).
         lookup: The same on all rows; for the others the training split's most frequent class.
         majority: That class for every row.
@@ -55,6 +61,8 @@ class Harm:
 
     train: str
     test: str
+    known: int
+    learnt: int
     lookup_leaked: Judged | None
     lookup: Judged | None
     majority: Judged | None
@@ -68,42 +76,101 @@ class Harm:
 
 
 def harm(report: LeakReport, train: str, test: str, *, tfidf: bool = True) -> Harm | None:
-    """Measure what a split's leak brings; None when either split has no labels of two classes.
+    """Measure what one pair's leak brings; None as in `harms`, which says the rest."""
+    return next(iter(harms(report, [(train, test)], tfidf=tfidf)), None)
+
+
+def harms(
+    report: LeakReport,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    *,
+    tfidf: bool = True,
+    most: int = MOST,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Harm]:
+    """Measure what the leak of each pair brings, one TF-IDF for each training split.
 
     Args:
         report: What `data.leakage.audit` found.
-        train: The split learnt from.
-        test: The split judged on.
-        tfidf: Whether TF-IDF is trained, which takes seconds to minutes; of under 50 rows it is not.
+        pairs: Names of the split learnt from and the split judged on; left out: `judged_on`.
+        tfidf: Whether TF-IDF is trained, which takes seconds to a minute; of under 50 rows it is not.
+        most: Most rows that TF-IDF learns from: of more, those whose text leaks come first, the others are drawn.
+        progress: Called with the pairs done and the pairs in all.
+
+    Returns:
+        One entry a pair, but for a pair whose training split bears labels of fewer than two classes or whose other
+        split bears none.
     """
-    known, asked = (report.of(name).drop_nulls("label") for name in (train, test))
-    if known["label"].n_unique() < 2 or not asked.height:
-        return None
+    pairs = judged_on(report) if pairs is None else pairs
+    found: list[Harm] = []
+    done = 0
+    for train in dict.fromkeys(source for source, _ in pairs):
+        known = report.of(train).drop_nulls("label")
+        if known["label"].n_unique() < 2:
+            continue
+        tests = {test: report.of(test).drop_nulls("label") for source, test in pairs if source == train}
+        taught = _taught(known, pl.concat(tests.values()), most) if tfidf and known.height >= FEWEST else None
+        model = None
+        if taught is not None and taught["label"].n_unique() > 1:
+            model = TfidfBaseline().fit(taught["text"].to_list(), taught["label"].to_list())
+        for test, asked in tests.items():
+            if asked.height:
+                found.append(_judge(train, known, test, asked, model, 0 if taught is None else taught.height))
+            if progress is not None:
+                progress(done := done + 1, len(pairs))
+    return found
+
+
+def judged_on(report: LeakReport) -> list[tuple[str, str]]:
+    """Every split with the one it is learnt from: its own folder's ``train``, else the first split."""
+    pairs = []
+    for split in report.splits:
+        folder = split.rpartition("/")[0]
+        own = f"{folder}/train"
+        pairs.append((own if folder and own in report.splits else report.splits[0], split))
+    return [(train, test) for train, test in pairs if train != test]
+
+
+def _taught(known: pl.DataFrame, asked: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The rows TF-IDF learns from: all of them, or as many as may be, those that leak first."""
+    if known.height <= most:
+        return known
+    leaks = pl.col("near").is_in(asked["near"].unique().implode())
+    shuffled = known.sample(known.height, shuffle=True, seed=13)
+    return shuffled.sort(leaks, descending=True, maintain_order=True).head(most)
+
+
+def _judge(
+    train: str, known: pl.DataFrame, test: str, asked: pl.DataFrame, model: TfidfBaseline | None, learnt: int
+) -> Harm:
     truth = _ids(asked["label"])
-    majority = known["label"].value_counts(sort=True)["label"][0]
+    majority = known["label"].mode().sort()[0]
     answers = known.group_by("normalised").agg(pl.col("label").mode().sort().first().alias("answer"))
     found = asked.join(answers, on="normalised", how="left", maintain_order="left")["answer"]
     leaked = found.is_not_null().to_numpy()
-    looked = _ids(found.fill_null(majority))
+    looked = _certain(_ids(found.fill_null(majority)))
     near = asked["near"].is_in(known["near"].unique().implode()).to_numpy()
-    shares = None
-    if tfidf and known.height >= _FEWEST:
-        model = TfidfBaseline().fit(known["text"].to_list(), known["label"].to_list())
-        shares = np.asarray(model.predict_proba(asked["text"].to_list()))
     every = np.ones(len(truth), dtype=np.bool_)
+    shares = None if model is None else np.asarray(model.predict_proba(asked["text"].to_list()))
 
-    def judged(kept: NDArray[np.bool_], given: NDArray[Any]) -> Judged | None:
-        if not kept.any():
+    def judged(kept: NDArray[np.bool_], given: NDArray[Any] | None) -> Judged | None:
+        if given is None or not kept.any():
             return None
         scores = score(truth[kept], given[kept])
         return Judged(int(kept.sum()), scores.accuracy, scores.macro_f1, scores.macro_f1_interval)
 
-    one_class = np.full(len(truth), NAMES.index(majority))
-    tfidfs = [None if shares is None else judged(kept, shares) for kept in (near, ~near, every)]
     return Harm(
-        train, test, judged(leaked, _certain(looked)), judged(every, _certain(looked)),
-        judged(every, _certain(one_class)), *tfidfs,
-    )  # fmt: skip
+        train=train,
+        test=test,
+        known=known.height,
+        learnt=0 if model is None else learnt,
+        lookup_leaked=judged(leaked, looked),
+        lookup=judged(every, looked),
+        majority=judged(every, _certain(np.full(len(truth), NAMES.index(majority)))),
+        tfidf_leaked=judged(near, shares),
+        tfidf_clean=judged(~near, shares),
+        tfidf=judged(every, shares),
+    )
 
 
 def _ids(labels: pl.Series) -> NDArray[np.int64]:

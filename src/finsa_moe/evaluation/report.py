@@ -136,6 +136,7 @@ tr:last-child td{border-bottom:0}th{color:var(--soft);font-weight:600;white-spac
 .facts div{padding:.8rem 1rem;border:1px solid var(--line);border-radius:10px;background:var(--card)}
 .facts b{display:block;font-size:1.45rem;line-height:1.3;font-variant-numeric:tabular-nums}
 .facts span{color:var(--soft);font-size:.85rem}
+.facts+figure{margin-top:.8rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:1rem;align-items:start}
 figure{margin:0;padding:.8rem;border:1px solid var(--line);border-radius:10px;background:#fff}
 figure img{display:block;max-width:100%;margin:0 auto}figcaption{margin-top:.5rem;color:#697180;font-size:.85rem}

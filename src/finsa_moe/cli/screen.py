@@ -1,0 +1,41 @@
+"""What the verbs print on, and the command as it was typed.
+
+It knows Rich and Typer, and nothing of what is printed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDE = 160  # a file or a pipe has no width of its own; Rich would take 80 columns and fold cells
+
+
+def screen() -> Console:
+    """Standard output: as wide as the terminal, plain and wide where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def typed(context: typer.Context) -> str:
+    """The command with the arguments and options that were given, as a shell takes it."""
+    words = ["finsa", str(context.info_name)]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        value = context.params[name]
+        if isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+            continue
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [str(one)] if parameter.param_type_name == "argument" else [parameter.opts[0], str(one)]
+    return shlex.join(words)

@@ -1,0 +1,77 @@
+"""An audit as tables for the screen: splits, repeats, conflicts, what is shared, what that does to scores.
+
+A `LeakReport` and its harms go in, Rich tables come out. It counts nothing itself, and holds no text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from finsa_moe.data.leakage import NOTIONS, LeakReport
+from finsa_moe.evaluation.leak import Harm, lines
+from finsa_moe.evaluation.leak_figure import CALLED
+from finsa_moe.polarity import NAMES
+
+
+def audit_tables(report: LeakReport, harms: Sequence[Harm]) -> list[Table]:
+    """The tables in reading order."""
+    one = _table("split", "rows", *NAMES, "no label", "length (quartiles)")
+    for name in report.splits:
+        balance = report.balance(name)
+        counts = [f"{balance[key]:,}" for key in (*NAMES, "")]
+        one.add_row(name, f"{report.of(name).height:,}", *counts, "/".join(map(str, report.lengths(name))))
+    called = [CALLED[notion] for notion in NOTIONS]
+    two, three = _table("repeats", *called), _table("label conflicts", *called)
+    for name, split in counted(report):
+        two.add_row(name, *(f"{report.duplicates(split, notion):,}" for notion in NOTIONS))
+        three.add_row(name, *(f"{report.conflicts(split, notion):,}" for notion in NOTIONS))
+    tables = [one, two, three] if report.labelled else [one, two]
+    if report.pairs():
+        tables.append(_table("rows of", "stand in", *called, left=2))
+    for a, b in report.pairs():
+        shared = [report.shared(a, b, notion) for notion in NOTIONS]
+        tables[-1].add_row(b, a, *(f"{s.rows:,} ({100 * s.share:.1f} %)" for s in shared))
+    for harm in harms:
+        tables.append(_table(f"from {harm.train} to {harm.test}", "rows", "accuracy", "macro-F1", "95 %"))
+        for name, judged in lines(harm):
+            low, high = judged.interval
+            tables[-1].add_row(
+                name, f"{judged.rows:,}", f"{100 * judged.accuracy:.1f}", f"{100 * judged.macro_f1:.1f}",
+                f"{100 * low:.1f}–{100 * high:.1f}",
+            )  # fmt: skip
+    return tables
+
+
+def counted(report: LeakReport) -> list[tuple[str, str | None]]:
+    """What repeats and conflicts are counted in, and what to call it: each split, and all where there are several."""
+    alone: list[tuple[str, str | None]] = [(name, name) for name in report.splits]
+    return [*alone, ("all together", None)] if report.pairs() else alone
+
+
+def remarks(report: LeakReport, harms: Sequence[Harm]) -> list[str]:
+    """What a reader of the tables must know: the bar for near texts, and rows that TF-IDF did not learn from."""
+    told = [f"near: Jaccard of character {report.n}-grams ≥ {report.clusters.threshold:g}"]
+    for train, known, learnt in dict.fromkeys((harm.train, harm.known, harm.learnt) for harm in harms):
+        if 0 < learnt < known:
+            told.append(f"TF-IDF learnt from {learnt:,} of {known:,} rows of {train}: those that leak, the rest drawn")
+    return told
+
+
+def verdict(report: LeakReport, allowed: float = 0.0) -> list[str]:
+    """A line for each pair of splits that shares more than is allowed: how much, and by which notion."""
+    told = []
+    for a, b in report.leaking(allowed=allowed):
+        found = [(notion, report.shared(a, b, notion)) for notion in NOTIONS]
+        counts = ", ".join(f"{shared.rows:,} {CALLED[notion]}" for notion, shared in found)
+        near = found[-1][1]
+        told.append(f"{b} leaks from {a}: {counts}, of {near.of:,} rows ({100 * near.share:.1f} %)")
+    return told
+
+
+def _table(*heads: str, left: int = 1) -> Table:
+    made = Table(box=None, pad_edge=False)
+    for at, head in enumerate(heads):
+        made.add_column(head, justify="left" if at < left else "right")
+    return made
