@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,8 +50,12 @@ def test_it_prints_and_writes(files: list[str], tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("more", "status"), [([], 0), (["--fail-on-leak"], 1), (["--fail-on-leak", "--allowed", "0.4"], 0)]
 )
-def test_the_status_is_for_schedulers(files: list[str], more: list[str], status: int) -> None:
+def test_the_status_is_for_schedulers(
+    files: list[str], more: list[str], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["audit", *files, "--no-scores", *more]) == status
+    told = "test leaks from train: 1 word for word, 1 but for marks, 1 equal or near, of 3 rows (33.3 %)\n"
+    assert capsys.readouterr().err == (told if status else "")
 
 
 def test_a_prepared_folder_is_its_splits_and_does_not_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +65,30 @@ def test_a_prepared_folder_is_its_splits_and_does_not_leak(tmp_path: Path, capsy
     capsys.readouterr()
     assert main(["audit", str(tmp_path / "out"), "--no-scores", "--fail-on-leak"]) == 0
     assert "valid" in capsys.readouterr().out
+
+
+def test_the_page_tells_how_to_make_it_again(files: list[str], tmp_path: Path) -> None:
+    page = tmp_path / "a page.html"
+    assert main(["audit", *files, "--labels", "finsa", "--no-scores", "--n", "3", "--html", str(page)]) == 0
+    again = html.unescape(page.read_text(encoding="utf-8").split("<pre>")[1].split("</pre>")[0])
+    first = page.read_bytes()
+    page.unlink()
+    assert main(shlex.split(again)[1:]) == 0
+    assert page.read_bytes() == first
+
+
+def test_files_in_the_order_of_a_shell(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit", files[1], files[0]]) == 0
+    captured = capsys.readouterr()
+    assert "from train to test" in captured.out
+    assert captured.err == "without TF-IDF: it takes 50 labelled training rows\n"
+
+
+def test_wide_tables_are_whole_in_a_pipe(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a_rather_long_name_for_a_split_of_a_published_data_set"
+    assert main(["audit", files[0], f"{name}={files[1].partition('=')[2]}", "--no-scores"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(name) and "train" in line)
+    assert line.split() == [name, "train", *(["1", "(33.3", "%)"] * 3)]
 
 
 def test_one_file_and_files_without_labels(
@@ -81,13 +111,16 @@ def test_one_file_and_files_without_labels(
         (["{a}", "--html", "nowhere/a.html"], "there is no folder nowhere"),
         (["{a}", "--threshold", "0"], "threshold 0: allowed is a similarity above 0"),
         (["{a}", "--text", "inhalt"], "no column 'inhalt'"),
+        (["none.csv", "--plot", "a.svg"], "--plot a.svg: the picture is a PNG; call it a.png"),
+        (["none.csv", "--html", "{dir}"], "is a folder; name a file in it"),
+        (["none.csv", "--html", "{dir}/x", "--json", "{dir}/x"], "need a file each"),
     ],
 )
 def test_mistakes_are_one_line(
     arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "a.csv", ROWS)
-    assert main(["audit", *(word.replace("{a}", str(path)) for word in arguments)]) == 2
+    assert main(["audit", *(word.replace("{a}", str(path)).replace("{dir}", str(tmp_path)) for word in arguments)]) == 2
     error = capsys.readouterr().err.strip()
     assert says in error
     assert "\n" not in error

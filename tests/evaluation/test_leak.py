@@ -1,4 +1,4 @@
-"""Scores with a leak and without, by hand; the page and the picture."""
+"""Scores with a leak and without, by hand and by scikit-learn's metrics."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from finsa_moe.data.leakage import LeakReport, audit
-from finsa_moe.evaluation.leak import harm, lines
-from finsa_moe.evaluation.leak_page import audit_page, audit_picture, write
+from finsa_moe.evaluation.leak import harm, harms, judged_on, lines
+from finsa_moe.evaluation.tfidf import TfidfBaseline
 
 UP = ["净利润大幅增长", "订单饱满", "股价涨停", "获得大额合同", "业绩超预期", "机构上调评级"]
 DOWN = ["净利润大幅下滑", "遭到立案调查", "股价跌停", "大额合同终止", "业绩不及预期", "机构下调评级"]
@@ -63,26 +63,45 @@ def test_nothing_to_judge() -> None:
     assert harm(plain, "train", "test") is None
 
 
-def test_the_page_says_what_the_report_says(report: LeakReport) -> None:
-    found = harm(report, "train", "test")
-    assert found is not None
-    page = audit_page(report, [found], "finsa audit <train> & test")
-    shared = report.shared("train", "test")
-    assert f"{100 * shared.share:.1f} %" in page
-    assert "look-up, leaked rows" in page
-    assert "finsa audit &lt;train&gt; &amp; test" in page
-    assert "http" not in page.split("</style>")[1]
-    assert "No text repeats." not in page
-    alone = audit_page(audit({"all": frame([("涨", "利好"), ("跌", "利空")])}), [])
-    assert "nothing to share with" in alone
-    assert "No text repeats." in alone
+def test_a_split_is_judged_by_its_own_folders_train() -> None:
+    one = frame([("涨", "利好")])
+    names = ["news/train", "news/test", "forum/train", "forum/test", "other"]
+    assert judged_on(audit(dict.fromkeys(names, one))) == [
+        ("news/train", "news/test"), ("forum/train", "forum/test"), ("news/train", "other"),
+    ]  # fmt: skip
+    assert judged_on(audit({"a": one, "b": one, "c": one})) == [("a", "b"), ("a", "c")]
 
 
-def test_the_picture_and_a_file_that_is_whole(report: LeakReport, tmp_path) -> None:
-    found = harm(report, "train", "test")
+def test_one_model_a_training_split_and_the_same_scores(report: LeakReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = {name: report.of(name) for name in ("train", "test")}
+    three = audit({**splits, "later": splits["test"]}, threshold=0.9)
+    fits = []
+    fit = TfidfBaseline.fit
+    monkeypatch.setattr(TfidfBaseline, "fit", lambda self, *given: (fits.append(1), fit(self, *given))[1])
+    steps: list[tuple[int, int]] = []
+    first, second = harms(three, progress=lambda *step: steps.append(step))
+    assert len(fits) == 1
+    assert steps == [(1, 2), (2, 2)]
+    assert (first.test, second.test) == ("test", "later")
+    assert first.tfidf == second.tfidf == harm(report, "train", "test").tfidf  # type: ignore[union-attr]
+
+
+def test_of_too_many_rows_those_that_leak_are_learnt(report: LeakReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught: list[str] = []
+    fit = TfidfBaseline.fit
+    monkeypatch.setattr(
+        TfidfBaseline, "fit", lambda self, texts, labels: (taught.extend(texts), fit(self, texts, labels))[1]
+    )
+    (found,) = harms(report, most=60)
+    leaked = set(report.of("test")["text"]) & set(report.of("train")["text"])
+    assert (found.known, found.learnt, len(taught)) == (100, 60, 60)
+    assert len(leaked) == 20
+    assert leaked <= set(taught) <= set(report.of("train")["text"])
+
+
+def test_few_rows_train_no_model() -> None:
+    rows = [(f"{word}了{at}", label) for at in range(24) for word, label in (("涨", "利好"), ("跌", "利空"))]
+    found = harm(audit({"train": frame(rows), "test": frame(rows[:4])}), "train", "test")
     assert found is not None
-    for harms in ([], [found]):
-        assert audit_picture(report, harms).startswith(b"\x89PNG")
-    write(tmp_path / "a.html", "<p>涨</p>")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == "<p>涨</p>"
+    assert (found.known, found.learnt, found.tfidf) == (48, 0, None)
+    assert found.lookup_leaked is not None

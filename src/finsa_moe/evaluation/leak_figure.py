@@ -47,7 +47,7 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
 
 def _bars(report: LeakReport) -> tuple[list[str], list[float], str]:
     """Name and share (percent) of each bar, `NOTIONS` by `NOTIONS`, and what they are shares of."""
-    short = dict(zip(report.splits, drawable([_short(name) for name in report.splits]), strict=True))
+    short = dict(zip(report.splits, [_short(name) for name in drawable(report.splits)], strict=True))
     names, shares = [], []
     for a, b in report.pairs():
         pair = f"{short[b]} in {short[a]}, " if len(report.splits) > 2 else ""
@@ -85,7 +85,7 @@ def _draw_scores(axis: Any, harm: Harm) -> None:
         axis.text(104, at, f"{100 * judged.macro_f1:.1f}", va="center", fontsize=9, color=INK)
     axis.set_yticks(range(len(found)), [name for name, _ in found], fontsize=9, color=INK)
     axis.set_ylim(len(found) - 0.4, -0.6)
-    test = drawable([_short(harm.test)])[0]
+    test = _short(drawable([harm.test])[0])
     axis.set_title(f"macro-F1 on {test}, 95 % interval", fontsize=10, color=INK, loc="left")
 
 

@@ -1,0 +1,84 @@
+"""Splits by the names users give them: files, NAME=FILE, folders; which one is the training split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.sets import named_splits, read_splits
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.polarity import LabelMap
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with two prepared sets, one in other formats, and files by other names."""
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "news/train.csv", "news/valid.csv", "news/test.csv", "news/rejects.csv",
+        "hub/train.jsonl", "hub/validation.parquet", "raw/000001.csv", "raw/000002.csv",
+        "finfe_train.json", "finfe_eval.json", "retrain.csv", "test.csv", "a=b.csv",
+    ):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("text,label\n涨停,利好\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["finfe_train.json", "finfe_eval.json"], ["finfe_train", "finfe_eval"]),
+        (["finfe_eval.json", "finfe_train.json"], ["finfe_train", "finfe_eval"]),
+        (["test.csv", "Train=finfe_eval.json"], ["Train", "test"]),
+        (["test.csv", "retrain.csv"], ["test", "retrain"]),
+        (["test.csv", "a_train=retrain.csv", "b_train=finfe_eval.json"], ["test", "a_train", "b_train"]),
+        (["news"], ["train", "valid", "test"]),
+        (["n=news"], ["n/train", "n/valid", "n/test"]),
+        (["test.csv", "news"], ["news/train", "test", "news/valid", "news/test"]),
+        (["news", "hub"], ["news/train", "news/valid", "news/test", "hub/train", "hub/validation"]),
+        (["raw"], ["raw"]),
+        (["a=b.csv"], ["a=b"]),
+        (["=test.csv"], ["test"]),
+    ],
+)
+def test_names_and_their_order(given: list[str], names: list[str]) -> None:
+    assert list(named_splits(given)) == names
+
+
+def test_names_lead_to_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert named_splits(["x=test.csv", "raw"]) == {"x": Path("test.csv"), "raw": Path("raw")}
+    assert named_splits(["hub"])["validation"] == Path("hub/validation.parquet")
+    monkeypatch.chdir(folder / "news")
+    assert named_splits(["."]) == {name: Path(f"{name}.csv") for name in ("train", "valid", "test")}
+    monkeypatch.chdir(folder / "raw")
+    assert list(named_splits(["."])) == ["raw"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        (["test.csv", "test.csv"], ConfigError, "two splits are called 'test'; name them, as in train=test.csv"),
+        (["x=test.csv", "x=retrain.csv"], ConfigError, "two splits are called 'x'"),
+        (["news", "none.csv"], DataError, "none.csv: no such file"),
+        (["test=none.csv"], DataError, "none.csv: no such file"),
+    ],
+)
+def test_mistakes(given: list[str], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        named_splits(given)
+
+
+def test_what_was_left_out_is_told(folder: Path) -> None:
+    (folder / "odd.csv").write_text("text,label\n涨停,利好\n跌停,0\n,利空\n", encoding="utf-8")
+    steps: list[tuple[str, int, int]] = []
+    frames, told = read_splits(["test.csv", "odd.csv"], Columns(), LabelMap(), lambda *step: steps.append(step))
+    assert {name: frame.height for name, frame in frames.items()} == {"test": 1, "odd": 2}
+    assert frames["odd"]["label"].to_list() == ["利好", None]
+    assert len(told) == 2
+    assert told[0].startswith("odd.csv, line 4: ")
+    assert told[0].endswith("(and the like: 1 of 3 rows of odd are left out)")
+    assert told[1].startswith("odd.csv: 1 of 2 rows bear no label that is known; spell it by --labels")
+    assert steps == [("reading test", 1, 1), ("reading odd", 1, 1)]

@@ -1,0 +1,62 @@
+"""The audit's picture: its bars and names for one split, two and three; a PNG each."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from finsa_moe.data.leakage import audit
+from finsa_moe.evaluation import leak_figure
+from finsa_moe.evaluation.leak_figure import audit_picture
+from tests.evaluation.audited import ROWS, alone, audited, frame
+
+
+def size(png: bytes) -> tuple[int, int]:
+    """Width and height out of a PNG's header."""
+    assert png.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[float]]]:
+    """Names and lengths of the bars that were drawn."""
+    seen: list[tuple[list[str], list[float]]] = []
+    draw = leak_figure._draw_bars
+
+    def watch(axis: object, names: list[str], shares: list[float]) -> None:
+        seen.append((names, shares))
+        draw(axis, names, shares)
+
+    monkeypatch.setattr(leak_figure, "_draw_bars", watch)
+    return seen
+
+
+def test_two_splits(drawn: list[tuple[list[str], list[float]]]) -> None:
+    report, harms = audited()
+    both, without = size(audit_picture(report, harms)), size(audit_picture(report, []))
+    assert both[0] > without[0]
+    names, shares = drawn[0]
+    assert names == ["word for word: 2 of 4", "but for marks: 2 of 4", "equal or near: 2 of 4"]
+    assert shares == [50.0, 50.0, 50.0]
+
+
+def test_one_split_shows_what_repeats(drawn: list[tuple[list[str], list[float]]]) -> None:
+    size(audit_picture(alone(), []))
+    size(audit_picture(audit({"all": frame([("涨", "利好"), ("涨", "利空"), ("涨!", "利好"), ("跌", "利空")])}), []))
+    assert drawn[0][1] == [0.0, 0.0, 0.0]
+    assert drawn[1][0] == ["word for word: 1 of 4", "but for marks: 2 of 4", "equal or near: 2 of 4"]
+    assert drawn[1][1] == [25.0, 50.0, 50.0]
+
+
+def test_more_splits_are_named_and_long_names_cut(drawn: list[tuple[list[str], list[float]]]) -> None:
+    splits = {"train": frame(ROWS[:4]), "v" * 40: frame(ROWS[:1]), "test": frame(ROWS[6:8])}
+    two = size(audit_picture(audit({"a": splits["train"], "b": splits["test"]}), []))
+    three = size(audit_picture(audit(splits), []))
+    assert three[1] > two[1]
+    names, shares = drawn[1]
+    assert len(names) == 9
+    assert names[0] == f"{'v' * 19}… in train, word for word: 1 of 1"
+    assert shares[0] == 100.0
+    assert names[3] == "test in train, word for word: 0 of 2"
