@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from finsa_moe.data.leakage import LeakReport, audit
 from finsa_moe.evaluation.leak import harm, harms, judged_on, lines
 from finsa_moe.evaluation.tfidf import TfidfBaseline
+from finsa_moe.polarity import NAMES
 
 UP = ["净利润大幅增长", "订单饱满", "股价涨停", "获得大额合同", "业绩超预期", "机构上调评级"]
 DOWN = ["净利润大幅下滑", "遭到立案调查", "股价跌停", "大额合同终止", "业绩不及预期", "机构下调评级"]
@@ -97,6 +98,40 @@ def test_of_too_many_rows_those_that_leak_are_learnt(report: LeakReport, monkeyp
     assert (found.known, found.learnt, len(taught)) == (100, 60, 60)
     assert len(leaked) == 20
     assert leaked <= set(taught) <= set(report.of("train")["text"])
+
+
+def test_clean_rows_weighed_to_the_classes_of_the_leaked() -> None:
+    """Against scikit-learn, which takes a weight a row."""
+    words = {"利好": UP, "利空": DOWN, "中性": ["召开股东大会", "发布公告", "例行会议", "更换门牌"]}
+    every = [(f"{name}第{n * 7919}号:{said}", label) for label, own in words.items() for n in range(30) for name, said in [("甲乙丙丁"[n % 4], own[n % len(own)])]]  # fmt: skip
+    train, leaked = every[:80], every[5:15] + every[32:36] + every[70:75]
+    swapped = {"利好": DOWN, "利空": UP, "中性": words["中性"]}
+    clean = [(f"戊第{n * 31}条:{(swapped if n % 3 == 0 else words)[label][n % 4]}", label) for n in range(40) for label in (list(words)[min(n % 7, 2)],)]  # fmt: skip
+    report = audit({"train": frame(train), "test": frame([*leaked, *clean])}, threshold=0.95)
+    found = harm(report, "train", "test")
+    assert found is not None
+    assert found.tfidf_leaked is not None
+    assert found.tfidf_leaked.rows == len(leaked)
+    model = TfidfBaseline().fit([text for text, _ in train], [label for _, label in train])
+    said = model.predict_proba([text for text, _ in clean]).argmax(axis=1)
+    truth = [NAMES.index(label) for _, label in clean]
+    shares = {c: sum(label == name for _, label in leaked) / truth.count(c) for c, name in enumerate(NAMES)}
+    weights = [shares[c] for c in truth]
+    assert found.tfidf_alike is not None
+    assert found.tfidf_clean is not None
+    assert found.tfidf_alike.rows == found.tfidf_clean.rows == len(clean)
+    assert found.tfidf_alike.macro_f1 == pytest.approx(f1_score(truth, said, average="macro", sample_weight=weights))
+    assert found.tfidf_alike.accuracy == pytest.approx(accuracy_score(truth, said, sample_weight=weights))
+    assert abs(found.tfidf_alike.macro_f1 - found.tfidf_clean.macro_f1) > 0.01
+    low, high = found.tfidf_alike.interval
+    assert low < found.tfidf_alike.macro_f1 < high
+
+
+def test_classes_that_cannot_be_weighed(report: LeakReport) -> None:
+    found = harm(report, "train", "test")  # of 利好 no row is clean
+    assert found is not None
+    assert found.tfidf_clean is not None
+    assert found.tfidf_alike is None
 
 
 def test_few_rows_train_no_model() -> None:

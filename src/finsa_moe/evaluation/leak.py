@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finsa_moe.data.leakage import LeakReport
-from finsa_moe.evaluation.metrics import score
+from finsa_moe.evaluation.metrics import confusion, ratios, score
 from finsa_moe.evaluation.tfidf import TfidfBaseline
 from finsa_moe.polarity import NAMES
 
@@ -56,6 +56,7 @@ class Harm:
         majority: That class for every row.
         tfidf_leaked: Character TF-IDF on the rows whose text stands in training, equal or near.
         tfidf_clean: The same model on the others.
+        tfidf_alike: The same, each class weighed as often as it occurs among the leaked rows: the one to compare with.
         tfidf: The same on all rows.
     """
 
@@ -68,6 +69,7 @@ class Harm:
     majority: Judged | None
     tfidf_leaked: Judged | None
     tfidf_clean: Judged | None
+    tfidf_alike: Judged | None
     tfidf: Judged | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -169,8 +171,32 @@ def _judge(
         majority=judged(every, _certain(np.full(len(truth), NAMES.index(majority)))),
         tfidf_leaked=judged(near, shares),
         tfidf_clean=judged(~near, shares),
+        tfidf_alike=None if shares is None else _alike(truth, shares.argmax(axis=1), near),
         tfidf=judged(every, shares),
     )
+
+
+def _alike(truth: NDArray[np.int64], predicted: NDArray[np.int64], leaked: NDArray[np.bool_]) -> Judged | None:
+    """Scores on the rows that do not leak, as if each class were as frequent there as among those that do.
+
+    How often a class occurs moves macro-F1, whatever the model: FinFE's clean rows are 63 % bullish, its leaked ones
+    28 %; 80.3 on the leaked stand against 66.7 as the clean are, 61.5 with like classes. None where a class of the
+    leaked rows has no other row.
+    """
+    wanted = np.bincount(truth[leaked], minlength=len(NAMES))
+    matrix = confusion(truth[~leaked], predicted[~leaked])
+    if not wanted.any() or (matrix.sum(axis=1) == 0)[wanted > 0].any():
+        return None
+    n = int(matrix.sum())
+    draws = np.random.default_rng(13).multinomial(n, matrix.ravel() / n, size=1000).reshape(-1, *matrix.shape)
+    every = np.concatenate([matrix[None], draws])
+    held = every.sum(axis=2, keepdims=True)
+    weighed = np.divide(every * wanted[:, None], held, out=np.zeros(every.shape), where=held != 0)
+    used = (weighed[0].sum(axis=0) + weighed[0].sum(axis=1)) > 0
+    f1 = ratios(weighed)[2][:, used].mean(axis=1)
+    low, high = np.quantile(f1[1:], (0.025, 0.975))
+    accuracy = float(np.trace(weighed[0]) / wanted.sum())
+    return Judged(n, accuracy, float(f1[0]), (float(low), float(high)))
 
 
 def _ids(labels: pl.Series) -> NDArray[np.int64]:
@@ -188,6 +214,7 @@ MODELS = {
     "tfidf": "TF-IDF, all rows",
     "tfidf_leaked": "TF-IDF, leaked rows (equal or near)",
     "tfidf_clean": "TF-IDF, clean rows",
+    "tfidf_alike": "TF-IDF, clean rows, like classes",
 }
 """The fields of `Harm` that hold a `Judged`, in reading order, and what each is called."""
 

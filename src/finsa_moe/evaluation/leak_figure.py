@@ -11,10 +11,11 @@ from typing import Any
 from finsa_moe.data.leakage import NOTIONS, LeakReport
 from finsa_moe.errors import require
 from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes
-from finsa_moe.evaluation.leak import Harm, lines
+from finsa_moe.evaluation.leak import MODELS, Harm, lines
 
 CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near"}
 """What the notions are called where people read them."""
+_LEAKED = (MODELS["lookup_leaked"], MODELS["tfidf_leaked"])
 _LONGEST = 20  # characters of a split's name that the picture has room for
 
 
@@ -81,7 +82,7 @@ def _draw_scores(axis: Any, harm: Harm) -> None:
     for at, (name, judged) in enumerate(found):
         low, high = (100 * end for end in judged.interval)
         axis.plot([low, high], [at, at], color=COLOURS[0], linewidth=2)
-        axis.plot(100 * judged.macro_f1, at, "o", color=COLOURS[1] if "leaked" in name else COLOURS[0])
+        axis.plot(100 * judged.macro_f1, at, "o", color=COLOURS[1] if name in _LEAKED else COLOURS[0])
         axis.text(104, at, f"{100 * judged.macro_f1:.1f}", va="center", fontsize=9, color=INK)
     axis.set_yticks(range(len(found)), [name for name, _ in found], fontsize=9, color=INK)
     axis.set_ylim(len(found) - 0.4, -0.6)

@@ -74,8 +74,8 @@ def _harm(harms: Sequence[Harm]) -> Section:
     heads = ("learnt from", "judged on", "model", "rows", "accuracy %", "macro-F1 %", "95 %")
     note = (
         "The look-up knows nothing but the labels of the same texts in the training split: what it scores above the "
-        "majority class, the leak gave. What TF-IDF scores more on leaked rows than on clean ones shows the leak too, "
-        "as far as both are equally hard and hold like shares of each class."
+        "majority class, the leak gave. What TF-IDF scores more on leaked rows than on clean ones of like classes "
+        "shows the leak too, as far as both are equally hard."
     )
     return Section("What the leak does to scores", page.table(heads, rows, left=3), note)
 

@@ -53,6 +53,10 @@ def counted(report: LeakReport) -> list[tuple[str, str | None]]:
 def remarks(report: LeakReport, harms: Sequence[Harm]) -> list[str]:
     """What a reader of the tables must know: the bar for near texts, and rows that TF-IDF did not learn from."""
     told = [f"near: Jaccard of character {report.n}-grams ≥ {report.clusters.threshold:g}"]
+    if any(harm.tfidf_alike for harm in harms):
+        told.append(
+            "like classes: each class weighed as often as it occurs among the leaked rows, to compare with those"
+        )
     for train, known, learnt in dict.fromkeys((harm.train, harm.known, harm.learnt) for harm in harms):
         if 0 < learnt < known:
             told.append(f"TF-IDF learnt from {learnt:,} of {known:,} rows of {train}: those that leak, the rest drawn")
