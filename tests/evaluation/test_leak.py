@@ -105,7 +105,7 @@ def test_clean_rows_weighed_to_the_classes_of_the_leaked() -> None:
     words = {"利好": UP, "利空": DOWN, "中性": ["召开股东大会", "发布公告", "例行会议", "更换门牌"]}
     every = [(f"{name}第{n * 7919}号:{said}", label) for label, own in words.items() for n in range(30) for name, said in [("甲乙丙丁"[n % 4], own[n % len(own)])]]  # fmt: skip
     train, leaked = every[:80], every[5:15] + every[32:36] + every[70:75]
-    swapped = {"利好": DOWN, "利空": UP, "中性": words["中性"]}
+    swapped = {**words, "利好": DOWN}  # wrong one way only
     clean = [(f"戊第{n * 31}条:{(swapped if n % 3 == 0 else words)[label][n % 4]}", label) for n in range(40) for label in (list(words)[min(n % 7, 2)],)]  # fmt: skip
     report = audit({"train": frame(train), "test": frame([*leaked, *clean])}, threshold=0.95)
     found = harm(report, "train", "test")
