@@ -80,11 +80,11 @@ def test_values_add_up(text: str, evaluations: int) -> None:
 
 def test_many_texts_are_one_stream_and_as_if_alone() -> None:
     model, texts = Rising(), ["涨 停 了", "大 涨 涨", "跌", "平 盘 整 理"]
-    found = explain(model, texts)
+    found = explain(model, texts, settings=Settings(evaluations=100))
     assert len(model.calls) == 1
     assert model.calls[0] == sum(entry.evaluations for entry in found)
     for text, entry in zip(texts, found, strict=True):
-        (alone,) = explain(Rising(), [text])
+        (alone,) = explain(Rising(), [text], settings=Settings(evaluations=100))
         np.testing.assert_array_equal(entry.values, alone.values)
         assert entry.text == text
 
