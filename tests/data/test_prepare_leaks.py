@@ -86,7 +86,7 @@ def test_what_every_preparation_promises(tmp_path_factory, seed, count, by, test
         try:
             report = prepare([folder / f"raw{number}"], domain="news", out=out, **options)
         except DataError as error:
-            assert "can be used" in str(error)  # noqa: PT017
+            assert "can be used" in str(error) or "--test-after" in str(error)  # noqa: PT017
             assert not out.exists()
             outs.append(None)
             continue
@@ -129,3 +129,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
     ):
         prepare([source], domain="forum", out=tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_a_day_that_parts_nothing_is_an_error_that_says_what_days_there_are(tmp_path):
+    rows = [(n, lone(n), LABELS[n % 3], "", f"2026-0{1 + n // 30}-15", "") for n in range(90)]
+    raw = write(tmp_path / "raw.csv", rows, HEADER)
+    for cut, says in ((date(2027, 1, 1), "no row is later"), (date(2025, 1, 1), "every row is later")):
+        with pytest.raises(
+            DataError, match=rf"--test-after {cut}: {says}.*; the dates run from 2026-01-15 to 2026-03-15"
+        ):
+            prepare([raw], domain="forum", out=tmp_path / "out", test_after=cut)
+        assert not (tmp_path / "out").exists()

@@ -20,7 +20,7 @@ import polars as pl
 
 from finsa_moe.data.clusters import THRESHOLD, N, checked
 from finsa_moe.data.columns import Columns
-from finsa_moe.data.days import later
+from finsa_moe.data.days import days, later
 from finsa_moe.data.folder import written_whole
 from finsa_moe.data.formats import find_files
 from finsa_moe.data.grams import banding
@@ -172,7 +172,12 @@ def _cut(sources: Sequence[Path], rows: pl.DataFrame, cut: date) -> tuple[pl.Dat
     if rows.height and rows["date"].null_count() == rows.height:
         where = ", ".join(str(source) for source in sources)
         raise DataError(f"{where}: no row has a date, which --test-after needs; name the column by --date COL")
-    return later(rows, cut)
+    kept, test, unusable = later(rows, cut)
+    if bool(kept.height) != bool(test.height):
+        first, last = rows.select(first=days().min(), last=days().max()).row(0)
+        side = "no row is later that is not near to an earlier one" if kept.height else "every row is later"
+        raise DataError(f"--test-after {cut}: {side}; the dates run from {first} to {last}")
+    return kept, test, unusable
 
 
 def made_here(folder: Path) -> bool:
