@@ -4,7 +4,7 @@ Model input, duplicate search and every comparison of texts go through `normalis
 It knows nothing of files, labels or tables, and it never cuts a text short.
 
 What it decides: NFKC; control and invisible characters and lone surrogates dropped; runs of white space made one
-space; links written ``[链接]``, users' names ``[用户]``; ``$名字(SH600000)$`` written ``名字``; stock codes bare
+space; links written ``[链接]``, of a user's name the ``@``; ``$名字(SH600000)$`` written ``名字``; stock codes bare
 (``600000.SH``, ``SH600000`` → ``600000``); traditional characters made simplified; a character or emoji code said four
 times or more said three times, but for digits and Latin letters. Emoji, and the boards' codes such as ``[大笑]``, stay:
 they carry polarity; the shade of a skin and the choice of a picture's style do not.
@@ -17,7 +17,7 @@ import unicodedata
 from functools import cache
 from typing import Protocol
 
-LINK, USER = "[链接]", "[用户]"
+LINK, USER = "[链接]", "@"
 
 # Zero-width joiners (U+200C, U+200D) stay: emoji sequences are built with them.
 _INVISIBLE = re.compile(
@@ -31,7 +31,7 @@ _LINK = re.compile(
 )
 # A name ends at a space, a colon or the next name: without one there is no telling it from the sentence behind it.
 _USER = re.compile(r"(?<![A-Za-z0-9._@])@[\w\-·]{1,20}(?=[\s:@])")
-_STYLE = "\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_STYLE = tuple("\ufe0e\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 _FOUR = re.compile(r"(.)\1\1\1", re.DOTALL)  # five times as fast as the search that follows it
 _RUN = re.compile(r"([^0-9A-Za-z])\1{3,}", re.DOTALL)
 _CODES = re.compile(r"(\[[^\[\]]{1,8}\])\1{3,}")
@@ -45,7 +45,7 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 # Wide forms met in nearly every text. Replacing them first lets NFKC pass on its quick check, six times as fast.
-_WIDE = {wide: unicodedata.normalize("NFKC", wide) for wide in "，：；？！（）％\u3000"}
+_WIDE = tuple((wide, unicodedata.normalize("NFKC", wide)) for wide in "，：；？！（）％\u3000")
 # Nested cash-tags open one layer a pass; a bound keeps a hostile text of 100,000 characters from costing minutes.
 _PASSES = 8
 
@@ -62,9 +62,12 @@ def normalise(text: str) -> str:
     for _ in range(_PASSES):
         spelt = _characters(text)
         marked = _marks(spelt)
-        simple = marked if marked.isascii() else simplified(marked)
+        bare = _tickers(marked)
+        simple = bare if bare.isascii() else simplified(bare)
         text = _thrice(simple)
-        if marked == spelt and text == simple:
+        # What was taken out may have kept apart what is now a letter, link or name; else a second look is idle.
+        new = bare != marked or (marked != spelt and "." in text) or (text != simple and ("@" in text or "$" in text))
+        if not new:
             break
     return text
 
@@ -89,12 +92,13 @@ def _characters(text: str) -> str:
     if not text.isprintable():  # a fast C check; a plain text skips the search for what is invisible
         text = _INVISIBLE.sub("", text)
     if not text.isascii():
-        for wide in _WIDE:
-            text = text.replace(wide, _WIDE[wide])
-        text = unicodedata.normalize("NFKC", text)
-        for mark in _STYLE:  # most texts hold no character so high, which Python sees at once
+        for mark in _STYLE:  # before NFKC, which would compose what a mark kept apart
             if mark in text:
                 text = text.replace(mark, "")
+        if not unicodedata.is_normalized("NFKC", text):  # a fast C check, which most stored texts pass
+            for wide, narrow in _WIDE:
+                text = text.replace(wide, narrow)
+            text = unicodedata.normalize("NFKC", text)
     return " ".join(text.split())
 
 
@@ -105,6 +109,10 @@ def _marks(text: str) -> str:
             text = _LINK.sub(LINK, text)
     if "@" in text:
         text = _USER.sub(USER, text)
+    return text
+
+
+def _tickers(text: str) -> str:
     if "$" in text:
         text = _CASHTAGS.sub(_names, text)
     if _FIVE_DIGITS.search(text):
