@@ -10,7 +10,7 @@ import pytest
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.llm.client import Bill, Client, Manners
-from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, PassingError
+from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, PassingError, RefusedError
 from tests.llm.server import Handler, Server, breaks_off, closes, raw, says, serving, status
 
 
@@ -79,6 +79,28 @@ def test_one_that_fails_does_not_stop_the_others_and_a_refusal_does() -> None:
     with serving(status(401)) as server, pytest.raises(EndpointError, match="status 401"):
         list(client(server).ask_all([said(str(at)) for at in range(50)]))
     assert len(server.requests) < 20
+
+
+def test_a_request_refused_for_what_it_holds_stops_no_other() -> None:
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        (status(400, b"filtered") if "坏" in str(body) else says("好"))(handler, body)
+
+    with serving(behave) as server:
+        found = dict(client(server).ask_all([said("坏"), said("二"), said("坏三"), said("四")]))
+        assert [type(found[at]) for at in range(4)] == [RefusedError, Answer, RefusedError, Answer]
+        assert len(server.requests) == 4
+    with serving(status(422)) as server, pytest.raises(RefusedError, match="status 422"):
+        list(client(server).ask_all([said(str(at)) for at in range(50)]))  # its form is refused, not its content
+    assert len(server.requests) < 20
+
+
+def test_equal_requests_are_one_where_they_should_be(tmp_path: Path) -> None:
+    kept = tmp_path / "answers.jsonl"
+    with serving(says("好")) as server:
+        list(client(server, kept).ask_all([said("涨"), said("跌")], one_by_one=False))
+        found = dict(client(server, kept).ask_all([said("平"), said("涨"), said("跌")], one_by_one=False))
+        assert [found[at].text for at in range(3)] == ["好"] * 3  # type: ignore[union-attr]
+        assert len(server.requests) == 3
 
 
 def test_what_was_answered_is_never_asked_again(tmp_path: Path) -> None:

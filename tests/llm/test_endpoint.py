@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.llm.endpoint import KEY, Answer, Endpoint, EndpointError, PassingError, read_key
-from tests.llm.server import breaks_off, closes, raw, says, serving, slow, status
+from tests.llm.server import Handler, breaks_off, closes, raw, says, serving, slow, status
 
 ASKED = [{"role": "system", "content": "改写"}, {"role": "user", "content": "涨了"}]
 
@@ -56,6 +57,23 @@ def test_what_is_refused_for_good(code: int) -> None:
             endpoint.ask(endpoint.request(ASKED, 0, 9))
     assert not isinstance(caught.value, PassingError)
     assert "s3cret" not in str(caught.value)
+
+
+def test_one_that_trickles_is_left() -> None:
+    def trickles(handler: Handler, body: dict[str, object]) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        for _ in range(60):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+    with serving(trickles) as server:
+        began = time.monotonic()
+        with pytest.raises(PassingError, match="did not end in time"):
+            Endpoint(server.url, "m", timeout=0.3).ask({})
+        assert time.monotonic() - began < 1.5
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, Message, PassingError
+from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, Message, PassingError, RefusedError
+
+_ENOUGH = 8
+"""Refusals without a single answer after which it is the request's form that is refused, not its content."""
 
 
 @dataclass(frozen=True)
@@ -93,20 +96,25 @@ class Client:
         self._answers = _load(kept) if kept is not None else {}
 
     def ask_all(
-        self, asked: Iterator[Sequence[Message]] | Sequence[Sequence[Message]]
+        self, asked: Iterator[Sequence[Message]] | Sequence[Sequence[Message]], *, one_by_one: bool = True
     ) -> Iterator[tuple[int, Answer | EndpointError]]:
         """Ask all, a few at a time: the number of each request and its answer, or why it was given up, as they come.
+
+        Args:
+            asked: Messages of each request.
+            one_by_one: Whether equal requests are told apart by their numbers; if not, one answer is theirs wherever
+                they stand.
 
         Raises:
             EndpointError: If the endpoint refuses for good: every other request would meet the same.
         """
-        numbered = enumerate(asked)
+        numbered, bill = enumerate(asked), self.bill
         with ThreadPoolExecutor(self.manners.at_once) as pool:
             waiting: dict[Future[Answer], int] = {}
             try:
                 while True:
                     for at, messages in islice(numbered, 2 * self.manners.at_once - len(waiting)):
-                        waiting[pool.submit(self.ask, messages, at)] = at
+                        waiting[pool.submit(self.ask, messages, at if one_by_one else 0)] = at
                     if not waiting:
                         return
                     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -114,8 +122,11 @@ class Client:
                         at = waiting.pop(future)
                         try:
                             yield at, future.result()
-                        except PassingError as error:
-                            self.bill.failed += 1
+                        except (PassingError, RefusedError) as error:
+                            bill.failed += 1
+                            none = not bill.asked + bill.remembered
+                            if isinstance(error, RefusedError) and none and bill.failed >= _ENOUGH:
+                                raise
                             yield at, error
             finally:
                 for future in waiting:

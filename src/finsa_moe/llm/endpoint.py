@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,10 @@ class PassingError(EndpointError):
     def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class RefusedError(EndpointError):
+    """A request refused for what it holds, as a filter or a limit of length does: another may be answered."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Endpoint:
 
         Raises:
             PassingError: If the endpoint is busy, broken or silent, or its answer is damaged.
+            RefusedError: If it refuses this request.
             EndpointError: If it refuses for good: a wrong key, model or address.
         """
         place = "/api/chat" if self.form == "ollama" else "/chat/completions"
@@ -112,8 +118,13 @@ class Endpoint:
         content = json.dumps(body, ensure_ascii=False).encode("utf-8")
         request = urllib.request.Request(self.url.rstrip("/") + place, content, headers)
         try:
+            until = time.monotonic() + self.timeout
             with urllib.request.urlopen(request, timeout=self.timeout) as reply:
-                raw = reply.read(_LARGEST + 1)
+                raw = b""
+                while len(raw) <= _LARGEST and (part := reply.read1(1 << 16)):
+                    raw += part
+                    if time.monotonic() > until:  # one that trickles never lets a read time out
+                        raise TimeoutError("the answer did not end in time")
         except urllib.error.HTTPError as error:
             raise self._refused(error) from None
         except (OSError, http.client.HTTPException, ssl.SSLError) as error:
@@ -131,7 +142,8 @@ class Endpoint:
         message = f"{self.url}: status {error.code}: {' '.join(told.split())[:_SHOWN] or error.reason}"
         if error.code in (408, 409, 425, 429) or error.code >= 500:
             return PassingError(message, _seconds(error.headers.get("Retry-After")))
-        return EndpointError(f"{message}; check the address, the model's name and the key")
+        kind = RefusedError if error.code in (400, 413, 422) else EndpointError
+        return kind(f"{message}; check the address, the model's name and the key")
 
     def _read(self, raw: bytes) -> Answer:
         try:
