@@ -6,6 +6,7 @@ does anything. It knows tensors and nothing of what is trained.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ class Ranks:
         self.local = int(os.environ.get("LOCAL_RANK", "0"))
         if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("gloo", timeout=PATIENCE)
+            atexit.register(_leave)  # gloo's threads, alive when Python is gone, abort a process that has finished
 
     @property
     def first(self) -> bool:
@@ -77,3 +79,9 @@ class Ranks:
     def total(self, number: float) -> float:
         """The sum of a number over the processes."""
         return self.sum([], number)
+
+
+def _leave() -> None:
+    """End the group's threads."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
