@@ -19,13 +19,13 @@ from rich.console import Console
 from finsa_moe import load
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.read import read_rows
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.evaluate import evaluate
 from finsa_moe.evaluation.figures import training_curves
 from finsa_moe.evaluation.metrics import Scores, score
 from finsa_moe.evaluation.report import Section, html_page, picture, pictures
 from finsa_moe.evaluation.sections import answers_section, evaluation_sections
 from finsa_moe.evaluation.tables import runs_table
-from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.polarity import NAMES, LabelMap
 
 Splits = Mapping[str, Mapping[str, Path]]

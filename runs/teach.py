@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.read import read_frame
-from finsa_moe.evaluation.metrics import score
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
+from finsa_moe.evaluation.metrics import score
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.training.answers import TaskModelAnswers
 

@@ -25,7 +25,8 @@ class LexiconBaseline:
     """Log strength of a text's bullish and of its bearish words, then a softmax.
 
     Args:
-        softmax: ``"fitted"``: three logits linear in the two strengths, by logistic regression on the training rows;
+        softmax: ``"fitted"``: three logits linear in the two strengths, by logistic regression on the training rows,
+            classes weighted alike (unweighted it never answers 中性 to boards, where macro-F1 falls from 59 to 44);
             ``"fixed"``: the stated constants, whatever the rows.
     """
 
@@ -45,7 +46,8 @@ class LexiconBaseline:
         if self.softmax == "fitted":
             rows, truth = checked(texts, labels)
             linear = require("sklearn.linear_model", "train", "the fitted lexicon baseline")
-            self._model = linear.LogisticRegression(C=100.0, max_iter=1000).fit(self.strengths(rows), truth)
+            self._model = linear.LogisticRegression(C=100.0, class_weight="balanced", max_iter=1000)
+            self._model.fit(self.strengths(rows), truth)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> Reals:

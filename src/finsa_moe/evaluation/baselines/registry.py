@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Self
 
-from finsa_moe.errors import ConfigError, closest
+from finsa_moe.errors import ConfigError, closest, require
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals
 from finsa_moe.evaluation.baselines.spec import Spec
 
@@ -50,8 +50,29 @@ def _tfidf(spec: Spec) -> Baseline:
     return TfidfBaseline(spec.name.removeprefix("tfidf-"))
 
 
+def _network(spec: Spec) -> Baseline:
+    require("torch", "train", f"the baseline {spec.name}")
+    from finsa_moe.evaluation.baselines import networks
+
+    spec.only()
+    made: Baseline = getattr(networks, spec.name)()
+    return made
+
+
+def _huggingface(spec: Spec) -> Baseline:
+    require("transformers", "train", "a Hugging Face classifier")
+    from finsa_moe.evaluation.baselines.huggingface import HuggingFaceClassifier
+
+    spec.only("labels", "max_length", "batch", "device", target=True)
+    return HuggingFaceClassifier(
+        spec.target, labels=spec.options.get("labels"), max_length=spec.whole("max_length", 512, 8),
+        batch_size=spec.whole("batch", 32, 1), device=spec.options.get("device"),
+    )  # fmt: skip
+
+
 FACTORIES: Mapping[str, Factory] = {
     "majority": _majority, "lexicon": _lexicon, "tfidf-lr": _tfidf, "tfidf-svm": _tfidf,
+    "fasttext": _network, "textcnn": _network, "bilstm": _network, "hf": _huggingface,
 }  # fmt: skip
 
 
