@@ -1,4 +1,4 @@
-"""What a user would pick instead of a mixture: models behind one `fit` and `predict_proba`, each named by a short spec."""
+"""What a user would pick instead of a mixture: models behind one `fit` and `predict_proba`, each named by a spec."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The small networks of the baselines: a bag of n-grams, a convolution, a recurrent one with attention.
 
-Ids (b, t), 0 where padded, go in; logits (b, 3) come out, which padding never moves. They know neither texts nor training.
+Ids (b, t), 0 where padded, go in; logits (b, 3) come out, which padding never
+moves. They know neither texts nor training.
 """
 
 from __future__ import annotations

@@ -70,9 +70,15 @@ def _huggingface(spec: Spec) -> Baseline:
     )  # fmt: skip
 
 
+def _llm(spec: Spec) -> Baseline:
+    from finsa_moe.evaluation.baselines.llm import from_spec
+
+    return from_spec(spec)
+
+
 FACTORIES: Mapping[str, Factory] = {
     "majority": _majority, "lexicon": _lexicon, "tfidf-lr": _tfidf, "tfidf-svm": _tfidf,
-    "fasttext": _network, "textcnn": _network, "bilstm": _network, "hf": _huggingface,
+    "fasttext": _network, "textcnn": _network, "bilstm": _network, "hf": _huggingface, "llm": _llm,
 }  # fmt: skip
 
 
