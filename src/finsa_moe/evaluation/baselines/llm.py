@@ -120,7 +120,9 @@ def from_spec(spec: Spec) -> LLMBaseline:
     )  # fmt: skip
     limits = Limits(
         at_once=spec.whole("at_once", 4, 1, 64), per_minute=spec.number("rpm", 0, 0),
-        budget=spec.number("budget", 0, 0), retries=spec.whole("retries", 5, 0, 20), timeout=spec.number("timeout", 120, 0.1), price_in=spec.number("price_in", 0, 0), price_out=spec.number("price_out", 0, 0),
+        budget=spec.number("budget", 0, 0), retries=spec.whole("retries", 5, 0, 20),
+        timeout=spec.number("timeout", 120, 0.1), price_in=spec.number("price_in", 0, 0),
+        price_out=spec.number("price_out", 0, 0),
     )  # fmt: skip
     if limits.budget and not (limits.price_in or limits.price_out):
         raise ConfigError(f"model {spec.text}: a budget needs price_in or price_out, money for a million tokens")
