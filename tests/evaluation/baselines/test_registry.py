@@ -40,9 +40,7 @@ def reached(spec: str) -> float:
     return score(wanted, make(spec).fit(texts, truth, seed=13).predict_proba(others)).macro_f1
 
 
-@pytest.mark.parametrize(
-    "spec", [pytest.param(s, marks=() if s in FAST else pytest.mark.slow) for s in MARGINS]
-)
+@pytest.mark.parametrize("spec", [pytest.param(s, marks=() if s in FAST else pytest.mark.slow) for s in MARGINS])
 def test_beats_majority_on_the_sample(spec: str) -> None:
     assert reached(spec) > reached("majority") + MARGINS[spec]
 
@@ -81,7 +79,8 @@ def test_naming_a_baseline_loads_only_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "module"), [("tfidf-lr", "sklearn"), ("textcnn", "torch"), ("hf:x", "transformers"), ("lexicon", "sklearn")]
+    ("spec", "module"),
+    [("tfidf-lr", "sklearn"), ("textcnn", "torch"), ("hf:x", "transformers"), ("lexicon", "sklearn")],
 )
 def test_a_missing_extra_is_named(spec: str, module: str) -> None:
     script = (

@@ -14,7 +14,7 @@ def test_rows_set_aside_are_every_twentieth_of_a_class_and_never_learnt_from() -
     own, labels, (others, wanted) = with_dev(texts, truth, None, seed=3)
     assert sorted(own + others) == sorted(texts)
     assert np.bincount(wanted).tolist() == [10, 3, 2]
-    place = {text: label for text, label in zip(texts, truth, strict=True)}
+    place = dict(zip(texts, truth, strict=True))
     assert [place[t] for t in own] == labels.tolist()
     assert [place[t] for t in others] == wanted.tolist()
     assert others != with_dev(texts, truth, None, seed=4)[2][0]

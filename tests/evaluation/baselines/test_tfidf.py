@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -12,6 +11,7 @@ from sklearn.svm import LinearSVC
 
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 
 WORDS = {"利好": "涨升增盈喜", "利空": "跌亏减损忧", "中性": "平公告会议"}
 
