@@ -1,7 +1,7 @@
 """Every baseline on real rows: trained on each domain's training file, judged on its dev file.
 
-``python -m benchmarks.baselines [DATA] [--models SPEC…] [--seeds N…]``: one row in twenty of the training file is what a
-model chooses by; the dev file is only judged on. Cells that stand in the results file are not measured again. Seconds
+``python -m benchmarks.baselines [DATA] [--models SPEC…] [--seeds N…]``: one row in twenty of the training file is what
+a model chooses by; the dev file is only judged on. Cells that stand in the results file are not measured again. Seconds
 are of processor time, on one thread.
 """
 
@@ -79,9 +79,11 @@ def main() -> None:
     parser.add_argument("--domains", nargs="*", default=["news", "forum"])
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
-    for spec in args.models:
-        for domain in args.domains:
-            for seed in args.seeds[:1] if spec in WITHOUT_CHANCE else args.seeds:
+    for seed in args.seeds:  # outermost, so that a run which is stopped has judged every model
+        for spec in args.models:
+            for domain in args.domains:
+                if spec in WITHOUT_CHANCE and seed != args.seeds[0]:
+                    continue
                 cells = json.loads(args.results.read_text()) if args.results.exists() else []
                 if any((c["model"], c["domain"], c["seed"]) == (spec, domain, seed) for c in cells):
                     continue
