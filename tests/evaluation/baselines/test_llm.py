@@ -6,19 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.evaluation.baselines import make
 from finsa_moe.evaluation.baselines.llm import UNUSABLE, LLMBaseline
 from finsa_moe.evaluation.baselines.prompts import LONGEST, families, parse_answer, prompt_for
-from tests.llm.server import Act, cut, raw, say, serving, status
+from tests.llm.server import Server, breaks_off, closes, raw, says, serving, status
 
 ROWS = (["行A", "行B", "行C", "行D", "行E", "行F"], np.array([0, 1, 2, 0, 1, 2]))
 
 
-def model(url: str, tmp_path: Path, more: str = "", name: str = "qwen2.5:7b") -> LLMBaseline:
-    found = make(f"llm:{name}@{url}?cache={tmp_path / 'kept.jsonl'}&at_once=1&retries=2{more}")
+def model(server: Server | str, tmp_path: Path, more: str = "", name: str = "qwen2.5:7b") -> LLMBaseline:
+    url = server if isinstance(server, str) else server.url
+    found = make(f"llm:{name}@{url}?cache={tmp_path / 'kept.jsonl'}&at_once=1&tries=3&timeout=5{more}")
     assert isinstance(found, LLMBaseline)
-    found.client.limits = type(found.client.limits)(at_once=1, retries=2, pause=0.001, timeout=5)
+    found.client._sleep = lambda seconds: None
     return found
 
 
@@ -69,42 +70,76 @@ def test_a_long_text_keeps_head_and_tail() -> None:
 
 
 def test_misbehaving_answers_are_counted_and_scored_as_stated(tmp_path: Path) -> None:
-    acts: list[Act] = [
-        say("利空"), say("不好说"), status(500), say("<think>嗯</think>利好"), status(400, body=b"filtered"),
-        cut, say("中性"), raw(b"?"), raw(b"?"), raw(b"?"), say("利好,大概"),
+    behaviours = [
+        says("利空"), says("不好说"), status(500), says("<think>嗯</think>利好"), status(400, b"filtered"),
+        breaks_off, closes, says("中性"), raw(b"?"), raw(b"{}"), raw(b"[]"), says("利好,大概"), says("利好"),
     ]  # fmt: skip
-    with serving(*acts) as server:
-        asker = model(server.url, tmp_path)
-        probs = asker.fit([], []).predict_proba(["a", "b", "c", "d", "e", "f", "g"])
-    expected = [[1, 0, 0], UNUSABLE, [0, 0, 1], UNUSABLE, [0, 1, 0], UNUSABLE, UNUSABLE]
+    with serving(*behaviours) as server:
+        asker = model(server, tmp_path, "&price_in=1000&price_out=10000")
+        probs = asker.fit([], []).predict_proba(["a", "b", "c", "d", "e", "f", "g", "h", "b"])
+        assert len(server.requests) == 13
+    expected = [[1, 0, 0], UNUSABLE, [0, 0, 1], UNUSABLE, [0, 1, 0], UNUSABLE, UNUSABLE, [0, 0, 1], UNUSABLE]
     np.testing.assert_allclose(probs, expected, atol=1e-6)
     assert np.argmax(UNUSABLE) == 1
     account = asker.account
-    assert account["unusable"] == 4
+    assert (account["texts"], account["unusable"]) == (9, 5)
     assert account["unusable_by_reason"] == {
-        "no single class word": 2, "refused (HTTP 400: filtered)": 1, "no readable reply": 1,
+        "no single class word": 3, "refused by the endpoint": 1, "no answer after all tries": 1,
     }  # fmt: skip
-    assert (account["questions"], account["answered"], account["requests"]) == (7, 5, 11)
-    assert account["completion_tokens"] == 10
+    # six answers of seven tokens read and three written: 6 · (0.007 + 0.03)
+    assert (account["asked"], account["prompt_tokens"], account["answer_tokens"]) == (6, 42, 18)
+    assert account["cost"] == pytest.approx(0.222)
 
 
-def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
-    with serving(by_text=say("利空")) as server:
-        first = model(server.url, tmp_path).predict_proba(["a", "b"])
-        again = model(server.url, tmp_path)
-        assert np.array_equal(again.predict_proba(["a", "b"]), first)
-        assert len(server.asked) == 2
-        assert again.account["kept"] == 2
-        assert again.account["requests"] == 0
+def test_both_dialects_at_no_temperature(tmp_path: Path) -> None:
+    with serving(says("利空")) as server:
+        model(f"{server.url}/v1", tmp_path).predict_proba(["跌"])
+        model(server, tmp_path, "&api=ollama&max_tokens=9").predict_proba(["跌"])
+        (path, body, _), (other_path, other, _) = server.requests
+    assert (path, body["temperature"], body["max_tokens"]) == ("/v1/chat/completions", 0, 64)
+    assert (other_path, other["options"]) == ("/api/chat", {"temperature": 0, "num_predict": 9})
+
+
+def test_a_second_run_asks_nothing_wherever_the_texts_stand(tmp_path: Path) -> None:
+    with serving(says("利空")) as server:
+        first = model(server, tmp_path).predict_proba(["a", "b"])
+        again = model(server, tmp_path)
+        assert np.array_equal(again.predict_proba(["b", "a"]), first)
+        assert len(server.requests) == 2
+        assert (again.account["remembered"], again.account["asked"]) == (2, 0)
+
+
+def test_a_run_that_failed_goes_on(tmp_path: Path) -> None:
+    failed = pytest.raises(ModelError, match=r"401: key gone.*2 answers are kept, the same command goes on")
+    with serving(says("利空"), says("利好"), status(401, b"key gone")) as server, failed:
+        model(server, tmp_path).predict_proba(["a", "b", "c", "d"])
+    with pytest.raises(ModelError, match="no answer to 2 questions in a row"):  # nobody listens there any more
+        model(server, tmp_path).predict_proba(["c", "d"])
+    assert model(server, tmp_path).predict_proba(["b", "a"]).argmax(axis=1).tolist() == [2, 0]
+
+
+def test_a_server_that_is_gone_is_not_asked_hundreds_of_times(tmp_path: Path) -> None:
+    with serving(says("利空"), status(503)) as server:
+        with pytest.raises(ModelError, match="no answer to 8 questions in a row; 1 answers are kept"):
+            model(server, tmp_path).predict_proba([str(at) for at in range(300)])
+        assert len(server.requests) < 60
+
+
+def test_no_more_money_than_allowed(tmp_path: Path) -> None:
+    with serving(says("利空")) as server:
+        asker = model(server, tmp_path, "&price_in=1000&price_out=10000&budget=0.1")
+        with pytest.raises(ModelError, match=r"the budget of 0\.1 is spent"):
+            asker.predict_proba([str(at) for at in range(100)])
+        assert 3 <= len(server.requests) <= 6  # 0.037 each; what was under way is still answered
 
 
 def test_examples_are_training_rows_even_over_the_classes(tmp_path: Path) -> None:
-    with serving() as server:
-        asker = model(server.url, tmp_path, "&shots=3")
+    with serving(says("利好")) as server:
+        asker = model(server, tmp_path, "&shots=3")
         with pytest.raises(DataError, match="call fit"):
             asker.predict_proba(["a"])
         asker.fit(*ROWS, seed=3).predict_proba(["新的文本"])
-        turns = server.asked[0][1]["messages"]
+        turns = server.requests[0][1]["messages"]
         users = [t["content"] for t in turns if t["role"] == "user"]
         said = [t["content"] for t in turns if t["role"] == "assistant"]
         assert said == ["利空", "中性", "利好"]
@@ -112,18 +147,18 @@ def test_examples_are_training_rows_even_over_the_classes(tmp_path: Path) -> Non
         assert [ROWS[1][ROWS[0].index(text)] for text in shown] == [0, 1, 2]
         assert "新的文本" in users[-1]
         assert not any("新的文本" in text for text in users[:-1])
-        again = model(server.url, tmp_path, "&shots=3").fit(*ROWS, seed=3)
+        again = model(server, tmp_path, "&shots=3").fit(*ROWS, seed=3)
         assert again.examples == asker.examples
 
 
 def test_a_text_asked_about_is_never_an_example(tmp_path: Path) -> None:
-    with serving() as server:
-        asker = model(server.url, tmp_path, "&shots=2").fit(*ROWS, seed=3)
+    with serving(says("利好")) as server:
+        asker = model(server, tmp_path, "&shots=2").fit(*ROWS, seed=3)
         own = asker.examples[0][0]
         asker.predict_proba([f" {own}。"])  # the same text but for white space and a full stop
-        turns = [t["content"] for t in server.asked[0][1]["messages"]]
+        turns = [t["content"] for t in server.requests[0][1]["messages"]]
         assert sum(own in text for text in turns) == 1
-        assert len([t for t in server.asked[0][1]["messages"] if t["role"] == "assistant"]) == 2
+        assert len([t for t in server.requests[0][1]["messages"] if t["role"] == "assistant"]) == 2
         with pytest.raises(ConfigError, match="take the test rows out of the training rows"):
             asker.predict_proba(ROWS[0])
 
@@ -131,7 +166,7 @@ def test_a_text_asked_about_is_never_an_example(tmp_path: Path) -> None:
 def test_what_cannot_be_asked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no endpoint; write llm:MODEL@"):
         make("llm:qwen")
-    with pytest.raises(ConfigError, match="is no address"):
+    with pytest.raises(ConfigError, match="allowed is an address"):
         make("llm:qwen@localhost:80")
     with pytest.raises(ConfigError, match=r"family 'quen' is none of .*did you mean 'qwen'"):
         make("llm:qwen@http://127.0.0.1:1?family=quen")

@@ -96,7 +96,7 @@ def test_characters_in_order() -> None:
     (ids, empty) = encoder(["跌罕涨", ""])
     assert ids.tolist() == [3, UNKNOWN, 2]
     assert empty.tolist() == [UNKNOWN]
-    assert encoder(["涨涨涨涨罕罕罕罕跌跌"])[0].tolist() == [2, 2, 2, 2, 3, 3]
+    assert encoder(["涨跌涨跌罕空罕空跌涨"])[0].tolist() == [2, 3, 2, 3, 3, 2]
 
 
 def test_grams_are_those_of_two_texts() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,13 +70,14 @@ def test_more_models_by_name() -> None:
         make("mine")
 
 
-def test_naming_a_baseline_loads_only_what_it_needs() -> None:
+def test_naming_a_baseline_loads_only_what_it_needs(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom finsa_moe.evaluation.baselines import make\n"
-        "make('majority'), make('lexicon?softmax=fixed'), make('llm:m@http://127.0.0.1:9?cache=/nowhere/x')\n"
+        "make('majority'), make('lexicon?softmax=fixed'), make('llm:m@http://127.0.0.1:9')\n"
         "print(sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "FINSA_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
 
 

@@ -10,6 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from finsa_moe.data.text import normalise
+from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 
@@ -39,6 +40,7 @@ def test_equals_the_pipeline_of_scikit_learn() -> None:
 def test_the_support_vector_machine_predicts_as_the_pipeline_of_scikit_learn() -> None:
     texts, labels = rows(200, 1)
     others, wanted = rows(60, 2)
+    texts, others = [normalise(text) for text in texts], [normalise(text) for text in others]
     vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, dtype=np.float32)
     theirs = make_pipeline(vectorizer, LinearSVC(C=0.3, class_weight="balanced", random_state=13))
     ids = [["利空", "中性", "利好"].index(y) for y in labels]

@@ -6,6 +6,7 @@ names gets 1. One that cannot be used counts as 中性 without confidence (0.33,
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,20 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from finsa_moe.data.text import duplicate_key
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.llm.client import Client, Limits, NoAnswer
-from finsa_moe.llm.endpoint import APIS, Endpoint, read_key
-from finsa_moe.llm.kept import KeptAnswers, default_place
+from finsa_moe.llm.client import Client, Manners
+from finsa_moe.llm.endpoint import FORMS, Answer, Endpoint, EndpointError, RefusedError, read_key
 from finsa_moe.polarity import ENGLISH
 
 UNUSABLE = (0.33, 0.34, 0.33)
-OPTIONS = (
-    "shots", "family", "api", "cache", "key_file", "max_tokens", "at_once", "rpm", "timeout", "retries", "price_in",
+PLACE = "FINSA_CACHE"
+"""The environment variable that names the folder of kept answers; else it is the user's cache folder."""
+_OPTIONS = (
+    "shots", "family", "api", "cache", "key_file", "max_tokens", "at_once", "rpm", "timeout", "tries", "price_in",
     "price_out", "budget",
 )  # fmt: skip
+_IN_A_ROW = 8  # questions without an answer, one after another, after which the endpoint is taken to be gone
 
 
 class LLMBaseline:
@@ -36,17 +39,22 @@ class LLMBaseline:
         client: Asks, keeps and counts.
         prompt: How it is asked.
         shots: Examples before each question, as even over the classes as can be; 0 needs no training rows.
-        progress: Called with texts answered and texts in all.
+        prices: Money for a million tokens read, and for a million written.
+        budget: Money after which no more is asked; 0 for no end.
+        progress: Called with questions done and questions in all.
     """
 
     def __init__(
-        self, client: Client, prompt: Prompt, *, shots: int = 0, progress: Callable[[int, int], None] | None = None
-    ) -> None:
+        self, client: Client, prompt: Prompt, *, shots: int = 0, prices: tuple[float, float] = (0.0, 0.0),
+        budget: float = 0.0, progress: Callable[[int, int], None] | None = None,
+    ) -> None:  # fmt: skip
         self.client, self.prompt, self.shots, self.progress = client, prompt, shots, progress
+        self.prices, self.budget = prices, budget
         self.examples: list[tuple[str, int]] = []
         """Training rows to draw examples from, in the order they are drawn: class ids 0, 1, 2, 0, …"""
         self.unusable: Counter[str] = Counter()
-        """Answers of all calls that could not be used, by reason."""
+        """Texts of all calls without a usable answer, by reason."""
+        self._texts = 0
         self._fitted = shots == 0
 
     def fit(self, texts: Sequence[str], labels: Labels, *, seed: int = 13, dev: Dev | None = None) -> LLMBaseline:
@@ -85,23 +93,60 @@ class LLMBaseline:
                 f"shots={self.shots}: of the {len(self.examples)} examples drawn only {len(clean)} do not stand among "
                 "the texts asked about; take the test rows out of the training rows"
             )
-        answers = self.client.ask([self.prompt.messages(text, clean) for text in texts], self.progress)
+        said = self._ask([self.prompt.messages(text, clean) for text in texts])
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
-        for row, answer in enumerate(answers):
-            label = None if isinstance(answer, NoAnswer) else parse_answer(answer.text)
+        for row, answer in enumerate(said):
+            label = parse_answer(answer.text) if isinstance(answer, Answer) else None
             if label is None:
-                self.unusable[answer.reason if isinstance(answer, NoAnswer) else "no single class word"] += 1
+                self.unusable[_reason(answer)] += 1
                 probs[row] = UNUSABLE
             else:
                 probs[row, label] = 1
+        self._texts += len(texts)
         return probs
+
+    def _ask(self, questions: Sequence[list[dict[str, str]]]) -> list[Answer | EndpointError]:
+        """What came of each question; equal ones are asked once."""
+        places: dict[str, int] = {}
+        each = [places.setdefault(repr(messages), len(places)) for messages in questions]
+        unique = [questions[first] for first in np.unique(each, return_index=True)[1]]
+        found: dict[int, Answer | EndpointError] = {}
+        in_a_row = 0
+        try:
+            for at, answer in self.client.ask_all(unique, one_by_one=False):
+                found[at] = answer
+                lost = not isinstance(answer, Answer | RefusedError)
+                in_a_row = in_a_row + 1 if lost else 0
+                if in_a_row >= _IN_A_ROW or (lost and len(found) == len(unique) == in_a_row):
+                    raise ModelError(f"{answer}; no answer to {in_a_row} questions in a row")
+                if self.budget and self.client.bill.cost(*self.prices) >= self.budget and len(found) < len(unique):
+                    raise ModelError(f"the budget of {self.budget:g} is spent; raise it to go on")
+                if self.progress:
+                    self.progress(len(found), len(unique))
+        except (EndpointError, ModelError) as error:
+            bill = self.client.bill
+            raise ModelError(
+                f"{self.client.endpoint.model}: {error}; {bill.asked + bill.remembered:,} answers are kept, "
+                "the same command goes on from there"
+            ) from None
+        return [found[at] for at in each]
 
     @property
     def account(self) -> dict[str, object]:
-        """Questions, tokens, cost and unusable answers so far, ready for JSON."""
-        shown = dict(self.client.account.as_dict())
-        shown.pop("unanswered")
-        return {**shown, "unusable": sum(self.unusable.values()), "unusable_by_reason": dict(self.unusable)}
+        """Texts, requests, tokens, cost and unusable answers so far, ready for JSON; money in the prices' unit."""
+        bill = self.client.bill
+        return {
+            "model": self.client.endpoint.model, "family": self.prompt.family, "shots": self.shots,
+            "texts": self._texts, "unusable": sum(self.unusable.values()), "unusable_by_reason": dict(self.unusable),
+            "asked": bill.asked, "remembered": bill.remembered, "prompt_tokens": bill.prompt_tokens,
+            "answer_tokens": bill.answer_tokens, "cost": bill.cost(*self.prices),
+        }  # fmt: skip
+
+
+def _reason(answer: Answer | EndpointError) -> str:
+    if isinstance(answer, Answer):
+        return "no single class word"
+    return "refused by the endpoint" if isinstance(answer, RefusedError) else "no answer after all tries"
 
 
 def from_spec(spec: Spec) -> LLMBaseline:
@@ -110,22 +155,31 @@ def from_spec(spec: Spec) -> LLMBaseline:
     Raises:
         ConfigError: For a spec without endpoint, or an option or value that is not allowed.
     """
-    spec.only(*OPTIONS, target=True)
+    spec.only(*_OPTIONS, target=True)
     model, _, url = spec.target.rpartition("@")
     if not model:
         raise ConfigError(f"model {spec.text}: no endpoint; write llm:MODEL@http://127.0.0.1:11434?api=ollama")
+    key_file = spec.options.get("key_file")
     endpoint = Endpoint(
-        url, model, api=spec.word("api", "openai", APIS), key=read_key(spec.options.get("key_file")),
-        settings={"temperature": 0, "max_tokens": spec.whole("max_tokens", 64, 1)},
+        url, model, spec.word("api", "openai", FORMS), read_key(Path(key_file) if key_file else None),
+        spec.number("timeout", 60, 0.1),
     )  # fmt: skip
-    limits = Limits(
-        at_once=spec.whole("at_once", 4, 1, 64), per_minute=spec.number("rpm", 0, 0),
-        budget=spec.number("budget", 0, 0), retries=spec.whole("retries", 5, 0, 20),
-        timeout=spec.number("timeout", 120, 0.1), price_in=spec.number("price_in", 0, 0),
-        price_out=spec.number("price_out", 0, 0),
+    manners = Manners(
+        at_once=spec.whole("at_once", 4, 1, 64), tries=spec.whole("tries", 5, 1, 20), temperature=0,
+        per_minute=spec.number("rpm", 0, 0), longest=spec.whole("max_tokens", 64, 1),
     )  # fmt: skip
-    if limits.budget and not (limits.price_in or limits.price_out):
+    prices, budget = (spec.number("price_in", 0, 0), spec.number("price_out", 0, 0)), spec.number("budget", 0, 0)
+    if budget and not any(prices):
         raise ConfigError(f"model {spec.text}: a budget needs price_in or price_out, money for a million tokens")
-    file = spec.options.get("cache") or default_place() / "answers.jsonl"
-    client = Client(endpoint, KeptAnswers(Path(file)), limits)
-    return LLMBaseline(client, prompt_for(model, spec.options.get("family")), shots=spec.whole("shots", 0, 0, 100))
+    kept = Path(spec.options.get("cache") or default_place() / "answers.jsonl")
+    return LLMBaseline(
+        Client(endpoint, manners, kept), prompt_for(model, spec.options.get("family")),
+        shots=spec.whole("shots", 0, 0, 100), prices=prices, budget=budget,
+    )  # fmt: skip
+
+
+def default_place() -> Path:
+    """Folder of kept answers: what ``FINSA_CACHE`` names, else the user's cache folder."""
+    if named := os.environ.get(PLACE):
+        return Path(named) / "llm"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "finsa-moe" / "llm"
