@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import rjieba
 import torch
 
 from finsa_moe.errors import DataError
@@ -18,7 +19,7 @@ NETWORKS = {
 
 
 def small(name: str, epochs: int = 12) -> NetworkBaseline:
-    encoder = NGrams(buckets=4096, vocabulary=40) if name == "fasttext" else Characters()
+    encoder = NGrams(buckets=4096) if name == "fasttext" else Characters()
     return NetworkBaseline(name, encoder, NETWORKS[name], Plan(learning_rate=2e-2, batch_size=16, epochs=epochs))
 
 
@@ -100,14 +101,17 @@ def test_characters_in_order() -> None:
 
 
 def test_grams_are_those_of_two_texts() -> None:
-    encoder = NGrams(characters=2, words=1, vocabulary=10)
-    encoder.fit(["涨停", "涨停", "跌"])
-    known, unknown = encoder(["涨停了", "跌"])
+    encoder = NGrams(characters=2, words=2)
+    encoder.fit(["涨停板 打开", "涨停板 打开", "跌"])
+    known, unknown = encoder(["涨停板了", "跌"])
     assert unknown.tolist() == [UNKNOWN]
-    # 涨, 停, 涨停 as characters; as words at least one of them
-    assert 4 <= len(known) <= encoder.size - 2
+    # characters: 涨 停 板 涨停 停板; the words 涨停 and 板, or 涨停板, and their pairs, as rjieba cuts
+    words = [word for word in rjieba.cut("涨停板了") if word != "了"]
+    assert len(known) == 5 + len(words) + len(words) - 1
+    # of the whole text: 涨停板, a space, 打开; six characters, five pairs
+    words = rjieba.cut("涨停板 打开")
+    assert encoder.size == 2 + 6 + 5 + len(words) + len(words) - 1
     assert len(set(known.tolist())) == len(known)
-    assert encoder(["停涨"])[0].tolist() != known.tolist()  # order within a gram matters
 
 
 @pytest.mark.parametrize("make", [fasttext, textcnn, bilstm])

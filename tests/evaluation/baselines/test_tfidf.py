@@ -10,7 +10,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from finsa_moe.data.text import normalise
-from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from finsa_moe.data.text import normalise
+from finsa_moe.errors import require
 from finsa_moe.evaluation.baselines.network import UNKNOWN
 
 
@@ -50,33 +50,26 @@ class Characters:
 class NGrams:
     """Character n-grams and word n-grams, hashed (Bojanowski et al. 2017), those of two training texts at least.
 
-    Chinese writes no word borders, so the words are those of a byte-pair vocabulary learnt from the training texts.
+    Chinese writes no word borders: the words are those that rjieba finds.
 
     Args:
         buckets: Values of the hash.
         characters: Longest n-gram of characters.
         words: Longest n-gram of words.
-        vocabulary: Words to learn.
         longest: Characters read of a text.
+
+    Raises:
+        MissingExtra: If rjieba is not installed.
     """
 
-    def __init__(
-        self, buckets: int = 2**20, characters: int = 4, words: int = 2, vocabulary: int = 8000, longest: int = 512
-    ) -> None:
+    def __init__(self, buckets: int = 2**20, characters: int = 4, words: int = 2, longest: int = 512) -> None:
+        self._words_of = require("rjieba", "data", "the baseline fasttext").cut
         self.size = UNKNOWN + 1
-        self.buckets, self.characters, self.words = buckets, characters, words
-        self.vocabulary, self.longest = vocabulary, longest
-        self._tokenizer: Tokenizer | None = None
+        self.buckets, self.characters, self.words, self.longest = buckets, characters, words, longest
         self._places = np.zeros(0, dtype=np.int64)
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Learn the words, and which n-grams come twice."""
-        self._tokenizer = Tokenizer(models.BPE())
-        self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # a word crosses no white space and no point
-            [pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation()]
-        )
-        trainer = trainers.BpeTrainer(vocab_size=self.vocabulary, min_frequency=3, show_progress=False)
-        self._tokenizer.train_from_iterator([normalise(text)[: self.longest] for text in texts], trainer)
+        """Learn which n-grams come twice."""
         counts = np.bincount(np.concatenate(list(self._hashed(texts))), minlength=self.buckets)
         self._places = np.zeros(self.buckets, dtype=np.int64)
         kept = np.flatnonzero(counts > 1)
@@ -89,11 +82,10 @@ class NGrams:
         return [ids[ids > 0] if ids.any() else np.array([UNKNOWN]) for ids in found]
 
     def _hashed(self, texts: Sequence[str]) -> Iterator[NDArray[np.int64]]:
-        assert self._tokenizer is not None
-        clean = [normalise(text)[: self.longest] for text in texts]
-        for text, encoding in zip(clean, self._tokenizer.encode_batch(clean), strict=True):
-            grams = {f"c{gram}" for gram in _grams(text, self.characters)}
-            grams |= {f"w{' '.join(gram)}" for gram in _grams(encoding.tokens, self.words)}
+        for text in texts:
+            clean = normalise(text)[: self.longest]
+            grams = {f"c{gram}" for gram in _grams(clean, self.characters)}
+            grams |= {f"w{' '.join(gram)}" for gram in _grams(self._words_of(clean), self.words)}
             # crc32, since Python's own hash differs from one process to the next
             yield np.array(sorted({zlib.crc32(gram.encode()) % self.buckets for gram in grams}), dtype=np.int64)
 
