@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,3 +93,21 @@ def test_a_missing_extra_is_named(spec: str, module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "pip install 'finsa-moe[train]'" in done.stdout
+
+
+def test_the_document_names_what_there_is_and_its_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    from finsa_moe.evaluation.baselines.llm import _OPTIONS
+    from finsa_moe.evaluation.baselines.prompts import families
+    from finsa_moe.training.contestants import contestants
+    from tests.documented import ROOT, blocks
+
+    text = (ROOT / "docs" / "baselines.md").read_text(encoding="utf-8")
+    for name in names(contestants(lambda: ROOT)):
+        assert re.search(rf"`{name}[`:\[]", text), name
+    for option in (*_OPTIONS, *families()):
+        assert f"`{option}`" in text, option
+    (body,) = blocks(ROOT / "docs" / "baselines.md", "python")
+    exec(compile(body, "baselines.md", "exec"), {})
+    shares = [float(number) for number in re.findall(r"[0-9.]+", capsys.readouterr().out)]
+    assert len(shares) == 3
+    assert shares[2] == max(shares)
