@@ -70,6 +70,7 @@ def test_learns_and_repeats_itself_to_the_bit(name: str) -> None:
     np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)
     truth = np.array([["利空", "中性", "利好"].index(y) for y in wanted])
     assert (probs.argmax(axis=1) == truth).mean() > 0.75
+    torch.manual_seed(99)  # what the caller draws changes nothing
     again = small(name).fit(texts, labels, seed=7, dev=rows(60, 3))
     assert np.array_equal(again.predict_proba(others), probs)
     other = small(name).fit(texts, labels, seed=8, dev=rows(60, 3))

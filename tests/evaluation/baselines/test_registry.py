@@ -20,8 +20,8 @@ from finsa_moe.polarity import NAMES
 
 # macro-F1 above majority that each must reach on the packaged sample, stated in docs/baselines.md
 MARGINS = {
-    "lexicon": 0.20, "lexicon?softmax=fixed": 0.20, "tfidf-lr": 0.30, "tfidf-svm": 0.30, "fasttext": 0.30,
-    "textcnn": 0.20, "bilstm": 0.10,
+    "lexicon": 0.50, "lexicon?softmax=fixed": 0.50, "tfidf-lr": 0.50, "tfidf-svm": 0.50, "fasttext": 0.50,
+    "textcnn": 0.30, "bilstm": 0.30,
 }  # fmt: skip
 FAST = ("lexicon", "lexicon?softmax=fixed", "tfidf-svm")
 
