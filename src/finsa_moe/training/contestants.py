@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -97,9 +98,7 @@ class LoraContestant:
         Raises:
             DataError, ModelError, ConfigError: For rows, a backbone or settings that cannot be used.
         """
-        with tempfile.TemporaryDirectory(prefix="finsa-") as folder:
-            data, out = Path(folder) / "data", Path(folder) / "expert"
-            _write(data, texts, labels, dev, seed)
+        with _folders(texts, labels, dev, seed) as (data, out):
             settings = _with_seed(self.settings, seed)
             self.facts = train_expert(
                 "mixed", data, out, backbone=self.backbone, settings=settings, device=self.device
@@ -142,9 +141,7 @@ class FinetuneContestant:
         Raises:
             DataError, ModelError, ConfigError: For rows, a backbone or settings that cannot be used.
         """
-        with tempfile.TemporaryDirectory(prefix="finsa-") as folder:
-            data, out = Path(folder) / "data", Path(folder) / "backbone"
-            _write(data, texts, labels, dev, seed)
+        with _folders(texts, labels, dev, seed) as (data, out):
             settings = _with_seed(self.settings, seed)
             self.facts = adapt(
                 self.backbone, out, tasks={TASK: data}, soft={}, settings=settings, device=self.device
@@ -198,6 +195,16 @@ def _settings(kind: type[Settings], config: str | None, overrides: Sequence[str]
 
 def _with_seed(settings: Settings, seed: int) -> Settings:
     return dataclasses.replace(settings, seed=seed)
+
+
+@contextmanager
+def _folders(
+    texts: Sequence[str], labels: Iterable[object], dev: Dev | None, seed: int
+) -> Iterator[tuple[Path, Path]]:  # fmt: skip
+    """The rows in a folder as the stages read them, and a place for what is trained; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="finsa-") as folder:
+        _write(Path(folder) / "data", texts, labels, dev, seed)
+        yield Path(folder) / "data", Path(folder) / "trained"
 
 
 def _write(folder: Path, texts: Sequence[str], labels: Iterable[object], dev: Dev | None, seed: int) -> None:
