@@ -5,7 +5,9 @@ from __future__ import annotations
 import runpy
 import sys
 
-NAMES = ("train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain")
+NAMES = (
+    "train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain", "baselines",
+)  # fmt: skip
 
 if __name__ == "__main__":
     for name in NAMES:

@@ -19,13 +19,13 @@ from rich.console import Console
 from finsa_moe import load
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.read import read_rows
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.evaluate import evaluate
 from finsa_moe.evaluation.figures import training_curves
 from finsa_moe.evaluation.metrics import Scores, score
 from finsa_moe.evaluation.report import Section, html_page, picture, pictures
 from finsa_moe.evaluation.sections import answers_section, evaluation_sections
 from finsa_moe.evaluation.tables import runs_table
-from finsa_moe.evaluation.tfidf import TfidfBaseline
 from finsa_moe.polarity import NAMES, LabelMap
 
 Splits = Mapping[str, Mapping[str, Path]]
@@ -52,7 +52,7 @@ def baselines(splits: Splits) -> dict[str, dict[str, Scores]]:
         common = own[0]["label"].value_counts().sort("count", "label", descending=True)["label"][0]
         everything["majority"][place] = np.eye(3)[NAMES.index(common)]
         texts, labels = (own[0][c].to_list() for c in ("text", "label"))
-        model = TfidfBaseline().fit(texts, labels, (own[1]["text"].to_list(), own[1]["label"].to_list()))
+        model = TfidfBaseline().fit(texts, labels, dev=(own[1]["text"].to_list(), own[1]["label"].to_list()))
         everything["TF-IDF"][place] = model.predict_proba(own[2]["text"].to_list())
     scores = {}
     for name, probs in everything.items():

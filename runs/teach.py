@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.read import read_frame
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import score
-from finsa_moe.evaluation.tfidf import TfidfBaseline
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.training.answers import TaskModelAnswers
 
@@ -27,9 +27,9 @@ def tfidf(folder: Path, texts: list[str]) -> NDArray[np.float64]:
     """Shares (n, 3) of a baseline trained on the folder's rows."""
     train, valid = (read_frame(folder / f"{name}.csv") for name in ("train", "valid"))
     model = TfidfBaseline().fit(
-        train["text"].to_list(), train["label"].to_list(), (valid["text"].to_list(), valid["label"].to_list())
+        train["text"].to_list(), train["label"].to_list(), dev=(valid["text"].to_list(), valid["label"].to_list())
     )
-    return model.predict_proba(texts)
+    return model.predict_proba(texts).astype(np.float64)
 
 
 def answers(args: argparse.Namespace, texts: list[str]) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -19,7 +19,7 @@ ALLOWED = {
     "data": BASE | {"llm"},
     "model": BASE | {"data"},
     "training": BASE | {"data", "model"},
-    "evaluation": BASE | {"data", "runtime", "explain"},
+    "evaluation": BASE | {"data", "runtime", "explain", "llm"},
     "runtime": BASE | {"data"},
     "explain": BASE | {"data", "runtime"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},

@@ -15,8 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finsa_moe.data.leakage import LeakReport
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import confusion, ratios, score
-from finsa_moe.evaluation.tfidf import TfidfBaseline
 from finsa_moe.polarity import NAMES
 
 FEWEST = 50

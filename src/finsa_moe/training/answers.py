@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedModel
 
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
@@ -66,19 +67,7 @@ class TaskModelAnswers:
             texts: Raw texts, (n,).
             batch_tokens: Most tokens at once, padding counted.
         """
-        rows = [encoded.ids for encoded in self._encode(texts)]
-        device = self._backbone.device
-        found = torch.zeros(len(rows), self._backbone.config.get_text_config().hidden_size, device=device)
-        left = sorted(range(len(rows)), key=lambda at: len(rows[at]))
-        while left:
-            fitting = max(1, batch_tokens // len(rows[left[-1]]))
-            batch, left = left[-fitting:], left[:-fitting]
-            parts = [torch.tensor(rows[at]) for at in batch]
-            ids = pad_sequence(parts, batch_first=True, padding_value=self._encode.pad_id).to(device)
-            mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(device)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self._bf16):
-                found[batch] = masked_mean(last_hidden(self._backbone, ids, mask), mask).float()
-        return found
+        return pooled_states(self._backbone, self._encode, texts, batch_tokens=batch_tokens, bf16=self._bf16)
 
     def shares(self, states: Tensor, task: str) -> NDArray[np.float32]:
         """Shares (n, classes) of a task's classes, rows that sum to 1; a polarity's as bearish, neutral, bullish.
@@ -95,3 +84,31 @@ class TaskModelAnswers:
         names, (weight, bias) = self.classes[task], self._heads[task]
         found: NDArray[np.float32] = (states @ weight.T.float() + bias.float()).softmax(-1).cpu().numpy()
         return found[:, [names.index(name) for name in NAMES]] if set(names) == set(NAMES) else found
+
+
+def pooled_states(
+    backbone: PreTrainedModel, encode: TextEncoder, texts: Sequence[str], *, batch_tokens: int = 8192,
+    bf16: bool = False,
+) -> Tensor:  # fmt: skip
+    """Masked means of a backbone's last hidden states, float32 (n, d).
+
+    Args:
+        backbone: As loaded, or with peft's layers in it.
+        encode: Its encoder.
+        texts: Raw texts, (n,).
+        batch_tokens: Most tokens at once, padding counted.
+        bf16: Compute in bfloat16.
+    """
+    rows = [encoded.ids for encoded in encode(texts)]
+    device = backbone.device
+    found = torch.zeros(len(rows), backbone.config.get_text_config().hidden_size, device=device)
+    left = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+    while left:
+        fitting = max(1, batch_tokens // len(rows[left[-1]]))
+        batch, left = left[-fitting:], left[:-fitting]
+        parts = [torch.tensor(rows[at]) for at in batch]
+        ids = pad_sequence(parts, batch_first=True, padding_value=encode.pad_id).to(device)
+        mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+            found[batch] = masked_mean(last_hidden(backbone, ids, mask), mask).float()
+    return found

@@ -4,13 +4,16 @@ import random
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
-from finsa_moe.evaluation.tfidf import TfidfBaseline
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 
 WORDS = {"利好": "涨升增盈喜", "利空": "跌亏减损忧", "中性": "平公告会议"}
 
@@ -35,10 +38,42 @@ def test_equals_the_pipeline_of_scikit_learn() -> None:
     assert ours.predict_proba([]).shape == (0, 3)
 
 
+def test_the_support_vector_machine_predicts_as_the_pipeline_of_scikit_learn() -> None:
+    texts, labels = rows(200, 1)
+    others, wanted = rows(60, 2)
+    texts, others = [normalise(text) for text in texts], [normalise(text) for text in others]
+    vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, dtype=np.float32)
+    theirs = make_pipeline(vectorizer, LinearSVC(C=0.3, class_weight="balanced", random_state=13))
+    ids = [["利空", "中性", "利好"].index(y) for y in labels]
+    theirs.fit(texts, ids)
+    ours = TfidfBaseline("svm", grid=(0.3,)).fit(texts, labels, dev=(others, wanted))
+    probs = ours.predict_proba(others)
+    np.testing.assert_array_equal(probs.argmax(axis=1), theirs.predict(others))
+    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-6)
+    # one number scales all margins: the logs' differences are proportional to the margins' own
+    margins = theirs.decision_function(others)
+    ratio = (np.log(probs[:, 0]) - np.log(probs[:, 2])) / (margins[:, 0] - margins[:, 2])
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+    truth = [["利空", "中性", "利好"].index(y) for y in wanted]
+    best = minimize_scalar(
+        lambda scale: -log_softmax(scale * margins, axis=1)[np.arange(len(truth)), truth].mean(), bounds=(0.2, 20)
+    )
+    assert ratio[0] == pytest.approx(best.x, rel=0.07)  # the grid's step
+    unscaled = TfidfBaseline("svm", grid=(0.3,)).fit(texts, labels).predict_proba(others)
+    np.testing.assert_allclose(unscaled, softmax(margins, axis=1), atol=1e-4)
+
+
+def test_two_classes_are_enough_for_the_support_vector_machine() -> None:
+    texts = ["涨涨", "涨升", "跌跌", "跌亏"]
+    probs = TfidfBaseline("svm").fit(texts, ["利好", "利好", "利空", "利空"]).predict_proba(["涨涨", "跌跌"])
+    assert probs[:, 1].tolist() == [0, 0]
+    assert probs.argmax(axis=1).tolist() == [2, 0]
+
+
 def test_learns_and_chooses_c_on_the_rows_given() -> None:
     texts, labels = rows(300, 3)
     valid = rows(100, 4)
-    baseline = TfidfBaseline().fit(texts, labels, valid)
+    baseline = TfidfBaseline().fit(texts, labels, dev=valid)
     assert baseline.c in (1.0, 4.0, 16.0)
     reached = {}
     for c in (1.0, 4.0, 16.0):
