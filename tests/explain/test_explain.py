@@ -127,6 +127,8 @@ def test_the_model_says_what_stands_for_hidden_words() -> None:
 def test_what_cannot_be_explained() -> None:
     with pytest.raises(DataError, match=r"text 1 .* is empty"):
         explain(fake_finsa(), ["涨", ""])
+    with pytest.raises(DataError, match=r"text 5 \(counted from 0\) is empty"):  # two texts are asked at a time
+        explain(fake_finsa(), ["涨"] * 5 + [""])
     with pytest.raises(DataError, match=r"text 0 .* holds nothing"):
         explain(Rising(), [" \n"])
     with pytest.raises(DataError, match="domain 'new' is not in this mixture"):

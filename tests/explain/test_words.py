@@ -75,6 +75,7 @@ def test_texts_without_a_word() -> None:
     assert words("。。。") == ["。。。"]
     assert words("?!") == ["?", "!"]
     assert words("😂😂") == ["😂", "😂"]
+    assert words("↑3% = 好") == ["↑", "3%", "好"]
 
 
 def test_the_list_of_words_is_plain() -> None:

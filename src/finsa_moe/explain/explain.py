@@ -85,11 +85,15 @@ def stream(
     check_budget(settings.evaluations)
     asked, waiting = judge(model), iter(texts)
     asked.first([], domain)  # an unknown domain is told before any work
+    start = 0
     while portion := list(islice(waiting, settings.portion)):
-        yield _portion(asked, portion, domain, settings)
+        yield _portion(asked, portion, domain, settings, start)
+        start += len(portion)
 
 
-def _portion(asked: Judge, texts: list[str], domain: str | None, settings: Settings) -> list[Explanation | DataError]:
+def _portion(
+    asked: Judge, texts: list[str], domain: str | None, settings: Settings, before: int
+) -> list[Explanation | DataError]:
     first = asked.first(texts, domain)
     good = [at for at, answer in enumerate(first) if not isinstance(answer, DataError)]
     games = {at: _game(asked, texts[at], first[at], settings) for at in good}
@@ -118,7 +122,7 @@ def _portion(asked: Judge, texts: list[str], domain: str | None, settings: Setti
     return [
         _explained(asked, games[at], first[at], voices[at], said[at], domain, settings)
         if at in games
-        else DataError(str(first[at]))
+        else DataError(str(first[at]).replace(f"text {at} ", f"text {before + at} ", 1))
         for at in range(len(texts))
     ]
 

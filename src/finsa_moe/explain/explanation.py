@@ -19,7 +19,7 @@ from finsa_moe.polarity import ENGLISH, NAMES, Polarity
 Reals = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Explanation:
     """Why a text was answered as it was.
 

@@ -50,7 +50,7 @@ _PIECES = re.compile(
     )),
     re.IGNORECASE | re.DOTALL,
 )  # fmt: skip
-_TELLING = set("!?~…？！～")
+_TELLING = set("!?~…↑↓")
 """Marks that can speak for a class; the others go along with the word before them."""
 
 
