@@ -99,7 +99,9 @@ def test_one_file_and_files_without_labels(
     plain.write_text("涨了\n涨了!\n跌了\n", encoding="utf-8")
     assert main(["audit", str(plain), f"other={plain}", "--fail-on-leak"]) == 1
     captured = capsys.readouterr()
-    assert "3 of 3 rows bear no label that is known; spell it by --labels" in captured.err
+    assert (
+        "3 of 3 rows bear no label that is known; name its column by --label, or spell it by --labels" in captured.err
+    )
     assert "3 (100.0 %)" in captured.out
 
 

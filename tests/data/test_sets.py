@@ -80,5 +80,7 @@ def test_what_was_left_out_is_told(folder: Path) -> None:
     assert len(told) == 2
     assert told[0].startswith("odd.csv, line 4: ")
     assert told[0].endswith("(and the like: 1 of 3 rows of odd are left out)")
-    assert told[1].startswith("odd.csv: 1 of 2 rows bear no label that is known; spell it by --labels")
+    assert told[1].startswith(
+        "odd.csv: 1 of 2 rows bear no label that is known; name its column by --label, or spell it by --labels"
+    )
     assert steps == [("reading test", 1, 1), ("reading odd", 1, 1)]

@@ -70,9 +70,13 @@ def audit(
     columns = Columns(text=text, label=label, id=id, date=date)
     with Bar() as bar:
         splits, told = read_splits(files, columns, LabelMap.parse(labels), bar.show)
-        report = find(splits, threshold=threshold, n=n, progress=lambda done, of: bar.show("comparing", done, of))
-        harms = _harms(report, told, bar) if scores and report.pairs() else []
     for line in told:
+        typer.echo(line, err=True)
+    missing: list[str] = []
+    with Bar() as bar:
+        report = find(splits, threshold=threshold, n=n, progress=lambda done, of: bar.show("comparing", done, of))
+        harms = _harms(report, missing, bar) if scores and report.pairs() else []
+    for line in missing:
         typer.echo(line, err=True)
     console = screen()
     for table in audit_tables(report, harms):
@@ -103,8 +107,8 @@ def _check(json_out: Path | None, html: Path | None, plot: Path | None) -> None:
         raise ConfigError(f"{targets[0]}: --json, --html and --plot need a file each")
 
 
-def _harms(report: LeakReport, told: list[str], bar: Bar) -> list[Harm]:
-    """Scores with and without the leak; adds to `told` why some are missing."""
+def _harms(report: LeakReport, missing: list[str], bar: Bar) -> list[Harm]:
+    """Scores with and without the leak; adds to `missing` why some are."""
     from finsa_moe.errors import MissingExtra, require
     from finsa_moe.evaluation.leak import FEWEST, harms
 
@@ -112,13 +116,13 @@ def _harms(report: LeakReport, told: list[str], bar: Bar) -> list[Harm]:
     try:
         require("sklearn", "train", "TF-IDF's scores")
     except MissingExtra as error:
-        told.append(f"without TF-IDF: {error}")
+        missing.append(f"without TF-IDF: {error}")
         tfidf = False
     found = harms(report, tfidf=tfidf, progress=lambda done, of: bar.show("scoring", done, of))
     if not found:
-        told.append("without scores: they take labels of two classes in the training split, and some in another")
+        missing.append("without scores: they take labels of two classes in the training split, and some in another")
     elif tfidf and not all(harm.learnt for harm in found):
-        told.append(f"without TF-IDF: it takes {FEWEST} labelled training rows")
+        missing.append(f"without TF-IDF: it takes {FEWEST} labelled training rows")
     return found
 
 

@@ -97,8 +97,8 @@ def read_splits(
         unknown = table.frame["label"].null_count()
         if unknown:
             told.append(
-                f"{path}: {unknown:,} of {table.frame.height:,} rows bear no label that is known; spell it by "
-                "--labels, as in 0=利空,1=中性,2=利好"
+                f"{path}: {unknown:,} of {table.frame.height:,} rows bear no label that is known; name its "
+                "column by --label, or spell it by --labels, as in 0=利空,1=中性,2=利好"
             )
     return frames, told
 
