@@ -108,14 +108,78 @@ def test_what_was_answered_is_never_asked_again(tmp_path: Path) -> None:
     with serving(says(lambda text: text + "!")) as server:
         first = client(server, kept)
         assert len(list(first.ask_all([said("涨"), said("跌"), said("涨")]))) == 3
-        assert len(server.requests) == 3  # equal requests are told apart by their number
+        assert len(server.requests) == 3  # equal requests are told apart
         again = client(server, kept)
         assert dict(again.ask_all([said("涨"), said("跌"), said("涨"), said("平")]))[3] == Answer("平!", 7, 3)
         assert len(server.requests) == 4
-        assert (again.bill.asked, again.bill.remembered, again.bill.prompt_tokens) == (1, 3, 7)
+        assert again.bill == Bill(
+            1, 3, 0, prompt_tokens=7, answer_tokens=3, prompt_tokens_before=21, answer_tokens_before=9
+        )
+        assert (again.bill.cost(1e6, 2e6), again.bill.cost(1e6, 2e6, before=True)) == (13, 39)
         other = Client(Endpoint(server.url, "another model"), Manners(), kept)
         other.ask(said("涨"))
         assert len(server.requests) == 5
+
+
+def test_requests_that_come_and_go_leave_the_others_answered(tmp_path: Path) -> None:
+    kept = tmp_path / "answers.jsonl"
+    with serving(says(lambda text: text + "!")) as server:
+        list(client(server, kept).ask_all([said("涨"), said("涨"), said("跌")]))
+        found = dict(
+            client(server, kept).ask_all([said("平"), said("跌"), said("涨"), said("新"), said("涨"), said("涨")])
+        )
+        assert len(found) == 6
+        assert sorted(body["messages"][0]["content"] for _, body, _ in server.requests[3:]) == ["平", "新", "涨"]
+
+
+def test_where_nobody_is_the_run_ends_early() -> None:
+    with serving(status(500)) as server:
+        asker = client(server, tries=2, at_once=2, given_up=5)
+        with pytest.raises(EndpointError, match=r"status 500.*so ended 5 requests in a row"):
+            list(asker.ask_all(said(str(at)) for at in range(1000)))
+    assert len(server.requests) <= 2 * (5 + 4)
+
+
+def test_failures_between_answers_end_nothing() -> None:
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        (status(500) if "坏" in str(body) else says("好"))(handler, body)
+
+    with serving(behave) as server:
+        asker = client(server, tries=1, at_once=1, given_up=3)
+        found = dict(asker.ask_all(said("坏" if at % 3 else "好") for at in range(30)))
+    assert sum(isinstance(answer, Answer) for answer in found.values()) == 10
+    assert asker.bill.failed == 20
+
+
+def test_a_days_quota_is_not_slept_through() -> None:
+    waits: list[float] = []
+    with (
+        serving(status(429, Retry_After="86400")) as server,
+        pytest.raises(EndpointError, match="asks to wait 86,400 s: go on later"),
+    ):
+        client(server, waits=waits).ask(said("涨"))
+    assert not waits
+
+
+def test_asking_that_is_broken_off_does_not_sit_out_its_pauses() -> None:
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        (says("好") if "好" in str(body) else status(503))(handler, body)
+
+    with serving(behave) as server:
+        asker = Client(Endpoint(server.url, "m"), Manners(pause=20, at_once=4))
+        began = time.monotonic()
+        answers = asker.ask_all([said("坏"), said("坏二"), said("好")])
+        assert next(answers)[0] == 2
+        time.sleep(0.2)
+        answers.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 5
+
+
+def test_tokens_that_are_not_told_are_said_to_be_missing() -> None:
+    with serving(raw(b'{"choices": [{"message": {"content": "x"}}]}'), says("好")) as server:
+        asker = client(server, at_once=1)
+        list(asker.ask_all([said("一"), said("二")]))
+    assert asker.bill == Bill(asked=2, prompt_tokens=7, answer_tokens=3, untold=1)
 
 
 def test_a_line_cut_off_is_put_right(tmp_path: Path) -> None:
@@ -139,9 +203,11 @@ def test_no_more_a_minute_than_allowed() -> None:
     assert [round(wait) for wait in waits] == [0, 1, 2, 3]  # its clock stands still while it should sleep
 
 
-@pytest.mark.parametrize("manners", [{"at_once": 0}, {"tries": 0}, {"longest": 0}])
+@pytest.mark.parametrize(
+    "manners", [{"at_once": 0}, {"tries": 0}, {"longest": 0}, {"given_up": 0}, {"per_minute": -1}, {"temperature": -1}]
+)
 def test_bad_manners(manners: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="allowed are numbers from 1"):
+    with pytest.raises(ConfigError, match=r"allowed are numbers from [01]"):
         Manners(**manners)
 
 

@@ -36,6 +36,7 @@ def test_an_answer_in_either_form(form: str, place: str) -> None:
         (status(503), "status 503"), (raw(b"not json"), "not an answer of the form openai: 'not json'"),
         (raw(b"[]"), "not an answer"), (raw(b'{"choices": []}'), "not an answer"), (raw(b""), "not an answer"),
         (raw(b'{"choices": [{"message": {"content": null}}]}'), "not an answer"), (raw(b"\xff\xfe"), "not an answer"),
+        (raw(b"[" * 200_000), "not an answer"),
         (raw(b"x" * (1 << 22) + b"y"), "over 4 MiB"), (closes, "http://127.0.0.1"), (breaks_off, "http://127.0.0.1"),
         (slow(1.0), "timed out"),
     ],
@@ -86,6 +87,52 @@ def test_how_long_it_asks_to_wait(told: str, least: float, most: float) -> None:
     assert least <= caught.value.wait <= most
 
 
+def test_no_request_goes_where_the_user_has_not_sent_it() -> None:
+    with serving(says("stolen")) as other:
+        for code in (301, 302, 303, 307, 308):
+            away = status(code, b"", Location=other.url + "/chat/completions")
+            with serving(away) as server, pytest.raises(EndpointError, match="sends requests elsewhere") as caught:
+                Endpoint(server.url, "m", key="s3cret").ask({})
+            assert not isinstance(caught.value, PassingError)
+        assert not other.requests
+
+
+def test_a_key_is_not_shown_though_the_server_does() -> None:
+    with serving(status(401, b"wrong key: s3cret!")) as server, pytest.raises(EndpointError, match="wrong key: …!"):
+        Endpoint(server.url, "m", key="s3cret").ask({})
+    shown = repr(Endpoint("http://a", "m", key="s3cret"))
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("form", ["openai", "ollama"])
+def test_fields_are_added_changed_and_taken_out(form: str) -> None:
+    fields = {"think": False, "stream": None, "temperature": None, "max_tokens": 5}
+    body = Endpoint("http://a", "m", form, fields=fields).request(ASKED, 0.5, 99)
+    assert body["think"] is False
+    assert body["max_tokens"] == 5
+    assert {"stream", "temperature"}.isdisjoint(body)
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("openai", b'{"choices": [{"message": {"content": "half"}, "finish_reason": "length"}]}'),
+        ("ollama", b'{"message": {"content": "half"}, "done_reason": "length"}'),
+    ],
+)
+def test_an_answer_that_was_cut_off_says_so(form: str, content: bytes) -> None:
+    for text, told in ((b'"half"', "half"), (b"null", "")):
+        with serving(raw(content.replace(b'"half"', text))) as server:
+            assert Endpoint(server.url, "m", form).ask({}) == Answer(told, 0, 0, cut=True)
+    with serving(says("whole")) as server:
+        assert not Endpoint(server.url, "m", form).ask({}).cut
+
+
+def test_halves_of_characters_become_question_marks() -> None:
+    with serving(raw(b'{"choices": [{"message": {"content": "a\\ud83db"}}]}')) as server:
+        assert Endpoint(server.url, "m").ask({}).text == "a?b"
+
+
 def test_nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -98,7 +145,9 @@ def test_nobody_listens() -> None:
     ("values", "says_why"),
     [
         ({"url": "localhost:1"}, "allowed is an address"), ({"url": "ftp://a/b"}, "allowed is an address"),
-        ({"url": "http://"}, "allowed is an address"), ({"form": "grpc"}, "allowed are openai, ollama"),
+        ({"url": "http://"}, "allowed is an address"), ({"url": "http://a b"}, "allowed is an address"),
+        ({"url": "http://股"}, "allowed is an address"), ({"url": "http://me:s3@a"}, "no name or password"),
+        ({"key": "钥匙"}, "no key holds"), ({"key": "a\nb"}, "no key holds"), ({"form": "grpc"}, "allowed are openai, ollama"),
         ({"model": ""}, "no model named"), ({"timeout": 0}, "allowed are seconds above 0"),
     ],
 )  # fmt: skip

@@ -10,15 +10,16 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from finsa_moe.errors import ConfigError
+from finsa_moe.llm.answers import Answers
 from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, Message, PassingError, RefusedError
 
 _ENOUGH = 8
@@ -37,6 +38,8 @@ class Manners:
         per_minute: Most requests started in a minute; 0 for no limit.
         temperature: 0 for the likeliest words.
         longest: Most tokens of an answer.
+        most_patience: Most seconds an endpoint may ask to wait; more, as for a day's quota, ends the run.
+        given_up: Requests given up one after another that end the run: nobody is there.
     """
 
     at_once: int = 4
@@ -46,10 +49,14 @@ class Manners:
     per_minute: float = 0.0
     temperature: float = 0.7
     longest: int = 1024
+    most_patience: float = 600.0
+    given_up: int = 8
 
     def __post_init__(self) -> None:
-        for name, least in (("at_once", 1), ("tries", 1), ("longest", 1)):
-            if getattr(self, name) < least:
+        for name, least in (
+            ("at_once", 1), ("tries", 1), ("longest", 1), ("given_up", 1), ("per_minute", 0), ("temperature", 0)
+        ):  # fmt: skip
+            if not getattr(self, name) >= least:
                 raise ConfigError(f"{name} {getattr(self, name)}: allowed are numbers from {least}")
 
 
@@ -63,6 +70,9 @@ class Bill:
         failed: Requests given up.
         prompt_tokens: Tokens of the prompts of those asked now.
         answer_tokens: Tokens of their answers.
+        prompt_tokens_before: Tokens of the prompts of those remembered, paid in an earlier run.
+        answer_tokens_before: Tokens of their answers.
+        untold: Answers, now or before, whose tokens the endpoint did not tell; they are in no cost.
     """
 
     asked: int = 0
@@ -70,10 +80,27 @@ class Bill:
     failed: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    prompt_tokens_before: int = 0
+    answer_tokens_before: int = 0
+    untold: int = 0
 
-    def cost(self, per_million_in: float, per_million_out: float) -> float:
-        """Money, at prices for a million tokens of prompt and of answer."""
-        return (self.prompt_tokens * per_million_in + self.answer_tokens * per_million_out) / 1e6
+    def cost(self, per_million_in: float, per_million_out: float, *, before: bool = False) -> float:
+        """Money, at prices for a million tokens of prompt and of answer; of the earlier runs' when `before`."""
+        asked = self.prompt_tokens_before if before else self.prompt_tokens
+        answered = self.answer_tokens_before if before else self.answer_tokens
+        return (asked * per_million_in + answered * per_million_out) / 1e6
+
+    def add(self, answer: Answer, *, before: bool) -> None:
+        """Count an answer."""
+        self.untold += not answer.prompt_tokens + answer.answer_tokens
+        if before:
+            self.remembered += 1
+            self.prompt_tokens_before += answer.prompt_tokens
+            self.answer_tokens_before += answer.answer_tokens
+        else:
+            self.asked += 1
+            self.prompt_tokens += answer.prompt_tokens
+            self.answer_tokens += answer.answer_tokens
 
 
 class Client:
@@ -83,17 +110,17 @@ class Client:
         endpoint: Where.
         manners: How.
         kept: File of answers, made when it is not there; None keeps none.
-        sleep: What waits; a test's clock takes its place.
+        sleep: What waits; a test's clock takes its place. Left out, a wait ends when the asking is broken off.
     """
 
     def __init__(
         self, endpoint: Endpoint, manners: Manners | None = None, kept: Path | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:  # fmt: skip
         self.endpoint, self.manners, self.bill = endpoint, manners or Manners(), Bill()
-        self._sleep, self._lock, self._next = sleep, threading.Lock(), 0.0
-        self._kept = kept
-        self._answers = _load(kept) if kept is not None else {}
+        self._stopped = threading.Event()
+        self._sleep, self._lock, self._next = sleep or self._stopped.wait, threading.Lock(), 0.0
+        self._answers = Answers(kept)
 
     def ask_all(
         self, asked: Iterator[Sequence[Message]] | Sequence[Sequence[Message]], *, one_by_one: bool = True
@@ -102,33 +129,46 @@ class Client:
 
         Args:
             asked: Messages of each request.
-            one_by_one: Whether equal requests are told apart by their numbers; if not, one answer is theirs wherever
-                they stand.
+            one_by_one: Whether equal requests have answers of their own, by how many of them came before, so that
+                other requests may come or go between two runs; if not, one answer is theirs wherever they stand.
 
         Raises:
-            EndpointError: If the endpoint refuses for good: every other request would meet the same.
+            EndpointError: If the endpoint refuses for good, asks for more patience than there is, or fails one
+                request after another: every other would meet the same.
         """
         numbered, bill = enumerate(asked), self.bill
+        met: Counter[bytes] = Counter()
+        in_a_row = 0
+        self._stopped.clear()
         with ThreadPoolExecutor(self.manners.at_once) as pool:
             waiting: dict[Future[Answer], int] = {}
             try:
                 while True:
                     for at, messages in islice(numbered, 2 * self.manners.at_once - len(waiting)):
-                        waiting[pool.submit(self.ask, messages, at if one_by_one else 0)] = at
+                        same = sha256(json.dumps([dict(message) for message in messages]).encode()).digest()
+                        waiting[pool.submit(self.ask, messages, met[same])] = at
+                        met[same] += one_by_one
                     if not waiting:
                         return
                     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                     for future in done:
                         at = waiting.pop(future)
                         try:
-                            yield at, future.result()
+                            answer = future.result()
                         except (PassingError, RefusedError) as error:
                             bill.failed += 1
                             none = not bill.asked + bill.remembered
                             if isinstance(error, RefusedError) and none and bill.failed >= _ENOUGH:
                                 raise
+                            in_a_row += isinstance(error, PassingError)
+                            if in_a_row >= self.manners.given_up:
+                                raise EndpointError(f"{error}; so ended {in_a_row} requests in a row") from None
                             yield at, error
+                        else:
+                            in_a_row = 0
+                            yield at, answer
             finally:
+                self._stopped.set()
                 for future in waiting:
                     future.cancel()
 
@@ -141,15 +181,16 @@ class Client:
 
         Raises:
             PassingError: If every try failed.
-            EndpointError: If the endpoint refuses for good.
+            EndpointError: If the endpoint refuses for good, or asks for more patience than there is.
         """
         manners = self.manners
         body = self.endpoint.request(messages, manners.temperature, manners.longest)
-        name = sha256(json.dumps([self.endpoint.url, body, draw], ensure_ascii=False).encode()).hexdigest()
+        name = sha256(json.dumps([self.endpoint.url, body, draw]).encode()).hexdigest()
         with self._lock:
-            if name in self._answers:
-                self.bill.remembered += 1
-                return self._answers[name]
+            known = self._answers.get(name)
+            if known is not None:
+                self.bill.add(known, before=True)
+                return known
         chance = random.Random(name)
         for tried in range(1, manners.tries + 1):
             self._wait_for_turn()
@@ -157,18 +198,15 @@ class Client:
                 answer = self.endpoint.ask(body)
                 break
             except PassingError as error:
-                if tried == manners.tries:
+                if error.wait > manners.most_patience:
+                    raise EndpointError(f"{error}; it asks to wait {error.wait:,.0f} s: go on later") from None
+                if tried == manners.tries or self._stopped.is_set():
                     raise PassingError(f"{error} (given up after {tried} tries)") from None
                 pause = min(manners.longest_pause, manners.pause * 2 ** (tried - 1)) * chance.uniform(0.5, 1.0)
                 self._sleep(max(error.wait, pause))
         with self._lock:
-            self._answers[name] = answer
-            self.bill.asked += 1
-            self.bill.prompt_tokens += answer.prompt_tokens
-            self.bill.answer_tokens += answer.answer_tokens
-            if self._kept is not None:
-                with self._kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"request": name, **asdict(answer)}, ensure_ascii=False) + "\n")
+            self._answers.keep(name, answer)
+            self.bill.add(answer, before=False)
         return answer
 
     def _wait_for_turn(self) -> None:
@@ -179,26 +217,3 @@ class Client:
             start = max(now, self._next)
             self._next = start + 60.0 / self.manners.per_minute
         self._sleep(start - now)
-
-
-def _load(path: Path) -> dict[str, Answer]:
-    """The answers in a file; a last line that was cut off is put right."""
-    found: dict[str, Answer] = {}
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return found
-    whole = 0
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                entry: dict[str, Any] = json.loads(line)
-                answer = Answer(str(entry["text"]), int(entry["prompt_tokens"]), int(entry["answer_tokens"]))
-                found[str(entry["request"])] = answer
-            except (ValueError, KeyError, TypeError):
-                if line.endswith(b"\n"):
-                    raise ConfigError(f"{path}: not a file of answers; name another") from None
-                break  # killed while it was written
-            whole += len(line)
-    with path.open("rb+") as file:
-        file.truncate(whole)
-    return found

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -53,11 +53,29 @@ class RefusedError(EndpointError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said, and the tokens it took: those of the prompt and those of the answer (0 where not told)."""
+    """What a model said.
+
+    Attributes:
+        text: The answer as it came.
+        prompt_tokens: Tokens of the prompt; 0 where not told.
+        answer_tokens: Tokens of the answer, thoughts included; 0 where not told.
+        cut: Whether it was cut off at the most tokens allowed.
+    """
 
     text: str
     prompt_tokens: int
     answer_tokens: int
+    cut: bool = False
+
+
+class _NoDetour(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection: it would carry texts and key to an address that the user has not named."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoDetour)
 
 
 @dataclass(frozen=True)
@@ -70,18 +88,24 @@ class Endpoint:
         form: ``"openai"`` (``/chat/completions``) or ``"ollama"`` (``/api/chat``).
         key: Sent as a bearer token; empty for none.
         timeout: Seconds to wait for an answer.
+        fields: What else a request's body holds, over what it would; None takes a field out.
     """
 
     url: str
     model: str
     form: str = "openai"
-    key: str = ""
+    key: str = field(default="", repr=False)
     timeout: float = 60.0
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.username or parts.password:
+            raise ConfigError(f"endpoint at {parts.hostname}: no name or password in the address; a key has a file")
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _plain(self.url):
             raise ConfigError(f"endpoint {self.url!r}: allowed is an address such as http://localhost:11434/v1")
+        if not _plain(self.key):
+            raise ConfigError("the key holds what no key holds; is its file the right one?")
         if self.form not in FORMS:
             raise ConfigError(f"endpoint's form {self.form!r}: allowed are {', '.join(FORMS)}")
         if not self.model:
@@ -100,8 +124,11 @@ class Endpoint:
         said: list[dict[str, str]] = [dict(message) for message in messages]
         if self.form == "ollama":
             options = {"temperature": temperature, "num_predict": longest}
-            return {"model": self.model, "messages": said, "stream": False, "options": options}
-        return {"model": self.model, "messages": said, "temperature": temperature, "max_tokens": longest}
+            body: dict[str, Any] = {"model": self.model, "messages": said, "stream": False, "options": options}
+        else:
+            body = {"model": self.model, "messages": said, "temperature": temperature, "max_tokens": longest}
+        body |= self.fields
+        return {name: value for name, value in body.items() if value is not None}
 
     def ask(self, body: Mapping[str, Any]) -> Answer:
         """Send a request once.
@@ -115,11 +142,11 @@ class Endpoint:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        content = json.dumps(body, ensure_ascii=False).encode("utf-8")
+        content = json.dumps(body).encode()
         request = urllib.request.Request(self.url.rstrip("/") + place, content, headers)
         try:
             until = time.monotonic() + self.timeout
-            with urllib.request.urlopen(request, timeout=self.timeout) as reply:
+            with _OPENER.open(request, timeout=self.timeout) as reply:
                 raw = b""
                 while len(raw) <= _LARGEST and (part := reply.read1(1 << 16)):
                     raw += part
@@ -129,6 +156,8 @@ class Endpoint:
             raise self._refused(error) from None
         except (OSError, http.client.HTTPException, ssl.SSLError) as error:
             reason = getattr(error, "reason", None) or error
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                raise EndpointError(f"{self.url}: its certificate is not valid: {reason.verify_message}") from None
             raise PassingError(f"{self.url}: {reason or type(error).__name__}") from None
         if len(raw) > _LARGEST:
             raise PassingError(f"{self.url}: an answer of over {_LARGEST >> 20} MiB")
@@ -139,7 +168,11 @@ class Endpoint:
             told = error.read(_LARGEST).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             told = ""
+        if self.key:  # some servers say which key they did not like
+            told = told.replace(self.key, "…")
         message = f"{self.url}: status {error.code}: {' '.join(told.split())[:_SHOWN] or error.reason}"
+        if 300 <= error.code < 400:
+            return EndpointError(f"{message}; it sends requests elsewhere: name that address if you trust it")
         if error.code in (408, 409, 425, 429) or error.code >= 500:
             return PassingError(message, _seconds(error.headers.get("Retry-After")))
         kind = RefusedError if error.code in (400, 413, 422) else EndpointError
@@ -150,17 +183,22 @@ class Endpoint:
             found = json.loads(raw)
             if self.form == "ollama":
                 counts = found.get("prompt_eval_count"), found.get("eval_count")
-                text = found["message"]["content"]
+                text, ended = found["message"]["content"], found.get("done_reason")
             else:
                 usage = found.get("usage") or {}
                 counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
-                text = found["choices"][0]["message"]["content"]
+                choice = found["choices"][0]
+                text, ended = choice["message"]["content"], choice.get("finish_reason")
+            if text is None and ended == "length":  # thought until nothing was left
+                text = ""
             if not isinstance(text, str):
                 raise TypeError
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             shown = " ".join(raw[:_SHOWN].decode("utf-8", "replace").split())
             raise PassingError(f"{self.url}: not an answer of the form {self.form}: {shown!r}") from None
-        return Answer(text, *(count if isinstance(count, int) else 0 for count in counts))
+        text = text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold halves of characters
+        asked, answered = (count if isinstance(count, int) else 0 for count in counts)
+        return Answer(text, asked, answered, ended == "length")
 
 
 def read_key(file: Path | None = None) -> str:
@@ -178,6 +216,11 @@ def read_key(file: Path | None = None) -> str:
     if len(lines) != 1:
         raise ConfigError(f"{file}: {len(lines)} words; allowed is one key and nothing else")
     return lines[0]
+
+
+def _plain(value: str) -> bool:
+    """Whether it is what an address and a header may hold: printable ASCII without a space."""
+    return value.isascii() and value.isprintable() and " " not in value
 
 
 def _seconds(told: str | None) -> float:

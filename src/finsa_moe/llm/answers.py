@@ -1,0 +1,85 @@
+"""Answers kept in a file of JSON lines as they come, so that what was paid for once is not asked again.
+
+The name of a request goes in, its answer comes out when there is one. A line is written at once and whole; one that was
+cut off by a kill is taken away. It knows nothing of endpoints, and of a request nothing but its name.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.llm.endpoint import Answer
+
+_BEGINNING = b'{"request": "'
+
+
+class Answers:
+    """The answers in a file, or in memory alone.
+
+    Args:
+        path: The file, made with the first answer when it is not there; None keeps none.
+
+    Raises:
+        ConfigError: If it is no file of answers, or cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._found: dict[str, Answer] = {}
+        try:
+            if path is not None and path.exists():
+                self._read(path)
+            elif path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be a file of answers: {error.strerror or error}") from None
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, request: str) -> Answer | None:
+        """The answer to a request; None when there is none."""
+        return self._found.get(request)
+
+    def keep(self, request: str, answer: Answer) -> None:
+        """Keep an answer.
+
+        Raises:
+            ConfigError: If the file cannot be written.
+        """
+        self._found[request] = answer
+        if self._path is None:
+            return
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"request": request, **asdict(answer)}, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise ConfigError(f"{self._path}: an answer cannot be written: {error.strerror or error}") from None
+
+    def _read(self, path: Path) -> None:
+        whole = 0
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    entry: dict[str, Any] = json.loads(line)
+                    self._found[str(entry["request"])] = Answer(
+                        str(entry["text"]), int(entry["prompt_tokens"]), int(entry["answer_tokens"]),
+                        bool(entry.get("cut")),
+                    )  # fmt: skip
+                except (ValueError, KeyError, TypeError):
+                    # Only a line of ours is taken away: the file may be one that was named by mistake.
+                    if line.endswith(b"\n") or line[: len(_BEGINNING)] != _BEGINNING[: len(line)]:
+                        raise ConfigError(f"{path}: not a file of answers; name another") from None
+                    break
+                whole += len(line)
+        size = path.stat().st_size
+        if size:
+            with path.open("rb+") as file:
+                file.truncate(whole)
+                file.seek(max(0, whole - 1))
+                if whole and file.read(1) != b"\n":
+                    file.write(b"\n")

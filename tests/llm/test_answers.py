@@ -1,0 +1,51 @@
+"""A file of answers: what was written is found again, what a kill cut off is mended, what is no such file is left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.llm.answers import Answers
+from finsa_moe.llm.endpoint import Answer
+
+ONE, TWO = Answer("涨\n了\u2028😀", 7, 3), Answer("", 0, 0, cut=True)
+
+
+def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "answers.jsonl"
+    answers = Answers(path)
+    answers.keep("a", ONE)
+    answers.keep("b", TWO)
+    again = Answers(path)
+    assert (again.get("a"), again.get("b"), again.get("c"), len(again)) == (ONE, TWO, None, 2)
+
+
+def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    answers = Answers(path)
+    answers.keep("a", ONE)
+    first = len(path.read_bytes())
+    answers.keep("b", TWO)
+    content = path.read_bytes()
+    for end in range(len(content) + 1):
+        path.write_bytes(content[:end])
+        mended = Answers(path)
+        assert (mended.get("a") == ONE, mended.get("b") == TWO) == (end >= first - 1, end >= len(content) - 1), end
+        mended.keep("c", ONE)  # the next line stands on its own
+        assert Answers(path).get("c") == ONE
+
+
+@pytest.mark.parametrize("content", ["id,text\n1,涨\n", "s3cret", "{}", '{"request": 1}\n', "[1]\n", "5"])
+def test_another_file_is_not_touched(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "named by mistake"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="not a file of answers; name another"):
+        Answers(path)
+    assert path.read_text(encoding="utf-8") == content
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be a file of answers"):
+        Answers(tmp_path)
