@@ -6,7 +6,8 @@ import runpy
 import sys
 
 NAMES = (
-    "train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain", "baselines",
+    "train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain",
+    "baselines",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.leakage import LeakReport
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import confusion, ratios, score
 from finsa_moe.polarity import NAMES
 
