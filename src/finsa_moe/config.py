@@ -120,6 +120,26 @@ class ExpertConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
+class DomainConfig(TrainConfig):
+    """One more expert for a finished mixture, from few rows, and the wider router."""
+
+    learning_rate: float = within(3e-4, 0)
+    warmup_steps: int = within(10, 0)
+    epochs: float = within(8.0, 0)
+    eval_steps: int = within(50, 1)
+    patience: int = within(0, 0)
+    loss: str = within("cross_entropy", among=("adaptive_balanced", "cross_entropy"))
+    max_length: int = within(256, 16)
+    start: str = "best"  # of the mixture's experts; a name; or "fresh"
+    dropout: float = within(0.05, 0, 0.9)
+    head_dropout: float = within(0.1, 0, 0.9)
+    fewest_valid: int = within(50, 1)  # rows from which a checkpoint is chosen; with fewer the last is kept
+    router_steps: int = within(400, 1)
+    router_learning_rate: float = within(3e-3, 0)
+    taken: float = within(0.01, 0, 0.5)  # share of the old domains' texts that the new expert may take
+
+
+@dataclass(frozen=True)
 class MergeConfig(StageConfig):
     """Stage 2: the shape of the mixture."""
 
@@ -204,7 +224,9 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
         ) from None
     except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
-    sections = [c.section() for c in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig)]
+    sections = [
+        c.section() for c in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig)
+    ]
     if not isinstance(loaded, Mapping):
         raise ConfigError(f"{file}: expected sections {', '.join(sections)}, found {type(loaded).__name__}")
     for key in loaded:

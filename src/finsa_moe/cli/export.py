@@ -51,10 +51,11 @@ def export(
         model, out, precisions=precision or (), single=single, data=folders, background=background or (),
         say=lambda step: typer.echo(step, err=True),
     )  # fmt: skip
-    _show(made, out)
+    show(made, out)
 
 
-def _show(made: Exported, out: Path) -> None:
+def show(made: Exported, out: Path) -> None:
+    """Print what an export measured."""
     from rich.console import Console
     from rich.table import Table
 

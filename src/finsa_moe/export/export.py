@@ -29,7 +29,7 @@ from finsa_moe.export.rows import Texts, held_out, topped_up, training
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
 from finsa_moe.export.states import examples, measure
 from finsa_moe.model.torch_engine import TorchEngine
-from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
+from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, File, GraphSet, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.sessions import has_openvino
 
@@ -64,7 +64,8 @@ class Exported:
 
 def export_mixture(
     folder: Path, out: Path, *, precisions: Sequence[str] = (), single: bool = False,
-    data: Mapping[str, Path] | None = None, background: Sequence[Path] = (), say: Say = lambda _: None,
+    data: Mapping[str, Path] | None = None, background: Sequence[Path] = (), earlier: Path | None = None,
+    say: Say = lambda _: None,
 ) -> Exported:  # fmt: skip
     """Export a trained mixture.
 
@@ -76,6 +77,8 @@ def export_mixture(
         data: Prepared folder of each domain, for parity, calibration and novelty; None takes those it was trained on.
         background: Files of other text, one a line, that the novelty score tells apart; without any it rests on the
             domains' own texts alone.
+        earlier: An export of the mixture that this one grew from: a domain without labelled rows here keeps the
+            temperature it has there.
         say: Told of each step.
 
     Raises:
@@ -95,7 +98,10 @@ def export_mixture(
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
     working.mkdir(parents=True)
     try:
-        made = _build(engine, folder, working, precisions, known, seen, single=single, background=background, say=say)
+        made = _build(
+            engine, folder, working, precisions, known, seen, single=single, background=background,
+            temperatures=_temperatures(earlier, engine.domains), say=say,
+        )  # fmt: skip
         out.parent.mkdir(parents=True, exist_ok=True)
         working.replace(out)
     finally:
@@ -106,7 +112,7 @@ def export_mixture(
 
 def _build(
     engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
-    single: bool, background: Sequence[Path], say: Say,
+    single: bool, background: Sequence[Path], temperatures: tuple[float, ...], say: Say,
 ) -> Exported:  # fmt: skip
     made = Exported()
     trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
@@ -118,7 +124,7 @@ def _build(
     shutil.copyfile(folder / TOKENIZER, working / TOKENIZER)
     manifest = Manifest(
         domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
-        temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
+        temperatures=temperatures, graphs={}, tokenizer=File.of(working / TOKENIZER),
         source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
@@ -154,6 +160,15 @@ def _build(
     manifest.save(working)
     (working / REPORT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return made
+
+
+def _temperatures(earlier: Path | None, domains: Sequence[str]) -> tuple[float, ...]:
+    """What an earlier export fitted for these domains, 1 where it has none."""
+    if earlier is None:
+        return (1.0,) * len(domains)
+    kept = Manifest.parse(json.loads((earlier / CONFIG).read_text(encoding="utf-8")), earlier)
+    found = dict(zip(kept.domains, kept.temperatures, strict=True))
+    return tuple(found.get(name, 1.0) for name in domains)
 
 
 def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
@@ -201,10 +216,12 @@ def _tuned(
         for index, name in enumerate(manifest.domains):
             rows = known.of(index)
             made.calibration[name] = calibrate(found.own_logits[rows], labels[rows])
-        manifest = replace(
-            manifest, temperatures=tuple(made.calibration[name].temperature for name in manifest.domains)
-        )
-        if len(seen):
+        fitted = [made.calibration[name] for name in manifest.domains]
+        manifest = replace(manifest, temperatures=tuple(
+            before if each.ece_after is None else each.temperature
+            for each, before in zip(fitted, manifest.temperatures, strict=True)
+        ))  # fmt: skip
+        if set(seen.domains) == set(range(len(manifest.domains))):  # of a domain unknown here all would be novel
             reference = measure(engine, seen)
             vocabulary = _vocabulary(working)
             counts = None

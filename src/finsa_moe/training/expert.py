@@ -12,7 +12,14 @@ import shutil
 from pathlib import Path
 from typing import Any, cast
 
-from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+from peft import (
+    LoraConfig,
+    TaskType,
+    get_peft_model,
+    get_peft_model_state_dict,
+    prepare_model_for_kbit_training,
+    set_peft_model_state_dict,
+)
 from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
@@ -20,7 +27,7 @@ from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.model.adapter import FACTS, read_json, write_head
+from finsa_moe.model.adapter import FACTS, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
@@ -82,6 +89,7 @@ class ExpertModel(nn.Module):
 def train_expert(
     domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
     device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+    start: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train one expert and write its folder.
 
@@ -95,6 +103,7 @@ def train_expert(
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
+        start: Folder of an expert on the same backbone to start from; None starts from an update of zero.
 
     Returns:
         The statistics written to ``metrics.json``.
@@ -126,6 +135,8 @@ def train_expert(
     }  # fmt: skip
     set_seed(settings.seed)
     model = ExpertModel(network, settings)
+    if start is not None:
+        _start_from(model, start, reference["fingerprint"])
     loss = loop.classification_loss(settings, train.counts())
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -146,6 +157,25 @@ def train_expert(
     _write(model, out, facts, settings, tokenizer)
     finish(stage.folder)
     return facts
+
+
+def _start_from(model: ExpertModel, folder: Path, fingerprint_: str) -> None:
+    """Fill adapter and head from another expert's folder."""
+    expert = read_expert(folder, model.backbone)
+    ours = cast(LoraConfig, model.peft.peft_config["default"])
+    if (found := expert.facts.get("backbone", {}).get("fingerprint", fingerprint_)) != fingerprint_:
+        raise ModelError(f"{folder}: trained over another backbone ({found}, not {fingerprint_}); start from another")
+    wanted = {key for key in get_peft_model_state_dict(model.peft) if ".lora_" in key}
+    if expert.rank != ours.r or set(expert.state) != wanted:
+        raise ModelError(
+            f"{folder}: rank {expert.rank} on {len(expert.state) // 2} linears, to train is rank {ours.r} on "
+            f"{len(wanted) // 2}; set rank and route_at to the folder's"
+        )
+    ratio = expert.scaling / (ours.lora_alpha / ours.r)  # another alpha: the update s · B A stays the same
+    state = {key: tensor * ratio if ".lora_B." in key else tensor for key, tensor in expert.state.items()}
+    set_peft_model_state_dict(model.peft, state)
+    if expert.head is not None:
+        model.head.load_state_dict(expert.head)
 
 
 def longest(backbone: PreTrainedModel, wanted: int) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from transformers import set_seed
 
@@ -25,9 +26,11 @@ from finsa_moe.model.backbone import load_tokenizer, ready_to_train
 from finsa_moe.model.checkpoint import load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.replay import write_replay
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
+from finsa_moe.training.probe import SAMPLE, drawn, states_of
 from finsa_moe.training.resume import finish
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
@@ -91,6 +94,7 @@ def train_joint(
     more = routing_rows(unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed)
     teaching = [*parts["train"], *((rows, domains.index(name)) for name, rows in more.items())]
     train, valid = EncodedRows(teaching, encoder), EncodedRows(parts["valid"], encoder)
+    seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
     loop.enter(out / "run", settings, resume=resume)
@@ -112,6 +116,7 @@ def train_joint(
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         save_mixture(model, out / name, tokenizer=tokenizer)
+        write_replay(out / name, seen)
         settings.save(out / name / "config.yaml")
         (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
         finish(stage.folder)
@@ -130,6 +135,17 @@ def train_joint(
     set_seed(settings.seed + 1)
     facts[JOINT] = phase(JOINT, dataclasses.replace(settings, seed=settings.seed + 1), soft_until=settings.harden_at)
     return facts
+
+
+def _seen(
+    model: FinSAMoE, encoder: TextEncoder, labelled: Mapping[str, Rows], more: Mapping[str, Rows]
+) -> dict[str, Tensor]:
+    """A sample of what the router reads of each domain; the frozen trunk makes it, so training does not change it."""
+    sources = {name: [rows, more[name]] if name in more else [rows] for name, rows in labelled.items()}
+    return {
+        name: torch.cat([states_of(model, encoder, drawn(rows, SAMPLE // len(parts))) for rows in parts])
+        for name, parts in sources.items()
+    }
 
 
 def set_trained(model: FinSAMoE, *, experts: bool) -> None:

@@ -1,0 +1,154 @@
+"""One expert more or one fewer in a mixture's folder; every other expert's files are copied byte for byte.
+
+Folders and the new router go in, a new mixture's folder comes out, whole or not at all. Nothing here trains, and the
+folder it starts from is never written to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.model.adapter import read_json, read_tensors
+from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS
+from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
+from finsa_moe.model.replay import write_replay
+
+LAST = "router.layers.4"
+"""The router's last linear: one row a domain."""
+
+
+def read_config(folder: Path) -> FinSAMoEConfig:
+    """The mixture's configuration.
+
+    Raises:
+        ModelError: If the folder holds no mixture.
+    """
+    raw = read_json(folder / "config.json", "give the folder that train-joint, merge or add-domain wrote")
+    if raw.get("model_type") != FinSAMoEConfig.model_type:
+        raise ModelError(
+            f"{folder}: config.json says model_type {raw.get('model_type')!r}, expected {FinSAMoEConfig.model_type!r}; "
+            "give the folder that train-joint, merge or add-domain wrote"
+        )
+    return FinSAMoEConfig.from_dict(raw)
+
+
+def check_new(config: FinSAMoEConfig, folder: Path, domain: str) -> None:
+    """Refuse a domain that this mixture cannot take.
+
+    Raises:
+        ModelError: If the name is no name or is taken, or if the experts share one head.
+    """
+    check_domain(domain)
+    if domain in config.domains:
+        raise ModelError(f"{folder}: has an expert {domain} already ({', '.join(config.domains)}); choose another name")
+    if config.shared_head:
+        raise ModelError(f"{folder}: its experts share one head, which a further one would change; "
+                         "train the mixture with shared_head: false")  # fmt: skip
+
+
+def widened(
+    tensors: Mapping[str, Tensor], head: Mapping[str, Tensor], router: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Router and heads with one domain more: the old heads as they were, `head` (3, d), the trained wider router."""
+    return {
+        "heads.weight": torch.cat([tensors["heads.weight"], head["weight"][None].to(tensors["heads.weight"])]),
+        "heads.bias": torch.cat([tensors["heads.bias"], head["bias"][None].to(tensors["heads.bias"])]),
+        **{f"router.{name}": tensor.detach().cpu().contiguous() for name, tensor in router.items()},
+    }
+
+
+def narrowed(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
+    """Router and heads of some domains; what remains is as it was."""
+    rows = {"heads.weight", "heads.bias", f"{LAST}.weight", f"{LAST}.bias"}
+    return {name: tensor[list(kept)].contiguous() if name in rows else tensor for name, tensor in tensors.items()}
+
+
+def add(
+    source: Path, out: Path, domain: str, expert: Path, small: Mapping[str, Tensor], *, scaling: float,
+    replay: Mapping[str, Tensor], more: Callable[[Path], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Write `source` with a further expert to `out`.
+
+    Args:
+        source: The mixture.
+        out: Folder to make; it must not exist.
+        domain: Name of the new domain.
+        expert: Folder of the new expert.
+        small: Router and heads, of all domains.
+        scaling: alpha / rank of the new expert.
+        replay: States by domain, the new one's too.
+        more: Given the working folder before it gets its name, for what else belongs there.
+
+    Raises:
+        ConfigError: If `out` exists.
+    """
+    config = read_config(source)
+    config.domains, config.scaling = [*config.domains, domain], [*config.scaling, scaling]
+    with _made(source, out, config, small, replay) as working:
+        shutil.copytree(
+            expert,
+            working / EXPERTS / domain,
+            ignore=shutil.ignore_patterns("run", "config.yaml", "metrics.json", "token*"),
+        )
+        more(working)
+
+
+def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | None) -> None:
+    """Write `source` without one expert to `out`; the router's remaining weights are as they were.
+
+    Raises:
+        ModelError: If there is no such expert, or no other.
+        ConfigError: If `out` exists.
+    """
+    config = read_config(source)
+    if domain not in config.domains:
+        raise ModelError(f"{source}: has no expert {domain}; it has {', '.join(config.domains)}")
+    kept = [at for at, name in enumerate(config.domains) if name != domain]
+    if not kept:
+        raise ModelError(f"{source}: {domain} is its only expert; a mixture needs one")
+    tensors = read_tensors(source / WEIGHTS)
+    small = narrowed(tensors, kept)
+    if config.shared_head:  # one for all
+        small |= {name: tensors[name] for name in ("heads.weight", "heads.bias")}
+    config.domains, config.scaling = [config.domains[at] for at in kept], [config.scaling[at] for at in kept]
+    left = None if replay is None else {name: replay[name] for name in config.domains}
+    with _made(source, out, config, small, left):
+        pass
+
+
+@contextmanager
+def _made(
+    source: Path, out: Path, config: FinSAMoEConfig, small: Mapping[str, Tensor], replay: Mapping[str, Tensor] | None
+) -> Iterator[Path]:
+    """A copy of `source` with another configuration, renamed to `out` when the block ends well."""
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
+    shutil.rmtree(working, ignore_errors=True)
+    try:
+        working.mkdir()
+        for domain in config.domains:
+            if (source / EXPERTS / domain).is_dir():
+                shutil.copytree(source / EXPERTS / domain, working / EXPERTS / domain)
+        if (source / BACKBONE).is_dir():
+            shutil.copytree(source / BACKBONE, working / BACKBONE)
+        for file in source.glob("*token*.json"):
+            shutil.copy2(file, working)
+        save_file(dict(small), working / WEIGHTS, metadata={"format": "pt"})
+        config.save_pretrained(working)
+        if replay is not None:
+            write_replay(working, replay)
+        yield working
+        working.replace(out)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)

@@ -1,0 +1,202 @@
+"""A further domain for a finished mixture: one more expert on its frozen backbone, and a router wider by one.
+
+A mixture's folder and prepared rows go in, a new mixture's folder comes out. The old experts and heads are copied, not
+trained; the router learns from stored states of the old domains, not from their texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+from finsa_moe.config import DomainConfig, ExpertConfig
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.encode import TextEncoder
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.model.adapter import read_json, read_tensors
+from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
+from finsa_moe.model.growth import add, check_new, read_config, widened
+from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.replay import read_replay
+from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.training.batches import Rows, read_split
+from finsa_moe.training.expert import train_expert
+from finsa_moe.training.probe import SAMPLE, answers, encoder_of, sampled, states_of
+from finsa_moe.training.unlabelled import routing_rows
+from finsa_moe.training.widen import widened_router
+
+MOE, EXPERT, METRICS = "moe", "expert", "metrics.json"
+FEW, FRESH = 100, "fresh"
+
+
+def add_domain(
+    source: Path, domain: str, data: Path, out: Path, *, settings: DomainConfig, resume: bool = False,
+    device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+    replay: Mapping[str, Path] | None = None, held_out: Sequence[str] = (), say: Any = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train the expert, widen the router, write ``out/moe``; `source` is only read.
+
+    Args:
+        source: The mixture.
+        domain: Name of the new domain.
+        data: Its prepared folder, ``train.csv`` and ``valid.csv``.
+        out: ``out/expert`` and ``out/moe`` are written.
+        settings: The resolved configuration.
+        resume: Go on with the unfinished run in `out`.
+        device: Torch device name.
+        columns: Where text and label stand when the files were not made by ``finsa prepare``.
+        labels: How the classes are spelt there.
+        replay: A file of texts of each old domain, where `source` keeps no sample of states.
+        held_out: Texts that the model is going to be judged by; replayed ones equal or near to one are dropped.
+        say: Told in a line of each step and of what to beware of.
+
+    Returns:
+        Facts of the expert, of where it started, and the share of each domain's states sent to its own expert by the
+        old router and by the new.
+
+    Raises:
+        ModelError: If the name is taken, the experts share a head, or no states of the old domains are at hand.
+        DataError: If the rows cannot be used.
+        ConfigError: If `out` holds a finished mixture, or an unfinished run and `resume` is off.
+    """
+    if (out / MOE).exists():
+        if resume:
+            return read_json(out / MOE / METRICS)
+        raise ConfigError(f"{out / MOE}: exists already; name another --out, or remove it first")
+    config = read_config(source)
+    check_new(config, source, domain)
+    train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
+    for line in _beware(domain, train, valid, settings):
+        say(line)
+    model = load_mixture(source, device=device)
+    encode = encoder_of(source, model)
+    known = _known(source, model, encode, replay, held_out, settings.seed)
+    start = _start(source, model, encode, train, settings, say)
+    settled = _expert_settings(config.rank, config.scaling[0], model, settings, len(train.texts), len(valid.texts))
+    bundled = source / BACKBONE
+    facts = train_expert(
+        domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
+        settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
+    )  # fmt: skip
+    say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
+    new = states_of(model, encode, _whole_and_cut(train, settings.seed))
+    router = widened_router(
+        model.router.float().cpu(), known, new, steps=settings.router_steps,
+        learning_rate=settings.router_learning_rate, taken=settings.taken, seed=settings.seed,
+    )  # fmt: skip
+    head = read_tensors(out / EXPERT / "head.safetensors")
+    states = {**known, domain: sampled(new)}
+    facts |= {
+        "started_from": start.name if start else FRESH,
+        "sent_to_own": _sent(model.router, router, states, domain),
+        "data": {**_old_data(source), domain: str(data)},
+    }
+
+    def more(folder: Path) -> None:
+        (folder / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+        settings.save(folder / "config.yaml")
+
+    small = widened(read_tensors(source / WEIGHTS), head, router.state_dict())
+    add(source, out / MOE, domain, out / EXPERT, small, scaling=settled.alpha / settled.rank, replay=states, more=more)
+    return facts
+
+
+def _beware(domain: str, train: Rows, valid: Rows, settings: DomainConfig) -> list[str]:
+    """What a user should know of rows that can be used, but not well."""
+    counts = train.counts()
+    lines = []
+    if missing := [name for name, count in zip(NAMES, counts, strict=True) if not count]:
+        lines.append(f"{train.file}: no row is {' or '.join(missing)}; the expert {domain} will hardly answer that")
+    if len(train.texts) < FEW:
+        lines.append(f"{train.file}: {len(train.texts)} rows; with fewer than {FEW} an old expert is often as good")
+    if len(valid.texts) < settings.fewest_valid:
+        lines.append(
+            f"{valid.file}: {len(valid.texts)} rows, too few to choose a checkpoint by (fewest_valid "
+            f"{settings.fewest_valid}): the last is kept"
+        )
+    return lines
+
+
+def _expert_settings(
+    rank: int, scaling: float, model: FinSAMoE, settings: DomainConfig, rows: int, judged: int
+) -> ExpertConfig:
+    """Stage 1's settings: the mixture's shape, and one checkpoint at the end where nothing can choose among several."""
+    shared = {f.name: getattr(settings, f.name) for f in dataclasses.fields(ExpertConfig) if hasattr(settings, f.name)}
+    steps = settings.max_steps if settings.max_steps > 0 else int(-(-rows // settings.batch_size) * settings.epochs)
+    if judged < settings.fewest_valid:
+        shared |= {"eval_steps": max(1, steps), "patience": 0}
+    config = model.config
+    return ExpertConfig(**shared | {
+        "rank": rank, "alpha": max(1, round(scaling * rank)), "route_at": config.route_at, "prompt": config.prompt,
+        "quantisation": config.backbone["quantisation"], "dtype": config.backbone["dtype"],
+        "max_length": min(settings.max_length, config.max_tokens),
+    })  # fmt: skip
+
+
+def _start(
+    source: Path, model: FinSAMoE, encode: TextEncoder, train: Rows, settings: DomainConfig, say: Any
+) -> Path | None:
+    """The folder of the expert to start from: the one whose answers to the new rows are best, or as asked."""
+    domains = list(model.config.domains)
+    if settings.start == FRESH:
+        return None
+    if settings.start != "best":
+        if settings.start not in domains:
+            raise ConfigError(f"start {settings.start!r}: allowed are best, {FRESH}, {', '.join(domains)}")
+        return source / EXPERTS / settings.start
+    scores = {}
+    for index, name in enumerate(domains):
+        found = answers(model, encode, train, index)
+        scores[name] = float(
+            f1_score(train.labels, found, average="macro", labels=sorted(set(train.labels)), zero_division=0)
+        )
+    best = max(scores, key=lambda name: scores[name])
+    told = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())
+    say(f"macro-F1 of the old experts on the new rows: {told}; starting from {best}")
+    return source / EXPERTS / best
+
+
+def _whole_and_cut(rows: Rows, seed: int) -> Rows:
+    """Every text whole, and its head beside it: of length the router is to learn nothing."""
+    rng = np.random.default_rng(seed)
+    lengths = np.exp(rng.uniform(np.log(8), np.log(49), len(rows.texts))).astype(int)
+    heads = [text[:length] for text, length in zip(rows.texts, lengths.tolist(), strict=True)]
+    return Rows(rows.file, rows.texts + heads, rows.labels * 2)
+
+
+def _known(
+    source: Path, model: FinSAMoE, encode: TextEncoder, replay: Mapping[str, Path] | None, held_out: Sequence[str],
+    seed: int,
+) -> dict[str, Tensor]:  # fmt: skip
+    """States of the old domains: the stored ones, or those of texts named for each."""
+    domains = list(model.config.domains)
+    if not replay:
+        return read_replay(source, domains)
+    if odd := sorted(set(replay) ^ set(domains)):
+        word = "no texts of" if odd[0] in domains else "no expert"
+        raise DataError(f"{source}: {word} {odd[0]}; give --replay NAME=FILE once for each of {', '.join(domains)}")
+    rows = routing_rows(replay, most=SAMPLE, held_out=held_out, seed=seed)
+    return {name: states_of(model, encode, rows[name]) for name in domains}
+
+
+def _sent(old: torch.nn.Module, new: torch.nn.Module, states: Mapping[str, Tensor], domain: str) -> dict[str, Any]:
+    """Of each domain's states, the share that either router sends to the domain's own expert."""
+    found: dict[str, Any] = {}
+    with torch.no_grad():
+        for index, (name, part) in enumerate(states.items()):
+            shares = [float((router(part).argmax(-1) == index).float().mean()) for router in (old, new)]
+            found[name] = {"before": None if name == domain else shares[0], "after": shares[1]}
+    return found
+
+
+def _old_data(source: Path) -> dict[str, str]:
+    file = source / METRICS
+    return dict(read_json(file).get("data", {})) if file.is_file() else {}
