@@ -1,8 +1,9 @@
 """Unlabelled texts of a domain for a teacher to read: a CSV of ``id,text``.
 
-``python runs/pool.py DATA DOMAIN ROWS FILE``: lines of 8 to 200 characters, each once, in an order that follows from
+``python runs/pool.py DATA DOMAIN ROWS FILE [SKIP]``: lines of 8 to 200 characters, each once, in an order that follows from
 the texts alone; for forum from the forum file, for news from the financial files without the lines of the forum file.
-Near copies of held-out texts are dropped later, where the answers are learnt from (``finsa adapt --hold-out``).
+SKIP leaves out the first so many, which an earlier round has read. Near copies of held-out texts are dropped later,
+where the answers are learnt from (``finsa adapt --hold-out``).
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main() -> None:
     drawn = {
         (hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data / "unlabelled", domain)
     }
-    chosen = heapq.nsmallest(rows, drawn)
+    skip = int(sys.argv[5]) if len(sys.argv) > 5 else 0
+    chosen = heapq.nsmallest(skip + rows, drawn)[skip:]
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.part")
     with part.open("w", encoding="utf-8", newline="") as file:
