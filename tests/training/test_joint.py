@@ -18,6 +18,7 @@ from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_tokenizer
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.model.losses import class_weights
+from finsa_moe.model.replay import REPLAY, read_replay
 from finsa_moe.training import joint as stage_three
 from finsa_moe.training import loop
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
@@ -35,7 +36,15 @@ def joint(run: Trained, data: Mapping[str, Path], out: Path, *overrides: str, re
 
 
 def parts(folder: Path) -> dict[str, Tensor]:
-    return {f"{f.relative_to(folder)}:{k}": t for f in folder.rglob("*.safetensors") for k, t in load_file(f).items()}
+    files = [file for file in folder.rglob("*.safetensors") if file.name != REPLAY]  # a sample of states, no weights
+    return {f"{f.relative_to(folder)}:{k}": t for f in files for k, t in load_file(f).items()}
+
+
+def test_a_sample_of_what_the_router_read_is_kept(trained: Runs) -> None:
+    run = trained("bert")
+    states = read_replay(run.joint, load_mixture(run.joint, device="cpu").config.domains)
+    assert {name: part.shape[0] for name, part in states.items()} == dict.fromkeys(DOMAINS, 24)
+    assert all(float(part.std()) > 0 for part in states.values())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -21,8 +21,8 @@ def widened_router(old: Router, states: Mapping[str, Tensor], new: Tensor, *, st
     """Train a router with one output more.
 
     On old states it is taught what the old router says of them (soft weights, nothing for the new domain), on new ones
-    the new domain; batches are half and half. Then the new output's bias is set by old states it was not trained on: it
-    wins at most the share `taken` of them.
+    the new domain; batches are half and half. Then the new output's bias is lowered until it wins at most the share
+    `taken` of every second old state, which were not trained on.
 
     Args:
         old: The router of E domains.
@@ -41,7 +41,7 @@ def widened_router(old: Router, states: Mapping[str, Tensor], new: Tensor, *, st
     experts = last.out_features
     known = torch.cat(list(states.values()))
     known = known[torch.randperm(len(known))]
-    held, taught = known[::4], known[torch.arange(len(known)) % 4 != 0]
+    held, taught = known[::2], known[1::2]
     router = Router(first.in_features, experts + 1, first.out_features)
     router.load_state_dict(_with_one_more(old, router))
     old.eval()
@@ -80,9 +80,9 @@ def _linear(router: Router, at: int) -> nn.Linear:
 
 
 @torch.no_grad()
-def _hold_back(router: Router, held: Tensor, taken: float) -> None:
+def _hold_back(router: Router, known: Tensor, taken: float) -> None:
     """Lower the new output's bias until it wins at most that share of known states."""
-    logits = router(held)
+    logits = router(known)
     margin = logits[:, -1] - logits[:, :-1].max(-1).values
     over = float(torch.quantile(margin, 1.0 - taken))
     if over > 0:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from finsa_moe.model.router import Router
+from finsa_moe.training.widen import widened_router
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+SIZE = 16
+
+
+def cloud(at: int, count: int, seed: int, spread: float = 0.6) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, SIZE, generator=generator) * spread + 3.0 * torch.eye(SIZE)[at]
+
+
+@pytest.fixture(scope="module")
+def old() -> Router:
+    """A router that tells two clouds apart."""
+    torch.manual_seed(0)
+    router = Router(SIZE, 2, hidden=32)
+    states, domains = torch.cat([cloud(0, 300, 1), cloud(1, 300, 2)]), torch.tensor([0] * 300 + [1] * 300)
+    optimizer = torch.optim.Adam(router.parameters(), lr=1e-2)
+    for _ in range(150):
+        loss = nn.functional.cross_entropy(router(states), domains)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return router.eval()
+
+
+def widen(old: Router, new: Tensor, taken: float = 0.01, seed: int = 13) -> Router:
+    known = {"a": cloud(0, 400, 3), "b": cloud(1, 400, 4)}
+    return widened_router(old, known, new, steps=200, learning_rate=5e-3, taken=taken, seed=seed)
+
+
+def chosen(router: Router, states: Tensor) -> Tensor:
+    with torch.no_grad():
+        return router(states).argmax(-1)
+
+
+def test_a_domain_apart_is_found_and_the_old_stay(old: Router) -> None:
+    before = {name: tensor.clone() for name, tensor in old.state_dict().items()}
+    router = widen(old, cloud(2, 200, 5))
+    assert not router.training
+    for at in range(3):
+        assert float((chosen(router, cloud(at, 500, 50 + at)) == at).float().mean()) > 0.97
+    assert all(torch.equal(before[name], tensor) for name, tensor in old.state_dict().items())
+
+
+@pytest.mark.parametrize("taken", [0.0, 0.02, 0.1])
+def test_a_domain_like_an_old_one_takes_no_more_than_it_may(old: Router, taken: float) -> None:
+    """The new texts are drawn from an old domain's own cloud: unchecked, the new output would win half of it."""
+    router = widen(old, cloud(0, 400, 6), taken)
+    states = torch.cat([cloud(0, 2000, 7), cloud(1, 2000, 8)])
+    share = float((chosen(router, states) == 2).float().mean())
+    assert share <= taken + 0.04  # other states, and the bias was set by four hundred
+    where = chosen(old, states)
+    kept = chosen(router, states) != 2
+    assert float((chosen(router, states)[kept] == where[kept]).float().mean()) > 0.99
+
+
+def test_the_same_seed_the_same_router(old: Router) -> None:
+    one, two, other = (widen(old, cloud(2, 100, 9), seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
