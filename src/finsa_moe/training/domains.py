@@ -85,6 +85,7 @@ def add_domain(
     facts = train_expert(
         domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
         settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
+        tokenizer_from=source,
     )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
     new = states_of(model, encode, _whole_and_cut(train, settings.seed))

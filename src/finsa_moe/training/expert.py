@@ -89,7 +89,7 @@ class ExpertModel(nn.Module):
 def train_expert(
     domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
     device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
-    start: Path | None = None,
+    start: Path | None = None, tokenizer_from: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train one expert and write its folder.
 
@@ -104,6 +104,7 @@ def train_expert(
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
         start: Folder of an expert on the same backbone to start from; None starts from an update of zero.
+        tokenizer_from: Folder of the tokenizer, where the backbone's own has none (as in a mixture).
 
     Returns:
         The statistics written to ``metrics.json``.
@@ -123,7 +124,7 @@ def train_expert(
     network = ready_to_train(
         load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     )
-    tokenizer = load_tokenizer(backbone)
+    tokenizer = load_tokenizer(tokenizer_from or backbone)
     prompt = settings.prompt if settings.prompt != "auto" else ("neutral" if is_causal(network) else "none")
     encoder = TextEncoder(
         tokenizer.backend_tokenizer, prompt=prompt, max_length=longest(network, settings.max_length),
