@@ -29,7 +29,10 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "precision": precision,
         "pretraining": json.loads(history.read_text()) if history.is_file() else [],
         "backbone": read("backbone/pretrain.json"),
-        "student": {key: read("student/adapt.json")[key] for key in ("steps", "rows", "wall_seconds", "tasks")},
+        "students": [
+            {key: one[key] for key in ("steps", "rows", "wall_seconds", "tasks")}
+            for one in read("student/adapt.json")["mean_of"]
+        ],
         "experts": {
             name: {key: read(f"experts/{name}/expert.json")[key] for key in ("steps", "rows")}
             for name in ("news", "forum")
@@ -43,14 +46,15 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
 
 def text(card: dict[str, Any]) -> str:
     """The page, Markdown: ``card.md`` filled in."""
-    backbone, student, sittings = card["backbone"], card["student"], card["pretraining"]
+    backbone, student, sittings = card["backbone"], card["students"][0], card["pretraining"]
     tokens = sum(sitting["tokens"] for sitting in sittings) or backbone["tokens_seen"]
     hours = (sum(sitting["minutes"] for sitting in sittings) or backbone["minutes"]) / 60
     behaviour = card["examined"]["behaviour"]
     return TEMPLATE.read_text(encoding="utf-8").format(
         made=card["made"], precision=card["precision"], parameters=backbone["parameters"] / 1e6,
         embedding=backbone["embedding_parameters"] / 1e6, tokens=tokens / 1e6, hours=hours,
-        corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], minutes=student["wall_seconds"] / 60,
+        corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=len(card["students"]),
+        minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["joint"]["unlabelled"].values()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on every task;
-# their mean answer and TF-IDF's to unlabelled text; the student, the backbone trained on tasks and answers; experts on the
-# student; mixture, calibration, export. Whatever is equal or near to a dev text is dropped before anything learns from it.
+# their mean answer and TF-IDF's to unlabelled text; students, the backbone trained on tasks and answers, and their mean;
+# experts on it; mixture, calibration, export. Whatever is equal or near to a dev text is dropped before anything learns from it.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
-# settings: CONFIG=file  START=backbone (or none)  TEACHERS="13 21" (their seeds)  POOL=rows a domain  SEED=13
+# settings: CONFIG=file  START=backbone (or none)  TEACHERS="13 21", STUDENTS="13 21" (their seeds)  POOL=rows a domain
+#           SEED=13  MORE_NEWS, MORE_FORUM="FOLDER:TASK …" (further teachers: an earlier round's students, whose pool of
+#           SKIP rows is then left out)
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,6 +14,7 @@ data=${1:-../shared/data}
 out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
 teachers=${TEACHERS:-13 21}
+students=${STUDENTS:-13 21}
 seed=${SEED:-13}
 pool=${POOL:-70000}
 from=${START-models/wip}
@@ -45,6 +48,10 @@ for name in news boards investors; do tasks+=(--task "$name=$out/data/$name"); d
 for name in news/extra_cfsc news/extra_xmu_binary forum/extra_finfe other/announcement_weak_binary; do
   [ -f "$data/$name.csv" ] && tasks+=(--task "$(basename "${name#*/extra_}")=$data/$name.csv")
 done
+skilled=() # what only students learn: event types, and sentences that turn on one word
+[ -f "$data/other/event_types.csv" ] && skilled+=(--task "event_types=$data/other/event_types.csv")
+[ -f "$out/skills.forum.csv" ] || python runs/skills.py "$out/skills.news.csv" "$out/skills.forum.csv" --rows 3000
+for domain in news forum; do skilled+=(--task "skills_$domain=$out/skills.$domain.csv"); done
 
 say "backbone"
 start=()
@@ -72,16 +79,24 @@ for domain in news forum; do
   heads=(news)
   [ $domain = news ] || heads=(boards investors)
   asked=(--tfidf "$out/data/$domain")
+  further=MORE_${domain^^}
+  for teacher in ${!further:-}; do asked+=(--ask "$teacher"); done
   for teacher in "${ask[@]}"; do for head in "${heads[@]}"; do asked+=(--ask "$teacher:$head"); done; done
-  [ -f "$texts" ] || python runs/pool.py "$data" $domain "$pool" "$texts"
+  [ -f "$texts" ] || python runs/pool.py "$data" $domain "$pool" "$texts" "${SKIP:-0}"
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
 done
 ends_at answers
 
-say "student"
-[ -f "$out/student/adapt.json" ] ||
-  finsa adapt "$out/backbone" --out "$out/student" --config "$config" --set epochs=1 --set seed="$seed" --resume \
-    "${tasks[@]}" --soft news-answers="$out/answers/news.csv" --soft forum-answers="$out/answers/forum.csv" "${held[@]}"
+mixed=()
+for student in $students; do
+  say "student $student"
+  [ -f "$out/students/$student/adapt.json" ] ||
+    finsa adapt "$out/backbone" --out "$out/students/$student" --config "$config" --set epochs=1 --set seed="$student" \
+      --resume "${tasks[@]}" "${skilled[@]}" --soft news-answers="$out/answers/news.csv" \
+      --soft forum-answers="$out/answers/forum.csv" "${held[@]}"
+  mixed+=("$out/students/$student")
+done
+[ -f "$out/student/adapt.json" ] || python runs/soup.py "$out/student" "${mixed[@]}"
 
 for domain in news forum; do
   say "expert $domain"

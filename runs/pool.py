@@ -1,7 +1,7 @@
 """Unlabelled texts of a domain for a teacher to read: a CSV of ``id,text``.
 
-``python runs/pool.py DATA DOMAIN ROWS FILE [SKIP]``: lines of 8 to 200 characters, each once, in an order that follows from
-the texts alone; for forum from the forum file, for news from the financial files without the lines of the forum file.
+``python runs/pool.py DATA DOMAIN ROWS FILE [SKIP]``: lines of 8 to 200 characters, each once, in an order that follows
+from the texts alone; for forum from the forum file, for news from the financial files without the forum file's lines.
 SKIP leaves out the first so many, which an earlier round has read. Near copies of held-out texts are dropped later,
 where the answers are learnt from (``finsa adapt --hold-out``).
 """

@@ -18,7 +18,15 @@ from typing import Any
 import card
 
 PACKAGE, WEIGHTS = Path("src/finsa_moe/assets/default"), Path("models/default")
-TRAINED = ("config.json", "config.yaml", "metrics.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+TRAINED = (
+    "config.json",
+    "config.yaml",
+    "metrics.json",
+    "model.safetensors",
+    "replay.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 
 
 def read(path: Path) -> Any:

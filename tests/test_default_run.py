@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.families import made_rows, write_rows
 
@@ -37,6 +39,9 @@ def data(tmp_path: Path) -> Path:
     for domain, planted in PLANTED.items():
         write_rows(root / domain / "dev.csv", [(planted, 0), *made_rows(domain, 9, seed=99)], domain)
         write_rows(root / domain / "train.csv", [(planted + "！", 0), *made_rows(domain, 120, seed=1)], domain)
+    with (root / "other" / "event_types.csv").open("w", encoding="utf-8", newline="") as file:
+        events = [[text, ("处罚", "增持", "其他")[label]] for text, label in made_rows("news", 60, seed=5)]
+        csv.writer(file).writerows([["text", "label"], [PLANTED["news"], "处罚"], *events])
     write_rows(root / "forum" / "train_investors.csv", made_rows("forum", 30, seed=2), "forum")
     with (root / "other" / "announcement_weak_binary.csv").open("w", encoding="utf-8", newline="") as file:
         events = [[text, "利空" if label else "利好"] for text, label in made_rows("news", 120, seed=3)]
@@ -76,9 +81,18 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
             assert any(planted in row["text"] and "held-out" in row["reason"] for row in csv.DictReader(file))
         assert planted not in (out / "data" / domain / "train.csv").read_text(encoding="utf-8")
         assert planted not in (out / "data" / domain / "valid.csv").read_text(encoding="utf-8")
-    teacher, student = (json.loads((out / name / "adapt.json").read_text()) for name in ("teachers/21", "student"))
+    teacher, student, mean = (
+        json.loads((out / name / "adapt.json").read_text()) for name in ("teachers/21", "students/21", "student")
+    )
     assert teacher["tasks"]["announcement_weak_binary"]["dropped"] >= 1
-    assert set(student["tasks"]) == {*teacher["tasks"], "news-answers", "forum-answers"}
+    assert student["tasks"]["event_types"]["dropped"] >= 1
+    assert set(student["tasks"]) == {
+        *teacher["tasks"], "event_types", "skills_news", "skills_forum", "news-answers", "forum-answers",
+    }  # fmt: skip
+    assert len(mean["mean_of"]) == 2
+    one, two, both = (load_file(out / name / "model.safetensors") for name in ("students/13", "students/21", "student"))
+    assert all(torch.allclose(both[name], (one[name] + two[name]) / 2, atol=1e-6) for name in both)
+    assert any(not torch.equal(one[name], two[name]) for name in both)
     drawn = (out / "answers" / "pool.forum.csv").read_text(encoding="utf-8")
     assert PLANTED["forum"].split("，")[0] in drawn
     assert student["tasks"]["forum-answers"]["dropped"] >= 1
