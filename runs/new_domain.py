@@ -1,8 +1,9 @@
 """How many rows of a new domain `finsa add-domain` needs, beside character TF-IDF on the same rows.
 
 ``python runs/new_domain.py MIXTURE OUT [DATA] [--domains …] [--rows …] [--seeds …]``: each domain's rows are split once
-(near texts on one side, up to 1,000 to judge by), then every cell draws its rows, adds the domain to MIXTURE and scores the new expert, the old one it started from, and TF-IDF (logistic regression and SVM, the better by
-the judged rows: a favour to it). A finished cell is a line of ``OUT/cells.jsonl`` and is not run again.
+(near texts on one side, up to 1,000 to judge by), then every cell draws its rows, adds the domain to MIXTURE and scores
+the new expert, the old one it started from, and TF-IDF (logistic regression and SVM, the better by the judged rows: a
+favour to it). A finished cell is a line of ``OUT/cells.jsonl`` and is not run again.
 """
 
 from __future__ import annotations
