@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from finsa_moe.cli import main
+from finsa_moe.export.export import export_mixture
+from finsa_moe.export.known import Known
 from finsa_moe.face import load
 from finsa_moe.runtime.folder import CONFIG
 from tests.conftest import DOMAINS, Trained
@@ -54,21 +58,17 @@ def test_mistakes_end_in_one_line(
 
 
 @pytest.mark.parametrize("beside", [True, False])
-def test_the_old_experts_keep_their_temperatures(
+def test_the_old_experts_keep_their_temperatures_and_what_is_known(
     beside: bool, trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Where no labelled rows of an old domain are at hand, what the mixture's own export found stands."""
-    import json
-    import shutil
-
-    from finsa_moe.export.export import export_mixture
-
     source = tmp_path / "m" / "moe"
     shutil.copytree(trained("modernbert").joint, source)
     (source / "metrics.json").unlink()  # names the folders it was trained on
     if beside:
-        export_mixture(source, tmp_path / "m" / "runtime", precisions=("fp32",), data={"news": prepared["news"]})
+        data = {domain: prepared[domain] for domain in DOMAINS}
+        export_mixture(source, tmp_path / "m" / "runtime", precisions=("fp32",), data=data)
         place = tmp_path / "m" / "runtime" / CONFIG
         kept = json.loads(place.read_text(encoding="utf-8"))
         kept["temperatures"] = [1.25, 0.75]
@@ -77,4 +77,14 @@ def test_the_old_experts_keep_their_temperatures(
     assert main(words) == 0
     found = json.loads((tmp_path / "o" / "runtime" / CONFIG).read_text(encoding="utf-8"))
     assert found["temperatures"] == ([1.25, 0.75, 1.0] if beside else [1.0, 1.0, 1.0])
-    assert found["novelty"] is None
+    known = Known.load(tmp_path / "o" / "runtime")
+    if not beside:
+        assert found["novelty"] is None
+        assert known is None
+        return
+    assert found["novelty"]
+    assert known is not None
+    assert known.domains == (*DOMAINS, "notices")
+    assert known.rows.tolist() == [24, 24, 24]
+    ours = load(tmp_path / "o" / "runtime").predict(["北屿医药公告股价跌停", "def main(): return 42 # TODO"])
+    assert ours[0].novelty < ours[1].novelty

@@ -41,7 +41,7 @@ def test_the_folder_says_what_was_measured(exported: Export) -> None:
     assert set(report["calibration"]) == {"news", "forum"}
     names = {file.name for file in exported.folder.iterdir()}
     assert names == {
-        "config.json", "export.json", "tokenizer.json", "novelty.onnx", "single.onnx",
+        "config.json", "export.json", "tokenizer.json", "novelty.onnx", "novelty.safetensors", "single.onnx",
         *(f"{part}.{p}.onnx" for part in ("trunk", "expert0", "expert1") for p in ("fp32", "bf16")),
     }  # fmt: skip
 

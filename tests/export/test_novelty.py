@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from finsa_moe.export import graphs
-from finsa_moe.export.novelty import DAMPING, WEIGHT, fit, token_counts
+from finsa_moe.export.known import Known, token_counts
+from finsa_moe.export.novelty import DAMPING, WEIGHT, fit
 from finsa_moe.runtime.novelty import Novelty
 
 RNG = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def naive(row: list[int], state: np.ndarray, background: np.ndarray | None) -> l
 
 @pytest.mark.parametrize("background", [None, BACKGROUND])
 def test_the_graph_gives_the_share_of_known_texts_that_lie_nearer(background: np.ndarray | None) -> None:
-    reference = fit(SEEN, STATES, WHOSE, HELD, HELD_STATES, background, 50)
+    reference, _ = fit(Known.of(("a", "b"), SEEN, STATES, WHOSE, background, 50), HELD, HELD_STATES)
     known = np.array([naive(row, state, background) for row, state in zip(HELD, HELD_STATES, strict=True)])
     weights = np.array([1, 0 if background is None else 1, 1])
 
@@ -62,7 +63,7 @@ def test_the_graph_gives_the_share_of_known_texts_that_lie_nearer(background: np
 
 
 def test_tokens_of_another_kind_tell_where_states_do_not() -> None:
-    reference = fit(SEEN, STATES, WHOSE, HELD, HELD_STATES, BACKGROUND, 50)
+    reference, _ = fit(Known.of(("a", "b"), SEEN, STATES, WHOSE, BACKGROUND, 50), HELD, HELD_STATES)
     state = torch.from_numpy(HELD_STATES[:1])
     ids = torch.tensor([[3, 5, 7, 9, 11, 2], [43, 45, 47, 49, 41, 42]])
     distances, _ = reference(ids, torch.ones_like(ids), state.repeat(2, 1))

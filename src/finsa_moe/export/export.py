@@ -23,11 +23,13 @@ from finsa_moe.data.lines import read_lines
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration, calibrate
-from finsa_moe.export.novelty import fit, token_counts
+from finsa_moe.export.known import Known, token_counts
+from finsa_moe.export.novelty import Reference as NoveltyReference
+from finsa_moe.export.novelty import fit
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
-from finsa_moe.export.states import examples, measure
+from finsa_moe.export.states import Measured, examples, measure
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, File, GraphSet, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
@@ -77,8 +79,8 @@ def export_mixture(
         data: Prepared folder of each domain, for parity, calibration and novelty; None takes those it was trained on.
         background: Files of other text, one a line, that the novelty score tells apart; without any it rests on the
             domains' own texts alone.
-        earlier: An export of the mixture that this one grew from: a domain without labelled rows here keeps the
-            temperature it has there.
+        earlier: An export of the mixture that this one grew from: a domain without rows here keeps the temperature it
+            has there, and what is known of its texts.
         say: Told of each step.
 
     Raises:
@@ -100,7 +102,7 @@ def export_mixture(
     try:
         made = _build(
             engine, folder, working, precisions, known, seen, single=single, background=background,
-            temperatures=_temperatures(earlier, engine.domains), say=say,
+            temperatures=_temperatures(earlier, engine.domains), before=_before(folder, earlier), say=say,
         )  # fmt: skip
         out.parent.mkdir(parents=True, exist_ok=True)
         working.replace(out)
@@ -112,7 +114,8 @@ def export_mixture(
 
 def _build(
     engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
-    single: bool, background: Sequence[Path], temperatures: tuple[float, ...], say: Say,
+    single: bool, background: Sequence[Path], temperatures: tuple[float, ...],
+    before: Known | None, say: Say,
 ) -> Exported:  # fmt: skip
     made = Exported()
     trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
@@ -147,7 +150,7 @@ def _build(
     if not manifest.graphs:
         raise ModelError(f"no precision answers as the mixture does; {'; '.join(made.left_out.values())}")
     say("calibration and novelty")
-    manifest = _tuned(manifest, working, known, seen, made, background)
+    manifest = _tuned(manifest, working, known, seen, made, before, background)
     if single:
         say("one graph of all")
         whole = Whole(trunk, experts, manifest.temperatures)
@@ -169,6 +172,12 @@ def _temperatures(earlier: Path | None, domains: Sequence[str]) -> tuple[float, 
     kept = Manifest.parse(json.loads((earlier / CONFIG).read_text(encoding="utf-8")), earlier)
     found = dict(zip(kept.domains, kept.temperatures, strict=True))
     return tuple(found.get(name, 1.0) for name in domains)
+
+
+def _before(folder: Path, earlier: Path | None) -> Known | None:
+    """What is kept of the texts of the mixture that this one grew from: beside its export, or beside its weights."""
+    places = [place for place in (earlier, folder) if place is not None]
+    return next((known for place in places if (known := Known.load(place)) is not None), None)
 
 
 def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
@@ -206,8 +215,9 @@ def _candidates(manifest: Manifest, working: Path, precision: str) -> list[Graph
 
 
 def _tuned(
-    manifest: Manifest, working: Path, known: Texts, seen: Texts, made: Exported, background: Sequence[Path]
-) -> Manifest:
+    manifest: Manifest, working: Path, known: Texts, seen: Texts, made: Exported, before: Known | None,
+    background: Sequence[Path],
+) -> Manifest:  # fmt: skip
     """The manifest with temperatures and a reference for novelty, both from the first precision kept."""
     engine = _candidates(manifest, working, next(iter(manifest.graphs)))[0]
     if len(known):
@@ -221,22 +231,37 @@ def _tuned(
             before if each.ece_after is None else each.temperature
             for each, before in zip(fitted, manifest.temperatures, strict=True)
         ))  # fmt: skip
-        if set(seen.domains) == set(range(len(manifest.domains))):  # of a domain unknown here all would be novel
-            reference = measure(engine, seen)
-            vocabulary = _vocabulary(working)
-            counts = None
-            if background:
-                counts = np.zeros(vocabulary, dtype=np.float32)
-                lines = read_lines(background)
-                while part := list(islice(lines, 10_000)):
-                    counts += token_counts([e.ids for e in engine.encode(part)], vocabulary)
-            whose = np.array(seen.domains)
-            novelty = fit(reference.ids, reference.states, whose, found.ids, found.states, counts, vocabulary)
+        if novelty := _novelty(engine, working, seen, found, before, background):
             example = (*graphs.example_ids(), torch.from_numpy(found.states[:1].repeat(2, axis=0)))
             traced = graphs.trace(novelty, example, ("ids", "mask", "states"), ("distances", "knots"))
             graphs.write(traced, working / NOVELTY, "fp32")
             manifest = replace(manifest, novelty=File.of(working / NOVELTY))
     return manifest
+
+
+def _novelty(
+    engine: GraphEngine, working: Path, seen: Texts, held: Measured, before: Known | None, background: Sequence[Path]
+) -> NoveltyReference | None:
+    """The reference of the novelty score; None where a domain has neither texts here nor sums from before."""
+    at_hand = [name for index, name in enumerate(engine.domains) if len(seen.of(index))]
+    others = [name for name in engine.domains if name not in at_hand]
+    if not at_hand or (others and (before is None or not set(others) <= set(before.domains))):
+        return None
+    vocabulary = _vocabulary(working)
+    counts = None
+    if background:
+        counts = np.zeros(vocabulary, dtype=np.float32)
+        lines = read_lines(background)
+        while part := list(islice(lines, 10_000)):
+            counts += token_counts([e.ids for e in engine.encode(part)], vocabulary)
+    texts = measure(engine, seen)
+    places = np.array([at_hand.index(engine.domains[at]) for at in seen.domains])
+    known = Known.of(at_hand, texts.ids, texts.states, places, counts, vocabulary)
+    if before is not None and others:
+        known = before.only(others).joined(known)
+    novelty, known = fit(known, held.ids, held.states)
+    known.save(working)
+    return novelty
 
 
 def _vocabulary(working: Path) -> int:

@@ -9,12 +9,15 @@ weather and verse no higher than news (EXPERIMENTS.md). Token ids and states go 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from finsa_moe.export.known import Known
 
 Reals = NDArray[np.float32]
 SHRINKAGE = 0.1
@@ -67,45 +70,32 @@ class Reference(nn.Module):
         return (above.square() * self.weights).sum(1), self.knots * 1.0
 
 
-def fit(
-    seen: Sequence[Sequence[int]], states: Reals, domains: NDArray[Any],
-    held_out: Sequence[Sequence[int]], held_out_states: Reals, background: Reals | None, vocabulary: int,
-) -> Reference:  # fmt: skip
+def fit(known: Known, held_out: Sequence[Sequence[int]], held_out_states: Reals) -> tuple[Reference, Known]:
     """Fit the reference.
 
     Args:
-        seen: Token ids of training texts.
-        states: Their pooled states, (n, d).
-        domains: Their domain ids, (n,), all of 0..E-1.
-        held_out: Token ids of known texts that were not trained on.
-        held_out_states: Their states.
-        background: Token counts (V,) of text of other kinds, or None.
-        vocabulary: Size V of the vocabulary.
+        known: Sums over the training texts of every domain, and what held-out texts measured before.
+        held_out: Token ids of further known texts that were not trained on.
+        held_out_states: Their pooled states, (m, d).
+
+    Returns:
+        The reference, and `known` with the measures of these texts beside those it had.
     """
-    names = np.unique(domains)
-    own = [np.flatnonzero(domains == name).tolist() for name in names]
-    counts = np.stack([token_counts([seen[at] for at in rows], vocabulary) for rows in own])
-    means = np.stack([states[rows].mean(axis=0) for rows in own])
-    centred = states - means[np.searchsorted(names, domains)]
-    covariance = centred.T.astype(np.float64) @ centred / max(1, len(states) - len(means))
+    covariance = known.covariance
     shared = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     values, vectors = np.linalg.eigh((1 - SHRINKAGE) * covariance + SHRINKAGE * shared)
-    reference = Reference(counts, background, means, vectors / np.sqrt(values))
+    reference = Reference(known.counts, known.background, known.means, vectors / np.sqrt(values))
     with torch.no_grad():
         pairs = zip(held_out, held_out_states, strict=True)
-        known = torch.cat([_measured(reference, row, state) for row, state in pairs])
-        reference.middle.copy_(known.mean(0))
-        reference.spread.copy_(known.std(0).clamp(min=1e-6))
-        above = ((known - reference.middle) / reference.spread).relu()
+        found = [_measured(reference, row, state).numpy() for row, state in pairs]
+        known = replace(known, measures=np.concatenate([known.measures, *found]))
+        measures = torch.from_numpy(known.measures)
+        reference.middle.copy_(measures.mean(0))
+        reference.spread.copy_(measures.std(0).clamp(min=1e-6))
+        above = ((measures - reference.middle) / reference.spread).relu()
         distances = (above.square() * reference.weights).sum(1)
     reference.knots = _fixed(np.quantile(distances.numpy(), np.linspace(0.0, 1.0, _KNOTS)))
-    return reference
-
-
-def token_counts(rows: Sequence[Sequence[int]], vocabulary: int) -> Reals:
-    """How often each token occurs in rows of token ids, (V,)."""
-    flat = np.fromiter((token for row in rows for token in row), dtype=np.int64)
-    return np.bincount(flat, minlength=vocabulary).astype(np.float32)
+    return reference, known
 
 
 def _measured(reference: Reference, row: Sequence[int], state: Reals) -> Tensor:

@@ -142,7 +142,7 @@ def _made(
                 shutil.copytree(source / EXPERTS / domain, working / EXPERTS / domain)
         if (source / BACKBONE).is_dir():
             shutil.copytree(source / BACKBONE, working / BACKBONE)
-        for file in source.glob("*token*.json"):
+        for file in (*source.glob("*token*.json"), *source.glob("novelty.safetensors")):
             shutil.copy2(file, working)
         save_file(dict(small), working / WEIGHTS, metadata={"format": "pt"})
         config.save_pretrained(working)
