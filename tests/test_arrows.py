@@ -22,13 +22,29 @@ ALLOWED = {
     "evaluation": BASE | {"data", "runtime", "explain", "llm"},
     "runtime": BASE | {"data"},
     "explain": BASE | {"data", "runtime"},
+    "labelling": BASE | {"data", "runtime"},
+    "drift": BASE | {"data", "runtime", "explain", "evaluation"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},
     "shipped": {"errors"},
     "face": BASE | {"shipped", "data", "runtime", "model", "explain"},
-    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "explain", "export", "face", "shipped", "llm"},
+    "cli": BASE
+    | {
+        "data",
+        "model",
+        "training",
+        "evaluation",
+        "runtime",
+        "explain",
+        "labelling",
+        "drift",
+        "export",
+        "face",
+        "shipped",
+        "llm",
+    },  # fmt: skip
     "paper": {"cli"},
 }
-TORCH_FREE = ("data", "llm", "runtime", "explain")
+TORCH_FREE = ("data", "llm", "runtime", "explain", "labelling", "drift")
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 
 
