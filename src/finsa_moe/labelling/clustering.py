@@ -15,17 +15,16 @@ _AT_ONCE = 1 << 24  # distances in memory together
 
 
 def unit(vectors: Reals) -> Reals:
-    """Vectors moved to their mean and made of length 1, (n, d); one at the mean itself stays zero."""
-    centred = vectors - vectors.mean(axis=0, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    found: Reals = centred / np.where(lengths > 0, lengths, 1.0)
+    """Vectors made of length 1, (n, d); one of no length stays zero."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: Reals = vectors / np.where(lengths > 0, lengths, 1.0)
     return found
 
 
 def weighted_kmeans(
     vectors: Reals, weights: NDArray[np.float64], k: int, seed: int, rounds: int = ROUNDS
 ) -> tuple[NDArray[np.int64], Reals]:
-    """Lloyd's algorithm from a k-means++ start (Arthur and Vassilvitskii 2007), every vector counted by its weight.
+    """Lloyd's algorithm from a greedy k-means++ start (Arthur and Vassilvitskii 2007), vectors counted by weight.
 
     Args:
         vectors: (n, d).
@@ -49,22 +48,30 @@ def weighted_kmeans(
 
 
 def _spread(vectors: Reals, weights: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """K starting points, each drawn with a chance that grows with its weight and its distance to those before."""
+    """As many as k starting points, each the best of a few drawn by weight and distance from those before."""
     chosen = [int(rng.choice(len(vectors), p=weights / weights.sum()))]
-    nearest = _to(vectors, vectors[chosen[0]])
+    nearest = _to(vectors, vectors[chosen])[0]
+    trials = 2 + int(np.log(k))
     while len(chosen) < k:
         chance = nearest * weights
         total = chance.sum()
         if total <= 0:  # every vector of any weight is one already
             break
-        chosen.append(int(rng.choice(len(vectors), p=chance / total)))
-        nearest = np.minimum(nearest, _to(vectors, vectors[chosen[-1]]))
+        drawn = rng.choice(len(vectors), size=trials, p=chance / total)
+        distances = np.minimum(nearest, _to(vectors, vectors[drawn]))
+        best = int((distances @ weights).argmin())
+        chosen.append(int(drawn[best]))
+        nearest = distances[best]
+        nearest[chosen[-1]] = 0.0
     return np.array(chosen, dtype=np.int64)
 
 
-def _to(vectors: Reals, point: Reals) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.square(vectors - point).sum(axis=1, dtype=np.float64)
-    return found
+def _to(vectors: Reals, points: Reals) -> NDArray[np.float64]:
+    """Squared distances of all vectors to some points, (points, vectors)."""
+    squares = np.square(vectors).sum(axis=1, dtype=np.float64)
+    products = (points @ vectors.T).astype(np.float64)
+    found: NDArray[np.float64] = squares + np.square(points).sum(axis=1, dtype=np.float64)[:, None] - 2 * products
+    return np.maximum(found, 0.0)
 
 
 def _nearest(vectors: Reals, centres: Reals) -> tuple[NDArray[np.int64], Reals]:

@@ -95,7 +95,7 @@ class Desk:
         if source.exists() and self.out.exists() and self.out.samefile(source):
             raise ConfigError(f"{self.out}: --out is the file to be labelled itself; name another")
         journal = self.out.with_suffix(".journal")
-        self._held = _hold(journal)
+        self._held, self._began = _hold(journal), journal
         self.journal = Journal(journal, [row.id for row in rows])
         self._place = {row.id: at for at, row in enumerate(self.rows)}
         self._lock = threading.Lock()
@@ -107,8 +107,8 @@ class Desk:
 
     def __exit__(self, *exception: object) -> None:
         self._held.close()
-        if not self.journal.path.stat().st_size:
-            self.journal.path.unlink()
+        if self._began.exists() and not self._began.stat().st_size:
+            self._began.unlink()
 
     def act(self, do: str, row: str = "", label: str = "", note: str = "") -> dict[str, object]:
         """Do what a key asks for, and tell what to show next.

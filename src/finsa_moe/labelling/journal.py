@@ -70,6 +70,8 @@ class Journal:
                     f"{path}, line {line}: no row {action.id!r} in the file to be labelled; it belongs to another file "
                     "or the file has changed: name the right one, or move this journal away to begin anew"
                 )
+            if action.do == "undo" and not self._before:
+                raise DataError(f"{path}, line {line}: nothing to undo; name another file")
             self._apply(action)
 
     def add(self, do: Do, row: str = "", *, label: str = "", note: str = "") -> Action | None:
