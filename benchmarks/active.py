@@ -1,8 +1,8 @@
 """How many rows chosen by `finsa sample` teach as much as how many chosen at random: a simulation on labelled files.
 
-Each file whose labels the default model has not learnt from is halved by a seed: one half is the pool, its labels hidden
-until a row is chosen, the other is judged on. A learner is trained anew after every round, and its own doubts choose
-the next; the first round, with no learner yet, spreads over the pool. Learners: logistic regression on the default
+Each file whose labels the default model has not learnt from is halved by a seed: one half is the pool, its labels
+hidden until a row is chosen, the other is judged on. A learner is trained anew after every round, and its own doubts
+choose the next; the first round, with no learner yet, spreads over the pool. Learners: logistic regression on the default
 model's pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
 """
 
@@ -30,7 +30,8 @@ from finsa_moe.runtime.states import pooled_states
 
 DATA = Path("../shared/data")
 DEV = ("news/dev", "forum/dev", "forum/dev_investors", "forum/dev_finfe")
-FILES = {**{name: (name,) for name in DEV}, "the four together": DEV, "other/weibo_risk_binary": ("other/weibo_risk_binary",)}
+RISK = "other/weibo_risk_binary"
+FILES = {**{name: (name,) for name in DEV}, "the four together": DEV, RISK: (RISK,)}
 BUDGETS = (20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300)
 JUDGED = (40, 60, 100, 160, 200)
 WAYS = {  # breadth of each round after the first; None: random, 1: the unsurest alone, infinite: spread alone
@@ -42,12 +43,13 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rows:
-    """One file: texts, labels, and what the default model gives: states (n, d) and novelty (n,)."""
+    """One file: texts, labels, and what the default model gives: states (n, d), novelty (n,), probabilities (n, 3)."""
 
     texts: list[str]
     labels: NDArray[np.int64]
     states: NDArray[np.float32]
     novelty: Reals
+    probs: Reals
 
 
 def read(names: Sequence[str]) -> Rows:
@@ -58,9 +60,11 @@ def read(names: Sequence[str]) -> Rows:
             rows += list(csv.DictReader(file))
     texts = [row["text"] for row in rows]
     finsa = load()
-    novelty = np.array([answer.novelty for answer in finsa.predict(texts)], dtype=np.float64)
+    answers = finsa.predict(texts)
+    novelty = np.array([answer.novelty for answer in answers], dtype=np.float64)
+    probs = np.array([list(answer.scores.values()) for answer in answers])
     labels = np.array([_CLASSES[row["label"]] for row in rows], dtype=np.int64)
-    return Rows(texts, labels, pooled_states(finsa.predictor, texts), novelty)
+    return Rows(texts, labels, pooled_states(finsa.predictor, texts), novelty, probs)
 
 
 def features(rows: Rows, pool: NDArray[np.int64], kind: str) -> Any:

@@ -67,7 +67,9 @@ def test_a_file_labelled_by_keys_alone(browser_page: Any, server: LabelServer) -
     assert labels(server) == {"r0": "利好", "r1": "利空", "r2": "中性", "r3": "利空"}
     assert page.inner_text("#sum") == "4 of 4 labelled → batch.labels.li.csv"
     assert page.inner_text("#next") == "finsa prepare batch.labels.li.csv --domain NAME --out DIR"
-    press(page, "u", TEXTS[3])
+    page.keyboard.press("u")
+    page.wait_for_selector("#work:not([hidden])")
+    assert page.inner_text("#text") == TEXTS[3]
     assert "r3" not in labels(server)
 
 

@@ -40,10 +40,10 @@ def log_odds(old: Reals, new: Reals, old_total: Reals | float, new_total: Reals 
         new_total: Likewise.
         prior: What is added to each word's counts, (words,); its sum over all words is `PRIOR`.
     """
-    weight = PRIOR
     here, there = new + prior, old + prior
-    found: Reals = np.log(here / (new_total + weight - here)) - np.log(there / (old_total + weight - there))
-    return found
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a word that is the only one there is no ratio
+        found: Reals = np.log(here / (new_total + PRIOR - here)) - np.log(there / (old_total + PRIOR - there))
+    return np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def z_scores(old: Reals, new: Reals, ratios: Reals, prior: Reals) -> Reals:

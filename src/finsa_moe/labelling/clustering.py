@@ -17,7 +17,7 @@ _AT_ONCE = 1 << 24  # distances in memory together
 def unit(vectors: Reals) -> Reals:
     """Vectors made of length 1, (n, d); one of no length stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: Reals = vectors / np.where(lengths > 0, lengths, 1.0)
+    found: Reals = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
     return found
 
 
