@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,26 @@ class FakeEngine:
         return probs, gate
 
 
-def fake_finsa(**settings: float) -> FinSA:
-    """A `FinSA` over a fresh fake engine."""
-    return FinSA(Predictor(FakeEngine(), **settings), {"model_type": "finsa_moe"})  # type: ignore[arg-type]
+def fake_finsa(engine: FakeEngine | None = None, **settings: float) -> FinSA:
+    """A `FinSA` over a fake engine, a fresh one if none is given."""
+    return FinSA(Predictor(engine or FakeEngine(), **settings), {"model_type": "finsa_moe"})  # type: ignore[arg-type]
+
+
+class StateEngine(FakeEngine):
+    """Gives states and novelty as well: a text's state counts its rising, falling, news and other characters, and its
+    novelty is the share of characters outside the plane of Chinese."""
+
+    def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> SimpleNamespace:
+        states = np.zeros((len(ids), 4), dtype=np.float32)
+        for row, (tokens, real) in enumerate(zip(ids, mask, strict=True)):
+            kept = tokens[real == 1][1:-1].tolist()
+            counts = [sum(token in kind for token in kept) for kind in (RISE, FALL, NEWS)]
+            states[row] = [*counts, len(kept) - sum(counts)]
+        return SimpleNamespace(states=states)
+
+    def run(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:  # type: ignore[override]
+        probs, gate = super().run(ids, mask, experts)
+        novelty = [np.mean(tokens[real == 1][1:-1] < 0x4E00) for tokens, real in zip(ids, mask, strict=True)]
+        return probs, gate, np.array(novelty, dtype=np.float32)

@@ -11,6 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "finsa_moe"
 BASE = {"polarity", "errors", "config", "_version"}
+TOP = {"data", "model", "training", "evaluation", "runtime", "explain", "labelling", "drift", "shipped", "llm"}
 ALLOWED = {
     "polarity": {"errors"},
     "errors": set(),
@@ -22,13 +23,15 @@ ALLOWED = {
     "evaluation": BASE | {"data", "runtime", "explain", "llm"},
     "runtime": BASE | {"data"},
     "explain": BASE | {"data", "runtime"},
+    "labelling": BASE | {"data", "runtime"},
+    "drift": BASE | {"data", "runtime", "explain", "evaluation"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},
     "shipped": {"errors"},
     "face": BASE | {"shipped", "data", "runtime", "model", "explain"},
-    "cli": BASE | {"data", "model", "training", "evaluation", "runtime", "explain", "export", "face", "shipped", "llm"},
+    "cli": BASE | TOP | {"export", "face"},
     "paper": {"cli"},
 }
-TORCH_FREE = ("data", "llm", "runtime", "explain")
+TORCH_FREE = ("data", "llm", "runtime", "explain", "labelling", "drift")
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 
 

@@ -1,0 +1,178 @@
+"""How many rows chosen by `finsa sample` teach as much as how many chosen at random: a simulation on labelled files.
+
+Each file whose labels the default model has not learnt from is halved by a seed: one half is the pool, its labels
+hidden until a row is chosen, the other is judged on. A learner is trained anew after every round, and its own doubts
+choose the next; the first round, with no learner yet, spreads over the pool. Learners: logistic regression on the default
+model's pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+from benchmarks.measure import keep
+from finsa_moe import load
+from finsa_moe.labelling.sampling import BREADTH, choose, standing, worth
+from finsa_moe.runtime.states import pooled_states
+
+DATA = Path("../shared/data")
+DEV = ("news/dev", "forum/dev", "forum/dev_investors", "forum/dev_finfe")
+RISK = "other/weibo_risk_binary"
+FILES = {**{name: (name,) for name in DEV}, "the four together": DEV, RISK: (RISK,)}
+BUDGETS = (20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300)
+JUDGED = (40, 60, 100, 160, 200)
+WAYS = {  # breadth of each round after the first; None: random, 1: the unsurest alone, infinite: spread alone
+    "random": None, "sampled": BREADTH, "unsurest": 1.0, "spread": math.inf,
+}  # fmt: skip
+_CLASSES = {"利空": 0, "中性": 1, "利好": 2, "非利空": 1}
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One file: texts, labels, and what the default model gives: states (n, d), novelty (n,), probabilities (n, 3)."""
+
+    texts: list[str]
+    labels: NDArray[np.int64]
+    states: NDArray[np.float32]
+    novelty: Reals
+    probs: Reals
+
+
+def read(names: Sequence[str]) -> Rows:
+    """Labelled files, with states and novelty."""
+    rows = []
+    for name in names:
+        with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            rows += list(csv.DictReader(file))
+    texts = [row["text"] for row in rows]
+    finsa = load()
+    answers = finsa.predict(texts)
+    novelty = np.array([answer.novelty for answer in answers], dtype=np.float64)
+    probs = np.array([list(answer.scores.values()) for answer in answers])
+    labels = np.array([_CLASSES[row["label"]] for row in rows], dtype=np.int64)
+    return Rows(texts, labels, pooled_states(finsa.predictor, texts), novelty, probs)
+
+
+def features(rows: Rows, pool: NDArray[np.int64], kind: str) -> Any:
+    """What a learner sees of every row; scales and vocabulary are the pool's."""
+    if kind == "states":
+        mean, spread = rows.states[pool].mean(axis=0), rows.states[pool].std(axis=0) + 1e-6
+        return (rows.states - mean) / spread / math.sqrt(rows.states.shape[1])
+    vocabulary = TfidfVectorizer(analyzer="char", ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    vocabulary.fit([rows.texts[at] for at in pool])
+    return vocabulary.transform(rows.texts)
+
+
+def learner(kind: str) -> LogisticRegression:
+    """A fresh one; on TF-IDF with classes weighed alike and a low penalty, else it answers the largest class alone."""
+    if kind == "states":
+        return LogisticRegression(C=1.0, max_iter=300)
+    return LogisticRegression(C=10.0, max_iter=300, class_weight="balanced")
+
+
+def curve(rows: Rows, way: str, kind: str, seed: int) -> list[float]:
+    """Macro-F1 on the other half after each of `BUDGETS`."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(rows.labels))
+    pool, judged = order[: len(order) // 2], order[len(order) // 2 :]
+    seen = features(rows, pool, kind)
+    left, labelled, found = pool, np.zeros(0, dtype=np.int64), []
+    model = None
+    for budget in BUDGETS:
+        n = budget - len(labelled)
+        breadth = WAYS[way]
+        if breadth is None:
+            new = rng.choice(len(left), n, replace=False)
+        else:
+            doubts = np.ones((len(left), 3)) / 3
+            if model is not None:
+                doubts = np.zeros((len(left), 3))
+                doubts[:, model.classes_] = model.predict_proba(seen[left])
+            worths = worth(doubts, None if model is None else rows.novelty[left])
+            stand = standing(worths, n, breadth=math.inf if model is None else breadth)
+            chosen = choose(worths[stand], rows.states[left[stand]], n, seed=seed)
+            new = stand[[one.at for one in chosen]]
+        labelled = np.concatenate([labelled, left[new]])
+        left = np.delete(left, new)
+        model = learner(kind).fit(seen[labelled], rows.labels[labelled])
+        found.append(float(f1_score(rows.labels[judged], model.predict(seen[judged]), average="macro")))
+    return found
+
+
+def share_needed(random: Reals, other: Reals, budget: int) -> float:
+    """Rows that another way needs for the macro-F1 of `budget` random ones, over `budget`; infinite when not reached.
+
+    Both curves are made to rise first (isotonic regression), lest one lucky point decide.
+    """
+    at = np.array(BUDGETS, dtype=np.float64)
+    wanted, curve = (IsotonicRegression().fit_transform(at, values) for values in (random, other))
+    target = wanted[BUDGETS.index(budget)]
+    reached = np.flatnonzero(curve >= target - 1e-12)
+    if not len(reached):
+        return math.inf
+    first = int(reached[0])
+    if first == 0:
+        return BUDGETS[0] / budget
+    low, high = curve[first - 1], curve[first]
+    return float(at[first - 1] + (target - low) / (high - low) * (at[first] - at[first - 1])) / budget
+
+
+def needed(random: Reals, other: Reals) -> dict[str, dict[str, float]]:
+    """`share_needed` of mean curves (seeds, budgets) at each of `JUDGED`, with 95 % intervals over seeds drawn anew."""
+    rng = np.random.default_rng(13)
+    draws = rng.integers(len(random), size=(1000, len(random)))
+    found = {}
+    for budget in JUDGED:
+        drawn = [share_needed(random[at].mean(axis=0), other[at].mean(axis=0), budget) for at in draws]
+        low, high = np.percentile(drawn, [2.5, 97.5], method="nearest")
+        share = share_needed(random.mean(axis=0), other.mean(axis=0), budget)
+        found[str(budget)] = {"share": _finite(share), "low": _finite(low), "high": _finite(high)}
+    return found
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return round(float(value), 3) if math.isfinite(value) else None
+
+
+def main() -> None:
+    """Run everything, print the table and keep the curves."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="13,21,42,87,123")
+    seeds = [int(word) for word in parser.parse_args().seeds.split(",")]
+    results: dict[str, Any] = {}
+    print(f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over seeds)")
+    for name in FILES:
+        rows = read(name)
+        for kind in ("states", "tfidf"):
+            curves = {way: np.array([curve(rows, way, kind, seed) for seed in seeds]) for way in WAYS}
+            entry: dict[str, Any] = {"curves": {way: found.round(4).tolist() for way, found in curves.items()}}
+            for way in list(WAYS)[1:]:
+                entry[way] = needed(curves["random"], curves[way])
+                shown = [_shown(entry[way][str(budget)]) for budget in JUDGED]
+                print(f"{name:26}{kind:8}{way:10}" + "  ".join(shown), flush=True)
+            results.setdefault(name, {})[kind] = entry
+    print(keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results}))
+
+
+def _shown(entry: dict[str, float | None]) -> str:
+    share, low, high = ("  – " if entry[key] is None else f"{entry[key]:.2f}" for key in ("share", "low", "high"))
+    return f"{share} ({low}–{high})"
+
+
+if __name__ == "__main__":
+    main()

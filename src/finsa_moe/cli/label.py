@@ -1,0 +1,189 @@
+"""``finsa sample`` and ``finsa label``: which texts to label next, and a page to label them on.
+
+Only options in and words out: the labelling room chooses, serves and compares.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finsa_moe.cli.bar import Bar
+from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to the command line."""
+    app.command("sample")(sample)
+    app.command("label")(label)
+
+
+def sample(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts to choose from, labelled or not.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many to choose.")],
+    out: Annotated[Path, typer.Option(metavar="F", help="File for them: CSV, TSV, JSON lines, Parquet.")],
+    without: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Texts already labelled: none equal or near to one is chosen. Repeatable."),
+    ] = None,
+    by_expert: Annotated[
+        bool, typer.Option("--by-expert", help="The same number from each expert that the router chose.")
+    ] = False,
+    breadth: Annotated[
+        float, typer.Option(help="Texts that stand for choice, for each chosen: more is more diverse, less is unsurer.")
+    ] = 10.0,
+    at_random: Annotated[
+        bool, typer.Option("--at-random", help="Choose by chance: rows to measure a model by, not to teach it.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of chance and of the groups of like texts.")] = 13,
+    model: Annotated[Path | None, typer.Option(help="Exported model; left out: the default model.")] = None,
+    text: Text = None,
+    id: Id = None,  # noqa: A002
+    date: Date = None,
+    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
+    batch_tokens: BatchTokens = 4096,
+    dtype: DType = None,
+    engine: Engine = None,
+    threads: Threads = None,
+) -> None:
+    """Choose the texts to label next: ones the model is unsure of, of a new kind, no two alike.
+
+    Each comes with the model's guess and why it was chosen; `finsa label` takes the file.
+    """
+    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.labelling.sample import Settings, write_sample
+    from finsa_moe.labelling.sample import sample as chosen_of
+    from finsa_moe.runtime.writers import check_ending
+
+    settings = Settings(n, breadth, by_expert, at_random, seed)
+    check_ending(out)
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out}: there is no folder {out.parent}; make it first or name another")
+    if out.exists() and file.exists() and out.samefile(file):
+        raise ConfigError(f"{out}: --out is FILE itself; name another")
+    for module in ("polars", "rensa"):
+        require(module, "data", "finsa sample")
+    from finsa_moe.data.read import read_texts
+    from finsa_moe.face import load
+    from finsa_moe.runtime.pool import read_pool
+
+    known = read_texts(without or [])
+    finsa = load(model, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
+    with Bar() as bar:
+        pool = read_pool(finsa.predictor, file, text=text, id=id, date=date, domain=domain, progress=bar.show)
+        rows = chosen_of(finsa.predictor, pool, settings, known=known, progress=bar.show)
+    write_sample(out, rows, bom=bom)
+    typer.echo(f"{out}: {len(rows):,} of {len(pool):,} distinct texts in {pool.rows:,} rows", err=True)
+    if pool.refused:
+        typer.echo(f"{pool.refused:,} rows are broken or have no text", err=True)
+    if len(rows) < n:
+        typer.echo(f"{n:,} were asked for; the others are equal or near to these, or labelled already", err=True)
+
+
+def label(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[F]", help="Rows to label, such as `finsa sample` writes.")
+    ] = None,
+    annotator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who labels; each has journal and labels of their own.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="F", help="File of the labels; left out: F.labels.csv, F.labels.NAME.csv.")
+    ] = None,
+    agreement: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Instead of the page: how far two people's files agree (Cohen's kappa)."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --agreement: print JSON.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    text: Text = None,
+    label: Label = None,
+    id: Id = None,  # noqa: A002
+    labels: Labels = None,
+) -> None:
+    """Label texts by keyboard on a page of this machine's own; every key is saved as it is pressed.
+
+    Keys: 1 利空, 2 中性, 3 利好, s skip, u undo, n note, g the model's guess, hidden until asked for. Started again, it
+    goes on. What comes out is what `finsa prepare` takes.
+    """
+    from finsa_moe.errors import ConfigError
+
+    if (file is None) == (agreement is None):
+        raise ConfigError("name one file of rows to label, or --agreement A.csv B.csv")
+    if agreement is not None:
+        _compare(agreement, as_json, text, label, id, labels)
+        return
+    if as_json or label is not None or labels is not None:
+        raise ConfigError("--json, --label and --labels belong to --agreement A.csv B.csv")
+    assert file is not None
+    _serve(file, annotator, out, port, show, text, id)
+
+
+def _serve(
+    file: Path,
+    annotator: str | None,
+    out: Path | None,
+    port: int,
+    show: bool,
+    text: str | None,
+    id: str | None,  # noqa: A002
+) -> None:
+    from finsa_moe.labelling.desk import Desk, read_sheet
+    from finsa_moe.labelling.server import LabelServer
+
+    if out is not None:
+        from finsa_moe.runtime.writers import check_ending
+
+        check_ending(out)
+    with Desk(file, read_sheet(file, text, id), annotator, out) as desk, LabelServer(desk, port) as server:
+        typer.echo(f"{file}: {len(desk.rows):,} rows, {desk.labelled:,} labelled; labels go to {desk.out}", err=True)
+        typer.echo(server.url)
+        sys.stdout.flush()
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        if show:
+            import webbrowser
+
+            webbrowser.open(server.url)
+        typer.echo("Ctrl-C ends it; every key is saved as it is pressed", err=True)
+        stopped = threading.Event()
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, lambda *_: stopped.set())
+        while not stopped.wait(0.5):  # woken by a signal, on every system
+            pass
+        server.shutdown()
+        thread.join()
+        typer.echo(
+            f"{desk.out}: {desk.labelled:,} labels" if desk.labelled else "no label was given; nothing was written",
+            err=True,
+        )
+
+
+def _compare(
+    files: tuple[Path, Path],
+    as_json: bool,
+    text: str | None,
+    label: str | None,
+    id: str | None,  # noqa: A002
+    labels: str | None,
+) -> None:
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.labelling.agreement import compare, read_labels
+    from finsa_moe.polarity import LabelMap
+
+    columns, spelt = Columns(text=text, label=label, id=id), LabelMap.parse(labels)
+    found = compare(*(read_labels(file, columns, spelt) for file in files))
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False) + "\n")
+        return
+    from finsa_moe.cli.labels import show_agreement
+
+    show_agreement(found, files)

@@ -1,0 +1,1 @@
+"""Rows worth labelling, chosen and labelled: sampling, the labelling desk, agreement. Nothing here imports torch."""

@@ -1,0 +1,162 @@
+"""How far two people's labels of the same rows agree: Cohen's kappa, its interval, and where they part.
+
+Two files of labels in, an `Agreement` out. It does not know how the labels came about, nor who is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finsa_moe.data.columns import Columns, listed, resolve
+from finsa_moe.data.text import duplicate_key
+from finsa_moe.errors import DataError
+from finsa_moe.polarity import NAMES, LabelMap, Polarity
+from finsa_moe.runtime.rows import read
+
+DRAWS = 2_000
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One label of a file: the text it was given to, and the class."""
+
+    text: str
+    label: Polarity
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A row that two people read differently."""
+
+    id: str
+    text: str
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two people's labels of the rows that both labelled.
+
+    Attributes:
+        counts: int64 (3, 3), rows by the first one's class and the second one's.
+        apart: The rows that differ, in the first file's order.
+        only_first: Rows that only the first labelled.
+        only_second: Rows that only the second labelled.
+    """
+
+    counts: NDArray[np.int64]
+    apart: list[Disagreement]
+    only_first: int
+    only_second: int
+
+    @property
+    def rows(self) -> int:
+        """Rows that both labelled."""
+        return int(self.counts.sum())
+
+    @property
+    def share(self) -> float:
+        """Share of them with the same label, 0 to 1."""
+        return float(np.trace(self.counts) / self.counts.sum())
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa; None where both gave every row one and the same class, so that it is not defined."""
+        found = float(cohens_kappa(self.counts[None])[0])
+        return None if np.isnan(found) else found
+
+    def interval(self, seed: int = 13, draws: int = DRAWS) -> tuple[float, float] | None:
+        """95 % bootstrap interval of kappa, over rows; None where kappa is not defined.
+
+        Draws in which it is not defined are left out.
+        """
+        if self.kappa is None:
+            return None
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(self.rows, (self.counts / self.rows).ravel(), size=draws).reshape(-1, 3, 3)
+        low, high = np.nanpercentile(cohens_kappa(drawn), [2.5, 97.5])
+        return float(low), float(high)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain dict, ready for JSON."""
+        interval = self.interval()
+        return {
+            "rows": self.rows, "same": self.share, "kappa": self.kappa, "interval": interval and list(interval),
+            "classes": list(NAMES), "counts": self.counts.tolist(), "only_first": self.only_first,
+            "only_second": self.only_second, "apart": [vars(one) for one in self.apart],
+        }  # fmt: skip
+
+
+def cohens_kappa(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Agreement above chance, as a share of what is possible above chance (Cohen 1960); (n,), nan where undefined.
+
+    Args:
+        counts: (n, classes, classes), rows by the two raters' classes.
+    """
+    total = counts.sum(axis=(1, 2))
+    observed = np.trace(counts, axis1=1, axis2=2) / total
+    chance = (counts.sum(axis=2) * counts.sum(axis=1)).sum(axis=1) / total.astype(np.float64) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: NDArray[np.float64] = np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+    return found
+
+
+def compare(first: Mapping[str, Labelled], second: Mapping[str, Labelled]) -> Agreement:
+    """Two people's labels, by id.
+
+    Raises:
+        DataError: If no row bears both labels, or an id stands for two texts.
+    """
+    both = [key for key in first if key in second]
+    if not both:
+        raise DataError(
+            f"no id stands in both files ({listed(list(first)[:3])}; {listed(list(second)[:3])}); both people must "
+            "label the same sample, or name the column of ids by --id"
+        )
+    counts = np.zeros((3, 3), dtype=np.int64)
+    apart = []
+    for key in both:
+        one, other = first[key], second[key]
+        if one.text != other.text and duplicate_key(one.text) != duplicate_key(other.text):
+            raise DataError(f"id {key!r} is {one.text[:20]!r} in one file and {other.text[:20]!r} in the other; "
+                            "both people must label the same sample")  # fmt: skip
+        counts[one.label, other.label] += 1
+        if one.label is not other.label:
+            apart.append(Disagreement(key, one.text, one.label.chinese, other.label.chinese))
+    return Agreement(counts, apart, len(first) - len(both), len(second) - len(both))
+
+
+def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Labelled]:
+    """The labels of a file by id; rows without a label are left out.
+
+    Raises:
+        DataError: If the file cannot be read, lacks a column, has an unknown label, or an id twice.
+    """
+    found: dict[str, Labelled] = {}
+    for batch in read(path):
+        if batch.broken:
+            raise DataError(f"{path}, line {batch.broken[0].line}: {batch.broken[0].reason}; mend the row")
+        at = resolve(batch.names, columns, path)
+        if at.id is None or at.label is None:
+            raise DataError(f"{path}: no id column; columns found: {listed(batch.names)}; name it by --id COL")
+        for row, line in zip(batch.rows, batch.lines, strict=True):
+            word, id = _cell(row, at.label), _cell(row, at.id)  # noqa: A001
+            if not word:
+                continue
+            polarity = labels(word)
+            if polarity is None:
+                raise DataError(f"{path}, line {line}: {word!r} is no label; spell it by --labels, as in 2=利好")
+            if id in found:
+                raise DataError(f"{path}, line {line}: id {id!r} stands twice; keep one row of it")
+            found[id] = Labelled(" ".join(_cell(row, place) for place in at.text).strip(), polarity)
+    return found
+
+
+def _cell(row: Sequence[object], at: int) -> str:
+    return "" if at >= len(row) or row[at] is None else str(row[at]).strip()

@@ -1,0 +1,217 @@
+"""One annotator's desk: the rows of a file, what has been said of them, and the file of labels that comes of it.
+
+Keys come in as calls, what the page shows goes out as plain dicts; every call leaves journal and labels on disk. It
+knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.labelling.journal import Journal
+from finsa_moe.polarity import NAMES
+from finsa_moe.runtime.rows import read
+from finsa_moe.runtime.writers import Writer
+
+NOTE = 2_000
+"""Characters of the longest note."""
+_SHOWN = ("guess", "confidence", "expert", "novelty", "why", "date")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row to be labelled: its id, its text, and what a sample says of it by column."""
+
+    id: str
+    text: str
+    told: dict[str, str]
+
+
+def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> list[Row]:  # noqa: A002
+    """The rows of a file, in its order.
+
+    Args:
+        source: A file in any format the data room reads.
+        text: The text column, or several as ``"title+body"``; None finds it by its usual names.
+        id: The id column, likewise; without one rows are named by file and line.
+
+    Raises:
+        DataError: If the file cannot be read, has no text column, an empty text or an id twice.
+    """
+    rows: list[Row] = []
+    seen: dict[str, int] = {}
+    for batch in read(source):
+        if batch.broken:
+            raise DataError(f"{source}, line {batch.broken[0].line}: {batch.broken[0].reason}; mend or drop the row")
+        text_at, id_at = find_text(batch.names, text, source), find_column(batch.names, "id", id, source)
+        told_at = {name: batch.names.index(name) for name in _SHOWN if name in batch.names}
+        for row, line in zip(batch.rows, batch.lines, strict=True):
+            words = " ".join(_cell(row, at) for at in text_at).strip()
+            name = (_cell(row, id_at) if id_at is not None else "") or f"{source.stem}-{line}"
+            if not words:
+                raise DataError(f"{source}, line {line}: the text is empty; drop the row")
+            if name in seen:
+                raise DataError(
+                    f"{source}, line {line}: id {name!r} stands in line {seen[name]} as well; give every row its own, "
+                    "or name another column by --id"
+                )
+            seen[name] = line
+            rows.append(Row(name, words, {key: _cell(row, at) for key, at in told_at.items()}))
+    if not rows:
+        raise DataError(f"{source}: no row to label")
+    return rows
+
+
+class Desk:
+    """Labels as they are given; safe to share between threads.
+
+    Args:
+        source: The file the rows are from; the names of journal and labels are made from it.
+        rows: Its rows.
+        annotator: Whose labels these are; None where nobody else labels this file.
+        out: The file of labels, CSV, TSV, JSON lines or Parquet; None: beside the source, ``F.labels.csv`` or
+            ``F.labels.NAME.csv``.
+
+    Raises:
+        ConfigError: If the annotator's name cannot be part of a file's name.
+        DataError: If there is a journal that does not belong to these rows, or another desk writes it.
+    """
+
+    def __init__(
+        self, source: Path, rows: Sequence[Row], annotator: str | None = None, out: Path | None = None
+    ) -> None:
+        if annotator is not None and not re.fullmatch(r"[\w-]{1,40}", annotator):
+            raise ConfigError(f"--annotator {annotator!r}: allowed are up to 40 letters, digits, '_' and '-'")
+        self.source, self.rows, self.annotator = source, list(rows), annotator
+        name = f"{source.stem}.labels" + (f".{annotator}" if annotator else "")
+        self.out = out or source.with_name(f"{name}.csv")
+        if source.exists() and self.out.exists() and self.out.samefile(source):
+            raise ConfigError(f"{self.out}: --out is the file to be labelled itself; name another")
+        journal = self.out.with_suffix(".journal")
+        self._held, self._began = _hold(journal), journal
+        self.journal = Journal(journal, [row.id for row in rows])
+        self._place = {row.id: at for at, row in enumerate(self.rows)}
+        self._lock = threading.Lock()
+        if self.journal.marks:  # a crash may have come between the journal's line and this file
+            self._save()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._held.close()
+        if self._began.exists() and not self._began.stat().st_size:
+            self._began.unlink()
+
+    def act(self, do: str, row: str = "", label: str = "", note: str = "") -> dict[str, object]:
+        """Do what a key asks for, and tell what to show next.
+
+        A label or a skip goes on to the next row that has neither, after this one first; an undo shows its row again.
+
+        Args:
+            do: ``label``, ``skip``, ``note``, ``undo``, or ``show``, which changes nothing.
+            row: Id of the row it speaks of; of ``show``, any row, or empty for the next that has no label.
+            label: 利空, 中性 or 利好.
+            note: Of up to `NOTE` characters.
+
+        Raises:
+            DataError: If row, label or note cannot be, or nothing can be written.
+        """
+        with self._lock:
+            if do != "undo" and not (do == "show" and not row) and row not in self._place:
+                raise DataError(f"no row {row!r} in {self.source.name}")
+            if do == "label" and label not in NAMES:
+                raise DataError(f"{label!r} is no label; allowed are {', '.join(NAMES)}")
+            if len(note) > NOTE:
+                raise DataError(f"a note of {len(note):,} characters; allowed are {NOTE:,}")
+            if do == "show":
+                return self._view(self._place[row] if row else self._next(-1))
+            if do == "label":
+                self.journal.add("label", row, label=label)
+            elif do == "skip":
+                self.journal.add("skip", row)
+            elif do == "note":
+                self.journal.add("note", row, note=" ".join(note.split()))
+            elif do == "undo":
+                undone = self.journal.add("undo")
+                if undone is None:
+                    return self._view(self._next(-1))
+            else:
+                raise DataError(f"{do!r} is nothing to do")
+            self._save()
+            if do == "undo" and undone is not None:
+                return self._view(self._place[undone.id])
+            return self._view(self._place[row] if do == "note" else self._next(self._place[row]))
+
+    @property
+    def labelled(self) -> int:
+        """Rows that have a label."""
+        return sum(bool(mark.label) for mark in self.journal.marks.values())
+
+    @property
+    def skipped(self) -> int:
+        """Rows passed over."""
+        return len(self.journal.marks) - self.labelled
+
+    def _next(self, after: int) -> int | None:
+        """The first row past one, round the end, of which nothing has been said; None when there is none."""
+        order = [*range(after + 1, len(self.rows)), *range(after + 1)]
+        return next((at for at in order if self.rows[at].id not in self.journal.marks), None)
+
+    def _view(self, at: int | None) -> dict[str, object]:
+        counts = {
+            "total": len(self.rows), "labelled": self.labelled, "skipped": self.skipped, "file": self.source.name,
+            "annotator": self.annotator or "", "out": self.out.name,
+        }  # fmt: skip
+        if at is None:
+            return {"done": True, "last": self.rows[-1].id, **counts}
+        row = self.rows[at]
+        mark = self.journal.marks.get(row.id)
+        after = self.rows[at + 1].id if at + 1 < len(self.rows) else ""
+        near = {"before": self.rows[at - 1].id if at else "", "after": after}
+        said = {"label": mark.label if mark else "", "passed": bool(mark and not mark.label)}
+        return {
+            "done": False, "row": row.id, "text": row.text, "place": at + 1, "note": self.journal.notes.get(row.id, ""),
+            "told": row.told, **said, **near, **counts,
+        }  # fmt: skip
+
+    def _save(self) -> None:
+        """The labels as a file that `finsa prepare` takes as it is: rows without a label are left out."""
+        with Writer(self.out, ["id", "text", "label", "note", "annotator", "labelled_at"]) as out:
+            marks, notes = self.journal.marks, self.journal.notes
+            for row in self.rows:
+                mark = marks.get(row.id)
+                if mark is not None and mark.label:
+                    out.write([[row.id, row.text, mark.label, notes.get(row.id), self.annotator, mark.time]])
+            out.commit()
+
+
+def _hold(journal: Path) -> BinaryIO:
+    """Keep other processes from a journal for as long as the file returned is open, or the process lives."""
+    try:
+        held = journal.open("ab")
+    except OSError as error:
+        raise DataError(f"{journal}: cannot be written: {error.strerror or error}; name another --out") from error
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return held
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise DataError(
+            f"{journal}: another `finsa label` is at work on it; use its page, or label under another --annotator"
+        ) from None
+    return held
+
+
+def _cell(row: Sequence[object], at: int | None) -> str:
+    return "" if at is None or at >= len(row) or row[at] is None else str(row[at]).strip()

@@ -1,0 +1,121 @@
+"""Drift between two pools of known make: shares, intervals that hold, words that were put in."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finsa_moe.drift.figure import drift_picture
+from finsa_moe.drift.shift import Drift, compare
+from finsa_moe.errors import ConfigError
+from finsa_moe.runtime.pool import Pool
+
+pytest.importorskip("rjieba")
+FILLER = ["今天大盘震荡", "公司发布公告", "机构调研报告", "市场成交清淡", "投资者提问", "行业景气回升"]
+
+
+def made(
+    rows: int, seed: int, *, news: float = 0.5, sentiment: tuple[float, ...] = (0.3, 0.4, 0.3), novel: float = 0.02,
+    word: str = "", share: float = 0.0, repeats: int = 1, novelty: bool = True,
+) -> Pool:  # fmt: skip
+    """A pool whose shares are drawn from those given."""
+    rng = np.random.default_rng(seed)
+    texts = [f"{FILLER[at % 6]}{word if rng.random() < share else ''}" for at in range(rows)]
+    return Pool(
+        ids=[str(at) for at in range(rows)], texts=texts, dates=None, keys=texts,
+        repeats=np.full(rows, repeats, dtype=np.int64), probs=np.eye(3)[rng.choice(3, rows, p=sentiment)],
+        novelty=np.where(rng.random(rows) < novel, 0.995, 0.5) if novelty else None,
+        experts=(rng.random(rows) >= news).astype(np.int64), domains=("news", "forum"), rows=rows, refused=0,
+    )  # fmt: skip
+
+
+def shares(drift: Drift) -> dict[str, float]:
+    return {one.name: one.change for one in drift.changes}
+
+
+def test_shares_are_counted_by_rows() -> None:
+    old, new = made(400, 1), made(300, 2)
+    new.repeats[:] = np.arange(300) % 4 + 1
+    drift = compare(old, new, draws=100)
+    weights = new.repeats / new.repeats.sum()
+    expected = {
+        "novel": ((new.novelty >= 0.99) @ weights) - (old.novelty >= 0.99).mean(),  # type: ignore[operator]
+        "news": ((new.experts == 0) @ weights) - (old.experts == 0).mean(),
+        "利好": (new.probs[:, 2] @ weights) - old.probs[:, 2].mean(),
+    }
+    assert {name: shares(drift)[name] for name in expected} == pytest.approx(expected)
+    assert drift.new_rows == new.repeats.sum()
+    assert [one.kind for one in drift.changes] == ["novel", "routing", "routing", "sentiment", "sentiment", "sentiment"]
+
+
+def test_intervals_are_as_wide_as_the_formula_says() -> None:
+    drift = compare(made(900, 3), made(600, 4), draws=4000)
+    for one in drift.changes:
+        spread = math.sqrt(one.old * (1 - one.old) / 900 + one.new * (1 - one.new) / 600)
+        low, high = one.interval
+        assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.1)
+        assert low < one.change < high
+
+
+def test_copies_do_not_make_an_interval_narrower() -> None:
+    """A hundred distinct texts that stand ten times each say no more than a hundred."""
+    width = []
+    for repeats in (1, 10):
+        one = compare(made(100, 5, repeats=repeats), made(100, 6, repeats=repeats), draws=2000).of("routing")[0]
+        width.append(one.interval[1] - one.interval[0])
+    assert width[1] == pytest.approx(width[0], rel=0.1)
+
+
+def test_no_alarm_over_texts_of_one_make_and_alarm_over_others() -> None:
+    limits = {"novel": 0.05, "routing": 0.1, "sentiment": 0.1}
+    for seed in range(10):
+        assert not compare(made(200, seed), made(200, seed + 50), draws=200).beyond(limits)
+    shifted = compare(made(400, 1), made(400, 2, news=0.2, sentiment=(0.6, 0.2, 0.2), novel=0.2), draws=200)
+    assert {one.name for one in shifted.beyond(limits)} == {"novel", "news", "forum", "利空"} | (
+        {one.name for one in shifted.of("sentiment") if one.interval[1] < -0.1}
+    )
+
+
+def test_less_novelty_is_no_drift() -> None:
+    fallen = compare(made(500, 1, novel=0.5), made(500, 2, novel=0.0), draws=200)
+    assert fallen.of("novel")[0].change < -0.3
+    assert not fallen.beyond({"novel": 0.05})
+
+
+def test_a_word_that_was_put_in_is_found_and_others_are_not() -> None:
+    drift = compare(made(600, 1), made(600, 2, word="固态电池", share=0.3), draws=300)
+    assert {one.word for one in drift.words} <= {"固态", "电池", "固态电池"}
+    assert drift.words
+    for one in drift.words:
+        assert one.old == 0
+        assert one.new > 100
+        assert 0 < one.interval[0] < one.log_odds < one.interval[1]
+    assert not compare(made(600, 1), made(600, 2), draws=100).words
+
+
+def test_a_model_without_novelty_leaves_it_out() -> None:
+    drift = compare(made(50, 1, novelty=False), made(50, 2), draws=100)
+    assert not drift.of("novel")
+    assert len(drift.changes) == 5
+
+
+def test_as_a_dict_and_as_a_picture(tmp_path: Path) -> None:
+    drift = compare(made(200, 1), made(200, 2, word="固态电池", share=0.5, news=0.9), draws=100)
+    entry = drift.as_dict()
+    assert entry["changes"][1]["change"] == drift.changes[1].change  # type: ignore[index]
+    pytest.importorskip("matplotlib")
+    pictures = [drift_picture(drift, "上周", "本周"), drift_picture(compare(made(30, 1), made(30, 2), draws=100))]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures)
+    assert pictures[0] != pictures[1]
+
+
+def test_what_cannot_be_compared() -> None:
+    with pytest.raises(ConfigError, match="100 or more"):
+        compare(made(5, 1), made(5, 2), draws=10)
+    other = made(5, 2)
+    object.__setattr__(other, "domains", ("news", "notices"))
+    with pytest.raises(ConfigError, match="use one model"):
+        compare(made(5, 1), other)

@@ -1,0 +1,120 @@
+"""A sample of a file: no two near, none labelled before, experts' shares, columns that prepare takes for no label."""
+
+from __future__ import annotations
+
+import csv
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finsa_moe.data.columns import USUAL
+from finsa_moe.data.near import jaccard, ngrams
+from finsa_moe.errors import ConfigError
+from finsa_moe.labelling.sample import COLUMNS, Settings, sample, write_sample
+from finsa_moe.labelling.sampling import worth
+from finsa_moe.runtime.pool import Pool, read_pool
+from finsa_moe.runtime.predictor import Predictor
+from tests.fakes import StateEngine, fake_finsa
+
+WORDS = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业"
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    return fake_finsa(StateEngine()).predictor
+
+
+def made(path: Path, rows: int = 120, seed: int = 1) -> Path:
+    """Rows of which a third are near copies of the one before."""
+    rng = np.random.default_rng(seed)
+    lines, text = [], ""
+    for at in range(rows):
+        if at % 3 == 2:
+            text = text[:-1] + "呢"
+        else:
+            text = "".join(rng.choice(list(WORDS), 24)) + "涨跌升空"[at % 4] * int(rng.integers(0, 3))
+            text = ("公告" if at % 5 == 0 else "") + text
+        lines.append(f"{at},{text}")
+    path.write_text("id,text\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def pool(tmp_path: Path, predictor: Predictor) -> Pool:
+    return read_pool(predictor, made(tmp_path / "posts.csv"))
+
+
+def test_no_two_are_near_and_none_was_labelled_before(pool: Pool, predictor: Predictor) -> None:
+    known = [pool.texts[at][:-1] + "吗" for at in range(0, 120, 4)]
+    rows = sample(predictor, pool, Settings(20), known=known)
+    texts = [str(row["text"]) for row in rows]
+    assert len(texts) == 20
+    grams = [ngrams(text) for text in texts]
+    assert max(jaccard(left, right) for left, right in combinations(grams, 2)) < 0.7
+    assert max(jaccard(one, ngrams(other)) for one in grams for other in known) < 0.7
+
+
+def test_everything_is_given_out_once_when_more_is_asked_than_there_is(pool: Pool, predictor: Predictor) -> None:
+    rows = sample(predictor, pool, Settings(10_000))
+    assert 75 <= len(rows) <= 85  # a third of the rows are copies of others
+    assert len({row["id"] for row in rows}) == len(rows)
+
+
+def test_it_is_worthier_than_chance(pool: Pool, predictor: Predictor) -> None:
+    worths = dict(zip(pool.ids, worth(pool.probs, pool.novelty), strict=True))
+    mean = {
+        at_random: np.mean(
+            [worths[str(row["id"])] for row in sample(predictor, pool, Settings(10, 2, at_random=at_random))]
+        )
+        for at_random in (False, True)
+    }
+    assert mean[False] > mean[True] + 0.02
+
+
+def test_experts_get_equal_shares(pool: Pool, predictor: Predictor) -> None:
+    rows = sample(predictor, pool, Settings(20, by_expert=True))
+    assert [row["expert"] for row in rows].count("news") == 10
+    texts = [ngrams(str(row["text"])) for row in rows]
+    assert max(jaccard(left, right) for left, right in combinations(texts, 2)) < 0.7
+
+
+def test_chance_hangs_on_the_seed_alone(pool: Pool, predictor: Predictor) -> None:
+    def ids(seed: int) -> list[object]:
+        return [row["id"] for row in sample(predictor, pool, Settings(15, at_random=True, seed=seed))]
+
+    assert ids(1) == ids(1) != ids(2)
+
+
+def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path) -> None:
+    rows = sample(predictor, pool, Settings(12))
+    answers = dict(zip(pool.texts, predictor.predict(pool.texts), strict=True))
+    for row in rows:
+        answer = answers[str(row["text"])]
+        assert row["guess"] == answer.sentiment
+        assert row["confidence"] == pytest.approx(answer.confidence)
+        assert str(row["why"]).startswith(f"{answer.sentiment} {answer.confidence:.2f} or ")
+        assert f"newer than {100 * (answer.novelty or 0):.0f} % of known texts" in str(row["why"])
+    write_sample(tmp_path / "s.csv", rows)
+    with (tmp_path / "s.csv").open(encoding="utf-8", newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["id"] for row in written] == [row["id"] for row in rows]
+    assert "date" not in written[0]
+    assert not {name for name in COLUMNS if name in USUAL["label"]}
+
+
+def test_a_file_of_copies_is_searched_to_its_end(tmp_path: Path, predictor: Predictor) -> None:
+    path = tmp_path / "spam.txt"
+    text = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业"
+    copies = [f"{text[:at]}好{text[at:]}" for at in range(31)]  # near, not equal
+    others = ["今天天气不错适合出门走走看看花开了没有", "涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨升升升升"]
+    path.write_text("\n".join([*copies, *others]) + "\n", encoding="utf-8")
+    rows = sample(predictor, read_pool(predictor, path), Settings(3, breadth=1))
+    assert {str(row["text"]) for row in rows} >= set(others)
+    assert len(rows) == 3
+
+
+def test_settings_that_mean_nothing() -> None:
+    with pytest.raises(ConfigError, match="--n 0"):
+        Settings(0)
