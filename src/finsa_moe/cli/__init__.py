@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli import audit, augment, domains, drift, evaluate, explain, export, label, predict, prepare, train
+from finsa_moe.cli import (
+    audit,
+    augment,
+    compare,
+    domains,
+    drift,
+    evaluate,
+    explain,
+    export,
+    label,
+    predict,
+    prepare,
+    train,
+)
 from finsa_moe.errors import FinSAError, missing_extra
 
 app = typer.Typer(
@@ -24,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _room in (prepare, audit, augment, train, export, evaluate, predict, explain, domains, label, drift):
+for _room in (prepare, audit, augment, train, export, evaluate, compare, predict, explain, domains, label, drift):
     _room.register(app)
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from finsa_moe.errors import DataError
 from finsa_moe.evaluation.coverage import Point, risk_coverage
+from finsa_moe.evaluation.reliability import Bin, reliability
 from finsa_moe.polarity import ENGLISH
 
 Counts = NDArray[np.int64]
@@ -50,6 +51,7 @@ class Scores:
         ece: Expected calibration error of the top class.
         macro_f1_interval: 95 % bootstrap interval of `macro_f1`.
         coverage: The risk–coverage curve: what answering the surest texts alone comes to.
+        reliability: How often answers of a confidence are right.
     """
 
     n: int
@@ -64,6 +66,7 @@ class Scores:
     classes: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
     coverage: tuple[Point, ...] = ()
+    reliability: tuple[Bin, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Plain dicts, lists and numbers, ready for JSON."""
@@ -151,6 +154,7 @@ def score(
         classes=used,
         confusion=tuple(tuple(int(x) for x in row) for row in matrix),
         coverage=risk_coverage(true, p),
+        reliability=reliability(true, p),
     )
 
 

@@ -1,0 +1,75 @@
+"""Pictures of a comparison: intervals by model, learning curves, reliability, as PNG.
+
+In comes a `Comparison`, out come bytes. It needs matplotlib (extra `data`), drawn without a display.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from finsa_moe.errors import require
+from finsa_moe.evaluation.comparison import Comparison
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes
+
+
+def intervals(found: Comparison, name: str) -> bytes:
+    """Macro-F1 of every model on a test set, with its interval; the best stands on top."""
+    models = sorted(found.models, key=lambda model: found.entries[model][name].macro_f1.value)
+    figure, axes = _axes(6.4, 1.1 + 0.32 * len(models))
+    for at, model in enumerate(models):
+        value = found.entries[model][name].macro_f1
+        colour = COLOURS[1] if model == found.reference else COLOURS[0]
+        axes.plot([100 * value.low, 100 * value.high], [at, at], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot([100 * value.value], [at], "o", color=colour, markersize=7)
+        axes.annotate(
+            f"{100 * value.value:.1f}", (1.01, at), xycoords=("axes fraction", "data"), va="center", color=INK
+        )
+    axes.set_yticks(range(len(models)), drawable(models), color=INK)
+    axes.set_xlabel(f"macro-F1 on {drawable([name])[0]}, %, with 95 % interval", color=SOFT)
+    axes.grid(axis="x", color=LINE)
+    return png_bytes(figure)
+
+
+def curves(found: Comparison, name: str) -> bytes:
+    """Macro-F1 on a test set by share of the training rows."""
+    figure, axes = _axes(5.2, 3.5)
+    for at, (model, of) in enumerate(found.curves.items()):
+        points = sorted(of[name].items())
+        axes.plot([100 * x for x, _ in points], [100 * y for _, y in points], marker=".", linewidth=1.8,
+                  color=COLOURS[at % len(COLOURS)], label=drawable([model])[0])  # fmt: skip
+    axes.set_xscale("log")
+    shares = sorted({share for of in found.curves.values() for share in of[name]})
+    axes.set_xticks([100 * share for share in shares], [f"{100 * share:g}" for share in shares])
+    axes.minorticks_off()
+    axes.set_xlabel("training rows, %", color=SOFT)
+    axes.set_ylabel(f"macro-F1 on {drawable([name])[0]}, %", color=SOFT)
+    axes.grid(color=LINE)
+    axes.legend(frameon=False, fontsize=8)
+    return png_bytes(figure)
+
+
+def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
+    """How often answers of a confidence are right, beside what they claim."""
+    figure, axes = _axes(4.2, 3.5)
+    axes.plot([33, 100], [33, 100], color=LINE, linewidth=2)
+    for at, model in enumerate(models):
+        points = found.entries[model][name].scores.reliability
+        axes.plot([100 * p.confidence for p in points], [100 * p.accuracy for p in points], marker="o", markersize=4,
+                  color=COLOURS[at % len(COLOURS)], label=drawable([model])[0])  # fmt: skip
+    axes.set_xlabel("confidence, %", color=SOFT)
+    axes.set_ylabel("right, %", color=SOFT)
+    axes.grid(color=LINE)
+    axes.legend(frameon=False, fontsize=8)
+    return png_bytes(figure)
+
+
+def _axes(width: float, height: float) -> tuple[Any, Any]:
+    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
+        figsize=(width, height), layout="constrained"
+    )
+    axes = figure.subplots()
+    axes.tick_params(colors=SOFT, labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+    return figure, axes

@@ -1,0 +1,143 @@
+"""A comparison as one self-contained HTML page that a head of research would read.
+
+In comes a `Comparison`, out comes a string: summary, scores, differences, pictures, leaks, wrong answers, how to
+reproduce. It computes nothing and draws only by `comparison_figures` and `figures`.
+"""
+
+from __future__ import annotations
+
+from finsa_moe.evaluation import report
+from finsa_moe.evaluation.comparison import Comparison, Entry
+from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability
+from finsa_moe.evaluation.comparison_tables import difference_words, interval_words, leak_lines, score_words
+from finsa_moe.evaluation.figures import coverage_curves, heatmap
+from finsa_moe.evaluation.report import Cell, Section
+from finsa_moe.polarity import NAMES
+
+
+def page(found: Comparison, command: str = "") -> str:
+    """The whole page.
+
+    Args:
+        found: What was measured.
+        command: What reproduces it.
+    """
+    sections = [_summary(found), _scores(found), _differences(found), _pictures(found)]
+    if found.curves:
+        sections.append(_curves(found))
+    sections += [_calibration(found), _data(found)]
+    if any(entry.routing is not None for of in found.entries.values() for entry in of.values()):
+        sections.append(_routing(found))
+    if command:
+        sections.append(Section("How to reproduce", report.code(command)))
+    texts = sum(len(one.texts) for one in found.sets)
+    return report.html_page(
+        f"{len(found.models)} models on {len(found.sets)} test sets", sections,
+        f"macro-F1 in percent on {texts:,} texts; reference: {found.reference}",
+    )  # fmt: skip
+
+
+def _summary(found: Comparison) -> Section:
+    best = max(found.models, key=found.mean)
+    sure = sum(e.against is not None and e.against.sure for of in found.entries.values() for e in of.values())
+    pairs = (len(found.models) - 1) * len(found.sets)
+    entries: list[tuple[str, object]] = [
+        ("best mean macro-F1 %", f"{100 * found.mean(best):.1f}"), ("reached by", best),
+        (f"differences from {found.reference} that are sure", f"{sure} of {pairs}"),
+        ("leaking texts", f"{sum(leaked for leaked, _ in found.leaks.values()):,}"),
+    ]  # fmt: skip
+    return Section("Summary", report.facts(entries))
+
+
+def _scores(found: Comparison) -> Section:
+    rows = []
+    for model in found.models:
+        row: list[object] = [model]
+        for one in found.sets:
+            entry = found.entries[model][one.name]
+            mark = "best" if found.best(one.name) == model else "muted" if _unsure(entry) else ""
+            row += [Cell(score_words(entry), mark, entry.macro_f1.value), Cell(interval_words(entry), "muted")]
+        rows.append([*row, f"{100 * found.mean(model):.1f}"])
+    heads = ["model", *(head for one in found.sets for head in (one.name, "95 %")), "mean"]
+    note = (
+        "Macro-F1, mean ± standard deviation over seeds. Intervals draw clusters of near texts. Bold: best of the set; "
+        f"grey: not surely different from {found.reference}."
+    )
+    return Section("Scores", report.table(heads, rows), note)
+
+
+def _differences(found: Comparison) -> Section:
+    rows = []
+    for model in found.models:
+        for one in found.sets:
+            entry = found.entries[model][one.name]
+            if entry.against is not None and entry.test is not None:
+                words = Cell(difference_words(entry), "muted" if _unsure(entry) else "")
+                rows.append([model, one.name, words, entry.test.only_first, entry.test.only_second])
+    heads = ("model", "test set", "difference, points", "it alone is right", "the reference alone")
+    note = f"From {found.reference}: paired bootstrap over clusters, then McNemar's test (mid-p) on the first seed."
+    return Section("Differences", report.table(heads, rows, left=3), note)
+
+
+def _pictures(found: Comparison) -> Section:
+    shown = [report.picture(intervals(found, one.name), f"macro-F1 of every model on {one.name}") for one in found.sets]
+    return Section("Pictures", report.pictures(shown))
+
+
+def _curves(found: Comparison) -> Section:
+    shown = [report.picture(curves(found, one.name), f"macro-F1 on {one.name} by share of rows") for one in found.sets]
+    return Section("Learning curves", report.pictures(shown), "Mean over seeds; every share holds the smaller ones.")
+
+
+def _calibration(found: Comparison) -> Section:
+    shown, rows = [], []
+    leading = dict.fromkeys((max(found.models, key=found.mean), found.reference))
+    for one in found.sets:
+        best = {m: found.entries[m][one.name].scores for m in leading}
+        covered = {m: [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()}
+        shown.append(report.picture(coverage_curves(covered), f"risk and coverage on {one.name}", one.name))
+        shown.append(
+            report.picture(reliability(found, one.name, list(leading)), f"reliability on {one.name}", one.name)
+        )
+        for model in leading:
+            shown.append(report.picture(
+                heatmap(found.confusion(model, one.name), NAMES, NAMES, title=f"{model} on {one.name}", rows="truth",
+                        columns="answer"), f"confusion of {model} on {one.name}"))  # fmt: skip
+        for model in found.models:
+            entry = found.entries[model][one.name]
+            rows.append([model, one.name, *(f"{100 * x:.1f}" for x in (entry.scores.accuracy, entry.surest,
+                                                                       entry.scores.ece))])  # fmt: skip
+    heads = ("model", "test set", "accuracy", "accuracy of the surest 70 %", "calibration error")
+    body = report.table(heads, rows, left=2) + report.pictures(shown)
+    return Section("Confidence and confusion", body, "Of the first seed; pictures of the best model and the reference.")
+
+
+def _data(found: Comparison) -> Section:
+    rows = []
+    for one in found.sets:
+        leaked = int(one.leaked.sum())
+        counts = [int((one.truth == at).sum()) for at in range(len(NAMES))]
+        rows.append([one.name, len(one.texts), len(set(one.clusters.tolist())), *counts, leaked])
+    heads = ("test set", "texts", "clusters", *NAMES, "stand in training")
+    clean = [
+        [model, one.name, f"{100 * entry.macro_f1.value:.1f}", f"{100 * entry.clean:.1f}"]
+        for model in found.models for one in found.sets
+        if (entry := found.entries[model][one.name]).clean is not None
+    ]  # fmt: skip
+    body = report.table(heads, rows) + report.text(" ".join(leak_lines(found)))
+    if clean:
+        body += report.table(("model", "test set", "all texts", "texts that do not leak"), clean, left=2)
+    return Section("Data and leaks", body, "Near: Jaccard of character 4-grams, as finsa audit has it.")
+
+
+def _routing(found: Comparison) -> Section:
+    rows = [
+        [model, one.name, f"{100 * entry.routing:.1f} %"]
+        for model in found.models for one in found.sets
+        if (entry := found.entries[model][one.name]).routing is not None
+    ]  # fmt: skip
+    return Section("Routing", report.table(("model", "test set", "to its own expert"), rows, left=2))
+
+
+def _unsure(entry: Entry) -> bool:
+    return entry.against is not None and not entry.against.sure

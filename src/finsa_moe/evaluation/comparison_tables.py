@@ -1,0 +1,96 @@
+"""A comparison as tables: on the screen, and as Markdown.
+
+In comes a `Comparison`, out come rows of words. Percent; the best of a set is marked, and so is what is not surely
+different from the reference. It computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from finsa_moe.evaluation.comparison import Comparison, Entry
+
+UNSURE = "≈"
+"""Stands after a score whose difference from the reference may be chance."""
+
+
+def score_words(entry: Entry) -> str:
+    """Macro-F1 with its spread over seeds."""
+    spread = f" ± {100 * entry.sd:.1f}" if entry.sd is not None else ""
+    return f"{100 * entry.macro_f1.value:.1f}{spread}"
+
+
+def interval_words(entry: Entry) -> str:
+    """The interval of macro-F1."""
+    return f"{100 * entry.macro_f1.low:.1f}–{100 * entry.macro_f1.high:.1f}"
+
+
+def difference_words(entry: Entry) -> str:
+    """The difference from the reference with its interval, and p-values."""
+    if entry.against is None or entry.test is None:
+        return "reference"
+    gap = entry.against
+    return (
+        f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}), p {gap.p:.3f}; "
+        f"McNemar {entry.test.mid:.3f}"
+    )
+
+
+def screen(found: Comparison) -> Table:
+    """Models by test set."""
+    table = Table("model", *(f"{one.name}\n{len(one.texts):,} texts" for one in found.sets), "mean")
+    for model in found.models:
+        row = []
+        for one in found.sets:
+            entry = found.entries[model][one.name]
+            words = Text(f"{score_words(entry)}{_mark(entry)}\n")
+            words.append(interval_words(entry), style="dim")
+            if found.best(one.name) == model:
+                words.stylize("bold", 0, len(score_words(entry)))
+            row.append(words)
+        table.add_row(Text(model), *row, f"{100 * found.mean(model):.1f}", end_section=True)
+    return table
+
+
+def markdown(found: Comparison) -> str:
+    """The same as Markdown, then the differences, and what leaks."""
+    heads = ["model", *(f"{one.name} ({len(one.texts):,})" for one in found.sets), "mean"]
+    lines = _head(heads)
+    for model in found.models:
+        row = [f"`{model}`"]
+        for one in found.sets:
+            entry = found.entries[model][one.name]
+            score = score_words(entry)
+            score = f"**{score}**" if found.best(one.name) == model else score
+            row.append(f"{score}{_mark(entry)} ({interval_words(entry)})")
+        lines.append("| " + " | ".join([*row, f"{100 * found.mean(model):.1f}"]) + " |")
+    lines += ["", f"{UNSURE}: not surely different from `{found.reference}` (95 % paired cluster bootstrap).", ""]
+    lines += _head(["model", "test set", f"difference from `{found.reference}`", "accuracy", "surest 70 %", "ECE"])
+    for model in found.models:
+        for one in found.sets:
+            entry = found.entries[model][one.name]
+            numbers = (entry.scores.accuracy, entry.surest, entry.scores.ece)
+            lines.append(f"| `{model}` | {one.name} | {difference_words(entry)} | "
+                         + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")  # fmt: skip
+    lines += ["", *leak_lines(found)]
+    return "\n".join(lines) + "\n"
+
+
+def leak_lines(found: Comparison) -> list[str]:
+    """Of each test set, how much of it stands in the training rows."""
+    return [
+        f"{name}: {leaked:,} of {all_:,} texts stand in the training rows, equal or near"
+        + (" (scores without them are in the JSON file as `clean`)." if leaked else ".")
+        for name, (leaked, all_) in found.leaks.items()
+    ]
+
+
+def _mark(entry: Entry) -> str:
+    return f" {UNSURE}" if entry.against is not None and not entry.against.sure else ""
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]

@@ -1,0 +1,57 @@
+"""The mixture in a comparison: routed, an expert fixed, or the true domain's expert, from one loaded model.
+
+A loaded model (`FinSA`, or anything that answers as it does) and a spec's options go in, answers by test set come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.evaluation.baselines.spec import Spec
+from finsa_moe.evaluation.cells import Answers
+from finsa_moe.evaluation.comparison import TestSet
+
+ROUTED, ORACLE = "routed", "oracle"
+
+
+class MixtureForm:
+    """One way to run a mixture.
+
+    Args:
+        model: What `finsa_moe.load` gives.
+        spec: ``finsa[:DIR][?run=routed|oracle|EXPERT]``.
+
+    Raises:
+        ConfigError: If it has no such expert.
+    """
+
+    def __init__(self, model: Any, spec: Spec) -> None:
+        spec.only("run", "gate", target=bool(spec.target))
+        self.model, self.spec = model, spec
+        self.run = spec.word("run", ROUTED, (ROUTED, ORACLE, *model.domains))
+
+    def answers(self, sets: Sequence[TestSet]) -> Answers:
+        """Answer every test set.
+
+        Raises:
+            ConfigError: If the true domain's expert is asked for and a set's domain has none.
+        """
+        probs, experts = {}, {}
+        for one in sets:
+            domain = None if self.run == ROUTED else self.run
+            if self.run == ORACLE:
+                if one.domain not in self.model.domains:
+                    raise ConfigError(
+                        f"model {self.spec.text}: no expert for {one.name}; the mixture has "
+                        f"{', '.join(self.model.domains)}: call the set after one, as in --test news/latest=FILE"
+                    )
+                domain = one.domain
+            answered = self.model.predict(list(one.texts), domain=domain)
+            probs[one.name] = np.array([list(a.scores.values()) for a in answered], dtype=np.float32)
+            if self.run == ROUTED:
+                experts[one.name] = [a.expert for a in answered]
+        return Answers(probs, experts)

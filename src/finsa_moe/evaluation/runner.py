@@ -1,0 +1,157 @@
+"""Runs the cells of a comparison: trains what is to be trained, asks every model, keeps every answer.
+
+Specs, training rows and test sets go in, answers by cell come out; a cell that is on disk is not run again. Models are
+made by a registry that is handed in, so this knows `fit` and `predict_proba` and nothing of what does them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.evaluation.baselines.spec import Spec
+from finsa_moe.evaluation.cells import Answers, Cell, Cells
+from finsa_moe.evaluation.comparison import TestSet
+
+DRAWN = ("fasttext", "textcnn", "bilstm", "lora", "finetune")
+"""Models whose training draws at random: they are run for every seed."""
+READY = ("finsa", "hf")
+"""Models that are not trained here."""
+PER = "per"
+Make = Callable[[Spec], Any]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainRows:
+    """Rows to train on, all domains in one table.
+
+    Attributes:
+        texts: As written.
+        labels: Class ids.
+        domains: Of each row.
+    """
+
+    texts: Sequence[str]
+    labels: Sequence[int]
+    domains: Sequence[str]
+
+    def only(self, at: Sequence[int]) -> TrainRows:
+        """Some rows."""
+        return TrainRows([self.texts[i] for i in at], [self.labels[i] for i in at], [self.domains[i] for i in at])
+
+    def of(self, domain: str) -> TrainRows:
+        """One domain's rows."""
+        return self.only([i for i, name in enumerate(self.domains) if name == domain])
+
+    def share(self, part: float, seed: int) -> TrainRows:
+        """A share of every domain's every class, drawn by the seed; a smaller share is part of a larger one."""
+        rng, chosen = np.random.default_rng(seed), []
+        keys = [f"{domain}\n{label}" for domain, label in zip(self.domains, self.labels, strict=True)]
+        for key in sorted(set(keys)):
+            own = rng.permutation([i for i, other in enumerate(keys) if other == key])
+            chosen += own[: max(1, round(part * len(own)))].tolist()
+        return self.only(sorted(chosen))
+
+
+def planned(specs: Sequence[str], seeds: Sequence[int], shares: Sequence[float] = ()) -> list[Cell]:
+    """The cells of a comparison: each model on all rows, by every seed where it draws; then its learning curve.
+
+    Raises:
+        ConfigError: If a model is named twice, or a share is not above 0 and under 1.
+    """
+    if doubled := [spec for at, spec in enumerate(specs) if spec in specs[:at]]:
+        raise ConfigError(f"--model {doubled[0]}: given twice; keep one")
+    if odd := [share for share in shares if not 0 < share < 1]:
+        raise ConfigError(
+            f"share {odd[0]:g}: a learning curve takes shares above 0 and under 1; all rows are run anyway"
+        )
+    cells = []
+    for text in specs:
+        name = Spec.parse(text).name
+        for seed in seeds if name in DRAWN else seeds[:1]:
+            cells.append(Cell(text, None if name in READY else seed))
+    for text in specs:
+        if Spec.parse(text).name not in READY:
+            cells += [Cell(text, seed, share) for share in shares for seed in seeds]
+    return cells
+
+
+def run(
+    cells: Sequence[Cell], train: TrainRows, dev: TrainRows | None, sets: Sequence[TestSet], store: Cells, make: Make,
+    *, model_of: Callable[[Spec], str] = lambda _: "", say: Say = lambda _: None,
+) -> dict[Cell, Answers]:  # fmt: skip
+    """Every cell's answers, from disk where they are.
+
+    Args:
+        cells: What `planned` gave.
+        train: Training rows.
+        dev: Rows to choose settings and checkpoints by; None leaves that to each model.
+        sets: Test sets.
+        store: Where cells are kept.
+        make: Gives the untrained (or ready) model of a spec.
+        model_of: Fingerprint of the files of a model that is not trained here.
+        say: Told of each cell in a line.
+    """
+    found: dict[Cell, Answers] = {}
+    for at, cell in enumerate(cells, 1):
+        spec = Spec.parse(cell.model)
+        mark = model_of(spec) if spec.name in READY else ""
+        kept = store.find(cell, mark)
+        if kept is None:
+            began = time.perf_counter()
+            answers = _answers(spec, cell, train, dev, sets, make)
+            seconds = round(time.perf_counter() - began, 1)
+            kept = replace(answers, facts={**answers.facts, "seconds": seconds})
+            store.keep(cell, kept, mark)
+            say(
+                f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, {seconds} s"
+            )
+        else:
+            say(f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, kept")
+        found[cell] = kept
+    return found
+
+
+def _answers(
+    spec: Spec, cell: Cell, train: TrainRows, dev: TrainRows | None, sets: Sequence[TestSet], make: Make
+) -> Answers:
+    per, plain = _parted(spec)
+    if spec.name in READY:
+        model = make(plain)
+        if hasattr(model, "answers"):
+            answered: Answers = model.answers(sets)
+            return answered
+        return Answers({one.name: np.asarray(model.predict_proba(one.texts), np.float32) for one in sets})
+    seed = cell.seed or 0
+    rows = train if cell.share == 1.0 else train.share(cell.share, seed)
+    fitted: dict[str, Any] = {}
+    probs = {}
+    for one in sets:
+        domain = one.domain if per and one.domain in rows.domains else ""
+        if domain not in fitted:
+            own = rows.of(domain) if domain else rows
+            judged = dev.of(domain) if dev is not None and domain else dev
+            chosen = (list(judged.texts), list(judged.labels)) if judged is not None and judged.texts else None
+            fitted[domain] = make(plain)
+            fitted[domain].fit(list(own.texts), list(own.labels), seed=seed, dev=chosen)
+        probs[one.name] = np.asarray(fitted[domain].predict_proba(one.texts), np.float32)
+    facts: dict[str, Any] = {"rows": len(rows.texts)}
+    for model in fitted.values():
+        if (account := getattr(model, "account", None)) is not None:
+            facts["account"] = str(account)
+    return Answers(probs, {}, facts)
+
+
+def _parted(spec: Spec) -> tuple[bool, Spec]:
+    """Whether a model is wanted for each domain (``?per=domain``), and the spec without that."""
+    options = dict(spec.options)
+    per = options.pop(PER, None)
+    if per not in (None, "domain"):
+        raise ConfigError(f"model {spec.text}: per={per}; allowed is per=domain, a model of its own for each domain")
+    return per is not None, replace(spec, options=options)
