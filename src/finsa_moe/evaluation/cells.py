@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class Cells:
                     return None
                 probs = {name[6:]: kept[name] for name in kept.files if name.startswith("probs/")}
                 experts = {name[8:]: kept[name].tolist() for name in kept.files if name.startswith("experts/")}
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise DataError(f"{path}: damaged ({error}); remove it and run the comparison again") from None
         return Answers(probs, experts, facts)
 

@@ -12,7 +12,7 @@ from finsa_moe.evaluation.comparison_figures import curves, intervals, reliabili
 from finsa_moe.evaluation.comparison_tables import difference_words, interval_words, leak_lines, score_words
 from finsa_moe.evaluation.figures import coverage_curves, heatmap
 from finsa_moe.evaluation.report import Cell, Section
-from finsa_moe.polarity import NAMES
+from finsa_moe.polarity import ENGLISH, NAMES
 
 
 def page(found: Comparison, command: str = "") -> str:
@@ -100,9 +100,11 @@ def _calibration(found: Comparison) -> Section:
             report.picture(reliability(found, one.name, list(leading)), f"reliability on {one.name}", one.name)
         )
         for model in leading:
-            shown.append(report.picture(
-                heatmap(found.confusion(model, one.name), NAMES, NAMES, title=f"{model} on {one.name}", rows="truth",
-                        columns="answer"), f"confusion of {model} on {one.name}"))  # fmt: skip
+            drawn = heatmap(
+                found.confusion(model, one.name), ENGLISH, ENGLISH, title=f"{model} on {one.name}", rows="truth",
+                columns="answer",
+            )  # fmt: skip
+            shown.append(report.picture(drawn, f"confusion of {model} on {one.name}"))
         for model in found.models:
             entry = found.entries[model][one.name]
             rows.append([model, one.name, *(f"{100 * x:.1f}" for x in (entry.scores.accuracy, entry.surest,

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.cli import main
+from finsa_moe.polarity import NAMES
+from tests.families import made_rows
+
+
+def write(path: Path, rows: list[tuple[str, int]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows([text, NAMES[label]] for text, label in rows)
+    return path
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """Two domains; five of the posts to judge by stand in the training file."""
+    posts = made_rows("forum", 90, seed=1)
+    files = {
+        "news.train": made_rows("news", 90, seed=1), "forum.train": posts,
+        "news.test": made_rows("news", 60, seed=2), "forum.test": [*made_rows("forum", 70, seed=3), *posts[:5]],
+    }  # fmt: skip
+    place = {name: write(tmp_path / f"{name}.csv", rows) for name, rows in files.items()}
+    return [
+        "compare", "--train", f"news={place['news.train']}", "--train", f"forum={place['forum.train']}",
+        "--test", f"news={place['news.test']}", "--test", f"forum/late={place['forum.test']}",
+        "--out", str(tmp_path / "out"), "--seeds", "1,2",
+    ]  # fmt: skip
+
+
+def test_a_comparison_from_start_to_report(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ["finsa", "finsa?run=oracle", "majority", "lexicon", "tfidf-lr", "tfidf-svm?per=domain"]
+    asked = [part for model in models for part in ("--model", model)]
+    assert main([*words, *asked, "--reference", "tfidf-lr", "--curves"]) == 0
+    said = capsys.readouterr()
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert found["models"] == models
+    assert found["sets"]["forum/late"]["leaked"] >= 5
+    assert found["entries"]["finsa"]["news"]["routing"] is not None
+    assert found["entries"]["finsa?run=oracle"]["news"]["routing"] is None
+    assert found["entries"]["tfidf-lr"]["forum/late"]["clean"] is not None
+    assert set(found["curves"]) == {"majority", "lexicon", "tfidf-lr", "tfidf-svm?per=domain"}
+    assert set(found["curves"]["tfidf-lr"]["news"]) == {"0.05", "0.1", "0.25", "0.5", "1"}
+    assert re.search(r"forum/late: \d+ of 75 texts stand in the training rows", said.out)
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    for heading in (
+        "Summary",
+        "Scores",
+        "Differences",
+        "Learning curves",
+        "Data and leaks",
+        "Routing",
+        "How to reproduce",
+    ):
+        assert f"<h2>{heading}</h2>" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    table = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    best = 100 * max(found["entries"][model]["news"]["macro_f1"]["value"] for model in models)
+    assert f"**{best:.1f}" in table
+
+    assert main([*words, *asked, "--reference", "majority", "--curves"]) == 0
+    again = capsys.readouterr()
+    assert again.err.count(", kept") == len(again.err.splitlines()) == len(said.err.splitlines())
+
+
+def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("text,label\n涨,9\n", encoding="utf-8")
+    for more, expected in (
+        (["--model", "tfidf"], "unknown name 'tfidf'"),
+        (["--model", "majority", "--reference", "lexicon"], "is none of the models compared: majority"),
+        (["--model", "majority", "--model", "majority"], "given twice"),
+        (["--model", "majority", "--seeds", "one"], "'one' is no whole number"),
+        (["--model", "finsa?run=sports"], "run 'sports' is none of routed, oracle, "),
+        (["--model", "majority", "--test", f"x={broken}"], "line 2"),
+        (["--model", "finsa?run=oracle", "--test", f"sports={tmp_path / 'news.test.csv'}"], "no expert for sports"),
+    ):
+        assert main([*words, *more]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1].startswith("finsa: ")
+        assert expected in lines[-1], lines[-1]
+        assert "Traceback" not in "".join(lines)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finsa_moe.errors import DataError
+from finsa_moe.evaluation.cells import Answers, Cell, Cells, of_folder
+
+PROBS = np.random.default_rng(0).dirichlet((1, 1, 1), 4).astype(np.float32)
+INPUTS: dict[str, list[object]] = {"train": [["a", "b"], [0, 1]], "test/x": [["c"], [2]]}
+CELL = Cell("tfidf-lr?per=domain", 13, 0.25)
+
+
+def test_kept_and_found_again(tmp_path: Path) -> None:
+    store = Cells(tmp_path / "cells", INPUTS)
+    assert store.find(CELL) is None
+    store.keep(CELL, Answers({"x": PROBS, "forum/y": PROBS[:1]}, {"x": ["news", "forum"]}, {"seconds": 2.5}))
+    found = Cells(tmp_path / "cells", INPUTS).find(CELL)
+    assert found is not None
+    assert np.array_equal(found.probs["x"], PROBS)
+    assert np.array_equal(found.probs["forum/y"], PROBS[:1])
+    assert found.experts == {"x": ["news", "forum"]}
+    assert found.facts == {"seconds": 2.5}
+    assert len(list((tmp_path / "cells").iterdir())) == 1  # nothing half-written is left
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**INPUTS, "train": [["a", "c"], [0, 1]]},
+        {**INPUTS, "train": [["a", "b"], [0, 2]]},
+        {**INPUTS, "test/x": [["d"], [2]]},
+        {**INPUTS, "dev": [["e"], [0]]},
+    ],
+)
+def test_other_rows_are_another_cell(other: dict[str, list[object]], tmp_path: Path) -> None:
+    Cells(tmp_path, INPUTS).keep(CELL, Answers({"x": PROBS}))
+    assert Cells(tmp_path, other).find(CELL) is None
+    assert Cells(tmp_path, INPUTS).find(CELL) is not None
+    assert Cells(tmp_path, INPUTS).find(CELL, model="another folder") is None
+
+
+def test_every_cell_has_a_name_of_its_own() -> None:
+    cells = [
+        Cell(model, seed, share) for model in ("a?b", "a:b", "a_b") for seed in (None, 1, 11) for share in (1, 0.1)
+    ]
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert all("/" not in cell.name for cell in (*cells, Cell("hf:a/b/../c")))
+
+
+def test_a_damaged_cell_says_so(tmp_path: Path) -> None:
+    store = Cells(tmp_path, INPUTS)
+    store.keep(CELL, Answers({"x": PROBS}))
+    path = next(tmp_path.iterdir())
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"\.npz: damaged .*; remove it"):
+        store.find(CELL)
+
+
+def test_a_folders_fingerprint_is_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a").write_text("one")
+    before = of_folder(tmp_path)
+    assert before == of_folder(tmp_path)
+    (tmp_path / "sub" / "a").write_text("two")
+    assert of_folder(tmp_path) != before
