@@ -63,7 +63,8 @@ def test_the_old_experts_and_heads_stay_to_the_bit(added: tuple[Path, Path]) -> 
     old, new = (load_file(folder / "model.safetensors") for folder in (source, moe))
     for name in ("heads.weight", "heads.bias"):
         assert torch.equal(old[name], new[name][: len(DOMAINS)])
-    assert not torch.equal(old["router.layers.0.weight"], new["router.layers.0.weight"])
+    assert all(torch.equal(old[name], new[name]) for name in old if name.startswith("router."))
+    assert {name for name in new if name not in old} == {name for name in new if name.startswith("router.grown.0.")}
 
 
 def test_an_old_expert_answers_as_before(added: tuple[Path, Path]) -> None:
@@ -98,19 +99,41 @@ def test_the_new_expert_is_the_one_that_was_trained(added: tuple[Path, Path]) ->
     assert set(read_replay(moe, [*DOMAINS, "notices"])) == {*DOMAINS, "notices"}
 
 
-def test_taken_out_again_the_mixture_is_what_it_was_but_for_the_router(
-    added: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_taken_out_again_the_mixture_is_what_it_was(added: tuple[Path, Path], tmp_path: Path) -> None:
     source, moe = added
     domains = [*DOMAINS, "notices"]
     remove(moe, tmp_path / "moe", "notices", read_replay(moe, domains))
-    for domain in DOMAINS:
-        for file in (source / "experts" / domain).iterdir():
-            assert (tmp_path / "moe" / "experts" / domain / file.name).read_bytes() == file.read_bytes()
-    old, new = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / "moe"))
-    assert {name: tensor.shape for name, tensor in old.items()} == {name: tensor.shape for name, tensor in new.items()}
-    assert torch.equal(old["heads.weight"], new["heads.weight"])
-    assert load(tmp_path / "moe", device="cpu").predict_proba(TEXTS[:4]).shape == (4, 3)
+    old, new = hashes(source), hashes(tmp_path / "moe")
+    files = {name for name in old if name.endswith(".safetensors")}
+    assert {name: old[name] for name in files} == {name: new[name] for name in files}
+    one, two = (load(folder, device="cpu") for folder in (source, tmp_path / "moe"))
+    assert np.array_equal(one.predict_proba(TEXTS), two.predict_proba(TEXTS))
+
+
+def test_one_after_the_other(added: tuple[Path, Path], prepared: Mapping[str, Path], tmp_path: Path) -> None:
+    """A second domain beside a first; either can go, and the other answers and is chosen as before."""
+    settings = DomainConfig.load(None, FAST)
+    add_domain(added[1], "more", prepared["news"], tmp_path / "two", settings=settings, device="cpu")
+    two = tmp_path / "two" / "moe"
+    remove(two, tmp_path / "without_more", "more", None)
+    assert np.array_equal(
+        load(tmp_path / "without_more", device="cpu").predict_proba(TEXTS),
+        load(added[1], device="cpu").predict_proba(TEXTS),
+    )
+    remove(two, tmp_path / "without_notices", "notices", None)
+    whole, less = (load_mixture(folder, device="cpu") for folder in (two, tmp_path / "without_notices"))
+    assert less.config.domains == [*DOMAINS, "more"]
+    ids, mask = batch_of([[2, 30, 41, 52, 3], [2, 99, 3]], 0)
+    with torch.inference_mode():
+        kept = [whole.config.domains.index(name) for name in less.config.domains]
+        assert torch.equal(less(ids, mask).router_logits, whole(ids, mask).router_logits[:, kept])
+    remove(tmp_path / "without_notices", tmp_path / "one_old", "forum", None)
+    left = load_mixture(tmp_path / "one_old", device="cpu")
+    assert left.config.domains == ["news", "more"]
+    with torch.inference_mode():
+        assert torch.equal(left(ids, mask).router_logits, less(ids, mask).router_logits[:, [0, 2]])
+    with pytest.raises(ModelError, match="the only expert it was trained with"):
+        remove(tmp_path / "one_old", tmp_path / "none", "news", None)
 
 
 def test_from_the_middle_the_others_keep_their_places(added: tuple[Path, Path], tmp_path: Path) -> None:
@@ -125,7 +148,7 @@ def test_from_the_middle_the_others_keep_their_places(added: tuple[Path, Path], 
             torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("stop", ["train_expert", "widened_router", "add"])
+@pytest.mark.parametrize("stop", ["train_expert", "new_layers", "add"])
 def test_stopped_anywhere_it_leaves_the_mixture_and_goes_on(
     stop: str, trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, added: tuple[Path, Path],

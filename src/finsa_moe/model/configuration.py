@@ -40,6 +40,7 @@ class FinSAMoEConfig(PretrainedConfig):
         scaling: alpha / rank of each expert.
         route_at: Fraction of the depth at which the router reads; 1.0 is the paper's two-pass form.
         shared_head: One head for all experts (the paper's form) instead of one each.
+        router_grown: How many domains, the last ones, were added to the finished mixture.
         gate: ``"hard"`` runs the top expert alone at inference, ``"soft"`` the weighted sum.
         prompt: Name or template of `finsa_moe.data.encode`.
         max_tokens: Most tokens of a text with its prompt.
@@ -58,6 +59,7 @@ class FinSAMoEConfig(PretrainedConfig):
         shared_head: bool = False,
         router_hidden: int = 64,
         router_dropout: float = 0.1,
+        router_grown: int = 0,
         head_dropout: float = 0.1,
         expert_dropout: float = 0.05,
         gate: str = "hard",
@@ -77,6 +79,7 @@ class FinSAMoEConfig(PretrainedConfig):
         self.shared_head = shared_head
         self.router_hidden = router_hidden
         self.router_dropout = router_dropout
+        self.router_grown = router_grown
         self.head_dropout = head_dropout
         self.expert_dropout = expert_dropout
         self.gate = gate

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS
 from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
 from finsa_moe.model.replay import write_replay
 
-LAST = "router.layers.4"
-"""The router's last linear: one row a domain."""
+LAST, GROWN = "router.layers.4.", "router.grown."
+"""The router's last linear, one row a domain; the layers of domains that came later."""
 
 
 def read_config(folder: Path) -> FinSAMoEConfig:
@@ -56,20 +56,37 @@ def check_new(config: FinSAMoEConfig, folder: Path, domain: str) -> None:
 
 
 def widened(
-    tensors: Mapping[str, Tensor], head: Mapping[str, Tensor], router: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor], head: Mapping[str, Tensor], layers: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Router and heads with one domain more: the old heads as they were, `head` (3, d), the trained wider router."""
+    """Router and heads with one domain more: all as they were, then `head` (3, d) and the router's layers for it."""
+    grown = len({name.split(".")[2] for name in tensors if name.startswith(GROWN)})
     return {
+        **tensors,
         "heads.weight": torch.cat([tensors["heads.weight"], head["weight"][None].to(tensors["heads.weight"])]),
         "heads.bias": torch.cat([tensors["heads.bias"], head["bias"][None].to(tensors["heads.bias"])]),
-        **{f"router.{name}": tensor.detach().cpu().contiguous() for name, tensor in router.items()},
+        **{f"{GROWN}{grown}.{name}": tensor.detach().cpu().contiguous() for name, tensor in layers.items()},
     }
 
 
-def narrowed(tensors: Mapping[str, Tensor], kept: Sequence[int]) -> dict[str, Tensor]:
-    """Router and heads of some domains; what remains is as it was."""
-    rows = {"heads.weight", "heads.bias", f"{LAST}.weight", f"{LAST}.bias"}
-    return {name: tensor[list(kept)].contiguous() if name in rows else tensor for name, tensor in tensors.items()}
+def narrowed(tensors: Mapping[str, Tensor], experts: int, index: int) -> dict[str, Tensor]:
+    """Router and heads without one of the experts; what remains is as it was."""
+    grown = len({name.split(".")[2] for name in tensors if name.startswith(GROWN)})
+    first = experts - grown  # below: a row of the router's last linear; from here on: layers of its own
+    kept = [at for at in range(experts) if at != index]
+    found = {}
+    for name, tensor in tensors.items():
+        if name.startswith("heads."):
+            found[name] = tensor[kept].contiguous()
+        elif name.startswith(LAST) and index < first:
+            found[name] = tensor[[at for at in range(first) if at != index]].contiguous()
+        elif name.startswith(GROWN):
+            place, _, rest = name.removeprefix(GROWN).partition(".")
+            at = first + int(place)
+            if at != index:
+                found[f"{GROWN}{int(place) - (first <= index < at)}.{rest}"] = tensor
+        else:
+            found[name] = tensor
+    return found
 
 
 def add(
@@ -93,6 +110,7 @@ def add(
     """
     config = read_config(source)
     config.domains, config.scaling = [*config.domains, domain], [*config.scaling, scaling]
+    config.router_grown += 1
     with _made(source, out, config, small, replay) as working:
         shutil.copytree(
             expert,
@@ -103,7 +121,7 @@ def add(
 
 
 def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | None) -> None:
-    """Write `source` without one expert to `out`; the router's remaining weights are as they were.
+    """Write `source` without one expert to `out`; what remains is as it was. It undoes `add`, to the bit.
 
     Raises:
         ModelError: If there is no such expert, or no other.
@@ -112,14 +130,17 @@ def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | 
     config = read_config(source)
     if domain not in config.domains:
         raise ModelError(f"{source}: has no expert {domain}; it has {', '.join(config.domains)}")
-    kept = [at for at, name in enumerate(config.domains) if name != domain]
-    if not kept:
-        raise ModelError(f"{source}: {domain} is its only expert; a mixture needs one")
+    index, experts = config.domains.index(domain), len(config.domains)
+    later = index >= experts - config.router_grown
+    if experts - config.router_grown == 1 and not later:
+        raise ModelError(f"{source}: {domain} is the only expert it was trained with; the others stand on its router")
     tensors = read_tensors(source / WEIGHTS)
-    small = narrowed(tensors, kept)
+    small = narrowed(tensors, experts, index)
     if config.shared_head:  # one for all
         small |= {name: tensors[name] for name in ("heads.weight", "heads.bias")}
-    config.domains, config.scaling = [config.domains[at] for at in kept], [config.scaling[at] for at in kept]
+    config.router_grown -= later
+    for part in (config.domains, config.scaling):
+        del part[index]
     left = None if replay is None else {name: replay[name] for name in config.domains}
     with _made(source, out, config, small, left):
         pass

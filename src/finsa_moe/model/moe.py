@@ -81,7 +81,7 @@ class FinSAMoE(PreTrainedModel):
         self.backbone = backbone
         size, experts = backbone.config.get_text_config().hidden_size, len(config.domains)
         self.bank = ExpertBank(backbone, config.targets, config.scaling, config.rank, config.expert_dropout)
-        self.router = Router(size, experts, config.router_hidden, config.router_dropout)
+        self.router = Router(size, experts, config.router_hidden, config.router_dropout, config.router_grown)
         self.heads = ExpertHeads(size, experts, len(NAMES), config.head_dropout, config.shared_head)
         self.harden = False
         self._recompute = False

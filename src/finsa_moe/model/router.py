@@ -20,21 +20,39 @@ def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 class Router(nn.Module):
-    """Linear(d, hidden), LayerNorm, ReLU, Dropout, Linear(hidden, E), over a learnt temperature (METHOD, stage 3)."""
+    """Linear(d, hidden), LayerNorm, ReLU, Dropout, Linear(hidden, E), over a learnt temperature (METHOD, stage 3).
+
+    A domain that a finished mixture takes in later has layers of its own, ending in one logit: so the others' logits
+    stay as they were, and without it the router is the one it was.
+
+    Args:
+        size: Size d of a state.
+        experts: All experts, E.
+        hidden: Inner size, the same for each.
+        dropout: While training.
+        grown: How many of the experts, the last ones, came later.
+    """
 
     lowest_temperature = 0.1
 
-    def __init__(self, size: int, experts: int, hidden: int = 64, dropout: float = 0.1) -> None:
+    def __init__(self, size: int, experts: int, hidden: int = 64, dropout: float = 0.1, grown: int = 0) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, experts)
-        )
+        self.layers = self._layers(size, hidden, dropout, experts - grown)
+        self.grown = nn.ModuleList(self._layers(size, hidden, dropout, 1) for _ in range(grown))
         self.temperature = nn.Parameter(torch.ones(()))
+
+    @staticmethod
+    def _layers(size: int, hidden: int, dropout: float, outputs: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Linear(size, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+        )
 
     def forward(self, pooled: Tensor) -> Tensor:
         """Router logits (batch, E) of pooled states (batch, d)."""
-        logits: Tensor = self.layers(pooled) / self.temperature.clamp(min=self.lowest_temperature)
-        return logits
+        logits: Tensor = self.layers(pooled)
+        if len(self.grown):
+            logits = torch.cat([logits, *(layers(pooled) for layers in self.grown)], dim=-1)
+        return logits / self.temperature.clamp(min=self.lowest_temperature)
 
 
 def straight_through(soft: Tensor) -> Tensor:

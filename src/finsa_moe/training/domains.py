@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.metrics import f1_score
-from torch import Tensor
+from torch import Tensor, nn
 
 from finsa_moe.config import DomainConfig, ExpertConfig
 from finsa_moe.data.columns import Columns
@@ -26,12 +26,13 @@ from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
 from finsa_moe.model.growth import add, check_new, read_config, widened
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.replay import read_replay
+from finsa_moe.model.router import Router
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.probe import SAMPLE, answers, encoder_of, sampled, states_of
 from finsa_moe.training.unlabelled import routing_rows
-from finsa_moe.training.widen import widened_router
+from finsa_moe.training.widen import new_layers
 
 MOE, EXPERT, METRICS = "moe", "expert", "metrics.json"
 FEW, FRESH = 100, "fresh"
@@ -89,15 +90,16 @@ def add_domain(
     )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
     new = states_of(model, encode, _whole_and_cut(train, settings.seed))
-    router = widened_router(
-        model.router.float().cpu(), known, new, steps=settings.router_steps,
-        learning_rate=settings.router_learning_rate, taken=settings.taken, seed=settings.seed,
+    old = model.router.float().cpu()
+    layers = new_layers(
+        old, known, new, steps=settings.router_steps, learning_rate=settings.router_learning_rate,
+        taken=settings.taken, seed=settings.seed,
     )  # fmt: skip
     head = read_tensors(out / EXPERT / "head.safetensors")
     states = {**known, domain: sampled(new)}
     facts |= {
         "started_from": start.name if start else FRESH,
-        "sent_to_own": _sent(model.router, router, states, domain),
+        "sent_to_own": _sent(old, layers, states, domain),
         "data": {**_old_data(source), domain: str(data)},
     }
 
@@ -105,7 +107,7 @@ def add_domain(
         (folder / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
         settings.save(folder / "config.yaml")
 
-    small = widened(read_tensors(source / WEIGHTS), head, router.state_dict())
+    small = widened(read_tensors(source / WEIGHTS), head, layers.state_dict())
     add(source, out / MOE, domain, out / EXPERT, small, scaling=settled.alpha / settled.rank, replay=states, more=more)
     return facts
 
@@ -188,12 +190,15 @@ def _known(
     return {name: states_of(model, encode, rows[name]) for name in domains}
 
 
-def _sent(old: torch.nn.Module, new: torch.nn.Module, states: Mapping[str, Tensor], domain: str) -> dict[str, Any]:
-    """Of each domain's states, the share that either router sends to the domain's own expert."""
+def _sent(old: Router, layers: nn.Sequential, states: Mapping[str, Tensor], domain: str) -> dict[str, Any]:
+    """Of each domain's states, the share sent to the domain's own expert, before and after."""
     found: dict[str, Any] = {}
     with torch.no_grad():
         for index, (name, part) in enumerate(states.items()):
-            shares = [float((router(part).argmax(-1) == index).float().mean()) for router in (old, new)]
+            before = old(part)
+            own = layers(part) / old.temperature.clamp(min=old.lowest_temperature)
+            shares = [float((logits.argmax(-1) == index).float().mean())
+                      for logits in (before, torch.cat([before, own], dim=1))]  # fmt: skip
             found[name] = {"before": None if name == domain else shares[0], "after": shares[1]}
     return found
 

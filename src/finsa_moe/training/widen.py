@@ -1,6 +1,7 @@
 """The router learns one domain more from pooled states alone, and the new expert takes little of the old domains' text.
 
-States by domain and the old router go in; a wider router comes out. It knows no text and no expert.
+States by domain and the old router go in; layers that give the new domain's logit come out. The old logits are not
+touched. It knows no text and no expert.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from finsa_moe.model.router import Router
 BATCH = 512
 
 
-def widened_router(old: Router, states: Mapping[str, Tensor], new: Tensor, *, steps: int, learning_rate: float,
-                   taken: float, seed: int) -> Router:  # fmt: skip
-    """Train a router with one output more.
+def new_layers(
+    old: Router, states: Mapping[str, Tensor], new: Tensor, *, steps: int, learning_rate: float, taken: float, seed: int
+) -> nn.Sequential:
+    """Train the layers that give one domain more its logit.
 
-    On old states it is taught what the old router says of them (soft weights, nothing for the new domain), on new ones
-    the new domain; batches are half and half. Then the new output's bias is lowered until it wins at most the share
-    `taken` of every second old state, which were not trained on.
+    On old states they are taught to leave the old router's weights as they are, on new ones to win; batches are half
+    and half. Then their bias is lowered until the new domain wins at most the share `taken` of every second old state,
+    which were not trained on.
 
     Args:
-        old: The router of E domains.
+        old: The router of E domains; it is not trained.
         states: float32 (n, d) of each old domain.
         new: float32 (m, d) of the new one.
         steps: Steps of 512 states.
@@ -34,57 +36,44 @@ def widened_router(old: Router, states: Mapping[str, Tensor], new: Tensor, *, st
         seed: Seed of weights, order and dropout.
 
     Returns:
-        The router of E + 1 domains, in evaluation mode.
+        Layers for ``Router.grown``, in evaluation mode.
     """
     set_seed(seed)
-    first, last = _linear(old, 0), _linear(old, 4)
-    experts = last.out_features
+    old.eval()
     known = torch.cat(list(states.values()))
     known = known[torch.randperm(len(known))]
-    held, taught = known[::2], known[1::2]
-    router = Router(first.in_features, experts + 1, first.out_features)
-    router.load_state_dict(_with_one_more(old, router))
-    old.eval()
     with torch.no_grad():
-        wanted = nn.functional.pad(old(taught).softmax(-1), (0, 1))
-    mine = nn.functional.one_hot(torch.full((len(new),), experts), experts + 1).float()
-    optimizer = torch.optim.Adam(router.parameters(), lr=learning_rate)
+        temperature = old.temperature.clamp(min=old.lowest_temperature)
+        before, theirs = old(known), old(new)  # logits over the temperature
+    first = old.layers[0]
+    assert isinstance(first, nn.Linear)
+    layers = Router(first.in_features, 1, first.out_features).layers
+    taught = torch.arange(1, len(known), 2)
+    wanted = nn.functional.pad(before.softmax(-1), (0, 1))
+    mine = nn.functional.one_hot(torch.full((len(new),), before.shape[1]), before.shape[1] + 1).float()
+    optimizer = torch.optim.Adam(layers.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    router.train()
+    layers.train()
     for _ in range(steps):
-        one, other = (torch.randint(len(part), (min(BATCH // 2, 4 * len(part)),)) for part in (taught, new))
-        targets = torch.cat([wanted[one], mine[other]])
-        loss = nn.functional.cross_entropy(router(torch.cat([taught[one], new[other]])), targets)
+        one = taught[torch.randint(len(taught), (min(BATCH // 2, 4 * len(taught)),))]
+        other = torch.randint(len(new), (min(BATCH // 2, 4 * len(new)),))
+        own = layers(torch.cat([known[one], new[other]])) / temperature
+        logits = torch.cat([torch.cat([before[one], theirs[other]]), own], dim=1)
+        loss = nn.functional.cross_entropy(logits, torch.cat([wanted[one], mine[other]]))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-    router.eval()
-    _hold_back(router, held, taken)
-    return router
-
-
-def _with_one_more(old: Router, router: Router) -> dict[str, Tensor]:
-    """The old router's weights where it has them; the new row says nothing yet."""
-    state = {name: tensor.clone() for name, tensor in old.state_dict().items()}
-    fresh = router.state_dict()
-    for name in ("layers.4.weight", "layers.4.bias"):
-        state[name] = torch.cat([state[name].to(fresh[name]), torch.zeros_like(fresh[name][-1:])])
-    return state
-
-
-def _linear(router: Router, at: int) -> nn.Linear:
-    layer = router.layers[at]
-    assert isinstance(layer, nn.Linear)
-    return layer
+    layers.eval()
+    _hold_back(layers, known[::2], before[::2] * temperature, taken)
+    return layers
 
 
 @torch.no_grad()
-def _hold_back(router: Router, known: Tensor, taken: float) -> None:
-    """Lower the new output's bias until it wins at most that share of known states."""
-    logits = router(known)
-    margin = logits[:, -1] - logits[:, :-1].max(-1).values
-    over = float(torch.quantile(margin, 1.0 - taken))
+def _hold_back(layers: nn.Sequential, known: Tensor, logits: Tensor, taken: float) -> None:
+    """Lower the bias until the new logit wins at most that share of known states."""
+    over = float(torch.quantile(layers(known)[:, 0] - logits.max(-1).values, 1.0 - taken))
     if over > 0:
-        temperature = router.temperature.clamp(min=router.lowest_temperature)
-        _linear(router, 4).bias[-1] -= over * temperature + 1e-4
+        last = layers[4]
+        assert isinstance(last, nn.Linear)
+        last.bias.sub_(over + 1e-4)
