@@ -22,6 +22,7 @@ from finsa_moe.cli import (
     evaluate,
     explain,
     export,
+    index,
     label,
     predict,
     prepare,
@@ -52,6 +53,7 @@ for _room in (
     label,
     drift,
     score,
+    index,
 ):
     _room.register(app)
 
