@@ -27,7 +27,10 @@ def test_an_event_study_is_printed_with_its_warnings(tmp_path: Path, capsys: pyt
     _, returns = world(tickers=6, weeks=8)
     returns.rename({"day": "date"}).write_csv(tmp_path / "r.csv")
     days = returns["day"].unique().sort()
-    rows = [row | {"date": days[at % len(days)], "ticker": f"{at % 6:06d}"} for at, row in enumerate(made(3000))]
+    rows = [
+        row | {"date": days[at % len(days)], "ticker": f"{at // len(days) % 6:06d}"}
+        for at, row in enumerate(made(3000))
+    ]
     words = ["index", str(saved(rows, tmp_path / "a.parquet")), "--by", "ticker", "--date", "date"]
     assert main([*words, "--out", str(tmp_path / "i.parquet"), "--returns", str(tmp_path / "r.csv")]) == 0
     shown = capsys.readouterr()

@@ -112,7 +112,10 @@ def event_study(
             found.append(_coefficient(series, horizon))
         usable = max(usable, len(series))
     if not found:
-        raise DataError("no day of the index has returns to compare with: see that tickers are spelt alike, and dates")
+        raise DataError(
+            "no day of the index has returns to compare with: see that tickers are spelt alike; "
+            f"from {FEWEST_TICKERS} tickers on, a day needs {FEWEST_TICKERS} of them with a score"
+        )
     return Study(found, across, _warnings(index, found, horizons, measure, trained_until))
 
 
@@ -209,15 +212,15 @@ def _warnings(
         if blocks < FEWEST_DAYS:
             told.append(
                 f"TOO SMALL: {c.days} days ({blocks} that do not overlap) at horizon {c.horizon}; under {FEWEST_DAYS} "
-                f"neither the coefficient nor its error means much: one of {3 * c.error:.2f} would be hard to tell from 0"
+                f"neither the coefficient nor its error means much; {2 * c.error:.2f} could be chance"
             )
     for horizon in set(horizons) - {c.horizon for c in found}:
         told.append(f"TOO SMALL: no day has a return over horizon {horizon}")
     seen = index.frame.filter(pl.col(measure).is_not_null())["day"]
     if trained_until is None:
         told.append(
-            "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with later "
-            "prices, knows how they ended"
+            "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with "
+            "later prices, knows how they ended"
         )
     elif (known := int((seen.unique() <= trained_until).sum())) > 0:
         told.append(
@@ -225,7 +228,7 @@ def _warnings(
             "score them with a model that was trained before"
         )
     told.append(
-        "horizons 0 and -1 are returns that texts may already tell of; only those from 1 on could be traded, and a text "
-        "written after the close counts for its day here"
+        "horizons 0 and -1 are returns that texts may already tell of; only those from 1 on could be traded, and a "
+        "text written after the close counts for its day here"
     )
     return told

@@ -1,7 +1,7 @@
 """Daily measures of sentiment, each with its formula and where it comes from.
 
-Sums by day (`daily.SUMS`) go in, expressions or columns come out. Of a day, N⁺ and N⁻ are the texts called 利好 and 利空,
-s_i is a text's score P(bullish) − P(bearish) and c_i its confidence. It reads no files.
+Sums by day (`daily.SUMS`) go in, expressions or columns come out. Of a day, N⁺ and N⁻ are the texts called 利好 and
+利空, s_i is a text's score P(bullish) − P(bearish) and c_i its confidence. It reads no files.
 """
 
 from __future__ import annotations

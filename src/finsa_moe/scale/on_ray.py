@@ -6,9 +6,13 @@ must see the sources, the model's folder and the output folder under the same na
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import DataError, require
@@ -43,6 +47,7 @@ def run(job: Job, pieces: Iterator[Piece], workers: int, address: str | None = N
         MissingExtra: If Ray is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing reaches the network that the user did not name
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray = require("ray", "ray", "scoring on Ray")
     data = require("ray.data", "ray", "scoring on Ray")
@@ -52,9 +57,11 @@ def run(job: Job, pieces: Iterator[Piece], workers: int, address: str | None = N
     began = not ray.is_initialized()
     try:
         if began:
-            _connect(ray, workers, address)
+            with _silent():
+                _connect(ray, workers, address)
         context = data.DataContext.get_current()
-        context.enable_progress_bars = False
+        context.enable_progress_bars = False  # ours counts rows
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context.execution_options.preserve_order = False
         found = data.from_items(items, override_num_blocks=len(items)).map_batches(
             Actor, fn_constructor_args=(job,), batch_size=1, num_cpus=1, zero_copy_batch=True,
@@ -68,6 +75,20 @@ def run(job: Job, pieces: Iterator[Piece], workers: int, address: str | None = N
     finally:
         if began and ray.is_initialized():
             ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on stderr: Ray's core, told to keep its remarks to itself, remarks on that."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _connect(ray: Any, workers: int, address: str | None) -> None:
