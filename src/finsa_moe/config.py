@@ -224,8 +224,9 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
+        known = ", ".join(shipped_names())
         raise ConfigError(
-            f"{file}: no such file; give --config a YAML file, or the name of a shipped one: {', '.join(shipped_names())}"
+            f"{file}: no such file; give --config a YAML file, or the name of a shipped one: {known}"
         ) from None
     except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None

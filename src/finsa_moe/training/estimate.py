@@ -20,14 +20,25 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from finsa_moe.config import ExpertConfig
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
-from finsa_moe.model.backbone import DTYPES, best_device, expert_targets, layer_stack, load_backbone, ready_to_train
-from finsa_moe.polarity import NAMES
-from finsa_moe.training.expert import ExpertModel
+from finsa_moe.model.backbone import (
+    DTYPES,
+    best_device,
+    expert_targets,
+    layer_stack,
+    load_backbone,
+    load_tokenizer,
+    ready_to_train,
+)
+from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.training.batches import Rows, read_split
+from finsa_moe.training.expert import ExpertModel, longest, prompt_for
 
 NF4_BYTES = 0.5 + (1 + 4 / 256) / 64
-"""Bytes of a weight in NF4: four bits, and for 64 weights one byte of scale, for 256 scales four bytes more (Dettmers et
-al. 2023, section 3: double quantisation)."""
+"""Bytes of a weight in NF4: four bits, for 64 weights a byte of scale, for 256 scales four bytes more (Dettmers et al.
+2023, section 3: double quantisation)."""
 WORDS = 512
 """Rows of the probe's embedding; a look-up costs the same in one of 150,000."""
 _TURNS = 3
@@ -66,21 +77,39 @@ class Estimate:
         """All three together; the libraries themselves take half a GiB beside."""
         return self.weight_bytes + self.optimizer_bytes + self.activation_bytes
 
+    def lines(self) -> list[str]:
+        """What to print."""
+        share = 100 * self.trained / (self.parameters + self.trained)
+        parts = (self.weight_bytes, self.optimizer_bytes, self.activation_bytes)
+        weights, optimizer, activations = (f"{part / 2**30:.2f}" for part in parts)
+        return [
+            f"parameters   {self.parameters:,}, trained {self.trained:,} ({share:.2f} %)",
+            f"memory       {self.memory_bytes / 2**30:.2f} GiB: weights {weights}, gradients, optimiser {optimizer}, "
+            f"activations of the widest batch {activations}; the libraries beside take about half a GiB",
+            f"speed        {self.tokens_per_second:,.0f} tokens a second on {self.device}, from steps of two layers",
+            f"time         {self.steps:,} steps, {self.tokens:,} tokens an epoch: {self.hours:.2f} hours, "
+            "evaluations left out",
+        ]
+
 
 def estimate_expert(
-    backbone: str, lengths: np.ndarray[Any, Any], settings: ExpertConfig, *, device: str | None = None
-) -> Estimate:
-    """Estimate stage 1 over rows of so many tokens.
+    data: Path, *, backbone: str, settings: ExpertConfig, device: str | None = None, columns: Columns | None = None,
+    labels: LabelMap | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate stage 1.
 
     Args:
-        backbone: A folder or hub name; only its ``config.json`` is read.
-        lengths: Tokens of each training row, prompt counted, (n,).
+        data: Folder with ``train.csv``.
+        backbone: A folder or hub name; only its ``config.json`` and its tokenizer are read.
         settings: The resolved configuration.
         device: Torch device; None picks a GPU when there is one.
+        columns: Where text and label stand when the files were not made by ``finsa prepare``.
+        labels: How the classes are spelt there.
 
     Raises:
-        ModelError: If there is no readable ``config.json``.
+        DataError, ModelError: For rows or a backbone that cannot be read.
     """
+    rows_read = read_split(data, "train", columns, labels)
     try:
         config = AutoConfig.from_pretrained(backbone)
     except Exception as error:
@@ -92,7 +121,7 @@ def estimate_expert(
     with torch.device("meta"):
         empty = AutoModel.from_config(config)
     parameters, trained, weights = _counted(empty, settings)
-    widths = -(-np.sort(np.minimum(lengths, settings.max_length)) // 8) * 8
+    widths = _widths(rows_read, backbone, empty, settings)
     depth, where = config.num_hidden_layers, device or best_device()
     rows = settings.batch_size
     typical = int(widths[len(widths) // 2])
@@ -111,6 +140,17 @@ def estimate_expert(
         parameters, trained, weights, 12.0 * trained, per_token * rows * int(widths[-1]), total, tokens / step, steps,
         share * total * step / tokens / 3600, where,
     )  # fmt: skip
+
+
+def _widths(rows: Rows, backbone: str, empty: PreTrainedModel, settings: ExpertConfig) -> np.ndarray[Any, Any]:
+    """Tokens of the rows as they will be padded among rows of like length, ascending."""
+    tokenizer = load_tokenizer(backbone)
+    encoder = TextEncoder(
+        tokenizer.backend_tokenizer, prompt=prompt_for(empty, settings), max_length=longest(empty, settings.max_length),
+        pad_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    lengths = np.sort([len(encoded.ids) for encoded in encoder(rows.texts)])
+    return -(-lengths // 8) * 8
 
 
 def _counted(empty: PreTrainedModel, settings: ExpertConfig) -> tuple[int, int, float]:
@@ -147,12 +187,13 @@ def _probe(
         model.gradient_checkpointing_enable()
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
     ids = torch.randint(4, WORDS, (rows, width), device=device)
-    mask, kept, whole = torch.ones_like(ids), 0, [0.0]
+    mask, whole = torch.ones_like(ids), [0.0]
+    classes = torch.zeros(rows, dtype=torch.int64, device=device)
 
     def step() -> None:
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.bf16):
             logits = model(ids, mask)
-        nn.functional.cross_entropy(logits.float(), torch.zeros(rows, dtype=torch.int64, device=device)).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(logits.float(), classes))
         optimizer.step()
         optimizer.zero_grad()
 
@@ -168,7 +209,6 @@ def _probe(
         step()
         _wait(device)
         seconds.append(time.perf_counter() - began)
-    del model, network, optimizer
     gc.collect()
     return min(seconds), kept, whole[0]
 
