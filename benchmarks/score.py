@@ -198,7 +198,7 @@ def main() -> None:
             high = {name: peak(write(folder, rows), 2) for name, rows in (("short", args.rows), ("long", args.long))}
             result[part] = high | {"ratio": {role: high["long"][role] / high["short"][role] for role in high["short"]}}
         else:
-            result[part] = kills(folder, 4_000, args.kills)
+            result[part] = kills(folder, 2_000, args.kills)
         print(part, result[part], flush=True)
         print(keep("score", result))
 
