@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     "train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain",
-    "baselines",
+    "baselines", "score", "index",
 )  # fmt: skip
 
 if __name__ == "__main__":

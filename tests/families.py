@@ -29,8 +29,9 @@ from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.training.corpus import SPECIAL, train_tokenizer
 
 ENCODERS = ("bert", "roberta", "modernbert")
-DECODERS = ("glm4", "qwen3", "llama")
-FAMILIES = DECODERS + ENCODERS
+DECODERS = ("glm4", "qwen3", "llama", "internlm3", "gemma3_text")
+FAMILIES = ("glm4", "qwen3", "llama", *ENCODERS)
+WIDER = (*FAMILIES, "internlm3", "gemma3_text")
 
 _WHO = {
     "news": ("锂电龙头", "某券商", "地产央企", "半导体厂", "白酒公司", "航运集团", "光伏企业", "城商行"),
@@ -106,6 +107,8 @@ def make_backbone(
     }  # fmt: skip
     if family in DECODERS:
         settings |= {"num_key_value_heads": 1, "head_dim": hidden // 2}
+    if family == "gemma3_text":  # one layer of each kind of attention here too
+        settings |= {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
     if family == "modernbert":  # one layer of each kind of attention, its window narrower than the longest test text
         settings |= {"global_attn_every_n_layers": 2, "local_attention": 16, "cls_token_id": 2, "sep_token_id": 3}
     config = AutoConfig.for_model(family, **(settings | options))

@@ -54,6 +54,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(out, delimiter=";")
         writer.writerow(["content", "sentiment"])
         writer.writerows([row["text"], numbers[row["label"]]] for row in csv.DictReader(file))
+    (folder / "posts").mkdir()
+    days = [f"2026-{month:02d}-{day:02d}" for month in (6, 7) for day in range(1, 29)]
+    with (
+        sample("forum").open(encoding="utf-8") as file,
+        (folder / "posts" / "2026.csv").open("w", encoding="utf-8", newline="") as out,
+    ):
+        writer = csv.writer(out)
+        writer.writerow(["ticker", "date", "text"])
+        writer.writerows([f"60000{at % 2}", days[at % 20], row["text"]] for at, row in enumerate(csv.DictReader(file)))
+    returns = [f"60000{ticker},{day},{(at * 7 + ticker) % 5 / 100}" for ticker in (0, 1) for at, day in enumerate(days)]
+    (folder / "returns.csv").write_text("\n".join(["ticker,date,return", *returns]) + "\n", encoding="utf-8")
     (folder / "words.txt").write_text("涨停\n跌停\n割肉\n利好\n", encoding="utf-8")
     published = ROOT.parent / "shared" / "data" / "audit"
     (folder / "finfe").mkdir()

@@ -212,6 +212,11 @@ class AdaptConfig(TrainConfig):
     head_dropout: float = within(0.1, 0, 0.9)
 
 
+def shipped_names() -> list[str]:
+    """What ``--config`` finds without a path."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
 def _section(file: Path, name: str) -> Mapping[str, Any]:
     shipped = SHIPPED / f"{file}.yaml"
     if not file.exists() and shipped.is_file():  # --config laptop
@@ -219,8 +224,9 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
+        known = ", ".join(shipped_names())
         raise ConfigError(
-            f"{file}: no such file; give --config a YAML file, or the name of a shipped one: laptop, paper"
+            f"{file}: no such file; give --config a YAML file, or the name of a shipped one: {known}"
         ) from None
     except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None

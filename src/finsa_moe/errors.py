@@ -68,6 +68,9 @@ _EXTRA_OF = {
     ),
     "openvino": "fast",
     "shap": "explain",
+    **dict.fromkeys(("pyarrow", "fsspec", "statsmodels"), "scale"),
+    "ray": "ray",
+    "pyspark": "spark",
 }
 
 

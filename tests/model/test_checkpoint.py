@@ -14,7 +14,7 @@ from finsa_moe.model import checkpoint
 from finsa_moe.model.backbone import load_tokenizer
 from finsa_moe.model.checkpoint import load_mixture, save_mixture
 from finsa_moe.model.moe import FinSAMoE
-from tests.families import FAMILIES, batch_of, make_backbone, make_mixture
+from tests.families import WIDER, batch_of, make_backbone, make_mixture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Backbones = Callable[[str], Path]
@@ -26,7 +26,7 @@ def saved(model: FinSAMoE, backbone: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", WIDER)
 def test_a_mixture_comes_back_to_the_bit(family: str, backbone_of: Backbones, tmp_path: Path) -> None:
     model = make_mixture(
         backbone_of(family), ("news", "forum", "公告"), route_at=0.5, gate="soft", prompt="neutral", max_tokens=99

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.model.moe import FinSAMoE
-from tests.families import FAMILIES, batch_of, made_rows, make_mixture, tokenizer_for
+from tests.families import WIDER, batch_of, made_rows, make_mixture, tokenizer_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROUTES = (0.0, 0.5, 1.0)
@@ -36,7 +36,7 @@ def answers(model: FinSAMoE, texts: Sequence[list[int]], pad: int, **shape: obje
 
 
 @pytest.mark.parametrize("route_at", ROUTES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", WIDER)
 def test_nothing_round_a_text_changes_its_answer(
     family: str, route_at: float, backbone_of: Callable[[str], Path]
 ) -> None:

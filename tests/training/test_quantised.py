@@ -22,7 +22,8 @@ from tests.conftest import Trained
 from tests.families import batch_of, made_rows, make_backbone, mixture_over, shake
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-FAMILIES = ("llama", "qwen3", "glm4", "bert")
+SLOW = [pytest.param(family, marks=pytest.mark.slow) for family in ("internlm3", "gemma3_text")]
+FAMILIES = ("llama", "qwen3", "glm4", "bert", *SLOW)
 TEXTS = [text for text, _ in made_rows("news", 12, seed=5)]
 IDS, MASK = batch_of([[2, 30, 41, 52, 60, 61], [2, 99, 7], [2, 7, 8, 9]], 0)
 

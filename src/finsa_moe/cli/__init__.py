@@ -22,9 +22,11 @@ from finsa_moe.cli import (
     evaluate,
     explain,
     export,
+    index,
     label,
     predict,
     prepare,
+    score,
     train,
 )
 from finsa_moe.errors import FinSAError, missing_extra
@@ -37,7 +39,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _room in (prepare, audit, augment, train, export, evaluate, compare, predict, explain, domains, label, drift):
+for _room in (
+    prepare,
+    audit,
+    augment,
+    train,
+    export,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    domains,
+    label,
+    drift,
+    score,
+    index,
+):
     _room.register(app)
 
 

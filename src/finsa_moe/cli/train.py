@@ -5,6 +5,7 @@ Each turns its options into a configuration and calls one function of `finsa_moe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,10 +105,13 @@ def adapt(
 def train_expert(
     domain: Annotated[str, typer.Argument(help="Name of the expert's domain, such as news or forum.")],
     data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Folder with train.csv and valid.csv.")],
-    out: Out,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write.", show_default=False)] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Backbone: a folder or a hub name; left out: the default model's.")
     ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Train nothing: say what it would take of memory and time here.")
+    ] = False,
     config: Config = None,
     set_: Set = None,
     resume: Resume = False,
@@ -121,10 +125,23 @@ def train_expert(
     """Stage 1: train the LoRA expert of one domain on the frozen backbone."""
     from finsa_moe import shipped
     from finsa_moe.config import ExpertConfig
+    from finsa_moe.errors import ConfigError
     from finsa_moe.training.expert import train_expert as run
 
     settings = ExpertConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, id, date, labels)
+    if estimate:
+        from finsa_moe.training.estimate import estimate_expert
+
+        found = estimate_expert(
+            data, backbone=backbone or str(shipped.weights()), settings=settings, device=device, columns=columns,
+            labels=spelling,
+        )  # fmt: skip
+        for line in found.lines():
+            typer.echo(line)
+        return
+    if out is None:
+        raise ConfigError("train-expert needs --out DIR for the expert, or --estimate to ask what it would take")
     with _stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
@@ -210,6 +227,8 @@ def _columns(
 
 
 def _say(out: Path, facts: dict[str, Any]) -> None:
+    if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
+        return
     valid = facts["validation"]
     shown = ", ".join(f"{k} {valid[k]:.4f}" for k in ("accuracy", "macro_f1", "routing_accuracy") if k in valid)
     typer.echo(

@@ -45,6 +45,7 @@ from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.resume import finish
+from finsa_moe.training.together import Team
 
 
 class ExpertModel(nn.Module):
@@ -125,7 +126,7 @@ def train_expert(
         load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     )
     tokenizer = load_tokenizer(tokenizer_from or backbone)
-    prompt = settings.prompt if settings.prompt != "auto" else ("neutral" if is_causal(network) else "none")
+    prompt = prompt_for(network, settings)
     encoder = TextEncoder(
         tokenizer.backend_tokenizer, prompt=prompt, max_length=longest(network, settings.max_length),
         pad_id=tokenizer.pad_token_id,
@@ -155,8 +156,11 @@ def train_expert(
     facts = loop.run(stage, resume=resume)
     facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
     facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
-    _write(model, out, facts, settings, tokenizer)
-    finish(stage.folder)
+    team = Team()
+    if team.first:
+        _write(model, out, facts, settings, tokenizer)
+        finish(stage.folder)
+    team.wait()
     return facts
 
 
@@ -177,6 +181,11 @@ def _start_from(model: ExpertModel, folder: Path, fingerprint_: str) -> None:
     set_peft_model_state_dict(model.peft, state)
     if expert.head is not None:
         model.head.load_state_dict(expert.head)
+
+
+def prompt_for(backbone: PreTrainedModel, settings: ExpertConfig) -> str:
+    """The prompt asked for; ``auto`` gives a decoder the neutral one, since its first tokens have seen nothing."""
+    return settings.prompt if settings.prompt != "auto" else ("neutral" if is_causal(backbone) else "none")
 
 
 def longest(backbone: PreTrainedModel, wanted: int) -> int:

@@ -32,6 +32,7 @@ from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.probe import SAMPLE, drawn, states_of
 from finsa_moe.training.resume import finish
+from finsa_moe.training.together import Team
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
 WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
@@ -98,6 +99,7 @@ def train_joint(
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
     loop.enter(out / "run", settings, resume=resume)
+    team = Team()
 
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
         def on_step(step: int, total: int) -> None:
@@ -115,11 +117,13 @@ def train_joint(
         facts["data"] = {name: str(place) for name, place in data.items()}
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
-        save_mixture(model, out / name, tokenizer=tokenizer)
-        write_replay(out / name, seen)
-        settings.save(out / name / "config.yaml")
-        (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
-        finish(stage.folder)
+        if team.first:
+            save_mixture(model, out / name, tokenizer=tokenizer)
+            write_replay(out / name, seen)
+            settings.save(out / name / "config.yaml")
+            (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+            finish(stage.folder)
+        team.wait()
         return facts
 
     facts = {}
@@ -166,7 +170,7 @@ def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
         loss = (
             (classify(output.logits[known], batch["labels"][known]) * share if known.any() else 0.0)
             + settings.routing_weight * routing_loss(output.router_logits, batch["domains"])
-            + settings.balance_weight * balance_loss(output.soft_gate)
+            + settings.balance_weight * balance_loss(Team().gathered(output.soft_gate))
         )
         return loss, {"logits": output.logits, "router_logits": output.router_logits}
 

@@ -38,6 +38,7 @@ from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
 from finsa_moe.training.resume import ended, forget_after, keep_settings, newest_checkpoint
+from finsa_moe.training.together import Team
 
 TRAINED = "trained.safetensors"
 STATISTICS = "statistics.jsonl"
@@ -87,7 +88,8 @@ class StageTrainer(Trainer):
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        # the rows of one step over all processes: which rows share a step never hangs on how many processes there are
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         return LengthGroupedSampler(self.stage.train.lengths, size, self.stage.settings.seed)
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False,
@@ -144,6 +146,8 @@ class Statistics(TrainerCallback):
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any) -> None:
         """Write the row."""
+        if not state.is_world_process_zero:
+            return
         row = {"stage": self.stage.name, "step": state.global_step, **(logs or {})}
         row |= {"wall_seconds": round(time.perf_counter() - self.since, 2), "peak_memory_mb": peak_memory()}
         with self.path.open("a", encoding="utf-8") as file:
@@ -172,7 +176,12 @@ def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
     if not resume and any(folder.glob("**/checkpoints")):
         raise ConfigError(f"{folder}: holds an unfinished run; add --resume to go on, or name another --out")
     _check_trackers(settings.trackers)
-    keep_settings(folder, settings, resume=resume)
+    team = Team()
+    team.rows_each(settings.batch_size)
+    team.wait()  # all have looked before the first writes
+    if team.first:
+        keep_settings(folder, settings, resume=resume)
+    team.wait()
 
 
 def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
@@ -186,10 +195,14 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         ``steps``, ``best_step``, ``train_loss``, ``wall_seconds``, ``peak_memory_mb`` and the best evaluation.
     """
     settings, checkpoints = stage.settings, stage.folder / "checkpoints"
-    newest = newest_checkpoint(checkpoints) if resume else None
-    stage.folder.mkdir(parents=True, exist_ok=True)
+    team = Team()
+    with team.in_turn():  # the first removes what a kill cut short
+        newest = newest_checkpoint(checkpoints) if resume else None
     statistics = stage.folder / STATISTICS
-    forget_after(statistics, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
+    if team.first:
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        forget_after(statistics, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
+    team.wait()
     set_seed(settings.seed)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(stage.folder / "tensorboard")
     steps_an_epoch = -(-len(stage.train) // (settings.batch_size * settings.gradient_accumulation))
@@ -199,7 +212,8 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         output_dir=str(checkpoints), seed=settings.seed, data_seed=settings.seed,
         learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, warmup_steps=settings.warmup_steps,
         num_train_epochs=settings.epochs, max_steps=settings.max_steps,
-        per_device_train_batch_size=settings.batch_size, per_device_eval_batch_size=settings.eval_batch_size,
+        per_device_train_batch_size=team.rows_each(settings.batch_size), ddp_find_unused_parameters=False,
+        per_device_eval_batch_size=settings.eval_batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation, bf16=settings.bf16,
         eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
         load_best_model_at_end=True, metric_for_best_model=f"eval_{stage.best}", greater_is_better=True,
@@ -222,7 +236,8 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         trainer.best_from(checkpoints)
         loss = None
     else:
-        loss = trainer.train(resume_from_checkpoint=str(newest) if newest else None).training_loss
+        with team.together(stage.name):
+            loss = trainer.train(resume_from_checkpoint=str(newest) if newest else None).training_loss
     state = trainer.state
     if newest:  # the Trainer divides the loss since the resume by all steps
         logged = [row["loss"] for row in state.log_history if "loss" in row]

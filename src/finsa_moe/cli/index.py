@@ -1,0 +1,145 @@
+"""``finsa index``: scored texts into a daily sentiment index by ticker and for the market, with pictures and a check.
+
+It asks the scale room, prints and saves; every number comes from there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from finsa_moe.scale.event_study import Study
+    from finsa_moe.scale.index import Index
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("index")(index)
+
+
+def index(
+    scored: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SCORED...", help="Folders of finsa score, or files of finsa predict.", show_default=False
+        ),
+    ],
+    by: Annotated[str, typer.Option(metavar="COL", help="Column of the ticker: one, or a list of them.")],
+    date: Annotated[str, typer.Option(metavar="COL", help="Column of the date or time.")],
+    out: Annotated[Path, typer.Option(metavar="F", help="The table: .parquet or .csv.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column telling news from forum; left out: the expert.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(metavar="SEP", help="What separates several tickers, e.g. ','.")] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Fewest texts of a day for a measure.")] = 5,
+    half_life: Annotated[float, typer.Option(help="Days after which a text counts half in score_recent.")] = 5.0,
+    window: Annotated[int, typer.Option(min=2, help="Values that the z-score looks back on.")] = 20,
+    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Lines with volume.")] = None,
+    heatmap: Annotated[Path | None, typer.Option(metavar="F.png", help="Scores by ticker and day.")] = None,
+    show: Annotated[list[str] | None, typer.Option(metavar="TICKER", help="Tickers drawn; repeatable.")] = None,
+    returns: Annotated[
+        Path | None, typer.Option(metavar="F", help="Daily returns (ticker, date, return): an event study is printed.")
+    ] = None,
+    measure: Annotated[str, typer.Option(help="The measure that --returns is compared with.")] = "score",
+    trained_until: Annotated[
+        str | None, typer.Option(metavar="DAY", help="Last day of the texts that the model was trained on.")
+    ] = None,
+) -> None:
+    """Daily sentiment by ticker and for the market, from scored texts.
+
+    A text's score is P(bullish) − P(bearish). Columns: counts by class; score (mean), score_weighted (by confidence),
+    score_recent (older texts fade), bullishness and agreement (Antweiler and Frank 2004), z (of score, against the days
+    before), and texts and score by source. Rows of ticker `market` are all texts together.
+    """
+    from finsa_moe.errors import ConfigError, DataError, require
+
+    require("polars", "data", "finsa index")
+    from finsa_moe.data.days import parse_day
+    from finsa_moe.scale.index import ENDINGS, Rules, make_index
+
+    if out.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"--out {out}: unknown ending {out.suffix!r}; name a file ending in {' or '.join(ENDINGS)}")
+    for picture in (plot, heatmap):
+        if picture is not None and picture.suffix.lower() != ".png":
+            raise ConfigError(f"{picture}: the picture is a PNG; call it {picture.with_suffix('.png')}")
+    for target in (out, plot, heatmap):
+        if target is not None and not target.parent.is_dir():
+            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    until = None if trained_until is None else parse_day(trained_until, "--trained-until")
+    prices = None
+    if returns is not None:
+        require("statsmodels", "scale", "--returns")
+        from finsa_moe.scale.event_study import event_study, read_returns
+
+        prices = read_returns(returns, by)
+    made = make_index(scored, by, date, Rules(min_count, half_life, window), source=source, split=split)
+    if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
+        raise DataError(f"--show {unknown[0]}: no text has this ticker")
+    made.save(out)
+    _tell(made, out)
+    _draw(made, plot, heatmap, show)
+    if prices is not None:
+        _show(event_study(made, prices, measure=measure, trained_until=until), measure)
+
+
+def _tell(made: Index, out: Path) -> None:
+    daily = made.daily
+    tickers = made.tickers
+    span = made.market["day"].sort().to_list()
+    typer.echo(
+        f"{out}: {daily.rows:,} texts, {tickers['ticker'].n_unique():,} tickers, {span[0]} to {span[-1]}, "
+        f"{made.frame.height:,} rows"
+    )
+    if made.thin:
+        typer.echo(
+            f"{made.thin:,} of {tickers.height:,} days of tickers have under {made.rules.min_count} texts: "
+            "their measures are empty (--min-count)",
+            err=True,
+        )
+    if daily.undated:
+        typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
+    if daily.nameless:
+        typer.echo(f"{daily.nameless:,} texts name no ticker, and count for the market alone", err=True)
+
+
+def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] | None) -> None:
+    from finsa_moe.errors import DataError
+    from finsa_moe.scale import pictures
+
+    for target, draw in ((plot, pictures.lines), (heatmap, pictures.heat_map)):
+        if target is None:
+            continue
+        part = target.with_name(f".{target.name}.part")
+        try:
+            part.write_bytes(draw(made, show or None))
+            part.replace(target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
+        typer.echo(f"written: {target}", err=True)
+
+
+def _show(study: Study, measure: str) -> None:
+    from rich.table import Table
+
+    from finsa_moe.cli.screen import screen
+
+    how = "Spearman across tickers, mean over days" if study.across else "Pearson over days"
+    table = Table(title=f"information coefficient of {measure}: {how}; Newey–West errors", title_justify="left")
+    for name in ("return over", "days", "IC", "s.e.", "95 %", "t", "lags", "IC > 0"):
+        table.add_column(name, justify="right")
+    called = {-1: "the day before", 0: "the same day"}
+    for c in study.coefficients:
+        low, high = c.interval
+        over = called.get(c.horizon, "day 1" if c.horizon == 1 else f"days 1 to {c.horizon}")
+        table.add_row(
+            over, f"{c.days:,}", f"{c.mean:+.4f}", f"{c.error:.4f}", f"{low:+.4f} to {high:+.4f}", f"{c.t:+.2f}",
+            str(c.lags), f"{100 * c.positive:.0f} %",
+        )  # fmt: skip
+    console = screen()
+    console.print(table)
+    for line in study.warnings:
+        typer.echo(line, err=True)

@@ -1,0 +1,137 @@
+"""``finsa score``: files by the million into shards of answers, by every core of this machine or a cluster of Ray.
+
+It checks, calls the scale room and prints; what is written, and how a run goes on, is that room's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text, cores
+
+if TYPE_CHECKING:
+    from finsa_moe.scale.score import Report
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("score")(score)
+
+
+def score(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SRC...", help="Files, folders, or URLs of a store: Parquet, CSV, JSON lines.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of shards, rejects and manifest.")],
+    model: Annotated[Path | None, typer.Option(help="Exported model; left out: the default model.")] = None,
+    text: Text = None,
+    id: Id = None,  # noqa: A002
+    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes, one core each; left out: every core.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="pool (processes of this machine) or ray; left out: ray with --ray-address.")
+    ] = None,
+    ray_address: Annotated[str | None, typer.Option(help="A Ray cluster, e.g. ray://head:10001 or auto.")] = None,
+    shard_rows: Annotated[
+        int | None, typer.Option(min=1, help="Rows of a shard; left out: by how many there are.")
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare finished shards with their checksums.")] = False,
+    abstain_below: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Mark answers with a confidence under P as uncertain.")
+    ] = 0.0,
+    batch_tokens: BatchTokens = 4096,
+    dtype: DType = None,
+    engine: Engine = None,
+) -> None:
+    """Answer every row of many files; the same command again does only what is missing.
+
+    DIR/scores holds Parquet files with all columns and the answers, DIR/rejects every row that was refused, and
+    DIR/manifest.jsonl what each shard was made of.
+    """
+    from finsa_moe.errors import ConfigError, require
+
+    if backend not in (None, "pool", "ray"):
+        raise ConfigError(f"--backend {backend}: choose pool or ray")
+    if backend == "pool" and ray_address is not None:
+        raise ConfigError("--ray-address belongs to --backend ray; leave one of them out")
+    require("pyarrow", "scale", "finsa score")
+    backend = backend or ("ray" if ray_address is not None else "pool")
+    if backend == "ray":
+        require("ray", "ray", "--backend ray")
+    # one thread a worker is the whole plan: numpy's products need none of their own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from finsa_moe.scale.score import score as run
+
+    try:
+        with _Bar() as bar:
+            report = run(
+                sources, out, model=model, workers=workers or cores(), backend=backend, ray_address=ray_address,
+                shard_rows=shard_rows, verify=verify, progress=bar.show, text=text, id=id, domain=domain,
+                abstain_below=abstain_below, batch_tokens=batch_tokens, dtype=dtype, engine=engine,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; finished shards are in {out}: the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    _tell(report, out)
+
+
+class _Bar:
+    """Rows done, their rate and the time left, on stderr and only where a person looks at it."""
+
+    def __enter__(self) -> _Bar:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"), BarColumn(),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True, speed_estimate_period=120,
+        )  # fmt: skip
+        self._task: int | None = None
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def show(self, done: int, total: int, before: int) -> None:
+        """Say how many rows are done of how many, `before` of them by earlier runs."""
+        if self._task is None:
+            self._task = self._progress.add_task("", total=total, completed=before, rate="")
+        task = self._progress.tasks[0]
+        seconds = task.elapsed or 0.0
+        rate = f"{(done - before) / seconds:,.0f} a second" if done > before and seconds else "loading the model"
+        self._progress.update(task.id, completed=done, total=total, rate=rate)
+
+
+def _tell(report: Report, out: Path) -> None:
+    for path, reason in report.skipped.items():
+        typer.echo(f"left out: {path}: {reason}", err=True)
+    if report.changed:
+        typer.echo(f"{report.changed:,} files have changed since they were scored, and were scored again", err=True)
+    if report.kept:
+        typer.echo(f"{report.kept:,} shards were there already", err=True)
+    rate = report.new_rows / max(report.answering, 1e-9)
+    typer.echo(
+        f"{out}: {report.answered:,} of {report.rows:,} rows answered in {report.shards:,} shards; this run "
+        f"{report.new_rows:,} rows" + (f", {rate:,.0f} a second" if report.new_rows else ""),
+        err=True,
+    )
+    if report.truncated:
+        typer.echo(f"{report.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)
+    if report.uncertain:
+        typer.echo(f"{report.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
+    if report.strange:
+        typer.echo(
+            f"{report.strange:,} texts are unlike everything the model was trained on (column `novelty`)", err=True
+        )
+    if report.refused:
+        typer.echo(f"{report.refused:,} rows refused, with place and reason, in {out / 'rejects'}", err=True)

@@ -1,0 +1,234 @@
+"""Does the index say anything of later returns? Information coefficients with Newey–West errors, and loud warnings.
+
+An index and a table of returns go in; for each horizon a line comes out. Estimates are statsmodels'. It knows nothing
+of how scores were made, but it asks until when the model was trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from finsa_moe.data.days import days
+from finsa_moe.errors import ConfigError, DataError, closest, require
+from finsa_moe.scale.index import MARKET, Index
+
+FEWEST_DAYS = 60
+"""Under so many days the errors themselves are guesses: Newey–West is right in the limit of long samples."""
+FEWEST_TICKERS = 5
+"""Tickers of a day from which on ranks across them are compared; with fewer, one ticker at a time over days."""
+USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """The information coefficient of one horizon.
+
+    Attributes:
+        horizon: Trading days of return, from the first after the index's day; −1 and 0 are the day before and the day.
+        days: Days on which it could be taken.
+        mean: Mean coefficient.
+        error: Its Newey–West standard error.
+        lags: Lags of that error.
+        positive: Share of days with a coefficient over 0.
+    """
+
+    horizon: int
+    days: int
+    mean: float
+    error: float
+    lags: int
+    positive: float
+
+    @property
+    def t(self) -> float:
+        """Mean over its error."""
+        return self.mean / self.error if self.error > 0 else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, by the normal distribution."""
+        return self.mean - 1.96 * self.error, self.mean + 1.96 * self.error
+
+
+@dataclass(frozen=True)
+class Study:
+    """What an event study found.
+
+    Attributes:
+        coefficients: One a horizon.
+        across: Whether ranks across tickers were compared day by day; else one series against its returns.
+        warnings: What a reader has to know before believing a number.
+    """
+
+    coefficients: list[Coefficient]
+    across: bool
+    warnings: list[str]
+
+
+def event_study(
+    index: Index, returns: pl.DataFrame, *, measure: str = "score", horizons: Sequence[int] = (-1, 0, 1, 5),
+    trained_until: date | None = None,
+) -> Study:  # fmt: skip
+    """Correlate a measure with returns by horizon.
+
+    Across tickers: on each day Spearman's correlation of the measure with the return, over at least `FEWEST_TICKERS`
+    tickers; the mean of these over days, as the constant of a regression with Newey and West's (1987) errors. With
+    fewer tickers: of each series, the product of standardised measure and return by day, whose mean is Pearson's
+    correlation, with the same errors. Lags: max(h − 1, ⌊4 (T/100)^(2/9)⌋), since returns over h days overlap.
+
+    Args:
+        index: What `make_index` made.
+        returns: ``ticker, day, return``: the simple return of each trading day. Rows of `MARKET` are the market's.
+        measure: A column of the index.
+        horizons: Days of return from the first trading day after the index's on; 0 is the return of that very day and
+            −1 that of the trading day before: what texts tell of what has happened.
+        trained_until: Last day of the texts the model was trained on; a model knows how these days ended.
+
+    Raises:
+        ConfigError: For a measure that the index does not have.
+        DataError: If no day of the index has returns.
+        MissingExtra: If statsmodels is not installed.
+    """
+    if measure not in index.frame.columns or index.frame.schema[measure] != pl.Float64:
+        known = [name for name, kind in index.frame.schema.items() if kind == pl.Float64]
+        raise ConfigError(f"measure {measure!r}; the index has {', '.join(known)}{closest(measure, known)}")
+    values = index.frame.select("ticker", "day", x=pl.col(measure)).drop_nulls()
+    tickers = returns.filter(pl.col("ticker") != MARKET)["ticker"].n_unique()
+    across = tickers >= FEWEST_TICKERS
+    found, usable = [], 0
+    for horizon in horizons:
+        pairs = values.join(_ahead(returns, horizon, values), on=["ticker", "day"])
+        series = _across(pairs) if across else _along(pairs)
+        if len(series):
+            found.append(_coefficient(series, horizon))
+        usable = max(usable, len(series))
+    if not found:
+        raise DataError(
+            "no day of the index has returns to compare with: see that tickers are spelt alike; "
+            f"from {FEWEST_TICKERS} tickers on, a day needs {FEWEST_TICKERS} of them with a score"
+        )
+    return Study(found, across, _warnings(index, found, horizons, measure, trained_until))
+
+
+def read_returns(path: Path, by: str) -> pl.DataFrame:
+    """Returns of a file (Parquet or CSV): columns of ticker (as in the index), date, and return.
+
+    Raises:
+        DataError: If it cannot be read or lacks one of them.
+    """
+    try:
+        whole = pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        said = str(error).split("\n", 1)[0]
+        raise DataError(f"{path}: cannot be read ({said}); give a CSV or Parquet file") from error
+    names = {
+        "ticker": _first(whole.columns, (by, "ticker", "代码", "股票代码"), path, "tickers"),
+        "day": _first(whole.columns, ("date", "day", "日期", "交易日期", "trade_date"), path, "dates"),
+        "return": _first(whole.columns, USUAL, path, "returns"),
+    }
+    written = whole.select(
+        ticker=pl.col(names["ticker"]).cast(pl.String), when=pl.col(names["day"]).cast(pl.String),
+        value=pl.col(names["return"]).cast(pl.Float64, strict=False),
+    )  # fmt: skip
+    read = written.select("ticker", day=days("when"), **{"return": pl.col("value")}).drop_nulls()
+    if not read.height:
+        raise DataError(f"{path}: no row has a ticker, a date such as 2026-07-31 and a number as its return")
+    if read.select("ticker", "day").is_duplicated().any():
+        raise DataError(f"{path}: a ticker has two returns on one day; keep one")
+    return read.sort("ticker", "day")
+
+
+def _first(names: Sequence[str], wanted: Sequence[str], path: Path, what: str) -> str:
+    for name in wanted:
+        if name in names:
+            return name
+    raise DataError(f"{path}: no column of {what}; columns found: {', '.join(names[:12])}; call it {wanted[-1]}")
+
+
+def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.DataFrame:
+    """For each ticker and day of the index the return y over the horizon; days that it has not in full are left out."""
+    ordered = returns.sort("day")
+    if horizon > 0:
+        growth = pl.col("return").log1p()
+        total = growth.rolling_sum(horizon).shift(-(horizon - 1)).over("ticker", order_by="day")
+        ordered = ordered.with_columns(y=total.exp() - 1)
+        asked = values.select("ticker", "day", at=pl.col("day").dt.offset_by("1d")).sort("at")
+        strategy = "forward"
+    else:
+        ordered = ordered.with_columns(y=pl.col("return"))
+        asked = values.select("ticker", "day", at=pl.col("day") if horizon == 0 else pl.col("day").dt.offset_by("-1d"))
+        asked, strategy = asked.sort("at"), "backward"
+    if horizon == 0:
+        return ordered.select("ticker", "day", "y").drop_nulls()
+    joined = asked.join_asof(
+        ordered.select("ticker", at=pl.col("day"), y=pl.col("y")), on="at", by="ticker", strategy=strategy,  # type: ignore[arg-type]
+        tolerance="15d", check_sortedness=False,
+    )  # fmt: skip
+    return joined.select("ticker", "day", "y").drop_nulls()
+
+
+def _across(pairs: pl.DataFrame) -> NDArray[np.float64]:
+    one = pairs.filter(pl.col("ticker") != MARKET).group_by("day").agg(
+        n=pl.len(), r=pl.corr("x", "y", method="spearman")
+    )  # fmt: skip
+    kept = one.filter((pl.col("n") >= FEWEST_TICKERS) & pl.col("r").is_finite()).sort("day")
+    return kept["r"].to_numpy()
+
+
+def _along(pairs: pl.DataFrame) -> NDArray[np.float64]:
+    def standard(name: str) -> pl.Expr:
+        column = pl.col(name)
+        return (column - column.mean().over("ticker")) / column.std(ddof=0).over("ticker")
+
+    products = pairs.select("day", p=standard("x") * standard("y")).filter(pl.col("p").is_finite())
+    return products.group_by("day").agg(pl.col("p").mean()).sort("day")["p"].to_numpy()
+
+
+def _coefficient(series: NDArray[np.float64], horizon: int) -> Coefficient:
+    models: Any = require("statsmodels.api", "scale", "Newey–West errors")
+    lags = min(max(horizon - 1, math.floor(4 * (len(series) / 100) ** (2 / 9))), len(series) - 1)
+    fitted = models.OLS(series, np.ones(len(series))).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+    return Coefficient(
+        horizon, len(series), float(fitted.params[0]), float(fitted.bse[0]), lags, float((series > 0).mean())
+    )
+
+
+def _warnings(
+    index: Index, found: list[Coefficient], horizons: Sequence[int], measure: str, trained_until: date | None
+) -> list[str]:
+    told = []
+    later = [c for c in found if c.horizon > 0]
+    for c in later:
+        blocks = c.days // max(1, c.horizon)
+        if blocks < FEWEST_DAYS:
+            told.append(
+                f"TOO SMALL: {c.days} days ({blocks} that do not overlap) at horizon {c.horizon}; under {FEWEST_DAYS} "
+                f"neither the coefficient nor its error means much; {2 * c.error:.2f} could be chance"
+            )
+    for horizon in set(horizons) - {c.horizon for c in found}:
+        told.append(f"TOO SMALL: no day has a return over horizon {horizon}")
+    seen = index.frame.filter(pl.col(measure).is_not_null())["day"]
+    if trained_until is None:
+        told.append(
+            "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with "
+            "later prices, knows how they ended"
+        )
+    elif (known := int((seen.unique() <= trained_until).sum())) > 0:
+        told.append(
+            f"LOOKS AHEAD: {known} of {seen.n_unique()} days are within the model's training (until {trained_until}); "
+            "score them with a model that was trained before"
+        )
+    told.append(
+        "horizons 0 and -1 are returns that texts may already tell of; only those from 1 on could be traded, and a "
+        "text written after the close counts for its day here"
+    )
+    return told

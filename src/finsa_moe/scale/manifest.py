@@ -1,0 +1,198 @@
+"""The record of what is done: one JSON line a finished shard or a wholly cut file, after one line of settings.
+
+It only ever grows during a run, so that a kill can cost at most its last line; opening it drops such a line, and what
+no longer matches the disk. It does not know how shards are made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.scale.job import Job
+from finsa_moe.scale.shard import Entry, unwritable
+from finsa_moe.scale.stores import Source
+
+NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 1
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold an output folder alone; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        ConfigError: If another run holds it.
+        DataError: If the folder cannot be made there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / LOCK).open("a+")
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            who = file.read().strip() or "unknown"
+            raise ConfigError(
+                f"{out}: another run (process {who}) is writing there; wait for its end, or name another --out"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+class Manifest:
+    """What an output folder holds; made by `open_manifest`.
+
+    Attributes:
+        header: The settings of the run that began it.
+        entries: Finished shards by name.
+        files: By the name of a file that was cut to its end: its stamp, pieces and rows.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any], entries: dict[str, Entry], files: dict[str, Entry]) -> None:
+        self.path, self.header, self.entries, self.files = path, header, entries, files
+
+    def add(self, entry: Entry) -> None:
+        """Record a finished shard."""
+        self.entries[entry["shard"]] = entry
+        self._append({"kind": "shard", **entry})
+
+    def finish_file(self, source: Source, pieces: int, rows: int) -> None:
+        """Record that a file has so many pieces and no more."""
+        entry = {"source": source.name, "stamp": source.stamp, "pieces": pieces, "rows": rows}
+        self.files[source.name] = entry
+        self._append({"kind": "file", **entry})
+
+    def has(self, source: Source) -> bool:
+        """Whether every piece of a file is done."""
+        known = self.files.get(source.name)
+        return known is not None and all(
+            f"{source.key}-{number:05d}.parquet" in self.entries for number in range(known["pieces"])
+        )
+
+    def save(self) -> None:
+        """Write all of it anew."""
+        lines = [{"kind": "run", "format": FORMAT, **self.header}]
+        lines += [{"kind": "file", **entry} for entry in self.files.values()]
+        lines += [{"kind": "shard", **entry} for entry in self.entries.values()]
+        part = self.path.with_name(f".{NAME}.part")
+        try:
+            part.write_text("".join(map(_line, lines)), encoding="utf-8")
+            part.replace(self.path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise unwritable(self.path.parent, error) from error
+
+    def _append(self, entry: Entry) -> None:
+        size = self.path.stat().st_size
+        try:
+            with self.path.open("ab") as file:
+                file.write(_line(entry).encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            os.truncate(self.path, size)
+            raise unwritable(self.path.parent, error) from error
+
+
+def open_manifest(
+    job: Job, sources: Iterable[Source], shard_rows: int, *, verify: bool = False
+) -> tuple[Manifest, int]:
+    """The manifest of a run that goes on, or of a new one.
+
+    Args:
+        job: The settings; they must be those that the folder was begun with.
+        sources: The inputs of this run; shards of a file that has changed since are dropped, to be made again.
+        shard_rows: Rows of a shard, for a new folder; an old one keeps its own.
+        verify: Whether finished shards are compared with their SHA-256, not only their size.
+
+    Returns:
+        The manifest, and how many files have changed.
+
+    Raises:
+        ConfigError: If the folder holds answers of other settings, or something else.
+    """
+    path = job.out / NAME
+    header = {**job.settings(), "shard_rows": shard_rows}
+    if not path.exists():
+        strangers = sorted(entry.name for entry in job.out.iterdir() if entry.name != LOCK)
+        if strangers:
+            raise ConfigError(f"{job.out}: holds {strangers[0]} and no {NAME}; name an empty folder for the answers")
+        manifest = Manifest(path, header, {}, {})
+    else:
+        manifest = _read(path)
+        for name, value in job.settings().items():
+            if manifest.header.get(name) != value:
+                raise ConfigError(
+                    f"{job.out}: was begun with {name} {_short(manifest.header.get(name))}, now it is {_short(value)}; "
+                    "run with the old one, or name another --out"
+                )
+    for folder in (job.scores, job.rejects, job.temporary):
+        folder.mkdir(exist_ok=True)
+    for left in job.temporary.iterdir():  # by a run that was killed
+        left.unlink()
+    stamps = {source.name: source.stamp for source in sources}
+    changed = {
+        entry["source"]
+        for entry in (*manifest.entries.values(), *manifest.files.values())
+        if stamps.get(entry["source"], entry["stamp"]) != entry["stamp"]
+    }
+    manifest.files = {name: entry for name, entry in manifest.files.items() if name not in changed}
+    for name, entry in list(manifest.entries.items()):
+        if entry["source"] in changed:
+            for stale in (job.scores / name, job.rejects / f"{name.removesuffix('.parquet')}.csv"):
+                stale.unlink(missing_ok=True)
+        if entry["source"] in changed or not _whole(job.scores / name, entry, verify=verify):
+            del manifest.entries[name]
+    manifest.save()
+    return manifest, len(changed)
+
+
+def _whole(shard: Path, entry: Entry, *, verify: bool) -> bool:
+    try:
+        if shard.stat().st_size != entry["bytes"]:
+            return False
+        if not verify:
+            return True
+        with shard.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == str(entry["sha256"])
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> Manifest:
+    lines = path.read_bytes().split(b"\n")
+    found: list[Entry] = []
+    for line in lines[:-1]:  # what follows the last line end was cut short by a kill, or is nothing
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            raise ConfigError(f"{path}: line {len(found) + 1} is damaged; name another --out") from None
+    if not found or found[0].get("kind") != "run" or found[0].get("format") != FORMAT:
+        raise ConfigError(f"{path}: no manifest that this version reads; name another --out")
+    header = {name: value for name, value in found[0].items() if name not in ("kind", "format")}
+    kinds: dict[str, dict[str, Entry]] = {"shard": {}, "file": {}}
+    for entry in found[1:]:
+        kind = entry.pop("kind")
+        kinds[kind][entry["shard" if kind == "shard" else "source"]] = entry
+    return Manifest(path, header, kinds["shard"], kinds["file"])
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(entry, ensure_ascii=False) + "\n"
+
+
+def _short(value: object) -> str:
+    words = repr(value)
+    return words if len(words) < 40 else f"{words[:13]}…"

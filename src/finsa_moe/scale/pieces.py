@@ -1,0 +1,163 @@
+"""What one worker does at a time: some rows of one file, small enough to hold, always cut at the same places.
+
+Parquet is cut by its row groups without being read. Other formats are read once by the driver, which stages their rows
+as small Parquet files, lines and broken rows kept; so a worker meets one format only. It answers nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.formats import load_frame, read_batches
+from finsa_moe.data.rows import Broken, Row
+from finsa_moe.errors import DataError, require
+from finsa_moe.scale.stores import EXTRA, Source
+
+LINE, REASON, RAW = "finsa:line", "finsa:reason", "finsa:raw"
+"""Columns of a staged file beside the rows' own: where a row stood; why it could not be read, and its raw text."""
+OWN = (LINE, REASON, RAW)
+
+
+class BadPieceError(DataError):
+    """A part of a file that cannot be read; the others can."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some neighbouring rows of one file.
+
+    Attributes:
+        source: The file.
+        number: Which piece of it, from 0.
+        first: Rows of the file before it, broken ones counted.
+        rows: How many it has, broken ones counted.
+        groups: First and last (exclusive) row group; None for a staged piece.
+        skip: Rows of those groups before it.
+        staged: Where its rows lie; None for Parquet, which is read where it is.
+    """
+
+    source: Source
+    number: int
+    first: int
+    rows: int
+    groups: tuple[int, int] | None = None
+    skip: int = 0
+    staged: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What its shard is called, without an ending."""
+        return f"{self.source.key}-{self.number:05d}"
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a message."""
+        return f"{self.source.name}, rows {self.first + 1:,} to {self.first + self.rows:,}"
+
+
+def parquet_groups(source: Source, text: str | None, id: str | None) -> list[int]:  # noqa: A002
+    """Rows of each row group.
+
+    Raises:
+        DataError: If the file is damaged, or has no column for the text.
+    """
+    pq = require("pyarrow.parquet", EXTRA, "reading Parquet in parts")
+    arrow = require("pyarrow", EXTRA, "reading Parquet in parts")
+    try:
+        with source.open() as stream, pq.ParquetFile(stream) as file:
+            find_text(file.schema_arrow.names, text, source.name)
+            find_column(file.schema_arrow.names, "id", id, source.name)
+            return [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
+    except (arrow.ArrowException, OSError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise DataError(f"{source.name}: not a readable Parquet file ({said}); write it again") from error
+
+
+def parquet_pieces(source: Source, groups: Sequence[int], most: int) -> Iterator[Piece]:
+    """Cut at row groups, neighbouring small ones together; a group of more than `most` rows is cut within."""
+    number = first = start = held = 0
+    for at, rows in enumerate(groups):
+        if held and held + rows > most:
+            yield Piece(source, number, first, held, (start, at))
+            number, first, start, held = number + 1, first + held, at, 0
+        if rows <= most:
+            held += rows
+            continue
+        for skip in range(0, rows, most):
+            part = min(most, rows - skip)
+            yield Piece(source, number, first, part, (at, at + 1), skip)
+            number, first = number + 1, first + part
+        start = at + 1
+    if held:
+        yield Piece(source, number, first, held, (start, len(groups)))
+
+
+def staged_pieces(
+    source: Source, local: Path, most: int, staging: Path, wanted: Callable[[str], bool]
+) -> Iterator[Piece]:
+    """Cut any other format, staging only the pieces whose shard's name is `wanted`; the others come with `staged` None.
+
+    Raises:
+        DataError: If the file cannot be read, or an OSError comes from writing the staged rows.
+    """
+    pq = require("pyarrow.parquet", EXTRA, "staging rows")
+    number = first = 0
+    for table in _tables(local, source, most):
+        piece = Piece(source, number, first, table.num_rows, None, 0, staging / f"{source.key}-{number:05d}.rows")
+        if wanted(piece.name):
+            pq.write_table(table, piece.staged, compression="lz4")
+            yield piece
+        else:
+            yield Piece(source, number, first, table.num_rows)
+        number, first = number + 1, first + table.num_rows
+
+
+def _tables(local: Path, source: Source, most: int) -> Iterator[Any]:
+    """The rows of a file in tables of `most` rows, with the columns `OWN` added."""
+    pa = require("pyarrow", EXTRA, "staging rows")
+    if source.ending == ".arrow":
+        frame = load_frame(local)
+        assert frame is not None
+        table = frame.to_arrow()
+        table = _marked(pa, table, list(range(1, table.num_rows + 1)))
+        for start in range(0, table.num_rows, most):
+            yield table.slice(start, most)
+        return
+    names: list[str] = []
+    rows: list[tuple[int, Row | Broken]] = []
+    for batch in read_batches(local):
+        names = batch.names
+        rows += sorted(
+            [*zip(batch.lines, batch.rows, strict=True), *((b.line, b) for b in batch.broken)], key=lambda row: row[0]
+        )
+        while len(rows) >= most:
+            yield _table(pa, names, rows[:most])
+            del rows[:most]
+    if rows:
+        yield _table(pa, names, rows)
+
+
+def _table(pa: Any, names: list[str], rows: list[tuple[int, Row | Broken]]) -> Any:
+    width, lines = len(names), [line for line, _ in rows]
+    cells = [
+        (None,) * width
+        if isinstance(row, Broken)
+        else row
+        if len(row) == width
+        else (*row, *[None] * (width - len(row)))
+        for _, row in rows
+    ]
+    columns = [pa.array(column, pa.string()) for column in zip(*cells, strict=True)]
+    broken = [row if isinstance(row, Broken) else None for _, row in rows]
+    return _marked(pa, pa.table(columns, names=names), lines, broken)
+
+
+def _marked(pa: Any, table: Any, lines: list[int], broken: Sequence[Broken | None] | None = None) -> Any:
+    faults = broken or [None] * len(lines)
+    table = table.append_column(LINE, pa.array(lines, pa.int64()))
+    table = table.append_column(REASON, pa.array([b and b.reason for b in faults], pa.string()))
+    return table.append_column(RAW, pa.array([b and b.text for b in faults], pa.string()))

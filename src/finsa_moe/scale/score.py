@@ -1,0 +1,209 @@
+"""Files into shards of answers: every row once, each shard whole or absent, and a run that was stopped goes on.
+
+It finds the files, cuts them, hands what is missing to workers (`pool`, or Ray) and keeps the manifest. It knows
+neither how a piece is answered nor how workers run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.formats import read_batches
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.scale import pool
+from finsa_moe.scale.job import Job, make_job
+from finsa_moe.scale.manifest import Manifest, locked, open_manifest
+from finsa_moe.scale.pieces import Piece, parquet_groups, parquet_pieces, staged_pieces
+from finsa_moe.scale.shard import COUNTS, empty_error, unwritable
+from finsa_moe.scale.stores import Source, find_sources
+from finsa_moe.scale.worker import Outcome
+
+LEAST, MOST, SHARE = 1_024, 50_000, 8
+"""Rows of a shard: its bounds, and how many a worker gets at least, so that none waits long for the last."""
+_PROBE = 1 << 16
+Progress = Callable[[int, int, int], None]
+
+
+@dataclass
+class Report:
+    """What became of a run; `rows` = `answered` + `refused`, over the whole folder.
+
+    Attributes:
+        shards: In the folder, `kept` of them from before.
+        new_rows: Rows of this run.
+        changed: Files that have changed since they were scored and were scored again.
+        failed: Parts of files that could not be read, with the reason.
+        skipped: Files met in folders and left out, with the reason.
+        seconds: Wall time of this run.
+        answering: Of that, from the first piece given to a worker to the last one back.
+    """
+
+    rows: int = 0
+    answered: int = 0
+    refused: int = 0
+    truncated: int = 0
+    uncertain: int = 0
+    strange: int = 0
+    shards: int = 0
+    kept: int = 0
+    new_rows: int = 0
+    changed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    answering: float = 0.0
+
+
+def score(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    *,
+    model: Path | None = None,
+    workers: int = 1,
+    backend: str = "pool",
+    ray_address: str | None = None,
+    shard_rows: int | None = None,
+    verify: bool = False,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Report:
+    """Answer every row of files into ``out/scores/*.parquet``, with ``out/rejects/*.csv`` and ``out/manifest.jsonl``.
+
+    Args:
+        sources: Paths and URLs of files and folders.
+        out: A folder on this machine or one that all workers share.
+        model: An exported model; None is the default model.
+        workers: Processes, one core each.
+        backend: ``"pool"`` or ``"ray"``.
+        ray_address: The cluster; None starts Ray on this machine.
+        shard_rows: Rows of a shard; None settles it by how many there are.
+        verify: Whether shards of earlier runs are compared with their checksums.
+        progress: Called with the rows done, those of all files (estimated where that takes reading), and those that
+            were there before.
+        settings: `scale.job.Job`'s ``text``, ``id``, ``domain``, ``engine``, ``dtype``, ``batch_tokens``,
+            ``abstain_below``.
+
+    Raises:
+        ConfigError: For settings outside what is allowed, or a folder that another run holds or began differently.
+        DataError: If a file cannot be read, has no text column, or the disk takes no more.
+        ModelError: If the model is missing, damaged or replaced while the run is under way.
+    """
+    began = time.perf_counter()
+    if workers < 1:
+        raise ConfigError(f"workers is {workers}; it must be 1 or more")
+    if shard_rows is not None and shard_rows < 1:
+        raise ConfigError(f"shard_rows is {shard_rows}; it must be 1 or more")
+    job = make_job(Path(out), model, **settings)
+    found, skipped = find_sources([str(source) for source in sources], job.out)
+    groups = {s.name: parquet_groups(s, job.text, job.id) for s in found if s.ending == ".parquet"}
+    with locked(job.out):
+        total = sum(_rows_of(source, groups, job) for source in found)
+        most = shard_rows or min(MOST, max(LEAST, -(-total // (workers * SHARE))))
+        manifest, changed = open_manifest(job, found, most, verify=verify)
+        report = Report(kept=len(manifest.entries), changed=changed, skipped=skipped)
+        before = sum(entry["rows"] for entry in manifest.entries.values())
+
+        def tell() -> None:
+            if progress is not None:
+                done = before + report.new_rows
+                progress(done, max(total, done), before)
+
+        try:
+            pieces = _missing(job, found, groups, manifest)
+            _run(pieces, job, manifest, report, backend, workers, ray_address, tell)
+        finally:
+            shutil.rmtree(job.temporary, ignore_errors=True)
+        entries = list(manifest.entries.values())
+    report.rows = sum(entry["rows"] for entry in entries)
+    for name in COUNTS:
+        setattr(report, name, sum(entry[name] for entry in entries))
+    report.shards, report.seconds = len(entries), time.perf_counter() - began
+    if report.failed:
+        more = f"; and {len(report.failed) - 1} more such parts" if len(report.failed) > 1 else ""
+        raise DataError(
+            f"{report.failed[0]}{more}; the other {report.answered:,} rows are answered: run again when it is mended"
+        )
+    if report.refused and not report.answered:
+        raise empty_error(entries)
+    return report
+
+
+def _run(
+    pieces: Iterator[Piece], job: Job, manifest: Manifest, report: Report, backend: str, workers: int,
+    address: str | None, tell: Callable[[], object],
+) -> None:  # fmt: skip
+    begin = time.perf_counter()
+    tell()
+    for outcome in _outcomes(pieces, job, backend, workers, address):
+        if outcome.entry is not None:
+            manifest.add(outcome.entry)
+            report.new_rows += outcome.entry["rows"]
+        elif outcome.fatal and outcome.error is not None:
+            raise outcome.error
+        else:
+            report.failed.append(str(outcome.error))
+        if outcome.piece.staged is not None:
+            outcome.piece.staged.unlink(missing_ok=True)
+        tell()
+    report.answering = time.perf_counter() - begin
+
+
+def _outcomes(pieces: Iterator[Piece], job: Job, backend: str, workers: int, address: str | None) -> Iterator[Outcome]:
+    if backend == "pool":
+        return pool.run(job, pieces, workers)
+    from finsa_moe.scale import on_ray
+
+    return on_ray.run(job, pieces, workers, address)
+
+
+def _missing(job: Job, sources: Sequence[Source], groups: dict[str, list[int]], manifest: Manifest) -> Iterator[Piece]:
+    """The pieces that have no shard yet, cut one after another as they are asked for."""
+    most = int(manifest.header["shard_rows"])
+    for source in sources:
+        if source.name in groups:
+            for piece in parquet_pieces(source, groups[source.name], most):
+                if f"{piece.name}.parquet" not in manifest.entries:
+                    yield piece
+            continue
+        if manifest.has(source):
+            continue
+        yield from _cut(job, source, manifest, most)
+
+
+def _cut(job: Job, source: Source, manifest: Manifest, most: int) -> Iterator[Piece]:
+    count = rows = 0
+    try:
+        local = source.fetched(job.temporary)
+        for piece in staged_pieces(
+            source, local, most, job.temporary, lambda name: f"{name}.parquet" not in manifest.entries
+        ):
+            count, rows = count + 1, rows + piece.rows
+            if piece.staged is not None:
+                yield piece
+    except OSError as error:
+        raise unwritable(job.out, error) from error
+    manifest.finish_file(source, count, rows)
+    if source.root:
+        local.unlink(missing_ok=True)
+
+
+def _rows_of(source: Source, groups: dict[str, list[int]], job: Job) -> int:
+    """Rows of a file: counted in Parquet, else estimated from its first ones, whose columns are checked on the way."""
+    if source.name in groups:
+        return sum(groups[source.name])
+    if source.root:
+        return max(1, source.size // 200)  # unread: the copy is fetched when its turn comes
+    path = Path(source.path)
+    first = next(iter(read_batches(path)))
+    find_text(first.names, job.text, path)
+    find_column(first.names, "id", job.id, path)
+    with path.open("rb") as file:
+        probe = file.read(_PROBE)
+    lines = max(1, probe.count(b"\n"))
+    return max(1, source.size * lines // max(1, len(probe)))

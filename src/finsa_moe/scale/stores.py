@@ -1,0 +1,161 @@
+"""Files to be scored, wherever they lie: a local path, or a URL of any store that pyarrow or fsspec reads.
+
+Names go in, `Source`s come out, each with a stamp that changes when its file does; opened, they are byte streams. It
+does not know what the files hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from finsa_moe.data.formats import READERS, find_files
+from finsa_moe.errors import DataError, require
+
+EXTRA = "scale"
+_URL = re.compile(r"^[a-z0-9+.-]{2,}:", re.IGNORECASE)  # one letter and a colon is a drive of Windows
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of rows.
+
+    Attributes:
+        name: Its absolute path or URL: what the manifest knows it by.
+        root: The URL of its store; empty for this machine's own files.
+        path: Its path within the store.
+        size: Bytes.
+        stamp: Size and time of change; another stamp means that the file is another.
+    """
+
+    name: str
+    root: str
+    path: str
+    size: int
+    stamp: str
+
+    @property
+    def ending(self) -> str:
+        """The ending of its name, which says the format."""
+        return PurePosixPath(self.path).suffix.lower()
+
+    @property
+    def stem(self) -> str:
+        """Its name without folder and ending."""
+        return PurePosixPath(self.path).stem
+
+    @property
+    def key(self) -> str:
+        """What its shards are called by: the stem, and a digest of the whole name, since folders repeat stems."""
+        digest = hashlib.sha256(self.name.encode("utf-8")).hexdigest()[:8]
+        plain = re.sub(r"[^-.\w]+", "_", self.stem)[:40]
+        return f"{plain}-{digest}"
+
+    def open(self) -> Any:
+        """The bytes, as a seekable pyarrow file.
+
+        Raises:
+            DataError: If the store cannot give them.
+        """
+        try:
+            return _filesystem(self.root)[0].open_input_file(self.path)
+        except OSError as error:
+            raise DataError(f"{self.name}: cannot be read: {_said(error)}") from error
+
+    def fetched(self, folder: Path) -> Path:
+        """A local path with the same bytes and ending: the file itself, or a copy in `folder`."""
+        if not self.root:
+            return Path(self.path)
+        copy = folder / f"{self.key}{self.ending}"
+        with self.open() as stream, copy.open("wb") as file:
+            while block := stream.read(1 << 22):
+                file.write(block)
+        return copy
+
+
+def find_sources(names: Sequence[str], out: Path) -> tuple[list[Source], dict[str, str]]:
+    """The files that paths and URLs stand for, sorted, folders searched to the bottom; and those left out, with why.
+
+    Args:
+        names: Paths and URLs.
+        out: The folder of the answers; what lies in it is never an input.
+
+    Raises:
+        DataError: If one is not there, or none holds a file of a known ending.
+    """
+    found: dict[str, Source] = {}
+    skipped: dict[str, str] = {}
+    for name in names:
+        if _URL.match(name):
+            here, left = _remote(name)
+        else:
+            files = find_files([Path(name)])
+            here, left = [_local(path) for path in files.files if not path.resolve().is_relative_to(out)], files.skipped
+        found |= {source.name: source for source in here}
+        skipped |= left
+    if not found:
+        raise DataError(f"{', '.join(names)}: no file to score here; known endings: {', '.join(READERS)}")
+    return [found[name] for name in sorted(found)], skipped
+
+
+def _local(path: Path) -> Source:
+    place, facts = path.resolve(), path.stat()
+    return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}")
+
+
+def _remote(url: str) -> tuple[list[Source], dict[str, str]]:
+    fs = require("pyarrow.fs", EXTRA, "reading a store")
+    try:
+        store, path = _filesystem(url)
+        (entry,) = store.get_file_info([path])
+        if entry.type == fs.FileType.Directory:
+            entries = store.get_file_info(fs.FileSelector(path, recursive=True))
+            known = [e for e in entries if e.type == fs.FileType.File and not _hidden(e.path, path)]
+        elif entry.type == fs.FileType.File:
+            known = [entry]
+        else:
+            raise DataError(f"{url}: no such file or folder")
+    except OSError as error:
+        raise DataError(f"{url}: cannot be read: {_said(error)}") from error
+    sources, skipped = [], {}
+    for e in known:
+        name = url if len(known) == 1 and e.path == path else f"{url.rstrip('/')}/{e.path[len(path) :].lstrip('/')}"
+        if PurePosixPath(e.path).suffix.lower() not in READERS:
+            if e is entry:
+                raise DataError(f"{url}: unknown ending; known: {', '.join(READERS)}")
+            skipped[name] = "unknown ending"
+            continue
+        stamp = f"{e.size}-{e.mtime_ns if e.mtime_ns is not None else ''}"
+        sources.append(Source(name, url, e.path, int(e.size), stamp))
+    return sources, skipped
+
+
+def _hidden(path: str, root: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(path[len(root) :]).parts)
+
+
+@cache  # a store of fsspec closes its files when nobody holds it, and connecting takes time
+def _filesystem(url: str) -> tuple[Any, str]:
+    """A pyarrow file system and the path in it; fsspec's where pyarrow knows no such scheme."""
+    fs = require("pyarrow.fs", EXTRA, "reading Parquet in parts")
+    if not url:
+        return fs.LocalFileSystem(), ""
+    try:
+        store, path = fs.FileSystem.from_uri(url)
+        return store, str(path)
+    except ValueError:  # ArrowInvalid is one: an unknown scheme
+        fsspec = require("fsspec", EXTRA, f"reading {url.partition(':')[0]}")
+    try:
+        store, path = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise DataError(f"{url}: {_said(error)}; name a path or a URL whose store is installed") from error
+    return fs.PyFileSystem(fs.FSSpecHandler(store)), str(path)
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

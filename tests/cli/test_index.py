@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from finsa_moe.cli import main
+from tests.scale.test_event_study import world
+from tests.scale.test_index import made, saved
+
+
+def test_an_index_with_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = saved(made(200), tmp_path / "a.parquet"), tmp_path / "i.csv"
+    pictures = [tmp_path / "l.png", tmp_path / "h.png"]
+    words = ["index", str(source), "--by", "ticker", "--date", "date", "--out", str(out), "--show", "600519"]
+    assert main([*words, "--plot", str(pictures[0]), "--heatmap", str(pictures[1])]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{out}: 200 texts, 3 tickers, 2026-03-02 to 2026-04-10, ")
+    assert "their measures are empty (--min-count)" in shown.err
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.parquet", "h.png", "i.csv", "l.png"]
+
+
+def test_an_event_study_is_printed_with_its_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("statsmodels", reason="the extra scale is not installed")
+    _, returns = world(tickers=6, weeks=8)
+    returns.rename({"day": "date"}).write_csv(tmp_path / "r.csv")
+    days = returns["day"].unique().sort()
+    rows = [
+        row | {"date": days[at % len(days)], "ticker": f"{at // len(days) % 6:06d}"}
+        for at, row in enumerate(made(3000))
+    ]
+    words = ["index", str(saved(rows, tmp_path / "a.parquet")), "--by", "ticker", "--date", "date"]
+    assert main([*words, "--out", str(tmp_path / "i.parquet"), "--returns", str(tmp_path / "r.csv")]) == 0
+    shown = capsys.readouterr()
+    assert "Newey–West" in shown.out
+    assert "days 1 to 5" in shown.out
+    assert "TOO SMALL" in shown.err
+    assert "LOOKS AHEAD?" in shown.err
+    assert pl.read_parquet(tmp_path / "i.parquet").height > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--out", "i.xlsx"], "unknown ending '.xlsx'"),
+        (["--out", "absent/i.csv"], "there is no folder absent"),
+        (["--out", "i.csv", "--plot", "p.pdf"], "the picture is a PNG"),
+        (["--out", "i.csv", "--show", "1"], "no text has this ticker"),
+        (["--out", "i.csv", "--trained-until", "soon"], "allowed is a day such as"),
+    ],
+)
+def test_bad_options_are_one_line(
+    words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = saved(made(20), tmp_path / "a.parquet")
+    assert main(["index", str(source), "--by", "ticker", "--date", "date", *words]) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert shown.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]

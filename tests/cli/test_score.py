@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finsa_moe.cli import main
+
+pytest.importorskip("pyarrow", reason="the extra scale is not installed")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the verb asks of the room."""
+    from finsa_moe.scale import score
+
+    found: dict[str, Any] = {}
+
+    def run(sources: list[str], out: Path, **settings: Any) -> score.Report:
+        found.update(sources=sources, out=out, **settings)
+        settings["progress"](5, 10, 0)
+        return score.Report(rows=10, answered=8, refused=2, strange=1, shards=3, kept=2, new_rows=4, answering=2.0)
+
+    monkeypatch.setattr(score, "score", run)
+    return found
+
+
+def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["score", "a.csv", "s3://bucket/b", "--out", "o", "--text", "t+b", "--domain", "news", "--workers", "3"]
+    assert main(words) == 0
+    assert asked["sources"] == ["a.csv", "s3://bucket/b"]
+    assert (asked["text"], asked["domain"], asked["workers"], asked["backend"]) == ("t+b", "news", 3, "pool")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        "2 shards were there already",
+        "o: 8 of 10 rows answered in 3 shards; this run 4 rows, 2 a second",
+        "1 texts are unlike everything the model was trained on (column `novelty`)",
+        "2 rows refused, with place and reason, in o/rejects",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--backend", "dask"], "choose pool or ray"),
+        (["--backend", "pool", "--ray-address", "auto"], "--ray-address belongs to --backend ray"),
+    ],
+)
+def test_backends_that_do_not_go_together(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "a.csv", "--out", "o", *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(tmp_path / "absent.csv"), "--out", str(tmp_path / "o")]) == 2
+    assert capsys.readouterr().err == f"finsa: {tmp_path / 'absent.csv'}: no such file or folder\n"
+    assert not (tmp_path / "o").exists()

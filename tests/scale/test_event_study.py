@@ -1,0 +1,133 @@
+"""The event study against planted effects, hand-computed errors, and samples that must make it warn."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+pytest.importorskip("statsmodels", reason="the extra scale is not installed")
+
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.scale.daily import Daily
+from finsa_moe.scale.event_study import Coefficient, Study, event_study, read_returns
+from finsa_moe.scale.index import MARKET, Index, Rules
+
+START = date(2025, 1, 6)
+
+
+def world(tickers: int = 12, weeks: int = 40, lead: float = 0.5, seed: int = 0) -> tuple[Index, pl.DataFrame]:
+    """Scores of every calendar day; returns of weekdays that follow the last day before them with weight `lead`."""
+    rng = np.random.default_rng(seed)
+    days = [START + timedelta(at) for at in range(7 * weeks)]
+    score = rng.standard_normal((tickers, len(days)))
+    rows, prices = [], []
+    for who in range(tickers):
+        for at, day in enumerate(days):
+            rows.append({"ticker": f"{who:06d}", "day": day, "score": score[who, at]})
+            if day.weekday() < 5 and at:
+                noise = rng.standard_normal()
+                prices.append(
+                    {"ticker": f"{who:06d}", "day": day, "return": 0.01 * (lead * score[who, at - 1] + noise)}
+                )
+    empty = pl.DataFrame()
+    frame = pl.DataFrame(rows).with_columns(texts=pl.lit(10))
+    return Index(frame, Daily(empty, empty, 0, 0, 0), Rules()), pl.DataFrame(prices)
+
+
+def at(study: Study, horizon: int) -> Coefficient:
+    return next(c for c in study.coefficients if c.horizon == horizon)
+
+
+def test_a_planted_lead_is_found_and_nothing_else() -> None:
+    index, returns = world()
+    study = event_study(index, returns, horizons=(-1, 0, 1), trained_until=START - timedelta(1))
+    assert study.across
+    # rho = 0.5 / sqrt(1.25) for five days of seven; a weekend's Friday and Saturday do not lead Monday here
+    assert at(study, 1).mean == pytest.approx(0.447 * 5 / 7, abs=0.05)
+    assert at(study, 1).t > 8
+    for horizon in (-1, 0):
+        low, high = at(study, horizon).interval
+        assert low - 0.02 < 0 < high + 0.02
+    assert not [w for w in study.warnings if w.startswith(("TOO SMALL", "LOOKS AHEAD"))]
+
+
+def test_a_score_that_follows_returns_does_not_lead_them() -> None:
+    index, returns = world(lead=0.0)
+    shifted = returns.select("ticker", pl.col("day"), score=pl.col("return"))
+    reactive = Index(shifted.with_columns(texts=pl.lit(9)), index.daily, index.rules)
+    study = event_study(reactive, returns, horizons=(0, 1))
+    assert at(study, 0).mean == pytest.approx(1.0)
+    assert abs(at(study, 1).mean) < 0.1
+
+
+def newey_west(series: np.ndarray, lags: int) -> float:
+    """The standard error of a mean, by the formula: Bartlett weights on autocovariances."""
+    centred, n = series - series.mean(), len(series)
+    long_run = centred @ centred / n
+    for lag in range(1, lags + 1):
+        long_run += 2 * (1 - lag / (lags + 1)) * (centred[lag:] @ centred[:-lag]) / n
+    return float(np.sqrt(long_run / n))
+
+
+def test_one_series_has_pearsons_mean_and_newey_wests_error() -> None:
+    index, returns = world(tickers=1, weeks=30)
+    frame = index.frame.with_columns(ticker=pl.lit(MARKET))
+    returns = returns.with_columns(ticker=pl.lit(MARKET))
+    study = event_study(Index(frame, index.daily, index.rules), returns, horizons=(0,))
+    pairs = frame.join(returns, on=["ticker", "day"]).sort("day")
+    x, y = pairs["score"].to_numpy(), pairs["return"].to_numpy()
+    products = (x - x.mean()) / x.std() * (y - y.mean()) / y.std()
+    assert not study.across
+    assert at(study, 0).mean == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert at(study, 0).lags == int(4 * (len(x) / 100) ** (2 / 9))
+    assert at(study, 0).error == pytest.approx(newey_west(products, at(study, 0).lags))
+
+
+def test_returns_of_several_days_are_compounded_from_the_next_trading_day() -> None:
+    days = [date(2026, 1, day) for day in (5, 6, 7, 8, 9, 12, 13)]
+    values = [0.1, -0.2, 0.3, 0.05, -0.1, 0.2, 0.01]
+    from finsa_moe.scale.event_study import _ahead
+
+    returns = pl.DataFrame({"ticker": ["a"] * 7, "day": days, "return": values})
+    asked = pl.DataFrame({"ticker": ["a"] * 4, "day": [date(2026, 1, d) for d in (5, 9, 10, 12)], "x": [0.0] * 4})
+    two = {row["day"].day: row["y"] for row in _ahead(returns, 2, asked).iter_rows(named=True)}
+    assert two == {
+        5: pytest.approx(0.8 * 1.3 - 1), 9: pytest.approx(1.2 * 1.01 - 1), 10: pytest.approx(1.2 * 1.01 - 1),
+    }  # fmt: skip
+    before = {row["day"].day: row["y"] for row in _ahead(returns, -1, asked).iter_rows(named=True)}
+    assert before == {9: 0.05, 10: -0.1, 12: -0.1}
+
+
+def test_small_samples_and_looking_ahead_are_said_loudly() -> None:
+    index, returns = world(weeks=6)
+    study = event_study(index, returns, horizons=(1, 5), trained_until=START + timedelta(9))
+    assert sum(w.startswith("TOO SMALL") for w in study.warnings) == 2
+    assert any(w.startswith("LOOKS AHEAD: 10 of 42 days") for w in study.warnings)
+    assert any(w.startswith("LOOKS AHEAD?") for w in event_study(index, returns).warnings)
+
+
+def test_wrong_measures_and_strangers(tmp_path: Path) -> None:
+    index, returns = world(weeks=2)
+    with pytest.raises(ConfigError, match="did you mean 'score'"):
+        event_study(index, returns, measure="scor")
+    with pytest.raises(DataError, match="spelt alike"):
+        event_study(index, returns.with_columns(ticker=pl.lit("x") + pl.col("ticker")))
+
+
+def test_reading_returns(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text(
+        "代码,日期,收益率\n000001,20260105,0.01\n000001,2026-01-06,\n000002,2026/1/5,-0.5\n", encoding="utf-8"
+    )
+    read = read_returns(path, "ticker")
+    assert read.rows() == [("000001", date(2026, 1, 5), 0.01), ("000002", date(2026, 1, 5), -0.5)]
+    path.write_text("ticker,date,return\na,2026-01-05,1\na,20260105,2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="two returns on one day"):
+        read_returns(path, "ticker")
+    path.write_text("ticker,date,price\na,2026-01-05,1\n", encoding="utf-8")
+    with pytest.raises(DataError, match="no column of returns"):
+        read_returns(path, "ticker")

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from finsa_moe.scale.index import Index, Rules, make_index
+from finsa_moe.scale.pictures import heat_map, lines
+from tests.scale.test_index import made, saved
+
+image = pytest.importorskip("matplotlib.image", reason="the extra data is not installed")
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    return make_index([saved(made(400), tmp_path / "a.parquet")], "ticker", "date", Rules(min_count=2))
+
+
+def test_lines_have_a_panel_each(index: Index) -> None:
+    all_, one = (image.imread(io.BytesIO(lines(index, names))) for names in (None, ["600519"]))
+    assert all_.shape[0] > 1.5 * one.shape[0]
+    assert all_.shape[1] == one.shape[1] == 1440
+
+
+def test_the_heat_map_is_red_where_bullish(tmp_path: Path) -> None:
+    """As on a Chinese quote board; a third ticker's empty days stay white."""
+    rows = [row | {"bullish": 0.9, "bearish": 0.05} for row in made(400) if row["ticker"] == "000001"]
+    rising = image.imread(io.BytesIO(heat_map(make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date"))))
+    rows = [row | {"bullish": 0.05, "bearish": 0.9} for row in rows]
+    falling = image.imread(io.BytesIO(heat_map(make_index([saved(rows, tmp_path / "b.parquet")], "ticker", "date"))))
+    body = np.s_[rising.shape[0] // 4 : rising.shape[0] // 2, 200:1000]
+    assert rising[body][..., 0].mean() > rising[body][..., 1].mean()
+    assert falling[body][..., 1].mean() > falling[body][..., 0].mean()

@@ -1,0 +1,298 @@
+"""Scoring files within this process: what comes out, what is refused, and what a second run does."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from finsa_moe import shipped
+from finsa_moe.errors import ConfigError, DataError, ModelError
+from finsa_moe.scale import manifest as manifest_of
+from finsa_moe.scale.manifest import locked
+from finsa_moe.scale.score import Report
+from finsa_moe.scale.score import score as scored
+from finsa_moe.scale.worker import Worker
+from tests.scale.texts import answers, frame, left_behind, probabilities, texts
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def score(*sources: Path, out: Path, **settings: Any) -> Report:
+    return scored(list(sources), out, engine="onnxruntime", **{"shard_rows": 20, **settings})
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the pieces that were answered."""
+    names: list[str] = []
+    plain = Worker.score
+
+    def counting(self: Worker, piece: Any) -> Any:
+        names.append(piece.name)
+        return plain(self, piece)
+
+    monkeypatch.setattr(Worker, "score", counting)
+    return names
+
+
+def test_the_answers_are_the_runtimes_and_columns_stay(tmp_path: Path) -> None:
+    rows = frame(70)
+    rows.write_parquet(tmp_path / "a.parquet", row_group_size=25)
+    report = score(tmp_path / "a.parquet", out=tmp_path / "out")
+    assert (report.rows, report.answered, report.refused) == (70, 70, 0)
+    found = answers(tmp_path / "out").sort("key")
+    assert found.select(rows.columns).equals(rows)
+    assert found["id"].to_list() == [f"a-{line}" for line in range(1, 71)]
+    numbers = found.select("bearish", "neutral", "bullish").to_numpy()
+    assert np.allclose(numbers, probabilities(rows["text"].to_list()), atol=1e-5)  # other batch mates, other rounding
+    best = numbers.argmax(axis=1)
+    assert found["sentiment"].to_list() == [("利空", "中性", "利好")[at] for at in best]
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_formats_answer_alike(tmp_path: Path) -> None:
+    rows = frame(30)
+    rows.write_parquet(tmp_path / "a.parquet")
+    rows.write_csv(tmp_path / "b.csv")
+    rows.write_ndjson(tmp_path / "c.jsonl")
+    rows.write_ipc(tmp_path / "d.arrow")
+    score(tmp_path, out=tmp_path / "out")
+    found = answers(tmp_path / "out")
+    assert found.height == 120
+    for key, part in found.group_by(pl.col("key").cast(pl.Int64)):
+        assert part.select("bearish", "neutral", "bullish", "sentiment", "expert").unique().height == 1, key
+
+
+def test_the_manifest_says_what_each_shard_is(tmp_path: Path) -> None:
+    frame(70).write_parquet(tmp_path / "a.parquet", row_group_size=10)
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    model = hashlib.sha256((shipped.model() / "config.json").read_bytes()).hexdigest()
+    assert lines[0]["model"] == model
+    shards = [line for line in lines if line["kind"] == "shard"]
+    assert [(s["row_groups"], s["first_row"], s["rows"]) for s in shards] == [
+        ([0, 2], 1, 20), ([2, 4], 21, 20), ([4, 6], 41, 20), ([6, 7], 61, 10),
+    ]  # fmt: skip
+    for shard in shards:
+        content = (tmp_path / "out" / "scores" / shard["shard"]).read_bytes()
+        assert (shard["bytes"], shard["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        assert shard["source"] == str(tmp_path / "a.parquet")
+        assert shard["model"] == model
+
+
+def test_bad_rows_stand_among_the_rejects(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("key,text\n1,涨\n2,\n3,跌,多\n4,平\n5,  \n", encoding="utf-8")
+    report = score(source, out=tmp_path / "out", shard_rows=2)
+    assert (report.rows, report.answered, report.refused) == (5, 2, 3)
+    assert answers(tmp_path / "out")["key"].to_list() == ["1", "4"]
+    rejects = []
+    for file in sorted((tmp_path / "out" / "rejects").iterdir()):
+        rejects += list(csv.DictReader(file.open(encoding="utf-8")))
+    assert [(Path(r["file"]).name, r["line"]) for r in rejects] == [("a.csv", "3"), ("a.csv", "4"), ("a.csv", "6")]
+    assert [r["reason"] for r in rejects] == [
+        "empty text", "3 cells where the header has 2; quote texts that hold a comma", "empty text",
+    ]  # fmt: skip
+
+
+def test_rejects_of_parquet_name_the_row(tmp_path: Path) -> None:
+    made = [None if at % 17 == 3 else text for at, text in enumerate(texts(60))]
+    pl.DataFrame({"id": range(60), "text": made}).write_parquet(tmp_path / "a.parquet", row_group_size=50)
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    found = [
+        (int(row["line"]), int(row["id"]))
+        for file in sorted((tmp_path / "out" / "rejects").iterdir())
+        for row in csv.DictReader(file.open(encoding="utf-8"))
+    ]
+    assert found == [(at + 1, at) for at in range(60) if at % 17 == 3]
+
+
+def test_a_second_run_does_only_what_is_missing(tmp_path: Path, counted: list[str]) -> None:
+    frame(50).write_parquet(tmp_path / "a.parquet")
+    frame(50, 50).write_csv(tmp_path / "b.csv")
+    score(tmp_path / "a.parquet", tmp_path / "b.csv", out=tmp_path / "out")
+    assert len(counted) == 6
+    gone = sorted((tmp_path / "out" / "scores").iterdir())[1:5:3]
+    for shard in gone:
+        shard.unlink()
+    counted.clear()
+    frame(10, 100).write_csv(tmp_path / "c.csv")  # and a new file
+    report = score(tmp_path, out=tmp_path / "out")
+    assert [f"{name}.parquet" for name in counted[:2]] == [shard.name for shard in gone]
+    assert len(counted) == 3
+    assert (report.kept, report.shards, report.new_rows) == (4, 7, 20 + 20 + 10)
+    assert sorted(answers(tmp_path / "out")["key"].cast(pl.Int64)) == list(range(110))
+    counted.clear()
+    score(tmp_path, out=tmp_path / "out", shard_rows=7)  # the folder keeps its own cut
+    assert counted == []
+
+
+def test_verify_finds_a_changed_byte(tmp_path: Path, counted: list[str]) -> None:
+    frame(40).write_parquet(tmp_path / "a.parquet")
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    shard = min((tmp_path / "out" / "scores").iterdir())
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    counted.clear()
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    assert counted == []
+    score(tmp_path / "a.parquet", out=tmp_path / "out", verify=True)
+    assert [f"{name}.parquet" for name in counted] == [shard.name]
+
+
+def test_a_changed_file_is_scored_again_and_no_old_row_stays(tmp_path: Path) -> None:
+    frame(60).write_csv(tmp_path / "a.csv")
+    score(tmp_path / "a.csv", out=tmp_path / "out")
+    frame(25, 1000).write_csv(tmp_path / "a.csv")
+    report = score(tmp_path / "a.csv", out=tmp_path / "out")
+    assert report.changed == 1
+    assert sorted(answers(tmp_path / "out")["key"].cast(pl.Int64)) == list(range(1000, 1025))
+
+
+def test_a_torn_last_line_costs_one_shard(tmp_path: Path, counted: list[str]) -> None:
+    frame(60).write_parquet(tmp_path / "a.parquet")
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    manifest = tmp_path / "out" / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-30])
+    counted.clear()
+    report = score(tmp_path / "a.parquet", out=tmp_path / "out")
+    assert len(counted) == 1
+    assert report.answered == 60
+
+
+def test_other_settings_need_another_folder(tmp_path: Path) -> None:
+    frame(5).write_parquet(tmp_path / "a.parquet")
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    with pytest.raises(ConfigError, match="was begun with domain None, now it is 'news'"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out", domain="news")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.docx").touch()
+    with pytest.raises(ConfigError, match=r"holds thesis\.docx and no manifest"):
+        score(tmp_path / "a.parquet", out=tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir() if path.name[0] != "."] == ["thesis.docx"]
+
+
+def test_two_runs_on_one_folder(tmp_path: Path) -> None:
+    frame(5).write_parquet(tmp_path / "a.parquet")
+    with locked(tmp_path / "out"), pytest.raises(ConfigError, match=r"another run .* is writing there"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out")
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+
+
+def test_a_damaged_page_costs_its_piece_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    frame(100).write_parquet(path, row_group_size=20, compression="uncompressed")
+    content = bytearray(path.read_bytes())
+    at = content.find("45号公司".encode())
+    content[at - 400 : at + 100] = bytes(500)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet, rows 41 to 60: cannot be read") as told:
+        score(path, out=tmp_path / "out")
+    assert "\n" not in str(told.value)
+    assert "other 80 rows are answered" in str(told.value)
+    assert sorted(answers(tmp_path / "out")["key"]) == [*range(40), *range(60, 100)]
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_a_missing_column_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    frame(5).write_parquet(tmp_path / "a.parquet")
+    frame(5).rename({"text": "words"}).write_csv(tmp_path / "b.csv")
+    with pytest.raises(DataError, match=r"b\.csv: no text column; columns found: key, words"):
+        score(tmp_path, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.jsonl").exists()
+
+
+def test_no_text_at_all(tmp_path: Path) -> None:
+    pl.DataFrame({"text": [None, ""]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="none of the 2 rows can be answered"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out")
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """A disk that takes no file over 6,000 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    frame(10).write_parquet(tmp_path / "a.parquet")
+    frame(200, 10).write_parquet(tmp_path / "b.parquet")
+    request.getfixturevalue("small_files")
+    with pytest.raises(DataError, match=r"out: cannot be written .*make room") as told:
+        score(tmp_path, out=tmp_path / "out", shard_rows=200)
+    assert "\n" not in str(told.value)
+    assert sorted(answers(tmp_path / "out")["key"]) == list(range(10))
+    assert left_behind(tmp_path / "out") == []
+
+
+def test_after_room_is_made_the_run_goes_on(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    test_a_full_disk_leaves_nothing_half_written(tmp_path, request)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+    assert score(tmp_path, out=tmp_path / "out").kept == 1
+    assert sorted(answers(tmp_path / "out")["key"]) == list(range(210))
+
+
+def test_a_manifest_that_cannot_grow_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame(60).write_parquet(tmp_path / "a.parquet")
+
+    def torn(entry: dict[str, Any]) -> str:
+        if entry.get("piece") == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        return json.dumps(entry) + "\n"
+
+    monkeypatch.setattr(manifest_of, "_line", torn)
+    with pytest.raises(DataError, match="cannot be written"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+    assert [json.loads(line)["kind"] for line in (tmp_path / "out" / "manifest.jsonl").open()] == ["run", "shard"]
+
+
+def test_a_model_replaced_on_the_way_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(shipped.model(), model)
+    frame(60).write_parquet(tmp_path / "a.parquet")
+    plain, calls = Worker.score, []
+
+    def replacing(self: Worker, piece: Any) -> Any:
+        calls.append(piece)
+        if len(calls) == 2:
+            config = json.loads((model / "config.json").read_text())
+            (model / "config.json").write_text(json.dumps({**config, "temperatures": [1.0, 1.0]}))
+        return plain(self, piece)
+
+    monkeypatch.setattr(Worker, "score", replacing)
+    with pytest.raises(ModelError, match="the model was replaced while the run was under way"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out", model=model)
+    assert sorted(answers(tmp_path / "out")["key"]) == list(range(20))
+    assert left_behind(tmp_path / "out") == []
+    with pytest.raises(ConfigError, match="was begun with model"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out", model=model)
+
+
+def test_a_torch_mixture_is_sent_to_export(tmp_path: Path) -> None:
+    frame(5).write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "finsa_moe"}')
+    with pytest.raises(ModelError, match="finsa export"):
+        score(tmp_path / "a.parquet", out=tmp_path / "out", model=tmp_path / "model")
+
+
+def test_progress_counts_to_the_end(tmp_path: Path) -> None:
+    frame(50).write_parquet(tmp_path / "a.parquet")
+    told: list[tuple[int, int, int]] = []
+    score(tmp_path / "a.parquet", out=tmp_path / "out", progress=lambda *numbers: told.append(numbers))
+    assert told == [(0, 50, 0), (20, 50, 0), (40, 50, 0), (50, 50, 0)]

@@ -1,0 +1,136 @@
+"""Two processes train an expert and a mixture as one does: same batches, same gradients, same files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.training.together import Team
+from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
+
+STILL = ("dropout=0.0", "head_dropout=0.0")  # masks drawn by two processes are others than those drawn by one
+
+
+def command(processes: int, *words: str) -> list[str]:
+    if processes == 1:
+        return [sys.executable, "-m", "finsa_moe", *words]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0", "--standalone"]
+    return [sys.executable, *launch, "-m", "finsa_moe", *words]
+
+
+def run(processes: int, *words: str) -> str:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command(processes, *words), capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def sets(*values: str) -> list[str]:
+    return [word for value in values for word in ("--set", value)]
+
+
+def apart(one: Path, two: Path) -> float:
+    """Largest difference of any trained number in two folders."""
+    worst = 0.0
+    files = sorted(file.relative_to(one) for file in one.rglob("*.safetensors") if "checkpoint" not in str(file))
+    assert len(files) >= 2
+    for file in files:
+        a, b = load_file(one / file), load_file(two / file)
+        assert a.keys() == b.keys()
+        worst = max(worst, *(float((a[name] - b[name]).abs().max()) for name in a))
+    return worst
+
+
+def test_a_batch_is_shared_equally_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    team = Team()
+    assert team.rows_each(7) == 7
+    rows = torch.rand(3, 2, requires_grad=True)
+    assert team.gathered(rows) is rows
+    team.size = 4
+    assert team.rows_each(8) == 2
+    with pytest.raises(ConfigError, match="batch_size is 6 and there are 4 processes"):
+        team.rows_each(6)
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_expert(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """And a run begun by one is ended by two."""
+    asked = ["max_steps=6", "eval_steps=3", "gradient_accumulation=2", *STILL]
+    common = ["train-expert", "news", str(prepared["news"]), "--backbone", str(backbone_of("modernbert"))]
+    common += ["--device", "cpu", *sets(*EXPERT, *asked)]
+    one, two, both = (tmp_path / name for name in ("one", "two", "both"))
+    run(1, *common, "--out", str(one))
+    told = run(2, *common, "--out", str(two))
+    assert told.count("6 steps on 24 rows") == 1
+    assert apart(one, two) < 1e-4
+    killed = (
+        "import os, signal; from finsa_moe.training.loop import Statistics\n"
+        "def stop(self, args, state, control, **_):\n"
+        "    if state.global_step == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Statistics.on_step_begin = stop\n"
+        "import sys; from finsa_moe.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    cut = subprocess.run([sys.executable, "-c", killed, *common, "--out", str(both)], check=False, capture_output=True)
+    assert cut.returncode == -signal.SIGKILL
+    assert list((both / "run" / "checkpoints").glob("checkpoint-3"))
+    run(2, *common, "--out", str(both), "--resume")
+    assert apart(one, both) < 1e-4
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_mixture(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """The balance of the experts' use is that of the whole batch, not of each process's half."""
+    from finsa_moe.config import MergeConfig
+    from finsa_moe.training.merge import merge
+
+    still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
+    start = tmp_path / "start"
+    merge(trained("modernbert").experts, start, settings=still, device="cpu")
+    data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
+    common = ["train-joint", str(start), *data, "--device", "cpu", *sets(*JOINT, "balance_weight=5")]
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(1, *common, "--out", str(one))
+    run(2, *common, "--out", str(two))
+    for phase in ("router_warmup", "moe_joint"):
+        assert apart(one / phase, two / phase) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_lost_process_ends_all_with_one_error_and_the_run_resumes(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    common = ["train-expert", "news", str(prepared["news"]), "--backbone", str(backbone_of("modernbert"))]
+    out = tmp_path / "out"
+    common += ["--device", "cpu", "--out", str(out), "--resume", *sets(*EXPERT, "max_steps=40", "eval_steps=2")]
+    process = subprocess.Popen(
+        command(2, *common), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.rglob("checkpoint-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    victim = next(pid for pid in workers if b"RANK=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+    os.kill(int(victim), signal.SIGKILL)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode != 0
+    said = [line for line in told.decode().splitlines() if line.startswith("finsa: ")]
+    assert len(said) == 1
+    assert "another process of the run was lost" in said[0]
+    run(1, *common)
+    assert (out / "expert.json").is_file()
