@@ -2,8 +2,8 @@
 
 Each file whose labels the default model has not learnt from is halved by a seed: one half is the pool, its labels
 hidden until a row is chosen, the other is judged on. A learner is trained anew after every round, and its own doubts
-choose the next; the first round, with no learner yet, spreads over the pool. Learners: logistic regression on the default
-model's pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
+choose the next; the first round, with no learner yet, spreads over the pool. Learners: logistic regression on the
+default model's pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
 """
 
 from __future__ import annotations
