@@ -106,8 +106,8 @@ def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path)
 
 def test_a_file_of_copies_is_searched_to_its_end(tmp_path: Path, predictor: Predictor) -> None:
     path = tmp_path / "spam.txt"
-    text = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业"
-    copies = [f"{text[:at]}好{text[at:]}" for at in range(31)]  # near, not equal
+    text = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业今年一季度业绩预告出齐了大家慢慢看别急着下结论等年报"
+    copies = [f"{text[:at]}好{text[at:]}" for at in range(0, 62, 2)]  # near, not equal
     others = ["今天天气不错适合出门走走看看花开了没有", "涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨升升升升"]
     path.write_text("\n".join([*copies, *others]) + "\n", encoding="utf-8")
     rows = sample(predictor, read_pool(predictor, path), Settings(3, breadth=1))

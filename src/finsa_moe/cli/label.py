@@ -35,9 +35,7 @@ def sample(
     by_expert: Annotated[
         bool, typer.Option("--by-expert", help="The same number from each expert that the router chose.")
     ] = False,
-    breadth: Annotated[
-        float, typer.Option(help="Texts that stand for choice, for each chosen: more is more diverse, less is unsurer.")
-    ] = 10.0,
+    breadth: Annotated[float, typer.Option(help="Texts that stand for choice, for each that is chosen.")] = 50.0,
     at_random: Annotated[
         bool, typer.Option("--at-random", help="Choose by chance: rows to measure a model by, not to teach it.")
     ] = False,
@@ -55,7 +53,8 @@ def sample(
 ) -> None:
     """Choose the texts to label next: ones the model is unsure of, of a new kind, no two alike.
 
-    Each comes with the model's guess and why it was chosen; `finsa label` takes the file.
+    As many are taken of each class that the model guesses as there are, lest a rare one be missed. Each comes with that
+    guess and why it was chosen; `finsa label` takes the file.
     """
     from finsa_moe.errors import ConfigError, require
     from finsa_moe.labelling.sample import Settings, write_sample
