@@ -8,6 +8,7 @@ import sys
 NAMES = (
     "train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain",
     "baselines",
+    "active", "active_chart",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def main() -> None:
             for way in ways[1:]:
                 entry[way] = needed(curves["random"], curves[way])
                 shown = [_shown(entry[way][str(budget)]) for budget in JUDGED]
-                print(f"{name:26}{kind:8}{way:10}" + "  ".join(shown), flush=True)
+                print(f"{name:26}{kind:8}{way:17}" + "  ".join(shown), flush=True)
             results.setdefault(name, {})[kind] = entry
     print(keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results}))
 

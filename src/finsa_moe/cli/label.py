@@ -161,7 +161,7 @@ def _serve(
         server.shutdown()
         thread.join()
         typer.echo(
-            f"{desk.out}: {desk.labelled:,} labels" if desk.labelled else "no label was given; nothing was written",
+            f"labels in {desk.out}: {desk.labelled:,}" if desk.labelled else "no label was given; nothing was written",
             err=True,
         )
 
