@@ -12,6 +12,7 @@ import argparse
 import csv
 import math
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,27 +158,32 @@ def _finite(value: float) -> float | None:
     return round(float(value), 3) if math.isfinite(value) else None
 
 
+def simulated(name: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Curves and shares of one file, by learner."""
+    rows, found = read(FILES[name]), {}
+    for kind in ("states", "tfidf"):
+        ways = WAYS if kind == "states" else WAYS[:2]
+        drawn = [1000 * seed + split for seed in seeds for split in range(SPLITS[kind])]
+        curves = {way: np.array([curve(rows, way, kind, seed) for seed in drawn]) for way in ways}
+        entry: dict[str, Any] = {"curves": {way: _summed(values) for way, values in curves.items()}}
+        for way in ways[1:]:
+            entry[way] = needed(curves["random"], curves[way])
+            shown = [_shown(entry[way][str(budget)]) for budget in JUDGED]
+            print(f"{name:26}{kind:8}{way:17}" + "  ".join(shown), flush=True)
+        found[kind] = entry
+    return found
+
+
 def main() -> None:
-    """Run everything, print the table and keep the curves."""
+    """Run every file, two at a time, print the table and keep the curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="13,21,42,87,123")
     seeds = [int(word) for word in parser.parse_args().seeds.split(",")]
-    results: dict[str, Any] = {}
     print(
         f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over halvings)"
     )
-    for name in FILES:
-        rows = read(FILES[name])
-        for kind in ("states", "tfidf"):
-            ways = WAYS if kind == "states" else WAYS[:2]
-            drawn = [1000 * seed + split for seed in seeds for split in range(SPLITS[kind])]
-            curves = {way: np.array([curve(rows, way, kind, seed) for seed in drawn]) for way in ways}
-            entry: dict[str, Any] = {"curves": {way: _summed(found) for way, found in curves.items()}}
-            for way in ways[1:]:
-                entry[way] = needed(curves["random"], curves[way])
-                shown = [_shown(entry[way][str(budget)]) for budget in JUDGED]
-                print(f"{name:26}{kind:8}{way:17}" + "  ".join(shown), flush=True)
-            results.setdefault(name, {})[kind] = entry
+    with ProcessPoolExecutor(2) as pool:
+        results = dict(zip(FILES, pool.map(simulated, FILES, [seeds] * len(FILES)), strict=True))
     print(keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results}))
 
 

@@ -13,7 +13,6 @@ from finsa_moe.data.columns import USUAL
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sample import COLUMNS, Settings, sample, write_sample
-from finsa_moe.labelling.sampling import worth
 from finsa_moe.runtime.pool import Pool, read_pool
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import StateEngine, fake_finsa
@@ -62,15 +61,19 @@ def test_everything_is_given_out_once_when_more_is_asked_than_there_is(pool: Poo
     assert len({row["id"] for row in rows}) == len(rows)
 
 
-def test_it_is_worthier_than_chance(pool: Pool, predictor: Predictor) -> None:
-    worths = dict(zip(pool.ids, worth(pool.probs, pool.novelty), strict=True))
-    mean = {
-        at_random: np.mean(
-            [worths[str(row["id"])] for row in sample(predictor, pool, Settings(10, 2, at_random=at_random))]
-        )
-        for at_random in (False, True)
-    }
-    assert mean[False] > mean[True] + 0.02
+def test_doubtful_texts_come_first(predictor: Predictor, tmp_path: Path) -> None:
+    """Of a hundred texts half are plainly bullish and half hardly so: the sample holds mostly the latter, chance half."""
+    rng = np.random.default_rng(3)
+    texts = ["".join(rng.choice(list(WORDS), 24)) + ("涨升涨升" if at % 2 else "涨") for at in range(100)]
+    (tmp_path / "posts.csv").write_text("text\n" + "\n".join(texts) + "\n", encoding="utf-8")
+    pool = read_pool(predictor, tmp_path / "posts.csv")
+
+    def doubtful(**how: bool) -> float:
+        rows = [row for seed in range(6) for row in sample(predictor, pool, Settings(10, 2, seed=seed, **how))]  # type: ignore[arg-type]
+        return float(np.mean(["涨升" not in str(row["text"]) for row in rows]))
+
+    assert doubtful() > 0.75
+    assert 0.3 < doubtful(at_random=True) < 0.7
 
 
 def test_experts_get_equal_shares(pool: Pool, predictor: Predictor) -> None:

@@ -20,11 +20,11 @@ def test_uncertainty_is_entropy_over_the_most_there_is() -> None:
     np.testing.assert_allclose(uncertainty(np.array([[1, 0, 0], [1 / 3] * 3])), [0, 1], atol=1e-9)
 
 
-def test_novelty_doubles_what_a_text_is_worth_at_most() -> None:
+def test_worth_is_the_geometric_mean_of_doubt_and_novelty() -> None:
     probs = np.array([[0.5, 0.5, 0.0]] * 3)
     unsure = math.log(2) / math.log(3)
-    np.testing.assert_allclose(worth(probs, np.array([0.0, 0.5, 1.0])), [unsure / 2, unsure * 0.75, unsure])
-    np.testing.assert_allclose(worth(probs), [unsure] * 3)
+    np.testing.assert_allclose(worth(probs, np.array([0.0, 0.5, 1.0])), np.sqrt([unsure / 2, unsure * 0.75, unsure]))
+    np.testing.assert_allclose(worth(probs), [math.sqrt(unsure)] * 3)
 
 
 def test_standing_is_a_draw_by_worth_without_replacement() -> None:

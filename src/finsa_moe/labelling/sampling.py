@@ -26,7 +26,7 @@ class Chosen:
 
     Attributes:
         at: Its position.
-        worth: Uncertainty times novelty, in [0, 1].
+        worth: See `worth`, in [0, 1].
         alike: Texts that stood for choice and that it stands for, itself among them.
     """
 
@@ -48,16 +48,16 @@ def uncertainty(probs: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def worth(probs: NDArray[np.floating], novelty: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
-    """Uncertainty times a factor that grows with novelty, from a half (known through and through) to 1; (n,).
+    """Geometric mean of uncertainty and a factor that grows with novelty, from a half (a known text) to 1; (n,).
+
+    Not the plain product: sharper weights cost labels in every file we tried (EXPERIMENTS.md).
 
     Args:
         probs: Class probabilities, (n, classes).
         novelty: How unlike every known text each is, (n,) in [0, 1]; None where a model cannot say.
     """
-    unsure = uncertainty(probs)
-    if novelty is None:
-        return unsure
-    found: NDArray[np.float64] = unsure * (1.0 + np.asarray(novelty, dtype=np.float64)) / 2
+    factor = 1.0 if novelty is None else (1.0 + np.asarray(novelty, dtype=np.float64)) / 2
+    found: NDArray[np.float64] = np.sqrt(uncertainty(probs) * factor)
     return found
 
 
