@@ -6,6 +6,7 @@ Only options in and words out: the labelling room chooses, serves and compares.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -148,7 +149,7 @@ def _serve(
         sys.stdout.flush()
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        if show:
+        if show and _has_screen():
             import webbrowser
 
             webbrowser.open(server.url)
@@ -164,6 +165,11 @@ def _serve(
             f"labels in {desk.out}: {desk.labelled:,}" if desk.labelled else "no label was given; nothing was written",
             err=True,
         )
+
+
+def _has_screen() -> bool:
+    """Whether a browser would have a window; without one, a text browser would take this terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _compare(
