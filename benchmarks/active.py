@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -79,6 +80,12 @@ def features(rows: Rows, pool: NDArray[np.int64], kind: str) -> Any:
     return vocabulary.transform(rows.texts)
 
 
+def taught(kind: str, seen: Any, labels: NDArray[np.int64]) -> LogisticRegression | DummyClassifier:
+    """A learner of some rows; of rows of one class it knows nothing but that class."""
+    one = len(np.unique(labels)) == 1
+    return (DummyClassifier() if one else learner(kind)).fit(seen, labels)
+
+
 def learner(kind: str) -> LogisticRegression:
     """A fresh one; on TF-IDF with classes weighed alike and a low penalty, else it answers the largest class alone."""
     if kind == "states":
@@ -110,7 +117,7 @@ def curve(rows: Rows, way: str, kind: str, seed: int) -> list[float]:
         new = chosen(way, rows, left, probs, budget - len(labelled), seed + budget)
         labelled = np.concatenate([labelled, left[new]])
         left = np.delete(left, new)
-        model = learner(kind).fit(seen[labelled], rows.labels[labelled])
+        model = taught(kind, seen[labelled], rows.labels[labelled])
         probs = np.zeros((len(left), 3))
         probs[:, model.classes_] = model.predict_proba(seen[left])
         found.append(float(f1_score(rows.labels[judged], model.predict(seen[judged]), average="macro")))
@@ -183,8 +190,11 @@ def main() -> None:
         f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over halvings)"
     )
     with ProcessPoolExecutor(2) as pool:
-        results = dict(zip(FILES, pool.map(simulated, FILES, [seeds] * len(FILES)), strict=True))
-    print(keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results}))
+        results: dict[str, Any] = {}
+        for name, found in zip(FILES, pool.map(simulated, FILES, [seeds] * len(FILES)), strict=True):
+            results[name] = found
+            kept = keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results})
+    print(kept)
 
 
 def _shown(entry: dict[str, float | None]) -> str:
