@@ -7,7 +7,7 @@ import sys
 
 NAMES = (
     "train_step", "bulk", "chart", "one_core", "single", "strangers", "cores", "footprint", "prepare", "explain",
-    "baselines", "score", "index",
+    "baselines", "score", "index", "active", "active_chart",
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How many rows chosen by `finsa sample` teach as much as how many chosen at random: a simulation on labelled files.
 
 Each file whose labels the default model has not learnt from is halved by a seed: one half is the pool, its labels
-hidden until a row is chosen, the other is judged on. A learner is trained anew after every round, and its own doubts
-choose the next; the first round, with no learner yet, spreads over the pool. Learners: logistic regression on the
-default model's pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
+hidden until a row is chosen, the other is judged on. The default model's doubts choose the first rows, those of a
+learner that is trained anew after every round choose the others. Learners: logistic regression on the default model's
+pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import argparse
 import csv
 import math
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -25,18 +27,19 @@ from sklearn.metrics import f1_score
 
 from benchmarks.measure import keep
 from finsa_moe import load
-from finsa_moe.labelling.sampling import BREADTH, choose, standing, worth
+from finsa_moe.labelling.sampling import choose, standing, worth
 from finsa_moe.runtime.states import pooled_states
 
 DATA = Path("../shared/data")
 DEV = ("news/dev", "forum/dev", "forum/dev_investors", "forum/dev_finfe")
 RISK = "other/weibo_risk_binary"
 FILES = {**{name: (name,) for name in DEV}, "the four together": DEV, RISK: (RISK,)}
-BUDGETS = (20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300)
-JUDGED = (40, 60, 100, 160, 200)
-WAYS = {  # breadth of each round after the first; None: random, 1: the unsurest alone, infinite: spread alone
-    "random": None, "sampled": BREADTH, "unsurest": 1.0, "spread": math.inf,
-}  # fmt: skip
+BUDGETS = (15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200)
+JUDGED = (40, 60, 80, 100, 130, 160)
+WAYS = ("random", "sampled", "without worth", "without classes", "unsurest")
+"""Chance; `finsa sample`; it with all texts of one worth, or with no regard for guessed classes; the worthiest."""
+SPLITS = {"states": 10, "tfidf": 2}
+"""Halvings of a file by seed."""
 _CLASSES = {"利空": 0, "中性": 1, "利好": 2, "非利空": 1}
 Reals = NDArray[np.float64]
 
@@ -77,6 +80,12 @@ def features(rows: Rows, pool: NDArray[np.int64], kind: str) -> Any:
     return vocabulary.transform(rows.texts)
 
 
+def taught(kind: str, seen: Any, labels: NDArray[np.int64]) -> LogisticRegression | DummyClassifier:
+    """A learner of some rows; of rows of one class it knows nothing but that class."""
+    one = len(np.unique(labels)) == 1
+    return (DummyClassifier() if one else learner(kind)).fit(seen, labels)
+
+
 def learner(kind: str) -> LogisticRegression:
     """A fresh one; on TF-IDF with classes weighed alike and a low penalty, else it answers the largest class alone."""
     if kind == "states":
@@ -84,31 +93,33 @@ def learner(kind: str) -> LogisticRegression:
     return LogisticRegression(C=10.0, max_iter=300, class_weight="balanced")
 
 
+def chosen(way: str, rows: Rows, left: NDArray[np.int64], probs: Reals, n: int, seed: int) -> NDArray[np.int64]:
+    """Places in `left` of n rows, chosen one of `WAYS` by the probabilities (left, 3) of whoever doubts."""
+    if way == "random":
+        return np.random.default_rng(seed).choice(len(left), n, replace=False)
+    worths = np.ones(len(left)) if way == "without worth" else worth(probs, rows.novelty[left])
+    if way == "unsurest":
+        return np.argsort(-worths, kind="stable")[:n]
+    stand = standing(worths, n, seed=seed)
+    kinds = None if way == "without classes" else probs[stand].argmax(axis=1)
+    found = choose(worths[stand], rows.states[left[stand]], n, kinds=kinds, seed=seed)
+    return stand[[one.at for one in found]]
+
+
 def curve(rows: Rows, way: str, kind: str, seed: int) -> list[float]:
     """Macro-F1 on the other half after each of `BUDGETS`."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(rows.labels))
+    order = np.random.default_rng(seed).permutation(len(rows.labels))
     pool, judged = order[: len(order) // 2], order[len(order) // 2 :]
     seen = features(rows, pool, kind)
     left, labelled, found = pool, np.zeros(0, dtype=np.int64), []
-    model = None
+    probs = rows.probs[left]
     for budget in BUDGETS:
-        n = budget - len(labelled)
-        breadth = WAYS[way]
-        if breadth is None:
-            new = rng.choice(len(left), n, replace=False)
-        else:
-            doubts = np.ones((len(left), 3)) / 3
-            if model is not None:
-                doubts = np.zeros((len(left), 3))
-                doubts[:, model.classes_] = model.predict_proba(seen[left])
-            worths = worth(doubts, None if model is None else rows.novelty[left])
-            stand = standing(worths, n, breadth=math.inf if model is None else breadth)
-            chosen = choose(worths[stand], rows.states[left[stand]], n, seed=seed)
-            new = stand[[one.at for one in chosen]]
+        new = chosen(way, rows, left, probs, budget - len(labelled), seed + budget)
         labelled = np.concatenate([labelled, left[new]])
         left = np.delete(left, new)
-        model = learner(kind).fit(seen[labelled], rows.labels[labelled])
+        model = taught(kind, seen[labelled], rows.labels[labelled])
+        probs = np.zeros((len(left), 3))
+        probs[:, model.classes_] = model.predict_proba(seen[left])
         found.append(float(f1_score(rows.labels[judged], model.predict(seen[judged]), average="macro")))
     return found
 
@@ -132,7 +143,7 @@ def share_needed(random: Reals, other: Reals, budget: int) -> float:
 
 
 def needed(random: Reals, other: Reals) -> dict[str, dict[str, float]]:
-    """`share_needed` of mean curves (seeds, budgets) at each of `JUDGED`, with 95 % intervals over seeds drawn anew."""
+    """`share_needed` of mean curves at each of `JUDGED`, with 95 % intervals over halvings drawn anew."""
     rng = np.random.default_rng(13)
     draws = rng.integers(len(random), size=(1000, len(random)))
     found = {}
@@ -144,29 +155,46 @@ def needed(random: Reals, other: Reals) -> dict[str, dict[str, float]]:
     return found
 
 
+def _summed(curves: Reals) -> dict[str, list[float]]:
+    """Mean over halvings, and the standard deviation of one halving."""
+    return {"mean": curves.mean(axis=0).round(4).tolist(), "sd": curves.std(axis=0, ddof=1).round(4).tolist()}
+
+
 def _finite(value: float) -> float | None:
     """JSON has no infinity."""
     return round(float(value), 3) if math.isfinite(value) else None
 
 
+def simulated(name: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Curves and shares of one file, by learner."""
+    rows, found = read(FILES[name]), {}
+    for kind in ("states", "tfidf"):
+        ways = WAYS if kind == "states" else WAYS[:2]
+        drawn = [1000 * seed + split for seed in seeds for split in range(SPLITS[kind])]
+        curves = {way: np.array([curve(rows, way, kind, seed) for seed in drawn]) for way in ways}
+        entry: dict[str, Any] = {"curves": {way: _summed(values) for way, values in curves.items()}}
+        for way in ways[1:]:
+            entry[way] = needed(curves["random"], curves[way])
+            shown = [_shown(entry[way][str(budget)]) for budget in JUDGED]
+            print(f"{name:26}{kind:8}{way:17}" + "  ".join(shown), flush=True)
+        found[kind] = entry
+    return found
+
+
 def main() -> None:
-    """Run everything, print the table and keep the curves."""
+    """Run every file, two at a time, print the table and keep the curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="13,21,42,87,123")
     seeds = [int(word) for word in parser.parse_args().seeds.split(",")]
-    results: dict[str, Any] = {}
-    print(f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over seeds)")
-    for name in FILES:
-        rows = read(name)
-        for kind in ("states", "tfidf"):
-            curves = {way: np.array([curve(rows, way, kind, seed) for seed in seeds]) for way in WAYS}
-            entry: dict[str, Any] = {"curves": {way: found.round(4).tolist() for way, found in curves.items()}}
-            for way in list(WAYS)[1:]:
-                entry[way] = needed(curves["random"], curves[way])
-                shown = [_shown(entry[way][str(budget)]) for budget in JUDGED]
-                print(f"{name:26}{kind:8}{way:10}" + "  ".join(shown), flush=True)
-            results.setdefault(name, {})[kind] = entry
-    print(keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results}))
+    print(
+        f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over halvings)"
+    )
+    with ProcessPoolExecutor(2) as pool:
+        results: dict[str, Any] = {}
+        for name, found in zip(FILES, pool.map(simulated, FILES, [seeds] * len(FILES)), strict=True):
+            results[name] = found
+            kept = keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results})
+    print(kept)
 
 
 def _shown(entry: dict[str, float | None]) -> str:

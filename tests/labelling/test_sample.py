@@ -13,7 +13,6 @@ from finsa_moe.data.columns import USUAL
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sample import COLUMNS, Settings, sample, write_sample
-from finsa_moe.labelling.sampling import worth
 from finsa_moe.runtime.pool import Pool, read_pool
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import StateEngine, fake_finsa
@@ -62,15 +61,19 @@ def test_everything_is_given_out_once_when_more_is_asked_than_there_is(pool: Poo
     assert len({row["id"] for row in rows}) == len(rows)
 
 
-def test_it_is_worthier_than_chance(pool: Pool, predictor: Predictor) -> None:
-    worths = dict(zip(pool.ids, worth(pool.probs, pool.novelty), strict=True))
-    mean = {
-        at_random: np.mean(
-            [worths[str(row["id"])] for row in sample(predictor, pool, Settings(10, 2, at_random=at_random))]
-        )
-        for at_random in (False, True)
-    }
-    assert mean[False] > mean[True] + 0.02
+def test_doubtful_texts_come_first(predictor: Predictor, tmp_path: Path) -> None:
+    """Of a hundred texts half are plainly bullish and half hardly so: the sample holds mostly the latter, chance half."""
+    rng = np.random.default_rng(3)
+    texts = ["".join(rng.choice(list(WORDS), 24)) + ("涨升涨升" if at % 2 else "涨") for at in range(100)]
+    (tmp_path / "posts.csv").write_text("text\n" + "\n".join(texts) + "\n", encoding="utf-8")
+    pool = read_pool(predictor, tmp_path / "posts.csv")
+
+    def doubtful(**how: bool) -> float:
+        rows = [row for seed in range(6) for row in sample(predictor, pool, Settings(10, 2, seed=seed, **how))]  # type: ignore[arg-type]
+        return float(np.mean(["涨升" not in str(row["text"]) for row in rows]))
+
+    assert doubtful() > 0.75
+    assert 0.3 < doubtful(at_random=True) < 0.7
 
 
 def test_experts_get_equal_shares(pool: Pool, predictor: Predictor) -> None:
@@ -106,8 +109,8 @@ def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path)
 
 def test_a_file_of_copies_is_searched_to_its_end(tmp_path: Path, predictor: Predictor) -> None:
     path = tmp_path / "spam.txt"
-    text = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业"
-    copies = [f"{text[:at]}好{text[at:]}" for at in range(31)]  # near, not equal
+    text = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业今年一季度业绩预告出齐了大家慢慢看别急着下结论等年报"
+    copies = [f"{text[:at]}好{text[at:]}" for at in range(0, 62, 2)]  # near, not equal
     others = ["今天天气不错适合出门走走看看花开了没有", "涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨升升升升"]
     path.write_text("\n".join([*copies, *others]) + "\n", encoding="utf-8")
     rows = sample(predictor, read_pool(predictor, path), Settings(3, breadth=1))

@@ -20,19 +20,30 @@ def test_uncertainty_is_entropy_over_the_most_there_is() -> None:
     np.testing.assert_allclose(uncertainty(np.array([[1, 0, 0], [1 / 3] * 3])), [0, 1], atol=1e-9)
 
 
-def test_novelty_doubles_what_a_text_is_worth_at_most() -> None:
+def test_worth_is_the_geometric_mean_of_doubt_and_novelty() -> None:
     probs = np.array([[0.5, 0.5, 0.0]] * 3)
     unsure = math.log(2) / math.log(3)
-    np.testing.assert_allclose(worth(probs, np.array([0.0, 0.5, 1.0])), [unsure / 2, unsure * 0.75, unsure])
-    np.testing.assert_allclose(worth(probs), [unsure] * 3)
+    np.testing.assert_allclose(worth(probs, np.array([0.0, 0.5, 1.0])), np.sqrt([unsure / 2, unsure * 0.75, unsure]))
+    np.testing.assert_allclose(worth(probs), [math.sqrt(unsure)] * 3)
 
 
-def test_standing_takes_the_worthiest_one_of_each_cluster() -> None:
-    worths = np.array([0.1, 0.9, 0.8, 0.7, 0.6, 0.5])
+def test_standing_is_a_draw_by_worth_without_replacement() -> None:
+    """How often each of three texts is drawn first, and second, against the chances worked by hand."""
+    worths = np.array([0.6, 0.3, 0.1])
+    drawn = np.array([standing(worths, 1, breadth=2, seed=seed) for seed in range(4000)])
+    first = np.bincount(drawn[:, 0], minlength=3) / 4000
+    np.testing.assert_allclose(first, worths, atol=0.03)
+    second = [0.3 * 0.6 / 0.7 + 0.1 * 0.6 / 0.9, 0.6 * 0.3 / 0.4 + 0.1 * 0.3 / 0.9, 0.6 * 0.1 / 0.4 + 0.3 * 0.1 / 0.7]
+    np.testing.assert_allclose(np.bincount(drawn[:, 1], minlength=3) / 4000, second, atol=0.03)
+
+
+def test_standing_takes_one_of_each_cluster() -> None:
     clusters = np.array([0, 1, 1, 3, 3, 5])
-    assert standing(worths, 2, breadth=1.5, clusters=clusters).tolist() == [1, 3, 5]
-    assert standing(worths, 2, breadth=2).tolist() == [1, 2, 3, 4]
-    assert standing(worths, 9, breadth=math.inf).tolist() == [1, 2, 3, 4, 5, 0]
+    for seed in range(20):
+        found = standing(np.ones(6), 2, breadth=9, clusters=clusters, seed=seed)
+        assert sorted(clusters[found].tolist()) == [0, 1, 3, 5]
+        assert len(standing(np.ones(6), 2, breadth=1.5, clusters=clusters, seed=seed)) == 3
+    assert sorted(standing(np.ones(6), 9, breadth=math.inf).tolist()) == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("n", "breadth"), [(0, 10), (3, 0.5), (3, math.nan)])
@@ -72,6 +83,14 @@ def test_unworthy_texts_are_left_when_others_are_there() -> None:
     vectors = np.concatenate([np.eye(3)[[0] * 30], np.eye(3)[[1, 2] * 10]]).astype(np.float32)
     worths = np.concatenate([np.zeros(30), np.ones(20)])
     assert all(one.at >= 30 for one in choose(worths, vectors, 2, seed=0))
+
+
+def test_rare_kinds_get_their_share() -> None:
+    rng = np.random.default_rng(1)
+    kinds = np.repeat([0, 1, 2], [80, 17, 3])
+    chosen = choose(rng.random(100), rng.normal(size=(100, 5)).astype(np.float32), 15, kinds=kinds)
+    assert np.bincount(kinds[[one.at for one in chosen]]).tolist() == [6, 6, 3]
+    assert len({one.at for one in chosen}) == 15
 
 
 def test_nothing_to_choose_from() -> None:

@@ -60,10 +60,14 @@ def drift(
     _check(plot, json_out)
     for module in ("polars", "rjieba", *(["matplotlib"] if plot else [])):
         require(module, "data", "finsa drift")
+    from finsa_moe.data.columns import find_text
     from finsa_moe.drift.shift import compare
     from finsa_moe.face import load
     from finsa_moe.runtime.pool import read_pool
+    from finsa_moe.runtime.rows import columns
 
+    for file in (old, new):
+        find_text(list(columns(file)), text, file)  # what is wrong with the second is told before the first is read
     finsa = load(model, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
     with Bar() as bar:
         pools = [read_pool(finsa.predictor, file, text=text, progress=bar.show) for file in (old, new)]

@@ -6,6 +6,7 @@ Only options in and words out: the labelling room chooses, serves and compares.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -35,9 +36,7 @@ def sample(
     by_expert: Annotated[
         bool, typer.Option("--by-expert", help="The same number from each expert that the router chose.")
     ] = False,
-    breadth: Annotated[
-        float, typer.Option(help="Texts that stand for choice, for each chosen: more is more diverse, less is unsurer.")
-    ] = 10.0,
+    breadth: Annotated[float, typer.Option(help="Texts that stand for choice, for each that is chosen.")] = 50.0,
     at_random: Annotated[
         bool, typer.Option("--at-random", help="Choose by chance: rows to measure a model by, not to teach it.")
     ] = False,
@@ -55,7 +54,8 @@ def sample(
 ) -> None:
     """Choose the texts to label next: ones the model is unsure of, of a new kind, no two alike.
 
-    Each comes with the model's guess and why it was chosen; `finsa label` takes the file.
+    As many are taken of each class that the model guesses as there are, lest a rare one be missed. Each comes with that
+    guess and why it was chosen; `finsa label` takes the file.
     """
     from finsa_moe.errors import ConfigError, require
     from finsa_moe.labelling.sample import Settings, write_sample
@@ -149,7 +149,7 @@ def _serve(
         sys.stdout.flush()
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        if show:
+        if show and _has_screen():
             import webbrowser
 
             webbrowser.open(server.url)
@@ -162,9 +162,14 @@ def _serve(
         server.shutdown()
         thread.join()
         typer.echo(
-            f"{desk.out}: {desk.labelled:,} labels" if desk.labelled else "no label was given; nothing was written",
+            f"labels in {desk.out}: {desk.labelled:,}" if desk.labelled else "no label was given; nothing was written",
             err=True,
         )
+
+
+def _has_screen() -> bool:
+    """Whether a browser would have a window; without one, a text browser would take this terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _compare(

@@ -70,7 +70,7 @@ def sample(
         Rows with the keys of `COLUMNS`, the worthiest first; fewer than asked for where the file has no more.
     """
     if settings.at_random:
-        worths: NDArray[np.float64] = np.random.default_rng(settings.seed).random(len(pool))
+        worths: NDArray[np.float64] = np.ones(len(pool))  # the draw of those that stand is the choice
     else:
         worths = worth(pool.probs, pool.novelty)
     labelled = set(duplicate_keys(known)) if known else set()
@@ -89,7 +89,8 @@ def sample(
         else:
             told = (lambda done, of: progress("comparing", done, of)) if progress is not None else None
             states = pooled_states(predictor, [pool.texts[at] for at in stand], told)
-            chosen = choose(worths[stand], states, count, seed=settings.seed)
+            guesses = pool.probs[stand].argmax(axis=1)
+            chosen = choose(worths[stand], states, count, kinds=guesses, seed=settings.seed)
             part = [Chosen(int(stand[one.at]), one.worth, one.alike) for one in chosen]
         taken += [pool.texts[one.at] for one in part]
         found += part
@@ -112,12 +113,12 @@ def _standing(
     breadth = 1.0 if settings.at_random else settings.breadth
     wanted, looked = int(min(len(group), breadth * n)), 2 * breadth
     while True:
-        first = group[standing(worths[group], n, breadth=looked)]
+        first = group[standing(worths[group], n, breadth=looked, seed=settings.seed)]
         near = near_clusters([*taken, *(pool.texts[at] for at in first)]).ids
         theirs, own = near[: len(taken)], near[len(taken) :]
         free = ~np.isin(own, theirs)
         kept = first[free]
-        stand = kept[standing(worths[kept], n, breadth=breadth, clusters=own[free])]
+        stand = kept[standing(worths[kept], n, breadth=breadth, clusters=own[free], seed=settings.seed)]
         if len(stand) >= wanted or len(first) == len(group):
             return stand
         looked *= 4  # a file of copies: look further down
