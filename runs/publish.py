@@ -17,6 +17,8 @@ from typing import Any
 
 import card
 
+from finsa_moe.export.known import KNOWN
+
 PACKAGE, WEIGHTS = Path("src/finsa_moe/assets/default"), Path("models/default")
 TRAINED = (
     "config.json",
@@ -88,6 +90,7 @@ def main() -> None:
         where = str(args.out / f"{name}.json")
         subprocess.run([sys.executable, str(script), str(PACKAGE), str(args.data), "--json", where], check=True)
     weights(args.out / "joint" / "moe_joint", WEIGHTS)
+    shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
     facts = card.facts(args.out, args.precision)
     write(PACKAGE / "card.json", facts)
     text = card.text(facts)
