@@ -215,7 +215,7 @@ def _warnings(
                 f"neither the coefficient nor its error means much; {2 * c.error:.2f} could be chance"
             )
     for horizon in set(horizons) - {c.horizon for c in found}:
-        told.append(f"TOO SMALL: no day has a return over horizon {horizon}")
+        told.append(f"TOO SMALL: no day can be compared over horizon {horizon}")
     seen = index.frame.filter(pl.col(measure).is_not_null())["day"]
     if trained_until is None:
         told.append(

@@ -36,6 +36,7 @@ def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
         day = part["day"].to_numpy()
         volume = axes.twinx()
         volume.bar(day, part["texts"].to_numpy(), width=1.0, color=BARS)
+        volume.set_ylim(0, 3 * max(part["texts"].to_list(), default=1))  # bars below, lines above
         volume.set_ylabel("texts", color=SOFT, fontsize=8)
         axes.plot(day, _floats(part["score"]), ".", color=colour, alpha=0.35, markersize=3)
         axes.plot(day, _floats(part["score_recent"]), color=colour, linewidth=1.6)
