@@ -146,10 +146,10 @@ def test_a_whole_number_may_not_be_any_size_of_text() -> None:
         ("expert: {rnk: 4}", r"c\.yaml: expert: unknown key 'rnk'; did you mean 'rank'\?"),
         (
             "exprt: {rank: 4}",
-            r"c\.yaml: unknown section 'exprt'; known are pretrain, adapt, expert, merge, joint; did you mean 'expert'\?",
+            r"c\.yaml: unknown section 'exprt'; known are pretrain, adapt, expert, merge, joint, domain; did you mean 'expert'\?",
         ),
         ("rank: 4", r"c\.yaml: unknown section 'rank'"),
-        ("- 1\n- 2", r"c\.yaml: expected sections pretrain, adapt, expert, merge, joint, found list"),
+        ("- 1\n- 2", r"c\.yaml: expected sections pretrain, adapt, expert, merge, joint, domain, found list"),
         ("5", r"c\.yaml: expected sections .*found int"),
         ("expert: [1, 2]", r"c\.yaml: expert: expected .*found list"),
         ("expert: 5", r"c\.yaml: expert: expected .*found int"),

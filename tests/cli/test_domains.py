@@ -23,20 +23,43 @@ FAST = [
 ]
 
 
+@pytest.mark.slow
+def test_what_is_exported_answers_as_the_mixture(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    source, data = trained("modernbert").joint, prepared["notices"]
+    assert main(["add-domain", str(source), "notices", str(data), "--out", str(tmp_path / "o"), *FAST]) == 0
+    texts = ["公司净利润同比下降六成", "放量突破前高,拿稳了"]
+    mixture, exported = load(tmp_path / "o" / "moe"), load(tmp_path / "o" / "runtime")
+    assert [a.sentiment for a in mixture.predict(texts)] == [a.sentiment for a in exported.predict(texts)]
+
+
 def test_added_and_removed_from_the_command_line(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, data = trained("modernbert").joint, prepared["notices"]
     checks = [part for domain in DOMAINS for part in ("--check", f"{domain}={prepared[domain] / 'test.csv'}")]
-    assert main(["add-domain", str(source), "notices", str(data), "--out", str(tmp_path / "o"), *checks, *FAST]) == 0
+    assert (
+        main(
+            [
+                "add-domain",
+                str(source),
+                "notices",
+                str(data),
+                "--out",
+                str(tmp_path / "o"),
+                "--no-export",
+                *checks,
+                *FAST,
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     for domain in DOMAINS:
         assert re.search(rf"{domain} +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ +│ +[\d.]+", said.out), said.out
     assert re.search(r"notices +│ +- +│ +[\d.]+ % +│ +12 ", said.out), said.out
     assert "starting from" in said.err
-    texts = ["公司净利润同比下降六成", "放量突破前高,拿稳了"]
-    mixture, exported = load(tmp_path / "o" / "moe"), load(tmp_path / "o" / "runtime")
-    assert [a.sentiment for a in mixture.predict(texts)] == [a.sentiment for a in exported.predict(texts)]
     assert main(["remove-domain", str(tmp_path / "o" / "moe"), "notices", "--out", str(tmp_path / "r")]) == 0
     assert f"written to {tmp_path / 'r' / 'moe'}: {', '.join(DOMAINS)}" in capsys.readouterr().out
 
@@ -57,6 +80,7 @@ def test_mistakes_end_in_one_line(
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", [True, False])
 def test_the_old_experts_keep_their_temperatures_and_what_is_known(
     beside: bool, trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path,

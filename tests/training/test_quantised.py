@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from finsa_moe.config import ExpertConfig
 from finsa_moe.model.backbone import expert_targets, fingerprint, load_backbone
 from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.model.replay import REPLAY
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.training.expert import ExpertModel
@@ -65,7 +66,8 @@ def test_nothing_quantised_is_saved(family: str, quantised: Callable[[str], Trai
         assert not (folder / "backbone").exists(), "the frozen network is named only"
         for file in folder.rglob("*.safetensors"):
             for name, tensor in load_file(file).items():
-                assert tensor.dtype == torch.float32, (file, name)
+                kept = torch.float16 if file.name == REPLAY else torch.float32  # a sample of states
+                assert tensor.dtype == kept, (file, name)
                 assert "base_layer" not in name
                 assert "quant" not in name
     reference = json.loads((run.joint / "config.json").read_text())["backbone"]

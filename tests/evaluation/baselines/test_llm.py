@@ -120,7 +120,7 @@ def test_a_run_that_failed_goes_on(tmp_path: Path) -> None:
 
 def test_a_server_that_is_gone_is_not_asked_hundreds_of_times(tmp_path: Path) -> None:
     with serving(says("利空"), status(503)) as server:
-        with pytest.raises(ModelError, match="no answer to 8 questions in a row; 1 answers are kept"):
+        with pytest.raises(ModelError, match="so ended 8 requests in a row; 1 answers are kept"):
             model(server, tmp_path).predict_proba([str(at) for at in range(300)])
         assert len(server.requests) < 60
 
