@@ -69,8 +69,10 @@ def test_a_comparison_from_start_to_report(
     best = 100 * max(found["entries"][model]["news"]["macro_f1"]["value"] for model in models)
     assert f"**{best:.1f}" in table
 
-    assert main([*words, *asked, "--reference", "majority", "--curves"]) == 0
+    assert main([*words, *asked, "--reference", "majority", "--curves", "--protocol", "finsa"]) == 0
     again = capsys.readouterr()
+    assert again.out.count("FinSA-MoE †") == 2
+    assert "† as published, on the paper's own rows" in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
     assert again.err.count(", kept") == len(again.err.splitlines()) == len(said.err.splitlines())
 
 

@@ -58,6 +58,9 @@ def compare(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of models that draw at random.")] = SEEDS,
     curves: Annotated[bool, typer.Option("--curves", help=f"Learning curves at {SHARES} of the rows.")] = False,
+    protocol: Annotated[
+        str, typer.Option(help="ours; or finsa: also the paper's two tables, its published rows beside.")
+    ] = "ours",
     labels: Labels = None,
 ) -> None:  # fmt: skip
     """Hold models against each other on the same rows: cluster intervals, paired tests, leaks beside the scores."""
@@ -68,6 +71,8 @@ def compare(
     from finsa_moe.evaluation.comparison import compare as judge
     from finsa_moe.evaluation.runner import planned, run
 
+    if protocol not in ("ours", "finsa"):
+        raise ConfigError(f"--protocol {protocol}: unknown; choose ours or finsa")
     drawn = [_seed(word) for word in seeds.split(",")]
     cells = planned(model, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
     held = reference or model[0]
@@ -80,7 +85,7 @@ def compare(
     make, model_of = _registry()
     found = run(cells, rows, chosen, sets, store, make, model_of=model_of, say=lambda line: typer.echo(line, err=True))
     result = judge(sets, found, reference=held)
-    _report(result, out, _command(model, test, train, dev, held, seeds, curves=curves))
+    _report(result, out, _command(model, test, train, dev, held, seeds, curves=curves), published=protocol == "finsa")
 
 
 def _seed(word: str) -> int:
@@ -204,21 +209,27 @@ def _command(
     return shlex.join(words)
 
 
-def _report(result: Comparison, out: Path, command: str) -> None:
+def _report(result: Comparison, out: Path, command: str, *, published: bool) -> None:
     from rich.console import Console
 
     from finsa_moe.evaluation.comparison_page import page
     from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, screen
+    from finsa_moe.evaluation.published import markdown as protocol_markdown
+    from finsa_moe.evaluation.published import protocol_tables
 
     out.mkdir(parents=True, exist_ok=True)
     facts = {**result.as_dict(), "command": command}
     _save(out / "comparison.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
-    _save(out / "comparison.md", f"# Comparison\n\n{markdown(result)}\n```sh\n{command} --out DIR\n```\n")
+    ours = result.by_domain() if published else {}
+    paper = f"\n## The paper's tables\n{protocol_markdown(ours)}" if ours else ""
+    _save(out / "comparison.md", f"# Comparison\n\n{markdown(result)}{paper}\n```sh\n{command} --out DIR\n```\n")
     _save(out / "comparison.html", page(result, f"{command} --out DIR"))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
     console.print(screen(result))
+    for table in protocol_tables(ours):
+        console.print(table)
     for line in leak_lines(result):
         console.print(line, highlight=False)
     console.print(f"written to {out}: comparison.html, comparison.md, comparison.json", highlight=False, soft_wrap=True)

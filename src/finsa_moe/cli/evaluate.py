@@ -127,6 +127,7 @@ def domains_known(table: Table) -> bool:
 def _show(result: Evaluation, *, refused: int, seconds: float) -> None:
     from rich.console import Console
 
+    from finsa_moe.evaluation.published import protocol_tables
     from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, rows_table, runs_table
 
     console = Console()
@@ -139,6 +140,9 @@ def _show(result: Evaluation, *, refused: int, seconds: float) -> None:
     for title, rows in (("answered wrongly", result.wrong), ("answered rightly", result.correct)):
         if rows:
             console.print(rows_table(title, rows), "")
+    if result.protocol == "finsa":
+        for table in protocol_tables({name: {run.name: scores} for name, scores in run.by_domain.items()}):
+            console.print(table, "")
     skipped = f", {refused:,} rows left out" if refused else ""
     console.print(f"{result.n:,} rows{skipped}, {len(result.runs)} runs, {seconds:.1f} s", highlight=False)
 

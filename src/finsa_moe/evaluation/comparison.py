@@ -119,6 +119,14 @@ class Comparison:
         """Texts by true and predicted class, first seed."""
         return self.entries[model][name].scores.confusion
 
+    def by_domain(self) -> dict[str, dict[str, Scores]]:
+        """Scores by domain and model, first seed; of a domain's several sets the first."""
+        found: dict[str, dict[str, Scores]] = {}
+        for one in self.sets:
+            if one.domain not in found:
+                found[one.domain] = {model: self.entries[model][one.name].scores for model in self.models}
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Everything but the texts, ready for JSON."""
         return {
