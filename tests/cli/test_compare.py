@@ -3,12 +3,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from finsa_moe.cli import main
 from finsa_moe.polarity import NAMES
+from tests.conftest import Trained
 from tests.families import made_rows
 
 
@@ -93,3 +96,15 @@ def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pyte
         assert lines[-1].startswith("finsa: ")
         assert expected in lines[-1], lines[-1]
         assert "Traceback" not in "".join(lines)
+
+
+def test_a_soft_gate_is_another_model(trained: Callable[[str], Trained], words: list[str], tmp_path: Path) -> None:
+    folder = trained("bert").joint
+    models = [f"finsa:{folder}?gate={gate}" for gate in ("hard", "soft")] + [f"finsa:{folder}"]
+    assert main([*words, *(part for model in models for part in ("--model", model))]) == 0
+    cells = [np.load(path) for path in sorted((tmp_path / "out" / "cells").iterdir())]
+    by_model = {json.loads(str(cell["facts"]))["fingerprint"]: cell["probs/news"] for cell in cells}
+    assert len(by_model) == 3
+    one, two, three = by_model.values()
+    same = [np.array_equal(a, b) for a, b in ((one, two), (one, three), (two, three))]
+    assert sorted(same) == [False, False, True]  # hard is what the mixture was saved with

@@ -34,8 +34,8 @@ def compare(
         list[str],
         typer.Option(
             "--model", metavar="SPEC",
-            help="finsa[:DIR][?run=routed|oracle|EXPERT], majority, lexicon, tfidf-lr, tfidf-svm, fasttext, textcnn, "
-            "bilstm, lora, finetune, hf:DIR, llm:MODEL@ENDPOINT; ?per=domain trains one a domain. Repeatable.",
+            help="finsa[:DIR][?run=routed|oracle|EXPERT&gate=hard|soft], majority, lexicon, tfidf-lr, tfidf-svm, "
+            "fasttext, textcnn, bilstm, lora, finetune, hf:DIR, llm:MODEL@ENDPOINT; ?per=domain trains one a domain. Repeatable.",
         ),
     ],
     test: Annotated[
@@ -172,7 +172,15 @@ def _registry() -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
         return Path(spec.target) if spec.target else shipped.model()
 
     def mixture(spec: Spec) -> Any:
-        return MixtureForm(load(place(spec)), spec)
+        gate = spec.word("gate", "", ("", "hard", "soft"))
+        if not gate:
+            return MixtureForm(load(place(spec)), spec)
+        from finsa_moe.face import FinSA
+        from finsa_moe.model.torch_engine import TorchEngine
+        from finsa_moe.runtime.predictor import Predictor
+
+        folder = place(spec) if spec.target else shipped.weights("backbone").parent  # exported graphs have a hard gate
+        return MixtureForm(FinSA(Predictor(TorchEngine(folder, gate=gate))), spec)
 
     def made(spec: Spec) -> Any:
         if spec.name == "finsa":

@@ -23,7 +23,7 @@ class MixtureForm:
 
     Args:
         model: What `finsa_moe.load` gives.
-        spec: ``finsa[:DIR][?run=routed|oracle|EXPERT]``.
+        spec: ``finsa[:DIR][?run=routed|oracle|EXPERT&gate=hard|soft]``; the gate was set when the model was loaded.
 
     Raises:
         ConfigError: If it has no such expert.
