@@ -35,7 +35,8 @@ def compare(
         typer.Option(
             "--model", metavar="SPEC",
             help="finsa[:DIR][?run=routed|oracle|EXPERT&gate=hard|soft], majority, lexicon, tfidf-lr, tfidf-svm, "
-            "fasttext, textcnn, bilstm, lora, finetune, hf:DIR, llm:MODEL@ENDPOINT; ?per=domain trains one a domain. Repeatable.",
+            "fasttext, textcnn, bilstm, lora, finetune, hf:DIR, llm:MODEL@ENDPOINT; ?per=domain trains one a domain. "
+            "Repeatable.",
         ),
     ],
     test: Annotated[
