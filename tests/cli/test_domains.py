@@ -23,17 +23,6 @@ FAST = [
 ]
 
 
-@pytest.mark.slow
-def test_what_is_exported_answers_as_the_mixture(
-    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
-) -> None:
-    source, data = trained("modernbert").joint, prepared["notices"]
-    assert main(["add-domain", str(source), "notices", str(data), "--out", str(tmp_path / "o"), *FAST]) == 0
-    texts = ["公司净利润同比下降六成", "放量突破前高,拿稳了"]
-    mixture, exported = load(tmp_path / "o" / "moe"), load(tmp_path / "o" / "runtime")
-    assert [a.sentiment for a in mixture.predict(texts)] == [a.sentiment for a in exported.predict(texts)]
-
-
 def test_added_and_removed_from_the_command_line(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,5 +99,8 @@ def test_the_old_experts_keep_their_temperatures_and_what_is_known(
     assert known is not None
     assert known.domains == (*DOMAINS, "notices")
     assert known.rows.tolist() == [24, 24, 24]
+    texts = ["公司净利润同比下降六成", "放量突破前高,拿稳了"]
+    mixture, exported = load(tmp_path / "o" / "moe"), load(tmp_path / "o" / "runtime")
+    assert [a.sentiment for a in mixture.predict(texts)] == [a.sentiment for a in exported.predict(texts)]
     ours = load(tmp_path / "o" / "runtime").predict(["北屿医药公告股价跌停", "def main(): return 42 # TODO"])
     assert ours[0].novelty < ours[1].novelty
