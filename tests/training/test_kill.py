@@ -75,7 +75,14 @@ def sets(*values: str) -> list[str]:
 def checkpoints(folder: Path) -> Callable[[], bool]:
     """Holds once there are new checkpoints: at the beginning of a save, so that some kills fall within one."""
     before = set(folder.rglob("checkpoint-*"))
-    return lambda: bool(set(folder.rglob("checkpoint-*")) - before)
+
+    def there() -> bool:
+        try:
+            return bool(set(folder.rglob("checkpoint-*")) - before)
+        except FileNotFoundError:  # a folder was removed while it was looked through: the run clears up behind itself
+            return False
+
+    return there
 
 
 def killed_again_and_again(arguments: Sequence[str], folder: Path, done: Path, laters: Sequence[float]) -> None:
