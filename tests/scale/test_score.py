@@ -7,7 +7,8 @@ import hashlib
 import json
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -219,45 +220,52 @@ def test_no_text_at_all(tmp_path: Path) -> None:
         score(tmp_path / "a.parquet", out=tmp_path / "out")
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """A disk that takes no file over 6,000 bytes."""
+@contextmanager
+def no_file_over(size: int) -> Iterator[Callable[[], None]]:
+    """A disk that takes no file over `size` bytes from the call of what is yielded on, for this block only.
+
+    It holds for the whole process: while a test's result is printed, the log of the tests itself may be longer.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    frame(10).write_parquet(tmp_path / "a.parquet")
-    frame(200, 10).write_parquet(tmp_path / "b.parquet")
-    request.getfixturevalue("small_files")
-    with pytest.raises(DataError, match=r"out: cannot be written .*make room") as told:
-        score(tmp_path, out=tmp_path / "out", shard_rows=200)
+def fill_the_disk(folder: Path) -> None:
+    frame(10).write_parquet(folder / "a.parquet")
+    frame(200, 10).write_parquet(folder / "b.parquet")
+    with no_file_over(6_000) as from_now, pytest.raises(DataError, match=r"out: cannot be written .*make room") as told:
+        from_now()
+        score(folder, out=folder / "out", shard_rows=200)
     assert "\n" not in str(told.value)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    fill_the_disk(tmp_path)
     assert sorted(answers(tmp_path / "out")["key"]) == list(range(10))
     assert left_behind(tmp_path / "out") == []
 
 
-def test_after_room_is_made_the_run_goes_on(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    test_a_full_disk_leaves_nothing_half_written(tmp_path, request)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+def test_after_room_is_made_the_run_goes_on(tmp_path: Path) -> None:
+    fill_the_disk(tmp_path)
     assert score(tmp_path, out=tmp_path / "out").kept == 1
     assert sorted(answers(tmp_path / "out")["key"]) == list(range(210))
 
 
 def test_a_manifest_that_cannot_grow_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame(60).write_parquet(tmp_path / "a.parquet")
+    with no_file_over(1_000) as from_now:
 
-    def torn(entry: dict[str, Any]) -> str:
-        if entry.get("piece") == 1:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-        return json.dumps(entry) + "\n"
+        def torn(entry: dict[str, Any]) -> str:
+            if entry.get("piece") == 1:
+                from_now()
+            return json.dumps(entry) + "\n"
 
-    monkeypatch.setattr(manifest_of, "_line", torn)
-    with pytest.raises(DataError, match="cannot be written"):
-        score(tmp_path / "a.parquet", out=tmp_path / "out")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+        monkeypatch.setattr(manifest_of, "_line", torn)
+        with pytest.raises(DataError, match="cannot be written"):
+            score(tmp_path / "a.parquet", out=tmp_path / "out")
     assert [json.loads(line)["kind"] for line in (tmp_path / "out" / "manifest.jsonl").open()] == ["run", "shard"]
 
 
