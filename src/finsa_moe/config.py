@@ -92,6 +92,7 @@ class TrainConfig(StageConfig):
     batch_size: int = within(16, 1)
     gradient_accumulation: int = within(1, 1)
     gradient_checkpointing: bool = False
+    shard_backbone: bool = False  # several processes: each keeps a part of every frozen layer
     eval_steps: int = within(500, 1)
     eval_batch_size: int = within(64, 1)
     patience: int = within(12, 0)

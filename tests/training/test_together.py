@@ -14,10 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from finsa_moe.config import ExpertConfig
 from finsa_moe.errors import ConfigError
+from finsa_moe.training import loop
 from finsa_moe.training.together import Team
 from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
 
+CONFIGS = Path(__file__).parents[2] / "configs" / "accelerate"
 STILL = ("dropout=0.0", "head_dropout=0.0")  # masks drawn by two processes are others than those drawn by one
 
 
@@ -28,10 +31,21 @@ def command(processes: int, *words: str) -> list[str]:
     return [sys.executable, *launch, "-m", "finsa_moe", *words]
 
 
-def run(processes: int, *words: str) -> str:
+def accelerated(*words: str) -> list[str]:
+    """Two processes, by the configuration that the docs name."""
+    launch = ["-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml")]
+    return [sys.executable, *launch, "--main_process_port", "0", "-m", "finsa_moe", *words]
+
+
+def run(processes: int, *words: str, by: Callable[..., list[str]] | None = None) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command(processes, *words), capture_output=True, text=True, env=environment, timeout=300, check=False
+        by(*words) if by else command(processes, *words),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -64,11 +78,25 @@ def test_a_batch_is_shared_equally_or_not_at_all(monkeypatch: pytest.MonkeyPatch
         team.rows_each(6)
 
 
+def test_the_configurations_of_accelerate_are_read() -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    assert sorted(file.name for file in CONFIGS.iterdir()) == ["cpu.yaml", "gpus.yaml"]
+    for file in CONFIGS.iterdir():
+        assert load_config_from_file(str(file)).num_processes == 2
+
+
+def test_sharding_by_accelerate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="shard_backbone=true"):
+        loop.enter(tmp_path, ExpertConfig(trackers=()), resume=False)
+
+
 @pytest.mark.slow
 def test_two_processes_train_the_same_expert(
     prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """And a run begun by one is ended by two."""
+    """And a run begun by one is ended by two, which accelerate starts."""
     asked = ["max_steps=6", "eval_steps=3", "gradient_accumulation=2", *STILL]
     common = ["train-expert", "news", str(prepared["news"]), "--backbone", str(backbone_of("modernbert"))]
     common += ["--device", "cpu", *sets(*EXPERT, *asked)]
@@ -87,7 +115,7 @@ def test_two_processes_train_the_same_expert(
     cut = subprocess.run([sys.executable, "-c", killed, *common, "--out", str(both)], check=False, capture_output=True)
     assert cut.returncode == -signal.SIGKILL
     assert list((both / "run" / "checkpoints").glob("checkpoint-3"))
-    run(2, *common, "--out", str(both), "--resume")
+    run(2, *common, "--out", str(both), "--resume", by=accelerated)
     assert apart(one, both) < 1e-4
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,15 @@ def load_backbone(
     return model
 
 
-def save_weights(backbone: PreTrainedModel, folder: Path) -> None:
-    """Write a backbone's folder, in half the size where every weight is a bfloat16 number and loses nothing."""
-    state = backbone.state_dict()
+def save_weights(backbone: PreTrainedModel, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
+    """Write a backbone's folder, in half the size where every weight is a bfloat16 number and loses nothing.
+
+    Args:
+        backbone: The network.
+        folder: Where it goes.
+        state: Its tensors by name, where those in the network are not whole.
+    """
+    state = dict(state or backbone.state_dict())
     short = {name: value.to(torch.bfloat16) if value.is_floating_point() else value for name, value in state.items()}
     exact = all(torch.equal(short[name].to(value.dtype), value) for name, value in state.items())
     backbone.save_pretrained(folder, state_dict=short if exact else state)

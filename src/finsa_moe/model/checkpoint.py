@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,17 @@ BUNDLE_LIMIT = 256 * 2**20
 """Bytes of backbone weights up to which a mixture carries its own copy and so is one folder to take away."""
 
 
-def save_mixture(model: FinSAMoE, folder: Path, *, tokenizer: Any = None) -> None:
-    """Write a mixture beside `folder`, then rename; files that others put into `folder` before are kept."""
+def save_mixture(
+    model: FinSAMoE, folder: Path, *, tokenizer: Any = None, backbone: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a mixture beside `folder`, then rename; files that others put into `folder` before are kept.
+
+    Args:
+        model: The mixture.
+        folder: Where it goes.
+        tokenizer: Is saved beside it.
+        backbone: The backbone's tensors by name, where the model's own are spread over processes.
+    """
     for left in folder.parent.glob(f".{folder.name}.tmp*"):  # by a killed process
         shutil.rmtree(left)
     working = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
@@ -50,7 +60,7 @@ def save_mixture(model: FinSAMoE, folder: Path, *, tokenizer: Any = None) -> Non
             dropout=config.expert_dropout,
         )  # fmt: skip
     save_file(small_parts(model), working / WEIGHTS, metadata={"format": "pt"})
-    _bundle(model.backbone, config, working / BACKBONE)
+    _bundle(model.backbone, config, working / BACKBONE, backbone)
     config.save_pretrained(working)
     if tokenizer is not None:
         tokenizer.save_pretrained(working)
@@ -128,13 +138,15 @@ def load_small_parts(model: FinSAMoE, tensors: dict[str, Tensor], path: Path) ->
             )
 
 
-def _bundle(backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path) -> None:
+def _bundle(
+    backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path, state: Mapping[str, Tensor] | None
+) -> None:
     """Keep a copy of a small local backbone in the mixture; a large, quantised or hub one is named only."""
     size = sum(p.numel() * p.element_size() for p in backbone.parameters())
     if config.backbone["quantisation"] != "none" or size > BUNDLE_LIMIT:
         return
     # The hooks stay on the live modules: saving reads the state dict alone.
-    save_weights(backbone, folder)
+    save_weights(backbone, folder, state)
 
 
 def _replace(working: Path, folder: Path) -> None:

@@ -23,7 +23,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train
-from finsa_moe.model.checkpoint import load_mixture, save_mixture
+from finsa_moe.model.checkpoint import BUNDLE_LIMIT, load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.replay import write_replay
@@ -32,6 +32,7 @@ from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.probe import SAMPLE, drawn, states_of
 from finsa_moe.training.resume import finish
+from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
@@ -117,8 +118,9 @@ def train_joint(
         facts["data"] = {name: str(place) for name, place in data.items()}
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
+        backbone = whole_state(model, at_most=BUNDLE_LIMIT)
         if team.first:
-            save_mixture(model, out / name, tokenizer=tokenizer)
+            save_mixture(model, out / name, tokenizer=tokenizer, backbone=backbone)
             write_replay(out / name, seen)
             settings.save(out / name / "config.yaml")
             (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")

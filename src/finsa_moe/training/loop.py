@@ -38,6 +38,7 @@ from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
 from finsa_moe.training.resume import ended, forget_after, keep_settings, newest_checkpoint
+from finsa_moe.training.sharding import shard_backbone
 from finsa_moe.training.together import Team
 
 TRAINED = "trained.safetensors"
@@ -176,6 +177,11 @@ def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
     if not resume and any(folder.glob("**/checkpoints")):
         raise ConfigError(f"{folder}: holds an unfinished run; add --resume to go on, or name another --out")
     _check_trackers(settings.trackers)
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        raise ConfigError(
+            "accelerate's own sharding would cut what is trained; launch with a DDP configuration such as "
+            "configs/accelerate/gpus.yaml and add --set shard_backbone=true"
+        )
     team = Team()
     team.rows_each(settings.batch_size)
     team.wait()  # all have looked before the first writes
@@ -224,6 +230,8 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     )  # fmt: skip
     if settings.gradient_checkpointing:
         stage.model.gradient_checkpointing_enable()  # type: ignore[operator]
+    if settings.shard_backbone:
+        shard_backbone(stage.model)
     started = time.perf_counter()
     trainer = StageTrainer(
         stage, model=stage.model, args=arguments, train_dataset=stage.train, eval_dataset=stage.valid,

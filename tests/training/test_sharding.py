@@ -1,0 +1,117 @@
+"""A frozen backbone spread over two processes: less of it in each, and the same numbers come out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.training import sharding
+from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
+from tests.training.test_together import STILL, apart, run, sets
+
+PROBE = """
+import json, sys, torch
+from pathlib import Path
+from torch.distributed.tensor import DTensor
+from finsa_moe.config import ExpertConfig
+from finsa_moe.model.backbone import load_backbone, ready_to_train
+from finsa_moe.training.expert import ExpertModel
+from finsa_moe.training.sharding import shard_backbone, whole_state
+from finsa_moe.training.together import Team
+
+team = Team()
+model = ExpertModel(ready_to_train(load_backbone(sys.argv[1], device="cpu")), ExpertConfig())
+plain = {n: t.detach().clone() for n, t in model.backbone.state_dict().items()}
+ids = torch.arange(1, 13).reshape(2, 6)
+logits = lambda: model.eval()(ids, torch.ones_like(ids))
+before = logits()
+shard_backbone(model)
+shard_backbone(model)
+cut = {n: p for n, p in model.named_parameters() if isinstance(p, DTensor)}
+after = logits()
+after.sum().backward()
+told = {
+    "cut": sum(p.numel() for p in cut.values()),
+    "here": sum(p.to_local().numel() for p in cut.values()),
+    "trained_cut": sorted(n for n, p in cut.items() if p.requires_grad),
+    "apart": float((after - before).abs().max()),
+    "gradients": sum(p.grad is not None and p.requires_grad for p in model.parameters()),
+    "trained": sum(p.requires_grad for p in model.parameters()),
+}
+state = whole_state(model, at_most=10**9)
+told["whole"] = all(torch.equal(state[n], plain[n]) for n in plain) and state.keys() == plain.keys()
+told["too_large"] = whole_state(model, at_most=10)
+Path(sys.argv[2], f"{team.rank}.json").write_text(json.dumps(told))
+"""
+
+
+@pytest.mark.slow
+def test_each_process_holds_half_and_answers_alike(backbone_of: Callable[[str], Path], tmp_path: Path) -> None:
+    script = tmp_path / "probe.py"
+    script.write_text(PROBE)
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
+    done = subprocess.run(
+        [sys.executable, *launch, str(script), str(backbone_of("qwen3")), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert sum(t["here"] for t in told) == told[0]["cut"] > 0
+    for one in told:
+        assert one["here"] <= 0.6 * one["cut"]
+        assert one["trained_cut"] == []
+        assert one["apart"] < 1e-6
+        assert one["gradients"] == one["trained"] > 0
+        assert one["whole"]
+        assert one["too_large"] is None
+
+
+@pytest.mark.slow
+def test_two_sharded_processes_train_what_one_trains(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Expert and mixture, and the backbone that travels along is whole."""
+    from finsa_moe.config import MergeConfig
+    from finsa_moe.model.checkpoint import load_mixture
+    from finsa_moe.training.merge import merge
+
+    of = trained("modernbert")
+    expert = ["train-expert", "news", str(prepared["news"]), "--backbone", str(of.backbone), "--device", "cpu"]
+    still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
+    start = tmp_path / "start"
+    merge(of.experts, start, settings=still, device="cpu")
+    data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
+    stages = {
+        "expert": [*expert, *sets(*EXPERT, *STILL)],
+        "joint": ["train-joint", str(start), *data, "--device", "cpu", *sets(*JOINT, "balance_weight=5")],
+    }
+    for name, words in stages.items():
+        one, two = tmp_path / f"{name}1", tmp_path / f"{name}2"
+        run(1, *words, "--out", str(one))
+        run(2, *words, "--out", str(two), *sets("shard_backbone=true"))
+        assert apart(one, two) < 1e-4
+    load_mixture(tmp_path / "joint2" / "moe_joint")  # refuses a backbone that is not the one it was trained on
+
+
+def test_a_backbone_in_four_bits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torch import nn
+
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(4, dtype=torch.uint8), requires_grad=False)
+
+    model = nn.Module()
+    model.backbone = nn.Module()
+    monkeypatch.setattr(sharding, "layer_stack", lambda _: ("layers", [Packed()]))
+    monkeypatch.setattr(sharding.Team, "__init__", lambda self: setattr(self, "size", 2))
+    with pytest.raises(ConfigError, match="4 bits cannot be cut"):
+        sharding.shard_backbone(model)
