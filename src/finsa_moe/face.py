@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, ModelError, closest, require
+from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.folder import MODEL_TYPE
 from finsa_moe.runtime.graph_engine import GraphEngine
@@ -154,7 +155,7 @@ def load(
     dtype: str | None = None,
     engine: str | None = None,
     threads: int | None = None,
-    batch_tokens: int = 4096,
+    batch_tokens: int = BATCH_TOKENS,
     abstain_below: float = 0.0,
 ) -> FinSA:
     """Open a model folder.

@@ -13,6 +13,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads
+from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.drift.shift import Drift
@@ -46,7 +47,7 @@ def drift(
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 13,
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     text: Text = None,
-    batch_tokens: BatchTokens = 4096,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,
     threads: Threads = None,

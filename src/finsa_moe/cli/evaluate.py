@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -48,7 +49,7 @@ def evaluate(
     date: Date = None,
     labels: Labels = None,
     device: Device = None,
-    batch_tokens: BatchTokens = 4096,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,
     threads: Threads = None,

@@ -17,6 +17,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.runtime import BATCH_TOKENS
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +48,7 @@ def sample(
     date: Date = None,
     domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
     bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
-    batch_tokens: BatchTokens = 4096,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,
     threads: Threads = None,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads
+from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.face import FinSA
@@ -46,7 +47,7 @@ def predict(
         float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,
     device: Device = None,
-    batch_tokens: BatchTokens = 4096,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,
     threads: Threads = None,

@@ -5,7 +5,6 @@ It checks, calls the scale room and prints; what is written, and how a run goes 
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text, cores
+from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.scale.score import Report
@@ -47,7 +47,7 @@ def score(
     abstain_below: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,
-    batch_tokens: BatchTokens = 4096,
+    batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,
 ) -> None:
@@ -66,8 +66,6 @@ def score(
     backend = backend or ("ray" if ray_address is not None else "pool")
     if backend == "ray":
         require("ray", "ray", "--backend ray")
-    # one thread a worker is the whole plan: numpy's products need none of their own
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from finsa_moe.scale.score import score as run
 
     try:

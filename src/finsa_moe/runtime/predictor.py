@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import ENGLISH, NAMES
+from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
@@ -57,11 +58,11 @@ class Predictor:
     """
 
     def __init__(
-        self, engine: Engine, batch_tokens: int = 4096, abstain_below: float = 0.0,
+        self, engine: Engine, batch_tokens: int = BATCH_TOKENS, abstain_below: float = 0.0,
         bulk: Callable[[], Engine] | None = None,
     ) -> None:  # fmt: skip
         if batch_tokens < 1:
-            raise ConfigError(f"batch_tokens is {batch_tokens}; it must be 1 or more (4096 is the default)")
+            raise ConfigError(f"batch_tokens is {batch_tokens}; it must be 1 or more ({BATCH_TOKENS} is the default)")
         if not 0.0 <= abstain_below <= 1.0:
             raise ConfigError(f"abstain_below is {abstain_below}; it is a probability and must be in 0..1")
         self.engine = engine

@@ -13,6 +13,7 @@ from typing import Any
 
 from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, ModelError, closest
+from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.folder import CONFIG, MODEL_TYPE, Manifest
 from finsa_moe.runtime.sessions import check_engine, has_openvino
 
@@ -44,7 +45,7 @@ class Job:
     text: str | None = None
     id: str | None = None
     domain: str | None = None
-    batch_tokens: int = 4096
+    batch_tokens: int = BATCH_TOKENS
     abstain_below: float = 0.0
 
     def settings(self) -> dict[str, Any]:

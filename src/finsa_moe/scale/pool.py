@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from finsa_moe.errors import DataError
@@ -35,9 +36,10 @@ def run(job: Job, pieces: Iterator[Piece], workers: int) -> Iterator[Outcome]:
     lost = 0
     while True:
         try:
-            for outcome in _shift(job, pieces, waiting, workers):
-                lost = 0
-                yield outcome
+            with _one_thread_each():
+                for outcome in _shift(job, pieces, waiting, workers):
+                    lost = 0
+                    yield outcome
             return
         except BrokenProcessPool:
             lost += 1
@@ -46,6 +48,19 @@ def run(job: Job, pieces: Iterator[Piece], workers: int) -> Iterator[Outcome]:
                     f"{waiting[0].place}: its worker was killed {LOSSES} times, perhaps for want of memory; take fewer "
                     "--workers and run the same command again: finished shards are kept"
                 ) from None
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started meanwhile give numpy's products no threads of their own: a core a worker is the whole plan."""
+    if "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def _shift(job: Job, pieces: Iterator[Piece], waiting: list[Piece], workers: int) -> Iterator[Outcome]:

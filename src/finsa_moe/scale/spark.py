@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finsa_moe.errors import require
+from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.prediction import Prediction, answer_columns
 from finsa_moe.runtime.predictor import Predictor
@@ -25,7 +26,7 @@ _loaded: dict[Job, Predictor] = {}
 
 def score_udf(
     model: str | Path | None = None, *, domain: str | None = None, engine: str | None = None, dtype: str | None = None,
-    batch_tokens: int = 4096, abstain_below: float = 0.0,
+    batch_tokens: int = BATCH_TOKENS, abstain_below: float = 0.0,
 ) -> Any:  # fmt: skip
     """A pandas UDF of one column of texts; what it gives is a struct of the fields of an answer.
 
