@@ -66,6 +66,7 @@ _EXTRA_OF = {
         ),
         "train",
     ),
+    **dict.fromkeys(("fastapi", "uvicorn", "httptools", "prometheus_client"), "serve"),
     "openvino": "fast",
     "shap": "explain",
     **dict.fromkeys(("pyarrow", "fsspec", "statsmodels"), "scale"),

@@ -27,6 +27,7 @@ from finsa_moe.cli import (
     predict,
     prepare,
     score,
+    serve,
     train,
 )
 from finsa_moe.errors import FinSAError, missing_extra
@@ -54,6 +55,7 @@ for _room in (
     drift,
     score,
     index,
+    serve,
 ):
     _room.register(app)
 

@@ -15,7 +15,7 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.rows import RowBatch, columns, read
-from finsa_moe.runtime.writers import Writer, check_ending
+from finsa_moe.runtime.writers import Types, Writer, check_ending
 
 REJECT_COLUMNS = ("file", "line", "reason", "id", "text")
 EMPTY = "empty text"
@@ -39,6 +39,61 @@ class Tally:
     strange: int = 0
     rejects: Path | None = None
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a file to be answered, and of its answer.
+
+    Attributes:
+        names: The file's own columns.
+        text: Those that make up the text.
+        id_at: Position of the id; None where rows are to be named.
+        front: ``["id"]`` where the answer gets such a column, else nothing.
+        added: What each answer's column is called.
+        types: Types of the columns of the answer that have one.
+    """
+
+    names: list[str]
+    text: list[str]
+    id_at: int | None
+    front: list[str]
+    added: dict[str, str]
+    types: Types
+
+    @classmethod
+    def of(
+        cls,
+        known: Types,
+        domains: Sequence[str],
+        source: Path,
+        *,
+        text: str | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Layout:
+        """The layout for a file with these columns (`runtime.rows.columns`); arguments and errors as `predict_file`."""
+        names = list(known)
+        text_at = find_text(names, text, source)
+        id_at = find_column(names, "id", id, source)
+        front = [] if id_at is not None or "id" in names else ["id"]
+        answers = answer_columns(domains)
+        added = free_names(list(answers), [*front, *names])
+        types = {name: kind for name, kind in known.items() if kind is not None}
+        types |= {added[name]: kind for name, kind in answers.items()}
+        return cls(names, [names[at] for at in text_at], id_at, front, added, types)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the answer, in order."""
+        return [*self.front, *self.names, *self.added.values()]
+
+    def key(self, row: Sequence[object], made: str) -> object:
+        """A row's id, or the one made for it."""
+        return row[self.id_at] if self.id_at is not None and self.id_at < len(row) else made
+
+    def row(self, key: object, row: Sequence[object], answers: Sequence[object]) -> list[object]:
+        """A row of the answer: the row as it came, filled up, and what is added."""
+        return [*([key] if self.front else []), *row, *[None] * (len(self.names) - len(row)), *answers]
 
 
 def predict_file(
@@ -77,30 +132,22 @@ def predict_file(
     if target.exists() and source.exists() and target.samefile(source):
         raise ConfigError(f"{target}: --output is the --input file itself; name another")
     predictor.predict([], domain)  # an unknown domain is told before the file is read
-    types = columns(source)
-    names = list(types)
-    text_at = [names[at] for at in find_text(names, text, source)]
-    id_at = find_column(names, "id", id, source)
-    front = [] if id_at is not None or "id" in names else ["id"]
-    added = free_names(list(answer_columns(predictor.engine.domains)), [*front, *names])
-    answer_types = {added[name]: kind for name, kind in answer_columns(predictor.engine.domains).items()}
-    known_types = {name: kind for name, kind in types.items() if kind is not None}
+    layout = Layout.of(columns(source), predictor.engine.domains, source, text=text, id=id)
     rejects = target.with_name(f"{target.name}.rejects.csv")
     tally, first = Tally(), ""
     with (
-        Writer(target, [*front, *names, *added.values()], {**known_types, **answer_types}, bom=bom) as out,
+        Writer(target, layout.columns, layout.types, bom=bom) as out,
         Writer(rejects, REJECT_COLUMNS, bom=bom) as refused,
     ):
         for batch in read(source):
-            texts = _texts(batch, text_at)
+            texts = texts_of(batch, layout.text)
             good, bad = [], [(b.line, b.reason, "", b.text) for b in batch.broken]
             for row, line, words, answer in zip(
                 batch.rows, batch.lines, texts, predictor.attempt(texts, domain, bulk=True), strict=True
             ):
-                key = row[id_at] if id_at is not None and id_at < len(row) else f"{source.stem}-{line}"
+                key = layout.key(row, f"{source.stem}-{line}")
                 if isinstance(answer, Prediction):
-                    filled = [*row, *[None] * (len(names) - len(row))]
-                    good.append([*([key] if front else []), *filled, *answer.answers().values()])
+                    good.append(layout.row(key, row, list(answer.answers().values())))
                     tally.truncated += answer.truncated
                     tally.uncertain += answer.uncertain
                     tally.strange += answer.strange
@@ -129,7 +176,7 @@ def predict_file(
     return tally
 
 
-def _texts(batch: RowBatch, wanted: Sequence[str]) -> list[str]:
+def texts_of(batch: RowBatch, wanted: Sequence[str]) -> list[str]:
     """The text of each row: its cells joined by a space; a missing cell counts as empty, a number as written."""
     at = [batch.names.index(name) for name in wanted if name in batch.names]
     return [" ".join("" if row[i] is None else str(row[i]) for i in at).strip() for row in batch.rows]

@@ -31,8 +31,8 @@ BULK = 256
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """The numbers for one window of texts; rows of refused texts are zero."""
+class Answers:
+    """The numbers for some texts, a window or a batch; rows of refused texts are zero."""
 
     probs: NDArray[np.float32]
     gate: NDArray[np.float32]
@@ -71,11 +71,11 @@ class Predictor:
         self._open_bulk, self._bulk = bulk, engine
         self._opening = threading.Lock()
         concurrent = bool(getattr(engine, "concurrent", False))
-        self._turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
+        self.turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
         self._pool = _pool(int(getattr(engine, "workers", 1))) if concurrent else None
         self._index = {name: at for at, name in enumerate(engine.domains)}
         # what the prompt and the special tokens alone come to: a text that adds nothing to it is empty
-        self._bare = len(engine.encode([""])[0].ids)
+        self.bare = len(engine.encode([""])[0].ids)
 
     def predict(self, texts: Iterable[str], domain: Domain = None) -> list[Prediction]:
         """Answer every text, in the order given.
@@ -101,7 +101,7 @@ class Predictor:
         answers: list[Prediction | DataError] = []
         for start, experts in self._windows(texts, domain):
             part = texts[start : start + WINDOW]
-            answers += self._predictions(part, self._score(engine, part, experts, start))
+            answers += self.predictions(part, self._score(engine, part, experts, start))
         return answers
 
     def predict_proba(self, texts: Iterable[str], domain: Domain = None) -> NDArray[np.float32]:
@@ -122,7 +122,7 @@ class Predictor:
         encoded = self.engine.encode(texts)
         for batch in by_length([len(e.ids) for e in encoded], self.batch_tokens):
             ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id, self.engine.max_length)
-            with self._turn:
+            with self.turn:
                 probs[batch] = self.engine.run(ids, mask, gates[batch])[0]  # type: ignore[arg-type]
         return probs
 
@@ -134,7 +134,7 @@ class Predictor:
         """
         if window < 1:
             raise ConfigError(f"window is {window}; it must be 1 or more")
-        expert = self._expert(domain)  # here, not in the generator: a wrong name must fail at the call
+        expert = self.expert(domain)  # here, not in the generator: a wrong name must fail at the call
         return self._stream(iter(texts), expert, window)
 
     def engine_for(self, count: int) -> Engine:
@@ -150,22 +150,27 @@ class Predictor:
         start, engine = 0, self.engine_for(WINDOW)
         while part := list(islice(texts, window)):
             experts = np.full(len(part), expert, dtype=np.int64)
-            for answer in self._predictions(part, self._score(engine, part, experts, start)):
+            for answer in self.predictions(part, self._score(engine, part, experts, start)):
                 yield _or_raise(answer)
             start += len(part)
 
     def _windows(self, texts: list[str], domain: Domain) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Start of each window and its experts; windows bound what is held as token ids."""
         if domain is None or isinstance(domain, str):
-            experts = np.full(len(texts), self._expert(domain), dtype=np.int64)
+            experts = np.full(len(texts), self.expert(domain), dtype=np.int64)
         else:
             if len(domain) != len(texts):
                 raise DataError(f"{len(domain)} domains for {len(texts)} texts; give one for each, or one name for all")
-            experts = np.array([self._expert(name) for name in domain], dtype=np.int64)
+            experts = np.array([self.expert(name) for name in domain], dtype=np.int64)
         for start in range(0, len(texts), WINDOW):
             yield start, experts[start : start + WINDOW]
 
-    def _expert(self, domain: str | None) -> int:
+    def expert(self, domain: str | None) -> int:
+        """The place of a domain's expert in the gate; `ROUTED` for None.
+
+        Raises:
+            DataError: For an unknown domain.
+        """
         if domain is None:
             return ROUTED
         if domain not in self._index:
@@ -176,11 +181,11 @@ class Predictor:
             )
         return self._index[domain]
 
-    def _score(self, engine: Engine, texts: list[str], experts: NDArray[np.int64], start: int) -> _Answers:
+    def _score(self, engine: Engine, texts: list[str], experts: NDArray[np.int64], start: int) -> Answers:
         began = time.perf_counter()
         encoded = engine.encode([text if isinstance(text, str) else "" for text in texts])
         lengths = [len(e.ids) for e in encoded]
-        refused = {at: _refusal(texts[at], start + at) for at, length in enumerate(lengths) if length <= self._bare}
+        refused = {at: refusal(texts[at], start + at) for at, length in enumerate(lengths) if length <= self.bare}
         kept = np.array([at for at in range(len(texts)) if at not in refused], dtype=np.int64)
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
         gate = np.zeros((len(texts), len(self._index)), dtype=np.float32)
@@ -194,7 +199,7 @@ class Predictor:
 
         def answer(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], Scores]:
             forced = used[chosen]
-            with self._turn:
+            with self.turn:
                 return chosen, Scores(*engine.run(*batch_of(chosen), forced if (forced >= 0).any() else None))
 
         def batches(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -215,9 +220,10 @@ class Predictor:
                 novelty[chosen] = scores.novelty
         used = np.where(used >= 0, used, gate.argmax(axis=1)) if len(texts) else used
         truncated = [e.truncated for e in encoded]
-        return _Answers(probs, gate, novelty, used, truncated, refused, time.perf_counter() - began)
+        return Answers(probs, gate, novelty, used, truncated, refused, time.perf_counter() - began)
 
-    def _predictions(self, texts: list[str], answers: _Answers) -> list[Prediction | DataError]:
+    def predictions(self, texts: list[str], answers: Answers) -> list[Prediction | DataError]:
+        """The numbers for some texts as answers, with the error in the place of a refused one."""
         share = answers.seconds / max(1, len(texts))
         domains = self.engine.domains
         top = answers.probs.argmax(axis=1)
@@ -253,7 +259,8 @@ def _listed(texts: Iterable[str]) -> list[str]:
     return texts if isinstance(texts, list) else list(texts)
 
 
-def _refusal(text: object, position: int) -> DataError:
+def refusal(text: object, position: int) -> DataError:
+    """Why a text that gave no token is not answered."""
     if not isinstance(text, str):
         return DataError(f"text {position} is {text!r} ({type(text).__name__}), not a string; drop it or fill it")
     found = "is empty" if not text else "holds nothing but whitespace or characters that carry no text"

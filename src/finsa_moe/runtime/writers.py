@@ -20,9 +20,16 @@ DIGITS = 6
 Types = dict[str, Any]
 
 
-class _Sink(Protocol):
-    def write(self, rows: Sequence[Sequence[object]]) -> None: ...
-    def close(self, *, whole: bool) -> None: ...
+class Sink(Protocol):
+    """What takes the rows of one format."""
+
+    def write(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append rows; each has a value for every column."""
+        ...
+
+    def close(self, *, whole: bool) -> None:
+        """End the file, or leave it where not all rows are in."""
+        ...
 
 
 class Writer:
@@ -51,14 +58,14 @@ class Writer:
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
-    def _open(self, names: list[str], types: Types, bom: bool) -> _Sink:
+    def _open(self, names: list[str], types: Types, bom: bool) -> Sink:
         ending = self.path.suffix.lower()
         if ending == ".parquet":
             return _Parquet(self.part, names, types)
         # lone surrogates, which JSON can spell and UTF-8 cannot hold, are dropped, as the readers do
         encoding = "utf-8-sig" if bom and ending in (".csv", ".tsv") else "utf-8"
         file = self.part.open("w", encoding=encoding, errors="ignore", newline="")
-        return _Delimited(file, names, "\t" if ending == ".tsv" else ",") if ending[1] in "ct" else _Lines(file, names)
+        return lines_into(file, names, ending)
 
     def write(self, rows: Sequence[Sequence[object]]) -> None:
         """Append rows; each has a value for every column."""
@@ -79,6 +86,11 @@ class Writer:
                 self.part.replace(self.path)
         finally:
             self.part.unlink(missing_ok=True)
+
+
+def lines_into(file: TextIO, names: list[str], ending: str) -> Sink:
+    """Rows as lines of CSV, TSV or JSON, written to an open file as they come; the head, if any, is written at once."""
+    return _Delimited(file, names, "\t" if ending == ".tsv" else ",") if ending[1] in "ct" else _Lines(file, names)
 
 
 def check_ending(path: Path) -> None:

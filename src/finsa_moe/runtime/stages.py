@@ -1,0 +1,80 @@
+"""A predictor's work in two steps, for callers that make batches of their own out of many requests.
+
+`open_texts` gives every text its ids and, where that costs next to nothing, its expert; `answer` puts some of them
+through the engine as one batch, on the calling thread. What the predictor would answer, this answers; which engine does
+is the caller's choice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finsa_moe.errors import DataError
+from finsa_moe.runtime.batches import by_length, pad
+from finsa_moe.runtime.engine import ROUTED, Engine, Scores
+from finsa_moe.runtime.prediction import Prediction
+from finsa_moe.runtime.predictor import WINDOW, Answers, Predictor, refusal
+
+
+@dataclass(slots=True)
+class Opened:
+    """A text ready for the engine: its ids, whether its middle was cut, and its expert, if known (else `ROUTED`)."""
+
+    text: str
+    ids: list[int]
+    truncated: bool
+    expert: int
+
+
+def open_texts(
+    predictor: Predictor, texts: Sequence[str], domain: str | None, *, bulk: bool = False
+) -> list[Opened | DataError]:
+    """Encode texts, and route them where the engine can do so early.
+
+    Args:
+        predictor: What will answer.
+        texts: Raw texts.
+        domain: Expert to use for all; None leaves it to the router.
+        bulk: Whether the bulk engine will answer; only then are texts routed here.
+
+    Raises:
+        DataError: For an unknown domain.
+    """
+    engine = _engine(predictor, bulk)
+    expert = predictor.expert(domain)
+    found: list[Opened | DataError] = [
+        Opened(text, encoded.ids, encoded.truncated, expert) if len(encoded.ids) > predictor.bare else refusal(text, at)
+        for at, (text, encoded) in enumerate(zip(texts, engine.encode(texts), strict=True))
+    ]
+    if bulk and expert == ROUTED and getattr(engine, "routes_early", False):
+        some = [each for each in found if isinstance(each, Opened)]
+        for batch in by_length([len(each.ids) for each in some], predictor.batch_tokens):
+            ids = [some[at].ids for at in batch]
+            chosen = engine.route(*pad(ids, engine.pad_id, engine.max_length))  # type: ignore[attr-defined]
+            for at, own in zip(batch, chosen.tolist(), strict=True):
+                some[at].expert = own
+    return found
+
+
+def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False) -> list[Prediction]:
+    """Answer one batch, made of texts of like length by the caller; one or more."""
+    began = time.perf_counter()
+    engine = _engine(predictor, bulk)
+    experts = np.array([each.expert for each in opened], dtype=np.int64)
+    ids, mask = pad([each.ids for each in opened], engine.pad_id, engine.max_length)
+    with predictor.turn:
+        scores = Scores(*engine.run(ids, mask, experts if (experts >= 0).any() else None))
+    used = np.where(experts >= 0, experts, scores.gate.argmax(axis=1))
+    found = Answers(
+        scores.probs, scores.gate, scores.novelty, used, [each.truncated for each in opened], {},
+        time.perf_counter() - began,
+    )  # fmt: skip
+    return predictor.predictions([each.text for each in opened], found)  # type: ignore[return-value]
+
+
+def _engine(predictor: Predictor, bulk: bool) -> Engine:
+    return predictor.engine_for(WINDOW if bulk else 1)

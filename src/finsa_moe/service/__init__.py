@@ -1,0 +1,1 @@
+"""The mixture behind HTTP: requests gathered into batches, files, metrics, and a page. Nothing here imports torch."""

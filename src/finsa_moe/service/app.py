@@ -1,0 +1,253 @@
+"""The application of one worker: routes, what they share, its start and its end.
+
+Made by `create` from settings; a worker process calls `from_environment`. Opening the model is the only thing here that
+may take long; nothing is served before it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from finsa_moe._version import __version__
+from finsa_moe.errors import FinSAError
+from finsa_moe.polarity import ENGLISH, NAMES
+from finsa_moe.service import files, page, predict
+from finsa_moe.service.dispatcher import Dispatcher
+from finsa_moe.service.guard import FAULT, Guard
+from finsa_moe.service.meters import Meters
+from finsa_moe.service.problems import Problem
+from finsa_moe.service.served import Served, Shelf
+from finsa_moe.service.settings import Settings
+from finsa_moe.service.shapes import Health, ModelResponse, PredictRequest, ProblemShape
+from finsa_moe.service.spool import Spool
+from finsa_moe.service.state import State, of
+
+log = logging.getLogger("finsa.serve")
+router = APIRouter()
+SWEEP = 60.0  # seconds between two looks for answers kept long enough
+SUPERVISED = "FINSA_SUPERVISED"
+
+
+@router.get("/v1/model", response_model=ModelResponse, responses={401: predict.REFUSALS[401]}, tags=["model"])
+async def model(request: Request) -> Response:
+    """What is served: name, version, experts, labels in order, limits, and the model's card."""
+    state = of(request)
+    settings = state.settings
+    limits = ("max_texts", "max_chars", "max_explained", "max_body", "max_file", "max_rows")
+    return JSONResponse(
+        {
+            **state.shelf.served.card(),
+            "labels": list(ENGLISH),
+            "sentiments": list(NAMES),
+            "experts": list(state.shelf.served.domains),
+            "explains": state.explains,
+            "limits": {name: getattr(settings, name) for name in limits},
+        }
+    )
+
+
+@router.post(
+    "/v1/reload", response_model=Health, responses=dict.fromkeys((401, 403, 409), predict.REFUSALS[422]), tags=["model"]
+)
+async def reload(request: Request) -> Response:
+    """Open the model folder anew; one that does not open or answer is refused, and the old model stays."""
+    state = of(request)
+    if state.settings.token() is None:
+        raise Problem(403, "no-token", "without a token nobody may ask for this; send the process SIGHUP instead")
+    try:
+        await changed(state)
+    except FinSAError as error:
+        raise Problem(409, "model", f"the old model stays: {error}") from None
+    if SUPERVISED in os.environ:
+        os.kill(os.getppid(), signal.SIGHUP)  # the others reload as well
+    return JSONResponse({"status": "reloaded"})
+
+
+@router.get("/healthz", response_model=Health, tags=["health"])
+async def health() -> Response:
+    """That the process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", response_model=Health, responses={503: predict.REFUSALS[503]}, tags=["health"])
+async def ready(request: Request) -> Response:
+    """That texts are taken: the model is open, the queue has room, and nobody has asked the process to end."""
+    state = of(request)
+    if not state.ready:
+        raise Problem(503, "ending", "the service is ending", retry_after=5)
+    if state.dispatcher.wait > state.settings.deadline / 2:
+        raise Problem(503, "full", "the queue is full", retry_after=1)
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/metrics", response_class=Response, tags=["health"], responses={200: {"content": {"text/plain": {}}}})
+async def metrics(request: Request) -> Response:
+    """Counts for Prometheus."""
+    found = await asyncio.to_thread(of(request).meters.exposition)
+    return Response(found, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
+    """The whole application.
+
+    Args:
+        settings: Limits and places.
+        shelf: The model; None opens what the settings name, once the application starts.
+    """
+    meters = Meters()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        held = await asyncio.to_thread(open_shelf, settings) if shelf is None else shelf
+        _tell(meters, held.served, None)
+        dispatcher = Dispatcher(_threads(held.served, settings), settings.deadline, meters)
+        spool = Spool(settings.spool, settings.keep)
+        explains = all(find_spec(name) is not None for name in ("shap", "rjieba"))
+        state = app.state.finsa = State(settings, held, dispatcher, meters, spool, explains)
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a thread, and not on Windows
+            loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_on_signal(state)))
+        beside = [asyncio.ensure_future(_sweep(spool))]
+        if explains:
+            beside.append(asyncio.ensure_future(asyncio.to_thread(_warm)))
+        yield
+        state.ready = False
+        for task in beside:
+            task.cancel()
+        await asyncio.to_thread(dispatcher.close)
+        spool.close()
+
+    app = FastAPI(
+        title="FinSA-MoE", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan,
+        description="Polarity (利空, 中性, 利好) of Chinese financial text by a mixture of LoRA experts.",
+    )  # fmt: skip
+    app.openapi_schema = None
+    for part in (router, predict.router, files.router, page.router):
+        app.include_router(part)
+    _describe(app, settings.token() is not None)
+
+    async def problem(request: Request, error: Exception) -> Response:
+        found = error if isinstance(error, Problem) else FAULT
+        meters.refused(found.kind)
+        return found.response()
+
+    async def http(request: Request, error: Exception) -> Response:
+        status = getattr(error, "status_code", 400)
+        meters.refused(str(status))
+        headers = getattr(error, "headers", None)
+        return Problem(status, str(status), str(getattr(error, "detail", "")) or "not answered").response(headers)
+
+    async def query(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        places = [("/" + "/".join(map(str, each["loc"])), str(each["msg"])) for each in error.errors()]
+        meters.refused("invalid")
+        return Problem(422, "invalid", f"{places[0][0]}: {places[0][1]}", places[:20]).response()
+
+    async def fault(request: Request, error: Exception) -> Response:
+        return FAULT.response()  # the guard logs it, when it comes by there
+
+    app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, query)
+    app.add_exception_handler(Exception, fault)
+    return Guard(app, meters, settings.token(), settings.per_client, log_texts=settings.log_texts)
+
+
+def from_environment() -> ASGIApp:
+    """The application of a worker process."""
+    return create(Settings.from_environment())
+
+
+async def changed(state: State) -> Served:
+    """Put the folder's model in service, off the event loop.
+
+    Raises:
+        FinSAError: If it does not open or answer; the old one stays.
+    """
+    before = state.shelf.served
+    try:
+        fresh = await asyncio.to_thread(state.shelf.reload)
+    except FinSAError as error:
+        state.meters.reloaded(done=False)
+        log.error("not reloaded, the old model stays: %s", error)
+        raise
+    state.meters.reloaded(done=True)
+    _tell(state.meters, fresh, before)
+    log.info("reloaded: %s (%s)", fresh.name, fresh.predictor.engine.name)
+    return fresh
+
+
+async def _on_signal(state: State) -> None:
+    with suppress(FinSAError):
+        await changed(state)
+
+
+def _tell(meters: Meters, served: Served, before: Served | None) -> None:
+    meters.model(served.name, before=before.name if before else None)
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """The model that the settings name, opened and tried.
+
+    Raises:
+        FinSAError: If it does not open or answer.
+    """
+    threads = settings.lanes if settings.threads or settings.workers > 1 else None
+
+    def opened() -> Any:
+        from finsa_moe.face import load
+
+        return load(settings.model, engine=settings.engine, threads=threads, abstain_below=settings.abstain_below)
+
+    return Shelf(opened, Path(settings.model) if settings.model else None)
+
+
+def _threads(served: Served, settings: Settings) -> int:
+    return settings.lanes if getattr(served.predictor.engine, "concurrent", False) else 1
+
+
+def _warm() -> None:
+    """Import what explains, which takes seconds, before the first who asks has to wait for it."""
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # it would compile for seconds what runs in milliseconds
+    with suppress(ImportError):
+        import rjieba  # noqa: F401
+        import shap  # noqa: F401
+
+
+async def _sweep(spool: Spool) -> None:
+    while True:
+        await asyncio.sleep(SWEEP)
+        with suppress(OSError):
+            await asyncio.to_thread(spool.sweep)
+
+
+def _describe(app: FastAPI, token: bool) -> None:
+    """Add what FastAPI cannot see to the OpenAPI: bodies read by hand, problems' media type, the token."""
+    found = app.openapi()
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schemas["PredictRequest"] = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas["ProblemShape"] = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
+    for path in found["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    shape = {"schema": {"$ref": "#/components/schemas/ProblemShape"}}
+                    response["content"] = {"application/problem+json": shape}
+    if token:
+        found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        found["security"] = [{"token": []}]
+    app.openapi_schema = found

@@ -1,0 +1,73 @@
+"""Bodies of requests, read under limits: so many bytes, no pause longer than allowed, no compression.
+
+Chunks come out, or a `Problem` that says which limit was met. It does not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.requests import ClientDisconnect, Request
+
+from finsa_moe.service.problems import Problem
+
+
+def media_type(request: Request) -> str:
+    """The content type, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def check_head(request: Request, most: int, allowed: tuple[str, ...]) -> None:
+    """Refuse what the head of a request tells already.
+
+    Raises:
+        Problem: 415 for a type or a compression that is not taken, 413 for a length over the limit.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise Problem(415, "compressed", "Content-Encoding is not taken; send the body as it is")
+    if media_type(request) not in allowed:
+        raise Problem(415, "media-type", f"Content-Type must be {' or '.join(allowed)}")
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length[:20]) > most:
+        raise _too_large(most)
+
+
+async def chunks(request: Request, most: int, pause: float) -> AsyncIterator[bytes]:
+    """The body as it arrives.
+
+    Raises:
+        Problem: 413 past `most` bytes, 408 after `pause` seconds without a byte.
+        ClientDisconnect: If the client left.
+    """
+    met = 0
+    while True:
+        try:
+            message = await asyncio.wait_for(request.receive(), pause)
+        except TimeoutError:
+            raise Problem(408, "slow", f"nothing came for {pause:g} seconds; send the whole body at once") from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body: bytes = message.get("body", b"")
+        met += len(body)
+        if met > most:
+            raise _too_large(most)
+        if body:
+            yield body
+        if not message.get("more_body", False):
+            return
+
+
+async def whole(request: Request, most: int, pause: float) -> bytes:
+    """The body in one piece; errors as `chunks`."""
+    return b"".join([chunk async for chunk in chunks(request, most, pause)])
+
+
+async def left(request: Request) -> None:
+    """Come back when the client has gone; only for a request whose body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _too_large(most: int) -> Problem:
+    return Problem(413, "too-large", f"the body is over the limit of {most:,} bytes; send it in parts")

@@ -1,0 +1,284 @@
+"""``POST /v1/predict/file``: a file in, the same file with answers added out, as a stream or with its progress told.
+
+Every row comes back in order; one that cannot be answered says why in the last column. The rows go through the
+dispatcher a portion at a time, so that a file never keeps others from their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from finsa_moe.runtime.bulk import EMPTY, texts_of
+from finsa_moe.runtime.prediction import Prediction
+from finsa_moe.runtime.rows import RowBatch, read
+from finsa_moe.runtime.writers import Writer, lines_into
+from finsa_moe.service.bodies import check_head, chunks, media_type
+from finsa_moe.service.inspect import Found, inspect
+from finsa_moe.service.predict import REFUSALS, check_domain
+from finsa_moe.service.problems import Problem
+from finsa_moe.service.served import Served
+from finsa_moe.service.spool import ENDINGS, ending_of, saved_as
+from finsa_moe.service.state import State, of
+from finsa_moe.service.summary import Summary
+
+router = APIRouter()
+PORTION = 512
+REFUSED = "refused"
+EVENTS = "text/event-stream"
+TYPES = {
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "application/x-ndjson": ".jsonl",
+    "application/jsonl": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+    "application/octet-stream": None,
+}
+_UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "text/csv": {"schema": {"type": "string"}, "example": "date,text\n2026-07-31,放量突破前高\n"},
+            "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"text": "放量突破前高"}\n'},
+            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file with the answers added, or events: `progress`, then `done` or `problem`",
+        "content": {
+            kind: {} for kind in ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet", EVENTS)
+        },
+    }
+}
+
+
+@dataclass
+class Upload:
+    """One file being answered."""
+
+    state: State
+    served: Served
+    path: Path
+    ending: str
+    called: str
+    domain: str | None
+    bom: bool
+
+
+class _Streamed(StreamingResponse):
+    """A stream that gives back what it holds, also where the client left before it began."""
+
+    def __init__(self, content: AsyncIterator[bytes], release: Callable[[], None], **more: Any) -> None:
+        super().__init__(content, **more)
+        self._release = release
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._release()
+
+
+@router.post(
+    "/v1/predict/file", response_model=None, responses=REFUSALS | _ANSWER, openapi_extra=_UPLOAD, tags=["predict"]
+)
+async def predict_file(
+    request: Request,
+    name: Annotated[
+        str, Query(max_length=255, description="What the file is called; its ending may tell the format")
+    ] = "",
+    text: Annotated[str | None, Query(max_length=255, description="Column of the text, or several: title+body")] = None,
+    id: Annotated[str | None, Query(max_length=255, description="Column of the id")] = None,  # noqa: A002
+    domain: Annotated[
+        str | None, Query(max_length=255, description="Expert to use instead of the router's choice")
+    ] = None,
+    bom: Annotated[bool, Query(description="Start CSV with a mark, so that Excel opens it")] = False,
+) -> Response:
+    """Answer every row of a CSV, TSV, JSON lines or Parquet file, and add the answers to it.
+
+    With `Accept: text/event-stream` the progress is told instead, and in the end where the answer can be fetched.
+    """
+    state = of(request)
+    check_head(request, state.settings.max_file, tuple(TYPES))
+    ending = ending_of(name) or TYPES[media_type(request)]
+    if ending is None:
+        said = f"a Content-Type that names the format, or a name ending in {', '.join(ENDINGS)}, is needed"
+        raise Problem(415, "media-type", said)
+    served = state.shelf.served
+    check_domain(domain, served, "/query/domain")
+    if state.files >= state.settings.files_at_once:
+        raise Problem(503, "files", "as many files as may be are being answered", retry_after=5)
+    state.files += 1
+    path = state.spool.new(ending)
+
+    def release() -> None:
+        state.files -= 1
+        path.unlink(missing_ok=True)
+
+    try:
+        called = saved_as(name, ending).replace(".answers", "")
+        await _store(request, path, state)
+        found = await asyncio.to_thread(
+            inspect, path, called, served.domains, state.settings.max_rows, text=text, id=id
+        )
+    except BaseException:
+        release()
+        raise
+    upload = Upload(state, served, path, ending, called, domain, bom)
+    if EVENTS in request.headers.get("accept", ""):
+        quiet = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return _Streamed(_events(upload, found), release, media_type=EVENTS, headers=quiet)
+    shown = {"Content-Disposition": f'attachment; filename="{_ascii(saved_as(name, ending))}"'}
+    return _Streamed(_stream(upload, found), release, media_type=ENDINGS[ending], headers=shown)
+
+
+@router.get("/v1/files/{asked}", response_class=FileResponse, responses={404: REFUSALS[422]}, tags=["predict"])
+async def fetch(request: Request, asked: str) -> Response:
+    """The answer to a file, for a while after it was made."""
+    found = await asyncio.to_thread(of(request).spool.find, asked)
+    if found is None or not found[1].is_file():
+        raise Problem(404, "no-file", "there is no such answer, or not any more; send the file again")
+    kept, path = found
+    return FileResponse(path, media_type=ENDINGS[kept.ending], filename=_ascii(kept.name))
+
+
+async def _store(request: Request, path: Path, state: State) -> None:
+    with path.open("wb") as file:
+        async for chunk in chunks(request, state.settings.max_file, state.settings.body_seconds):
+            file.write(chunk)
+    if not path.stat().st_size:
+        raise Problem(422, "file", "the body is empty; send the file as the body", [("/file", "is empty")])
+
+
+async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIterator[list[list[object]]]:
+    """The rows of the answer, some at a time, in the order of the file."""
+    layout, state = found.layout, upload.state
+    blank = [None] * len(layout.added)
+    for_text = layout.names.index(layout.text[0])
+    batches: Iterator[RowBatch] = read(upload.path)
+    while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+        done: list[tuple[int, list[object]]] = []
+        for broken in batch.broken:
+            cells: list[object] = [None] * len(layout.names)
+            if layout.types.get(layout.names[for_text]) is None:
+                cells[for_text] = broken.text
+            done.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
+        texts = texts_of(batch, layout.text)
+        for start in range(0, len(batch.rows), PORTION):
+            part = [text[: state.settings.max_chars] for text in texts[start : start + PORTION]]
+            asked = [text or " " for text in part]
+            answers = await state.dispatcher.submit(upload.served, asked, upload.domain, bounded=False, many=True)
+            state.meters.answers(answers)
+            for at, answer in enumerate(answers, start):
+                row, line = batch.rows[at], batch.lines[at]
+                key = layout.key(row, f"row-{line}")
+                if isinstance(answer, Prediction):
+                    summary.add(row, max(answer.scores, key=answer.scores.__getitem__))
+                    done.append((line, [*layout.row(key, row, list(answer.answers().values())), None]))
+                else:
+                    done.append((line, [*layout.row(key, row, blank), EMPTY]))
+            if not batch.broken or start + PORTION >= len(batch.rows):
+                yield [row for _, row in sorted(done, key=lambda entry: entry[0])]
+                done = []
+        if done:
+            yield [row for _, row in sorted(done, key=lambda entry: entry[0])]
+
+
+async def _stream(upload: Upload, found: Found) -> AsyncIterator[bytes]:
+    """The answer, as it is made; Parquet, which ends with its table of contents, at the end."""
+    summary = Summary(found.layout.names)
+    names = [*found.layout.columns, _free(found)]
+    if upload.ending == ".parquet":
+        part = await _written(upload, found, summary, lambda rows: None)
+        try:
+            with part.open("rb") as file:
+                while chunk := await asyncio.to_thread(file.read, 1 << 16):
+                    yield chunk
+        finally:
+            part.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    sink = lines_into(text, names, upload.ending)
+    mark = "\ufeff" if upload.bom and upload.ending in (".csv", ".tsv") else ""
+    async for rows in _portions(upload, found, summary):
+        sink.write(rows)
+        yield (mark + text.getvalue()).encode("utf-8", "ignore")
+        mark = ""
+        text.seek(0)
+        text.truncate()
+
+
+async def _written(upload: Upload, found: Found, summary: Summary, told: Callable[[int], None]) -> Path:
+    """The whole answer in a file of the spool."""
+    part = upload.state.spool.new(upload.ending)
+    names, done = [*found.layout.columns, _free(found)], 0
+    with Writer(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom) as out:
+        async for rows in _portions(upload, found, summary):
+            out.write(rows)
+            done += len(rows)
+            told(done)
+        out.commit()
+    return part
+
+
+async def _events(upload: Upload, found: Found) -> AsyncIterator[bytes]:
+    summary, began = Summary(found.layout.names), time.perf_counter()
+    steps: asyncio.Queue[int] = asyncio.Queue()
+    yield _event("progress", {"rows": 0, "of": found.rows})
+    work = asyncio.ensure_future(_written(upload, found, summary, steps.put_nowait))
+    try:
+        while not work.done():
+            step = asyncio.ensure_future(steps.get())
+            await asyncio.wait({work, step}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+            if step.done():
+                yield _event("progress", {"rows": step.result(), "of": found.rows})
+            else:
+                step.cancel()
+                yield b": still at work\n\n"  # so that no proxy takes the silence for the end
+        try:
+            part = work.result()
+        except Problem as problem:
+            yield _event("problem", problem.body())
+            return
+        kept = upload.state.spool.finish(part, upload.ending, saved_as(upload.called, upload.ending))
+        table = summary.table()
+        answered = sum(table["all"].values())  # type: ignore[attr-defined]
+        yield _event("done", {
+            "rows": found.rows, "answered": answered, "refused": found.rows - answered,
+            "seconds": round(time.perf_counter() - began, 3), "file": f"/v1/files/{kept.id}", "name": kept.name,
+            "model": upload.served.name, **table,
+        })  # fmt: skip
+    finally:
+        work.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await work
+
+
+def _free(found: Found) -> str:
+    name = REFUSED
+    while name in found.layout.columns:
+        name = f"predicted_{name}"
+    return name
+
+
+def _event(kind: str, data: dict[str, Any]) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
+
+
+def _ascii(name: str) -> str:
+    """A name for a header: letters that a header cannot hold are replaced."""
+    stem, _, rest = name.partition(".answers")
+    return (stem.encode("ascii", "ignore").decode().strip("._-") or "texts") + ".answers" + rest

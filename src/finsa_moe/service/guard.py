@@ -1,0 +1,130 @@
+"""What every request passes before the routes: where it comes from, who asks, how many at once; and what every answer
+gets: security headers, and a problem in the place of any error nobody foresaw.
+
+An ASGI layer round the whole application. It knows paths by their beginning only and reads no body.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+import traceback
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from finsa_moe.service.meters import Meters
+from finsa_moe.service.problems import Problem
+
+log = logging.getLogger("finsa.serve")
+OPEN = {"/healthz", "/readyz", "/", "/openapi.json"}
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+]
+FAULT = Problem(500, "fault", "the service failed on this request; its log says where")
+
+
+class Guard:
+    """Wraps the application.
+
+    Args:
+        app: What answers.
+        meters: Where requests are counted.
+        token: What a request must bear; None asks for nothing and takes requests to a loopback name only.
+        per_client: Most requests of one address at once.
+        log_texts: Whether messages of unforeseen errors, which may quote a text, are logged.
+    """
+
+    def __init__(
+        self, app: ASGIApp, meters: Meters, token: bytes | None, per_client: int, *, log_texts: bool = False
+    ) -> None:
+        self.app, self.meters, self.token = app, meters, token
+        self.per_client, self.log_texts = per_client, log_texts
+        self._now: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        self.meters.begin()
+        client = (scope.get("client") or ("local",))[0]
+        self._now[client] += 1
+        status = 499  # the client left
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        try:
+            self._admit(scope, self._now[client])
+            await self.app(scope, receive, tell)
+        except Problem as problem:
+            self.meters.refused(problem.kind)
+            if status == 499:
+                await problem.response()(scope, receive, tell)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            self._log(error)
+            self.meters.refused("fault")
+            if status == 499:
+                await FAULT.response()(scope, receive, tell)
+            elif status != 500:
+                raise ConnectionAbortedError("answer broken off") from None  # a begun answer must not look whole
+        finally:
+            self._now[client] -= 1
+            if not self._now[client]:
+                del self._now[client]
+            route = scope.get("route")
+            self.meters.end(getattr(route, "path", "other"), status, time.perf_counter() - began)
+
+    def _admit(self, scope: Scope, at_once: int) -> None:
+        path: str = scope["path"]
+        headers = {name: value for name, value in scope["headers"] if name in (b"host", b"origin", b"authorization")}
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if self.token is None and _name(host) not in LOOPBACK:
+            # a page of another site could otherwise reach this one by a name that it points here
+            raise Problem(421, "host", "without a token only requests to 127.0.0.1 or localhost are answered")
+        origin = headers.get(b"origin")
+        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host:
+            raise Problem(403, "origin", "pages of other sites may not ask this service")
+        if at_once > self.per_client and path not in OPEN:
+            raise Problem(
+                429, "too-many", f"more than {self.per_client} requests at once from one address", retry_after=1
+            )
+        if self.token is None or path in OPEN or path.startswith("/page/"):
+            return
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self.token):
+            raise Problem(401, "token", "this service asks for a token: Authorization: Bearer …")
+
+    def _log(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)
+        where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames[-6:]))
+        said: Any = f": {error}" if self.log_texts else ""
+        log.error("unforeseen %s%s at %s", type(error).__name__, said, where)
+
+
+def _name(host: str) -> str:
+    """A Host header without its port."""
+    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]

@@ -1,0 +1,100 @@
+"""A look through an uploaded file before any of it is answered: can it be read, how many rows, which columns.
+
+So that what is wrong with a file is told before an answer begins. A Parquet file, whose few bytes may stand for any
+number, is first opened in a process that may not take more than so much memory.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from finsa_moe.errors import DataError
+from finsa_moe.runtime.bulk import Layout
+from finsa_moe.runtime.rows import read
+from finsa_moe.service.problems import Problem
+
+MEMORY = 2 << 30
+SECONDS = 60
+_OPEN = """
+import os, resource, sys
+os.environ["POLARS_MAX_THREADS"] = "1"
+resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]),) * 2)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+import polars
+try:
+    rows = polars.scan_parquet(sys.argv[1], glob=False).select(polars.len()).collect().item()
+    if rows > int(sys.argv[3]):
+        sys.exit(4)
+    frame = polars.read_parquet(sys.argv[1], glob=False)
+    size = sum(len(str(value)) for row in frame.iter_rows() for value in row)
+except Exception as error:
+    sys.exit(5 if isinstance(error, MemoryError) else 3)
+sys.exit(5 if size > int(sys.argv[4]) else 0)
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds: how its answer is laid out, and how many rows there are, unreadable ones counted."""
+
+    layout: Layout
+    rows: int
+
+
+def inspect(
+    path: Path,
+    called: str,
+    domains: tuple[str, ...],
+    most: int,
+    *,
+    text: str | None,
+    id: str | None,  # noqa: A002
+) -> Found:
+    """Read a file to its end.
+
+    Args:
+        path: Where it lies.
+        called: What its owner calls it, for errors.
+        domains: Experts of the model that will answer.
+        most: Most rows.
+        text: The text column, or several as ``"title+body"``; None finds it by its usual names.
+        id: The id column; None finds it by its usual names.
+
+    Raises:
+        Problem: 422 for a file that cannot be read or has no such column, 413 for one of too many rows.
+    """
+    many = Problem(413, "rows", f"{called}: over {most:,} rows; send it in parts")
+    if path.suffix == ".parquet":
+        _open_apart(path, called, most, many)
+    rows = 0
+    types = {}
+    try:
+        for batch in read(path):
+            rows += len(batch.rows) + len(batch.broken)
+            if rows > most:
+                raise many
+            types = {name: batch.types.get(name) for name in batch.names}
+        layout = Layout.of(types, domains, Path(called), text=text, id=id)
+    except DataError as error:
+        said = str(error).replace(str(path), called).replace("--", "")
+        raise Problem(422, "file", said, [("/file", said)]) from None
+    if not rows:
+        raise Problem(422, "file", f"{called}: no rows", [("/file", "no rows")])
+    return Found(layout, rows)
+
+
+def _open_apart(path: Path, called: str, most: int, many: Problem) -> None:
+    limits = [str(path), str(MEMORY), str(most), str(MEMORY // 8)]
+    try:
+        done = subprocess.run([sys.executable, "-c", _OPEN, *limits], timeout=SECONDS, check=False, capture_output=True)
+        status = done.returncode
+    except subprocess.TimeoutExpired:
+        status = 5
+    if status == 4:
+        raise many
+    if status:
+        said = "is not a readable Parquet file" if status == 3 else "unpacks to more than is taken"
+        raise Problem(422, "file", f"{called}: {said}", [("/file", said)])

@@ -1,0 +1,145 @@
+"""``POST /v1/predict``: texts in, answers out, within the deadline or not at all.
+
+Checks the request, has the dispatcher answer it, and withdraws it when its client leaves. Explanations are made one
+after another on an engine thread, after the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from finsa_moe.errors import closest
+from finsa_moe.runtime.prediction import Prediction
+from finsa_moe.service.bodies import check_head, left, whole
+from finsa_moe.service.dispatcher import Full
+from finsa_moe.service.problems import Problem, invalid, unavailable
+from finsa_moe.service.served import Served
+from finsa_moe.service.shapes import PredictRequest, PredictResponse, ProblemShape, faults, wire
+from finsa_moe.service.state import State, of
+
+router = APIRouter()
+T = TypeVar("T")
+SOON = 0.05  # most answers come sooner; only for later ones is it worth watching whether the client is still there
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemShape, "description": said, "content": {"application/problem+json": {}}}
+    for status, said in {
+        400: "Not JSON, or not HTTP", 401: "No token, or another", 403: "From a page of another site",
+        408: "The body came too slowly", 413: "Too large", 415: "Another media type, or compressed",
+        421: "Not asked by a loopback name", 422: "A field is not what it must be", 429: "Too many at once",
+        503: "More is waiting than can be answered in time",
+    }.items()
+}  # fmt: skip
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}}},
+    }
+}
+
+
+@router.post("/v1/predict", response_model=PredictResponse, responses=REFUSALS, openapi_extra=_BODY, tags=["predict"])
+async def predict(request: Request) -> Response:
+    """Polarity of one text or many, in order: 利空, 中性 or 利好, how sure, and which expert answered."""
+    state = of(request)
+    settings = state.settings
+    check_head(request, settings.max_body, ("application/json",))
+    body = await whole(request, settings.max_body, settings.body_seconds)
+    try:
+        asked = PredictRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from None
+    texts = asked.texts
+    served = state.shelf.served
+    _check(texts, asked, served, state)
+    allowed = settings.deadline + state.dispatcher.own(texts, served) + settings.deadline * asked.explain
+    content = await in_time(request, _answer(state, served, texts, asked), allowed)
+    return Response(content, media_type="application/json")
+
+
+async def in_time(request: Request, work: Awaitable[T], seconds: float) -> T:
+    """What `work` gives; it is cancelled when the client leaves or the time is over.
+
+    Raises:
+        Problem: 503 when the time is over, or when the queue is full.
+    """
+    task = asyncio.ensure_future(work)
+    watch: asyncio.Task[None] | None = None
+    try:
+        done: set[asyncio.Future[Any]]
+        done, _ = await asyncio.wait({task}, timeout=min(SOON, seconds))
+        if not done:
+            watch = asyncio.ensure_future(left(request))
+            either: set[asyncio.Future[Any]] = {task, watch}
+            done, _ = await asyncio.wait(either, timeout=seconds - SOON, return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            return task.result()
+        if watch in done:
+            raise ClientDisconnect
+        raise unavailable("deadline", f"not answered within {seconds:.1f} seconds; ask again later", seconds)
+    except Full as full:
+        detail = f"about {full.seconds:.1f} seconds of work are waiting; ask again later"
+        raise unavailable("full", detail, full.seconds) from None
+    finally:
+        task.cancel()
+        if watch is not None:
+            watch.cancel()
+
+
+async def _answer(state: State, served: Served, texts: list[str], asked: PredictRequest) -> bytes:
+    answers = await state.dispatcher.submit(served, texts, asked.domain)
+    state.meters.answers(answers)
+    if empty := faults(answers):
+        raise Problem(422, "empty", f"{empty[0][0]}: {empty[0][1]}", empty[:20])
+    explained: list[Any] = [None] * len(texts)
+    if asked.explain:
+        for at, text in enumerate(texts):
+            work = lambda text=text: served.explain(text, asked.domain, state.settings.evaluations)  # noqa: E731
+            explained[at] = await state.dispatcher.job(work)
+    found = [
+        wire(answer, scores=asked.scores, explanation=why)
+        for answer, why in zip(answers, explained, strict=True)
+        if isinstance(answer, Prediction)
+    ]
+    return json.dumps({"predictions": found, "model": served.name}, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def check_domain(domain: str | None, served: Served, where: str) -> None:
+    """Refuse an expert that the model does not have.
+
+    Raises:
+        Problem: 422 naming the experts there are.
+    """
+    if domain is not None and domain not in served.domains:
+        known = list(served.domains)
+        near = closest(domain[:40], known)
+        said = f"no such expert; this model has {', '.join(known)}{near}; null leaves it to the router"
+        raise Problem(422, "domain", f"{where}: {said}", [(where, said)])
+
+
+def _check(texts: list[str], asked: PredictRequest, served: Served, state: State) -> None:
+    settings = state.settings
+    most = settings.max_explained if asked.explain else settings.max_texts
+    if not 1 <= len(texts) <= most:
+        said = f"{len(texts):,} texts; {'with explain ' if asked.explain else ''}1 to {most:,} are taken"
+        raise Problem(422, "count", f"/texts: {said}", [("/texts", said)])
+    check_domain(asked.domain, served, "/domain")
+    long = [at for at, text in enumerate(texts) if len(text) > settings.max_chars]
+    if long:
+        said = f"over {settings.max_chars:,} characters; the model reads {served.max_length} tokens of it: cut it"
+        where = f"/texts/{long[0]}"
+        raise Problem(422, "long", f"{where}: {said}", [(where, said)])
+    blank = [at for at, text in enumerate(texts) if not text.strip()]
+    if blank:
+        said = "the text holds nothing to read; drop it or fill it"
+        raise Problem(422, "empty", f"/texts/{blank[0]}: {said}", [(f"/texts/{at}", said) for at in blank[:20]])
+    if asked.explain and not state.explains:
+        said = "this service cannot explain; on its machine: pip install 'finsa-moe[explain]'"
+        raise Problem(422, "no-explain", f"/explain: {said}", [("/explain", said)])

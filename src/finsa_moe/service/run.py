@@ -1,0 +1,139 @@
+"""From settings to a service that listens: the address checked, the socket bound, workers started and looked after.
+
+It starts uvicorn in this process, or its supervisor with several. It knows the application by its name only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import Any
+
+import uvicorn
+from prometheus_client import multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.service.app import SUPERVISED, create, open_shelf
+from finsa_moe.service.meters import TOGETHER
+from finsa_moe.service.protocol import BoundedProtocol
+from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
+
+APP = "finsa_moe.service.app:from_environment"
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "finsa": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's, but that SIGHUP has every worker reload its model instead of ending it, and counts of the dead go."""
+
+    def handle_hup(self) -> None:
+        """Pass the signal on."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.kill(process.process.pid, signal.SIGHUP)  # type: ignore[arg-type]
+
+    def keep_subprocess_alive(self) -> None:
+        """Start what has ended anew."""
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            if pid is not None:
+                multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
+    """Serve until told to end by SIGINT or SIGTERM; every request that was taken is answered first.
+
+    Args:
+        settings: Limits and places.
+        host: Address to listen at.
+        port: Port; 0 takes any that is free.
+        say: Told where the service can be reached.
+
+    Raises:
+        ConfigError: For an address that cannot be had, or one that others can reach without a token.
+    """
+    if settings.token() is None and not is_loopback(host):
+        raise ConfigError(
+            f"{host} can be reached from other machines; that asks for a token: --token-file F or {TOKEN}, "
+            f"{SHORTEST} characters or more (openssl rand -hex 32 > F)"
+        )
+    shelf = open_shelf(settings)  # a folder that does not open is told here, before anything listens
+    listening = _bound(host, port)
+    shown = listening.getsockname()
+    with ExitStack() as stack:
+        stack.callback(listening.close)
+        spool = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-serve-"))
+        settings = replace(settings, spool=spool)
+        settings.to_environment()
+        alone = settings.workers == 1
+        config = uvicorn.Config(
+            create(settings, shelf) if alone else APP,
+            factory=not alone,
+            workers=settings.workers,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=LOGGING,
+            access_log=False,
+            server_header=False,
+            proxy_headers=settings.behind_proxy,
+            forwarded_allow_ips="127.0.0.1",
+            timeout_keep_alive=30,
+            backlog=1024,
+            limit_concurrency=4096,
+            timeout_graceful_shutdown=int(settings.deadline) + 30,
+            timeout_worker_healthcheck=30,
+        )
+        name = f"[{shown[0]}]" if ":" in shown[0] else shown[0]
+        say(f"http://{name}:{shown[1]}")
+        if alone:
+            server = uvicorn.Server(config)
+            server.run([listening])
+            if not server.started:
+                raise ConfigError("the service did not start; the lines above say why")
+            return
+        del shelf
+        counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-counts-"))
+        os.environ[TOGETHER], os.environ[SUPERVISED] = counts, "1"
+        stack.callback(os.environ.pop, TOGETHER)
+        stack.callback(os.environ.pop, SUPERVISED)
+        Supervisor(config, [listening]).run()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(f"{host}:{port} cannot be listened at: {error.strerror or error}; choose another") from None
+    listening.set_inheritable(True)
+    return listening

@@ -1,0 +1,96 @@
+"""Files on their way through the service, in a folder of its own: under random names, for a while.
+
+What a client calls a file never becomes part of a path: a finished answer is found by comparing what was asked for with
+the names in the folder. All workers share it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ENDINGS = {
+    ".csv": "text/csv; charset=utf-8",
+    ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".jsonl": "application/x-ndjson",
+    ".ndjson": "application/x-ndjson",
+    ".parquet": "application/vnd.apache.parquet",
+}
+"""The formats taken, each answered in itself, and their media types."""
+_NAME = re.compile(r"[^\w.\-]+")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A finished answer: its file, and what it is called where it is saved."""
+
+    id: str
+    ending: str
+    name: str
+
+
+class Spool:
+    """The folder.
+
+    Args:
+        folder: Where it lies; None makes one.
+        keep: Seconds for which a finished answer stays.
+    """
+
+    def __init__(self, folder: str | None, keep: float) -> None:
+        self.keep = keep
+        self._own = None if folder else tempfile.TemporaryDirectory(prefix="finsa-serve-")
+        self.folder = Path(folder) if folder else Path(self._own.name)  # type: ignore[union-attr]
+
+    def new(self, ending: str) -> Path:
+        """A path that nothing has yet, for bytes under way."""
+        return self.folder / f"{secrets.token_hex(16)}.part{ending}"
+
+    def finish(self, part: Path, ending: str, name: str) -> Kept:
+        """Keep a finished answer, to be fetched by its id."""
+        kept = Kept(secrets.token_hex(16), ending, name)
+        part.replace(self.folder / f"{kept.id}{ending}")
+        fact = self.folder / f"{kept.id}.json.part"
+        fact.write_text(json.dumps(asdict(kept)), encoding="utf-8")
+        fact.replace(self.folder / f"{kept.id}.json")
+        return kept
+
+    def find(self, asked: str) -> tuple[Kept, Path] | None:
+        """The answer with an id, if it is there."""
+        for fact in self.folder.glob("*.json"):
+            if secrets.compare_digest(fact.stem.encode(), asked.encode("utf-8", "replace")):
+                with suppress(OSError, ValueError):
+                    kept = Kept(**json.loads(fact.read_text(encoding="utf-8")))
+                    return kept, self.folder / f"{kept.id}{kept.ending}"
+        return None
+
+    def sweep(self) -> None:
+        """Remove what has been kept long enough, and what a killed worker left half done."""
+        for path in self.folder.iterdir():
+            limit = self.keep + (3600 if ".part" in path.name else 0)
+            with suppress(OSError):
+                if path.is_file() and time.time() - path.stat().st_mtime > limit:
+                    path.unlink()
+
+    def close(self) -> None:
+        """Remove the folder if it was made here."""
+        if self._own is not None:
+            self._own.cleanup()
+
+
+def ending_of(name: str) -> str | None:
+    """The format that a file's name ends in; None for one that is not taken."""
+    ending = "." + name.rpartition(".")[2].lower() if "." in name else ""
+    return ending if ending in ENDINGS else None
+
+
+def saved_as(name: str, ending: str) -> str:
+    """What the answer to a file is called: the last part of its name, harmless in a header and in a folder."""
+    stem = name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
+    return (_NAME.sub("_", stem).strip("._")[:80] or "texts") + ".answers" + ending

@@ -1,0 +1,40 @@
+"""What the routes share: the settings, the model in service, the dispatcher and the meters of one worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from finsa_moe.service.dispatcher import Dispatcher
+from finsa_moe.service.meters import Meters
+from finsa_moe.service.served import Shelf
+from finsa_moe.service.settings import Settings
+from finsa_moe.service.spool import Spool
+
+
+@dataclass
+class State:
+    """One worker's.
+
+    Attributes:
+        explains: Whether the extra for explanations is installed.
+        ready: Whether requests are taken; False once the worker is told to end.
+        files: How many files are being worked on.
+    """
+
+    settings: Settings
+    shelf: Shelf
+    dispatcher: Dispatcher
+    meters: Meters
+    spool: Spool
+    explains: bool
+    ready: bool = True
+    files: int = 0
+    told: dict[str, str] = field(default_factory=dict)
+
+
+def of(request: Request) -> State:
+    """The state of the application that a request reached."""
+    state: State = request.app.state.finsa
+    return state

@@ -1,0 +1,77 @@
+"""The sentiment of a file's rows by day and by ticker, counted while they are answered.
+
+Rows' cells and labels in, small tables out. It finds the columns by their usual names and keeps counts only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from finsa_moe.data.columns import find_column
+from finsa_moe.polarity import ENGLISH
+
+TICKERS = (
+    "ticker", "symbol", "stock", "stock_code", "code", "ts_code", "secucode", "股票代码", "证券代码", "股票", "代码",
+    "标的", "股票名称", "证券简称",
+)  # fmt: skip
+MOST_DAYS, MOST_TICKERS = 4000, 40
+_DAY = re.compile(r"\s*((?:19|20)\d{2})\s*[-/.年]?\s*(\d{1,2})\s*[-/.月]?\s*(\d{1,2})(?:\D|$)")
+
+
+class Summary:
+    """Counts of one file.
+
+    Args:
+        names: Its columns.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        folded = [name.strip().casefold() for name in names]
+        self._date = find_column(names, "date", None, "")
+        self._ticker = next((folded.index(name) for name in TICKERS if name in folded), None)
+        self._all: Counter[str] = Counter()
+        self._days: Counter[tuple[date, str]] = Counter()
+        self._tickers: Counter[tuple[str, str]] = Counter()
+
+    def add(self, row: Sequence[object], label: str) -> None:
+        """Count one answered row; `label` is English."""
+        self._all[label] += 1
+        if self._date is not None and self._date < len(row) and (day := day_of(row[self._date])):
+            self._days[day, label] += 1
+        if self._ticker is not None and self._ticker < len(row):
+            name = str(row[self._ticker] if row[self._ticker] is not None else "").strip()[:40]
+            if name:
+                self._tickers[name, label] += 1
+
+    def table(self) -> dict[str, object]:
+        """Counts by class: of all rows, by day in order, by ticker with the most frequent first."""
+        days = sorted({day for day, _ in self._days})[-MOST_DAYS:]
+        often: Counter[str] = Counter()
+        for (name, _), count in self._tickers.items():
+            often[name] += count
+        return {
+            "all": {label: self._all[label] for label in ENGLISH},
+            "days": [{"day": day.isoformat(), **{label: self._days[day, label] for label in ENGLISH}} for day in days],
+            "tickers": [
+                {"ticker": name, **{label: self._tickers[name, label] for label in ENGLISH}}
+                for name, _ in often.most_common(MOST_TICKERS)
+            ],
+        }
+
+
+def day_of(value: object) -> date | None:
+    """The day that a cell names: a date, or 2026-07-31, 2026/7/31 09:30, 20260731, 2026年7月31日; None for all else."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    found = _DAY.match(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    try:
+        return date(*map(int, found.groups()))
+    except ValueError:
+        return None
