@@ -91,7 +91,8 @@ class Dispatcher:
 
     def own(self, texts: Sequence[str], served: Served) -> float:
         """Seconds that these texts would take if nothing else were waiting, at a third of the usual pace."""
-        return 3 * sum(min(len(text), served.max_length) for text in texts) / (self.rate * self.threads)
+        seconds: float = 3 * sum(min(len(text), served.max_length) for text in texts) / (self.rate * self.threads)
+        return seconds
 
     async def submit(
         self, served: Served, texts: Sequence[str], domain: str | None, *, bounded: bool = True,

@@ -1,0 +1,80 @@
+// The page's start: language, theme, tabs, and what the service says of itself.
+import { json } from "/page/api.js";
+import { el } from "/page/draw.js";
+import { startFile } from "/page/file.js";
+import { startTexts } from "/page/texts.js";
+import { say, speak, spoken } from "/page/words.js";
+
+const $ = (id) => document.getElementById(id);
+const system = matchMedia("(prefers-color-scheme: dark)");
+const TABS = ["texts", "compare", "file"];
+let model = null;
+
+function theme(chosen) {
+  const dark = chosen ? chosen === "dark" : system.matches;
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  $("theme").textContent = say("theme")[dark ? "light" : "dark"];
+}
+
+function options(select, first) {
+  const before = select.value;
+  select.replaceChildren(...(first ? [el("option", { value: "" }, say("router"))] : []),
+    ...(model?.experts || []).map((name) => el("option", { value: name }, name)));
+  if ([...select.options].some((option) => option.value === before)) select.value = before;
+}
+
+function words() {
+  document.documentElement.lang = spoken() === "zh" ? "zh-CN" : "en";
+  for (const node of document.querySelectorAll("[data-say]")) node.textContent = say(node.dataset.say);
+  for (const node of document.querySelectorAll("[data-hint]")) node.placeholder = say(node.dataset.hint);
+  $("words").placeholder = say("hint");
+  $("language").textContent = say("language");
+  $("language").lang = spoken() === "zh" ? "en" : "zh";
+  $("language").setAttribute("aria-label", say("languageSay"));
+  $("theme").setAttribute("aria-label", say("themeSay"));
+  theme(localStorage.getItem("finsa-theme"));
+  options($("expert"), true); options($("fileexpert"), true);
+  options($("left"), false); options($("right"), false);
+  if (model) {
+    $("model").textContent = `${model.name} · ${model.engine}`;
+    $("limits").textContent = say("limits")(model.limits);
+  }
+  document.dispatchEvent(new Event("words"));
+}
+
+function open(name) {
+  for (const tab of TABS) {
+    const chosen = tab === name;
+    $(tab).hidden = !chosen;
+    $(`tab-${tab}`).setAttribute("aria-selected", String(chosen));
+    $(`tab-${tab}`).tabIndex = chosen ? 0 : -1;
+  }
+}
+
+for (const tab of TABS) $(`tab-${tab}`).addEventListener("click", () => open(tab));
+$("tabs").addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (!step) return;
+  const now = TABS.findIndex((tab) => !$(tab).hidden), next = TABS[(now + step + TABS.length) % TABS.length];
+  open(next);
+  $(`tab-${next}`).focus();
+});
+$("language").addEventListener("click", () => { speak(spoken() === "zh" ? "en" : "zh"); words(); });
+$("theme").addEventListener("click", () => {
+  const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+  localStorage.setItem("finsa-theme", next);
+  theme(next);
+});
+system.addEventListener("change", () => theme(localStorage.getItem("finsa-theme")));
+if (navigator.platform.startsWith("Mac")) $("keys").textContent = "⌘ ↵";
+
+words();
+startTexts(() => model);
+startFile(() => model);
+json("/v1/model").then((found) => {
+  model = found;
+  $("why").checked = $("why").checked && found.explains;
+  $("why").disabled = !found.explains;
+  words();
+  if (found.experts.length > 1) $("right").value = found.experts[1];
+}).catch((error) => { $("said").textContent = error.message; $("said").classList.add("wrong"); });

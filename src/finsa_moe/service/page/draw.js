@@ -1,0 +1,127 @@
+// What is drawn: answers, bars, words by their pull, charts. Texts are set as text, never as markup.
+import { say, spoken } from "/page/words.js";
+
+export const CLASSES = ["bearish", "neutral", "bullish"];
+
+export function el(tag, properties = {}, ...children) {
+  const node = tag === "svg" || properties.svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "svg") continue;
+    else if (name === "on") for (const [event, act] of Object.entries(value)) node.addEventListener(event, act);
+    else if (name === "style") Object.assign(node.style, value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+export const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)}%`;
+
+export function bars(scores) {
+  const whole = CLASSES.reduce((sum, name) => sum + scores[name], 0) || 1;
+  const said = CLASSES.map((name) => `${say(name)} ${percent(scores[name] / whole)}`).join(", ");
+  return el("div", { class: "bars", role: "img", "aria-label": said, title: said },
+    ...CLASSES.map((name) => el("span", { class: name, style: { width: `${(100 * scores[name]) / whole}%` } })));
+}
+
+export function numbers(scores, shown = percent) {
+  return el("div", { class: "scores", "aria-hidden": "true" }, ...CLASSES.map((name) =>
+    el("span", {}, `${say(name)} `, el("b", { class: `${name}-ink` }, shown(scores[name])))));
+}
+
+function words(text, explanation) {
+  const line = el("div", { class: "text", lang: "zh" });
+  if (!explanation) { line.append(text); return line; }
+  const characters = Array.from(text);            // offsets count characters, as Python does
+  const pull = explanation.words.map((word) => word.bullish - word.bearish);
+  const most = Math.max(0.3, ...pull.map(Math.abs));
+  let at = 0;
+  explanation.words.forEach((word, index) => {
+    line.append(characters.slice(at, word.start).join(""));
+    const shown = characters.slice(word.start, word.end).join(""), share = Math.abs(pull[index]) / most;
+    at = word.end;
+    if (share < 0.04) { line.append(shown); return; }
+    const up = pull[index] > 0, colour = `var(--${up ? "bullish" : "bearish"}-rgb)`;
+    line.append(el("mark", {
+      class: up ? "up" : "down", title: `${say(up ? "pullsUp" : "pullsDown")} ${percent(Math.abs(pull[index]))}`,
+      style: { background: `rgb(${colour} / ${(0.55 * share).toFixed(3)})`, borderBottomColor: `rgb(${colour} / ${(0.25 + 0.75 * share).toFixed(3)})` },
+    }, shown));
+  });
+  line.append(characters.slice(at).join(""));
+  return line;
+}
+
+const legend = () => el("div", { class: "legend" },
+  el("span", {}, el("i", { class: "up" }), say("pullsUp")), el("span", {}, el("i", { class: "down" }), say("pullsDown")));
+
+export function answer(text, found, tag = "li") {
+  const label = found.label, strange = found.novelty !== null && found.novelty >= 0.99;
+  const weights = Object.entries(found.expert_weights || {});
+  const others = Object.entries(found.explanation?.experts || {}).filter(([name]) => name !== found.expert);
+  return el(tag, { class: "card answer", "data-label": label },
+    el("div", { class: "verdict" },
+      el("b", { class: `${label}-ink`, lang: "zh" }, found.sentiment),
+      spoken() === "en" ? el("small", {}, say(label)) : null,
+      el("span", { class: "number" }, percent(found.confidence)), el("small", {}, say("confidence"))),
+    words(text, found.explanation),
+    el("div", {}, found.explanation ? legend() : null, bars(found.scores), numbers(found.scores)),
+    el("div", { class: "facts" },
+      el("span", { class: "fact main" }, `${say("expert")} ${found.expert}`),
+      el("span", { class: "fact" }, say("weights"), ...weights.flatMap(([name, share]) =>
+        [el("span", {}, `${name} ${percent(share)}`), el("meter", { value: share.toFixed(3), min: 0, max: 1, "aria-label": `${name} ${percent(share)}` })])),
+      ...others.map(([name, scores]) => {
+        const best = CLASSES.reduce((a, b) => (scores[b] > scores[a] ? b : a));
+        return el("span", { class: "fact" }, `${say("others")}: ${name} `, el("b", { class: `${best}-ink` }, say(best)), ` ${percent(scores[best])}`);
+      }),
+      found.uncertain ? el("span", { class: "fact warn" }, say("uncertain")) : null,
+      found.truncated ? el("span", { class: "fact warn" }, say("truncated")) : null,
+      strange ? el("span", { class: "fact warn" }, say("strange")) : null));
+}
+
+// Days gathered into as many columns as can be told apart.
+export function gathered(days, most = 90) {
+  const week = (day) => { const d = new Date(`${day}T00:00Z`); d.setUTCDate(d.getUTCDate() - ((d.getUTCDay() + 6) % 7)); return d.toISOString().slice(0, 10); };
+  for (const [unit, key] of [["day", (day) => day], ["week", week], ["month", (day) => day.slice(0, 7)]]) {
+    const sums = new Map();
+    for (const row of days) {
+      const sum = sums.get(key(row.day)) || { day: key(row.day), bearish: 0, neutral: 0, bullish: 0 };
+      for (const name of CLASSES) sum[name] += row[name];
+      sums.set(sum.day, sum);
+    }
+    if (sums.size <= most || unit === "month") return { unit, columns: [...sums.values()] };
+  }
+  return null;
+}
+
+export function timeline(columns) {
+  const width = 900, height = 240, foot = 22, left = 40, plot = height - foot - 8;
+  const most = Math.max(1, ...columns.map((c) => c.bearish + c.neutral + c.bullish));
+  const step = (width - left) / columns.length, gap = Math.min(4, step * 0.2), parts = [];
+  for (const share of [0, 0.5, 1]) {
+    const y = 8 + plot * (1 - share);
+    parts.push(el("line", { svg: true, class: "axis", x1: left, x2: width, y1: y, y2: y }),
+      el("text", { svg: true, x: left - 6, y: y + 4, "text-anchor": "end" }, String(Math.round(most * share))));
+  }
+  columns.forEach((column, at) => {
+    let y = 8 + plot;
+    const said = `${column.day}: ${CLASSES.map((name) => `${say(name)} ${column[name]}`).join(", ")}`;
+    const bar = el("g", { svg: true }, el("title", { svg: true }, said));
+    for (const name of CLASSES) {
+      const tall = (plot * column[name]) / most;
+      y -= tall;
+      if (tall > 0) bar.append(el("rect", { svg: true, class: name, x: left + at * step + gap / 2, y, width: Math.min(46, step - gap), height: tall, rx: Math.min(2, tall / 2) }));
+    }
+    parts.push(bar);
+  });
+  const every = Math.max(1, Math.ceil(columns.length / 9));
+  columns.forEach((column, at) => at % every === 0 && left + at * step < width - 60 &&
+    parts.push(el("text", { svg: true, x: left + at * step + gap / 2, y: height - 6 }, column.day)));
+  const said = `${columns[0].day} – ${columns.at(-1).day}`;
+  return el("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${say("time")}: ${said}` }, ...parts);
+}
+
+export function byTicker(rows) {
+  return el("div", { class: "tickers" }, ...rows.flatMap((row) => [
+    el("span", {}, row.ticker), bars(row), el("span", { class: "soft" }, String(row.bearish + row.neutral + row.bullish))]));
+}

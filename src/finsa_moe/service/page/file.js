@@ -1,0 +1,95 @@
+// A file: dropped or chosen, sent, its progress watched, its answer fetched, its sentiment drawn.
+import { call, events } from "/page/api.js";
+import { bars, byTicker, el, gathered, numbers, timeline } from "/page/draw.js";
+import { status } from "/page/texts.js";
+import { say } from "/page/words.js";
+
+const $ = (id) => document.getElementById(id);
+const TYPES = { csv: "text/csv", tsv: "text/tab-separated-values", jsonl: "application/x-ndjson", ndjson: "application/x-ndjson",
+  parquet: "application/vnd.apache.parquet" };
+
+export function startFile() {
+  let file = null, done = null, running = null;
+
+  function take(chosen) {
+    if (!chosen || running) return;
+    file = chosen;
+    name();
+    $("send").disabled = false;
+    done = null;
+    $("outcome").replaceChildren();
+    status($("told"), "");
+  }
+
+  function name() {
+    if (file) $("dropped").textContent = `${file.name} · ${(file.size / 1024).toFixed(0)} KB`;
+  }
+
+  async function send() {
+    const query = new URLSearchParams({ name: file.name, bom: String($("bom").checked) });
+    if ($("column").value.trim()) query.set("text", $("column").value.trim());
+    if ($("fileexpert").value) query.set("domain", $("fileexpert").value);
+    const kind = TYPES[file.name.split(".").pop().toLowerCase()] || "application/octet-stream";
+    running = new AbortController();
+    $("send").disabled = true;
+    $("stop").hidden = $("progress").hidden = false;
+    $("bar").removeAttribute("value");
+    $("outcome").replaceChildren();
+    status($("told"), say("sending"));
+    try {
+      const answer = await call(`/v1/predict/file?${query}`, { method: "POST", body: file, signal: running.signal,
+        headers: { "Content-Type": kind, Accept: "text/event-stream" } });
+      let ended = false;
+      for await (const [event, data] of events(answer)) {
+        if (event === "progress") {
+          $("bar").value = data.rows / data.of;
+          status($("told"), say("rows")(data.rows, data.of));
+        } else if (event === "done") {
+          done = data;
+          ended = true;
+          show();
+        } else throw new Error(data.detail);
+      }
+      if (!ended) throw new Error(say("gone"));
+    } catch (error) {
+      status($("told"), error.name === "AbortError" ? say("stopped") : error.message, error.name !== "AbortError");
+    } finally {
+      running = null;
+      $("send").disabled = false;
+      $("stop").hidden = $("progress").hidden = true;
+    }
+  }
+
+  async function download() {
+    try {
+      const answer = await call(done.file), place = URL.createObjectURL(await answer.blob());
+      const link = el("a", { href: place, download: done.name });
+      document.body.append(link);
+      link.click();
+      link.remove();
+      setTimeout(() => URL.revokeObjectURL(place), 10_000);
+    } catch (error) {
+      status($("told"), error.message, true);
+    }
+  }
+
+  function show() {
+    if (!done) return;
+    status($("told"), say("done")(done), false, el("button", { id: "download", class: "primary", on: { click: download } }, say("download")));
+    const parts = [el("section", { class: "card" }, el("h2", {}, say("all")), bars(done.all), numbers(done.all, (n) => n.toLocaleString()))];
+    if (done.days.length) {
+      const { unit, columns } = gathered(done.days);
+      parts.push(el("section", { class: "card", id: "time" }, el("h2", {}, `${say("time")}, ${say("unit")[unit]}`), timeline(columns)));
+    }
+    if (done.tickers.length) parts.push(el("section", { class: "card", id: "tickers" }, el("h2", {}, say("tickers")), byTicker(done.tickers)));
+    $("outcome").replaceChildren(...parts);
+  }
+
+  $("chosen").addEventListener("change", () => take($("chosen").files[0]));
+  $("send").addEventListener("click", send);
+  $("stop").addEventListener("click", () => running?.abort());
+  for (const kind of ["dragenter", "dragover"]) $("drop").addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.add("over"); });
+  for (const kind of ["dragleave", "drop"]) $("drop").addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.remove("over"); });
+  $("drop").addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
+  document.addEventListener("words", () => { name(); show(); });
+}

@@ -1,0 +1,59 @@
+// Every word of the page, in both languages.
+export const WORDS = {
+  en: {
+    skip: "Skip to content", texts: "Texts", compare: "Compare", file: "File", words: "Texts, one a line",
+    hint: "Paste news or posts here, one text a line", try: "Try", by: "Expert", router: "chosen by the router",
+    why: "Show why", go: "Judge", working: "Reading …", one: "One text, two experts", left: "Left", right: "Right",
+    versus: "Compare", drop: "Drop a file here, or choose one", column: "Text column", auto: "found by name",
+    bom: "for Excel", send: "Answer every row", stop: "Stop", enter: "Go on", token: "This service asks for a token",
+    foot: "Nothing you type leaves the machine that runs this service.", bearish: "bearish", neutral: "neutral",
+    bullish: "bullish", confidence: "confidence", expert: "expert", weights: "router's weights", uncertain: "uncertain",
+    truncated: "too long: its middle was not read", strange: "unlike anything the model has read",
+    pullsUp: "pulls to bullish", pullsDown: "pulls to bearish", curl: "Copy as curl", python: "Copy as Python",
+    copied: "Copied", uncopied: "The browser does not let this page copy", nothing: "Type a text first.",
+    gone: "The service cannot be reached.", language: "中文", theme: { light: "Light", dark: "Dark" },
+    themeSay: "Switch between light and dark", languageSay: "切换到中文", download: "Download", stopped: "Stopped.",
+    time: "Over time", tickers: "By ticker", all: "All rows", sending: "Sending …", others: "Other experts say",
+    limits: (l) => `CSV, TSV, JSON lines, Parquet · up to ${Math.floor(l.max_file / 1048576)} MB, ${l.max_rows.toLocaleString("en")} rows`,
+    answered: (n, ms) => `${n} ${n === 1 ? "text" : "texts"} · ${ms} ms`,
+    rows: (n, of) => `${n.toLocaleString("en")} of ${of.toLocaleString("en")} rows`,
+    done: (d) => `${d.answered.toLocaleString("en")} of ${d.rows.toLocaleString("en")} rows answered in ${d.seconds.toFixed(1)} s` +
+      (d.refused ? ` · ${d.refused.toLocaleString("en")} could not be (column “refused”)` : ""),
+    agree: "Both experts agree.", differ: "The experts disagree.", chose: (name) => `The router would ask ${name}.`,
+    lines: (n, most) => `${n} lines; at most ${most} at once${n ? "" : ""}. Send them as a file.`,
+    noWhy: (most) => `Why is shown for up to ${most} texts at once.`, unit: { day: "a day", week: "a week", month: "a month" },
+  },
+  zh: {
+    skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本,一行一条", hint: "粘贴新闻或股评,一行一条", try: "试试",
+    by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本,两位专家", left: "左",
+    right: "右", versus: "对比", drop: "把文件拖到这里,或点此选择", column: "文本列", auto: "按列名查找", bom: "用 Excel 打开",
+    send: "逐行回答", stop: "停止", enter: "继续", token: "本服务需要口令", foot: "您输入的内容不会离开运行本服务的机器。",
+    bearish: "利空", neutral: "中性", bullish: "利好", confidence: "置信度", expert: "专家", weights: "路由权重", uncertain: "不确定",
+    truncated: "过长:中段未读", strange: "与模型读过的都不相像", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
+    python: "复制 Python 代码", copied: "已复制", uncopied: "浏览器不允许本页复制", nothing: "请先输入文本。", gone: "连不上服务。",
+    language: "English", theme: { light: "浅色", dark: "深色" }, themeSay: "切换浅色与深色", languageSay: "Switch to English",
+    download: "下载结果", stopped: "已停止。", time: "随时间变化", tickers: "按股票", all: "全部", sending: "正在上传……", others: "其他专家认为",
+    limits: (l) => `CSV、TSV、JSON lines、Parquet · 至多 ${Math.floor(l.max_file / 1048576)} MB、${l.max_rows.toLocaleString("zh")} 行`,
+    answered: (n, ms) => `${n} 条 · ${ms} 毫秒`, rows: (n, of) => `${n.toLocaleString("zh")} / ${of.toLocaleString("zh")} 行`,
+    done: (d) => `${d.rows.toLocaleString("zh")} 行中回答了 ${d.answered.toLocaleString("zh")} 行,用时 ${d.seconds.toFixed(1)} 秒` +
+      (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法回答(见 refused 列)` : ""),
+    agree: "两位专家意见一致。", differ: "两位专家意见不同。", chose: (name) => `路由器会选 ${name}。`,
+    lines: (n, most) => `共 ${n} 行,一次至多 ${most} 行;请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
+    unit: { day: "按日", week: "按周", month: "按月" },
+  },
+};
+
+export const SAMPLES = [
+  "放量突破前高,拿稳了,这波行情才刚开始!",
+  "北屿医药因信息披露违规被立案调查,股价开盘跌停",
+  "主力又在砸盘,套了半年了,真想割肉走人",
+  "公司拟于下周三召开临时股东大会,审议董事会换届事项",
+];
+
+let language = localStorage.getItem("finsa-language") || (navigator.language.startsWith("zh") ? "zh" : "en");
+export const spoken = () => language;
+export const say = (key) => WORDS[language][key];
+export function speak(chosen) {
+  language = chosen;
+  localStorage.setItem("finsa-language", chosen);
+}
