@@ -245,14 +245,16 @@ async def _events(upload: Upload, found: Found) -> AsyncIterator[bytes]:
             await asyncio.wait({work, step}, return_when=asyncio.FIRST_COMPLETED, timeout=10)
             if step.done():
                 yield _event("progress", {"rows": step.result(), "of": found.rows})
-            else:
-                step.cancel()
+                continue
+            step.cancel()
+            if not work.done():
                 yield b": still at work\n\n"  # so that no proxy takes the silence for the end
         try:
             part = work.result()
         except Problem as problem:
             yield _event("problem", problem.body())
             return
+        yield _event("progress", {"rows": found.rows, "of": found.rows})
         kept = upload.state.spool.finish(part, upload.ending, saved_as(upload.called, upload.ending))
         table = summary.table()
         answered = sum(table["all"].values())  # type: ignore[attr-defined]

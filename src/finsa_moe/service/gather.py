@@ -98,13 +98,12 @@ class Lane:
                 waiting.popleft()
             if not waiting:
                 del self._widths[near]
-            elif first.width - near >= CALL or (near > width and (near - width) * len(batch) >= CALL * len(waiting)):
-                continue  # padding would cost more than a call: these up to the others, or all the others up to these
-            for item in waiting:
-                if item.gone or item is first:
-                    continue
-                if (len(batch) + 1) * max(width, near) > room:
-                    break
-                width = max(width, near)
-                batch.append(item)
+            wide = max(width, near)
+            some = [item for item in waiting if not item.gone and item is not first][
+                : max(0, room // wide - len(batch))
+            ]
+            # what is padded, these up to the others or all the others up to these, against the calls that are saved
+            if (wide - near) * len(some) + (wide - width) * len(batch) <= CALL * len(some):
+                width = wide if some else width
+                batch += some
         return batch

@@ -29,7 +29,17 @@ try:
     if rows > int(sys.argv[3]):
         sys.exit(4)
     frame = polars.read_parquet(sys.argv[1], glob=False)
-    size = sum(len(str(value)) for row in frame.iter_rows() for value in row)
+    size = frame.estimated_size()
+    for column in frame:
+        if column.dtype == polars.String:
+            size += column.str.len_bytes().sum() or 0
+        elif column.dtype == polars.Binary:
+            size += column.bin.size().sum() or 0
+        elif column.dtype.is_nested():
+            for value in column:  # no sum of its parts is at hand
+                size += len(str(value))
+                if size > int(sys.argv[4]):
+                    break
 except Exception as error:
     sys.exit(5 if isinstance(error, MemoryError) else 3)
 sys.exit(5 if size > int(sys.argv[4]) else 0)

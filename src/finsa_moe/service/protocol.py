@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from finsa_moe.service.guard import HEADERS
 from finsa_moe.service.problems import MEDIA, Problem
 
-HEAD_BYTES = 32 << 10
+HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 10.0
 
 
@@ -35,28 +35,35 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head; the parser says where it ends."""
-        if self.in_head:
+        """Count pieces of a head that has no end yet; of one that ends in this piece the fields are counted instead."""
+        if self.in_head and b"\r\n\r\n" not in data:
             self.head += len(data)
-            # a body may follow in the same piece: what ends within a piece is no longer than a piece
-            if self.head > HEAD_BYTES and b"\r\n\r\n" not in data:
-                self._refuse(431, "head", f"the head of the request is over {HEAD_BYTES:,} bytes")
+            if self.head > HEAD_BYTES:
+                self.send_400_response("")
                 return
         super().data_received(data)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self.in_head, self.head = True, 0
+        self.in_head = True
         if self.timer is None:
             self.timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
+    def on_url(self, url: bytes) -> None:
+        """Count the address as a field."""
+        self._count(len(url))
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse a head of very many or long headers even where it came in one piece."""
-        self.head += len(name) + len(value)
-        if self.head > 2 * HEAD_BYTES + (1 << 18):
-            raise ValueError("head too large")
+        """Count a field."""
+        self._count(len(name) + len(value))
         super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self.head += size
+        if self.head > HEAD_BYTES * 2:  # a field that came in pieces has been counted in them as well
+            raise ValueError("head too large")  # the parser makes it an error of its own, which ends the connection
 
     def on_headers_complete(self) -> None:
         """A head has ended."""
@@ -66,7 +73,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem as well."""
-        self._refuse(400, "not-http", "this is not an HTTP/1.1 request")
+        if self.head > HEAD_BYTES:
+            self._refuse(431, "head", f"the head of the request is over {HEAD_BYTES:,} bytes")
+        else:
+            self._refuse(400, "not-http", "this is not an HTTP/1.1 request")
 
     def _known(self) -> None:
         if self.timer is not None:

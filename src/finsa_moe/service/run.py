@@ -17,6 +17,7 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import multiprocess
+from starlette.types import ASGIApp
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from finsa_moe.errors import ConfigError
@@ -33,7 +34,7 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         "finsa": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
     },
 }
 
@@ -74,7 +75,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
             f"{SHORTEST} characters or more (openssl rand -hex 32 > F)"
         )
     shelf = open_shelf(settings)  # a folder that does not open is told here, before anything listens
-    listening = _bound(host, port)
+    listening = bound(host, port)
     shown = listening.getsockname()
     with ExitStack() as stack:
         stack.callback(listening.close)
@@ -82,24 +83,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         settings = replace(settings, spool=spool)
         settings.to_environment()
         alone = settings.workers == 1
-        config = uvicorn.Config(
-            create(settings, shelf) if alone else APP,
-            factory=not alone,
-            workers=settings.workers,
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=LOGGING,
-            access_log=False,
-            server_header=False,
-            proxy_headers=settings.behind_proxy,
-            forwarded_allow_ips="127.0.0.1",
-            timeout_keep_alive=30,
-            backlog=1024,
-            limit_concurrency=4096,
-            timeout_graceful_shutdown=int(settings.deadline) + 30,
-            timeout_worker_healthcheck=30,
-        )
+        config = configured(create(settings, shelf) if alone else APP, settings)
         name = f"[{shown[0]}]" if ":" in shown[0] else shown[0]
         say(f"http://{name}:{shown[1]}")
         if alone:
@@ -116,6 +100,28 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         Supervisor(config, [listening]).run()
 
 
+def configured(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs an application, or the one that worker processes make, named by `APP`."""
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, str),
+        workers=settings.workers,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=LOGGING,
+        access_log=False,
+        server_header=False,
+        proxy_headers=settings.behind_proxy,
+        forwarded_allow_ips="127.0.0.1",
+        timeout_keep_alive=30,
+        backlog=1024,
+        limit_concurrency=4096,
+        timeout_graceful_shutdown=int(settings.deadline) + 30,
+        timeout_worker_healthcheck=30,
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Whether an address can be reached from this machine alone."""
     if host.lower() == "localhost":
@@ -126,7 +132,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket at an address, not listening yet.
+
+    Raises:
+        ConfigError: If it cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

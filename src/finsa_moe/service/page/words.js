@@ -21,7 +21,7 @@ export const WORDS = {
       (d.refused ? ` · ${d.refused.toLocaleString("en")} could not be (column “refused”)` : ""),
     agree: "Both experts agree.", differ: "The experts disagree.", chose: (name) => `The router would ask ${name}.`,
     lines: (n, most) => `${n} lines; at most ${most} at once${n ? "" : ""}. Send them as a file.`,
-    noWhy: (most) => `Why is shown for up to ${most} texts at once.`, unit: { day: "a day", week: "a week", month: "a month" },
+    noWhy: (most) => `Why is shown for up to ${most} texts at once.`, unit: { day: "by day", week: "by week", month: "by month" },
   },
   zh: {
     skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本,一行一条", hint: "粘贴新闻或股评,一行一条", try: "试试",

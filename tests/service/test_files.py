@@ -1,0 +1,234 @@
+"""Files through the service: every row back, in its order and format; what is wrong told before an answer begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from finsa_moe.runtime.predictor import Predictor
+from finsa_moe.service.spool import Spool, ending_of, saved_as
+from finsa_moe.service.summary import Summary, day_of
+from tests.fakes import FakeEngine
+from tests.service.served import Reply, Service, Settings, SlowEngine, serving
+
+CSV = {"Content-Type": "text/csv"}
+EVENTS = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with serving(Settings(max_rows=5000, max_file=2_000_000)) as found:
+        yield found
+
+
+def events(reply: Reply) -> list[tuple[str, Any]]:
+    found = []
+    for block in reply.body.decode().strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines())
+        found.append((fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def rows(reply: Reply) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(reply.body.decode("utf-8-sig"))))
+
+
+def test_a_csv_comes_back_with_answers(service: Service) -> None:
+    texts = [("涨停", "跌停", "公告:升", "", "横盘")[at % 5] for at in range(1203)]
+    body = "编号,content,sentiment\n" + "".join(f"{at},{text},真\n" for at, text in enumerate(texts))
+    reply = service.ask("POST", "/v1/predict/file?name=posts.csv", body.encode(), CSV)
+    assert reply.status == 200
+    assert reply.headers["content-disposition"] == 'attachment; filename="posts.answers.csv"'
+    found = rows(reply)
+    assert [row["编号"] for row in found] == [str(at) for at in range(1203)]
+    predictor = Predictor(FakeEngine())
+    for row, text in zip(found, texts, strict=True):
+        assert row["content"] == text
+        assert row["sentiment"] == "真"  # the file's own column stays
+        if text:
+            wanted = predictor.predict([text])[0]
+            assert row["predicted_sentiment"] == wanted.sentiment
+            assert row["expert"] == wanted.expert
+            assert row["refused"] == ""
+        else:
+            assert row["predicted_sentiment"] == ""
+            assert row["refused"] == "empty text"
+
+
+def test_json_lines_keep_types_and_broken_lines(service: Service) -> None:
+    body = '{"text": "涨停", "n": 3}\nnot json\n{"text": "跌", "more": [1, 2]}\n'
+    reply = service.ask("POST", "/v1/predict/file", body.encode(), {"Content-Type": "application/x-ndjson"})
+    found = [json.loads(line) for line in reply.body.decode().splitlines()]
+    assert [row["sentiment"] for row in found] == ["利好", None, "利空"]
+    assert found[0]["n"] == 3
+    assert found[2]["more"] == [1, 2]
+    assert found[1]["text"] == "not json"
+    assert "not JSON" in found[1]["refused"]
+
+
+def test_parquet_keeps_its_types(service: Service, tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"text": ["涨停", "跌停", None], "day": [date(2026, 7, at) for at in (1, 2, 3)], "n": [1, 2, 3]}
+    )
+    frame.write_parquet(tmp_path / "a.parquet")
+    kind = {"Content-Type": "application/vnd.apache.parquet"}
+    reply = service.ask("POST", "/v1/predict/file", (tmp_path / "a.parquet").read_bytes(), kind)
+    assert reply.status == 200, reply.body
+    found = pl.read_parquet(io.BytesIO(reply.body))
+    assert found.schema["day"] == pl.Date
+    assert found["n"].to_list() == [1, 2, 3]
+    assert found["sentiment"].to_list() == ["利好", "利空", None]
+    assert found["refused"].to_list() == [None, None, "empty text"]
+
+
+def test_progress_is_told_and_the_answer_kept(service: Service) -> None:
+    body = "date,股票代码,text\n" + "".join(
+        f"2026-07-{1 + at % 3:02d},60000{at % 2},{'涨' if at % 3 else '跌'}\n" for at in range(2000)
+    )
+    reply = service.ask(
+        "POST", "/v1/predict/file?name=..%2F..%2Fetc%2F%E5%B8%96%E5%AD%90%20x.csv", body.encode(), {**CSV, **EVENTS}
+    )
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    told = events(reply)
+    assert [kind for kind, _ in told[:-1]] == ["progress"] * (len(told) - 1)
+    steps = [data["rows"] for _, data in told[:-1]]
+    assert steps == sorted(steps)
+    assert steps[0] == 0
+    assert steps[-1] == 2000
+    kind, done = told[-1]
+    assert kind == "done"
+    assert (done["rows"], done["answered"], done["refused"]) == (2000, 2000, 0)
+    assert done["all"] == {"bearish": 667, "neutral": 0, "bullish": 1333}
+    assert done["days"][0] == {"day": "2026-07-01", "bearish": 667, "neutral": 0, "bullish": 0}
+    assert [row["ticker"] for row in done["tickers"]] == ["600000", "600001"]
+    assert "/" not in done["name"]
+    fetched = service.ask("GET", done["file"])
+    assert fetched.status == 200
+    assert len(rows(fetched)) == 2000
+    assert service.ask("GET", done["file"][:-1] + ("0" if done["file"][-1] != "0" else "1")).status == 404
+    for path in (
+        "/v1/files/..%2F..%2Fetc%2Fpasswd",
+        "/v1/files/%2e%2e",
+        "/v1/files/*",
+        "/page/..%2Fapp.py",
+        "/page/%2e%2e",
+    ):
+        assert service.ask("GET", path).status == 404, path
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "status", "said"),
+    [
+        ("?text=nope", b"a,b\n1,2\n", "text/csv", 422, "no column 'nope'"),
+        ("", b"a,b\n1,2\n", "text/csv", 422, "no text column"),
+        ("", b"", "text/csv", 422, "empty"),
+        ("", b"text\n", "text/csv", 422, "no rows"),
+        ("?domain=nope", b"text\na\n", "text/csv", 422, "no such expert"),
+        ("", b"PAR1 not really", "application/vnd.apache.parquet", 422, "Parquet"),
+        ("", b"text\na\n", "image/png", 415, "Content-Type"),
+        ("", b"text\na\n", "application/octet-stream", 415, "name ending"),
+        ("", b"text\n" + b"a\n" * 5001, "text/csv", 413, "5,000 rows"),
+        ("", b"text\n" + b"a" * 2_000_000, "text/csv", 413, "limit"),
+        ("?bom=perhaps", b"text\na\n", "text/csv", 422, "/query/bom"),
+    ],
+)
+def test_what_is_wrong_is_told_first(
+    service: Service, path: str, body: bytes, kind: str, status: int, said: str
+) -> None:
+    reply = service.ask("POST", f"/v1/predict/file{path}", body, {"Content-Type": kind})
+    assert reply.status == status, reply.body
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert said in reply.json()["detail"]
+    assert "/tmp" not in reply.body.decode()
+
+
+def test_a_parquet_file_that_unpacks_to_too_much(service: Service, tmp_path: Path) -> None:
+    """A megabyte of one letter in each of 3,000 rows: 3 GB as text, a few kilobytes on disk."""
+    pl.DataFrame({"text": ["a" * 1_000_000] * 3000}).write_parquet(tmp_path / "bomb.parquet", compression="zstd")
+    body = (tmp_path / "bomb.parquet").read_bytes()
+    assert len(body) < 2_000_000
+    reply = service.ask("POST", "/v1/predict/file", body, {"Content-Type": "application/vnd.apache.parquet"})
+    assert reply.status == 422
+    assert "unpacks" in reply.json()["detail"]
+
+
+def test_nothing_is_left_behind_and_slots_come_back() -> None:
+    import socket
+    import time
+
+    engine = SlowEngine()
+    with serving(Settings(files_at_once=1), engine) as service:
+        folder = service.shelf  # the model's; the spool is told apart below
+        assert folder is not None
+        engine.gate.clear()
+        body = b"text\n" + "涨\n".encode() * 3000
+        head = f"POST /v1/predict/file HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", service.port)) as left:
+            left.sendall(head.encode() + body)
+            time.sleep(0.5)
+            busy = service.ask("POST", "/v1/predict/file", b"text\na\n", CSV)
+            assert busy.status == 503
+            assert "retry-after" in busy.headers
+        engine.gate.set()
+        until = time.monotonic() + 5
+        while (reply := service.ask("POST", "/v1/predict/file", b"text\na\n", CSV)).status == 503:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert len(rows(reply)) == 1
+
+
+def test_kept_answers_go_after_a_while(tmp_path: Path) -> None:
+    spool = Spool(str(tmp_path), keep=0.0)
+    part = spool.new(".csv")
+    part.write_text("x")
+    kept = spool.finish(part, ".csv", "a.csv")
+    assert spool.find(kept.id) is not None
+    assert spool.find("*") is spool.find("../" + kept.id) is None
+    spool.sweep()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_files_become_harmless() -> None:
+    assert saved_as("../../etc/passwd.csv", ".csv") == "passwd.answers.csv"
+    assert saved_as("C:\\a\\帖子 一.CSV", ".csv") == "帖子_一.answers.csv"
+    assert saved_as('a"\r\nSet-Cookie: x.csv', ".csv") == "a_Set-Cookie_x.answers.csv"
+    assert saved_as("", ".csv") == "texts.answers.csv"
+    assert ending_of("a.b.PARQUET") == ".parquet"
+    assert ending_of("a.exe") is None
+    assert ending_of("csv") is None
+
+
+def test_days_are_read_as_files_write_them() -> None:
+    """Against the data room's own reader, which works on frames."""
+    from finsa_moe.data.days import days
+
+    written = [
+        "2026-07-31",
+        "2026/7/31 09:30",
+        "20260731",
+        "2026.7.3",
+        "2026年7月31日",
+        "31.7.2026",
+        "1.5",
+        "",
+        "2026-13-01",
+        "600001",
+    ]
+    wanted = pl.DataFrame({"date": written}).select(days())["date"].to_list()
+    assert [day_of(each) for each in written] == wanted
+    summary = Summary(["Date", "text", "Ticker"])
+    summary.add(["2026-07-31", "a", "600001"], "bullish")
+    summary.add(["?", "a", None], "bearish")
+    assert summary.table() == {
+        "all": {"bearish": 1, "neutral": 0, "bullish": 1},
+        "days": [{"day": "2026-07-31", "bearish": 0, "neutral": 0, "bullish": 1}],
+        "tickers": [{"ticker": "600001", "bearish": 0, "neutral": 0, "bullish": 1}],
+    }
