@@ -21,6 +21,9 @@ def test_a_content_is_preferred_to_a_title():
 def test_own_names_and_joined_columns():
     names = ["a+b", "Title", "body", "情感"]
     assert find_text(names, "title+body", "f.csv") == (1, 2)
+    for nothing in ("+", " + "):
+        with pytest.raises(DataError, match="no column"):
+            find_text(names, nothing, "f.csv")
     assert find_text(names, "a+b", "f.csv") == (0,)
     assert find_column(names, "label", "情感", "f.csv") == 3
     assert find_column(["X", "x"], "id", "x", "f.csv") == 1

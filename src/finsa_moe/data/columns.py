@@ -109,7 +109,7 @@ def find_text(names: Sequence[str], given: str | None, path: Path | str) -> tupl
     Raises:
         DataError: If there is no such column.
     """
-    if given is not None and given not in names and "+" in given:
+    if given is not None and given not in names and "+" in given and given.strip(" +"):
         parts = [part.strip() for part in given.split("+")]
         found = [find_column(names, "text", part, path) for part in parts if part]
     else:

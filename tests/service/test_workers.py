@@ -1,0 +1,201 @@
+"""`finsa serve` as a process, with several workers: one killed, all reloaded, the whole ended, and how it refuses to start."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.service.served import Reply, Service, Settings, SlowEngine, serving
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds worker processes under /proc")
+
+
+@contextmanager
+def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], Service]]:
+    command = [sys.executable, "-m", "finsa_moe", "serve", "--port", "0", *options]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    found = re.match(r"http://127\.0\.0\.1:(\d+) ", running.stderr.readline())
+    assert found
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(running.stderr or []), daemon=True)
+    reader.start()
+    service = Service(int(found[1]), None, None)  # type: ignore[arg-type]
+    try:
+        until = time.monotonic() + 60
+        while status(service) != 200:
+            assert time.monotonic() < until, lines
+            time.sleep(0.1)
+        yield running, service
+    finally:
+        if running.poll() is None:
+            running.terminate()
+        try:
+            running.wait(60)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            raise
+        reader.join(5)
+    assert "Traceback" not in "".join(lines)
+
+
+def status(service: Service) -> int:
+    try:
+        return service.ask("GET", "/readyz").status
+    except OSError:
+        return 0
+
+
+def workers(running: subprocess.Popen[str]) -> set[int]:
+    """Children that are workers: not what Python starts beside them."""
+    listed = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    return {int(pid) for pid in listed if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+
+
+@pytest.mark.slow
+def test_a_killed_worker_comes_back_and_the_others_answer(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123")
+    bear = {"Authorization": "Bearer 0123456789abcdef0123"}
+    with process("--workers", "2", "--token-file", str(token)) as (running, service):
+        until = time.monotonic() + 60
+        while len(workers(running)) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        time.sleep(1)  # both listen
+        stop, statuses, broken = threading.Event(), [], []
+
+        def ask() -> None:
+            while not stop.is_set():
+                try:
+                    reply = service.ask("POST", "/v1/predict", {"texts": ["放量突破前高", "跌停了"]}, bear)
+                    statuses.append(reply.status)
+                except OSError as error:
+                    broken.append(error)
+                    time.sleep(0.01)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        before = workers(running)
+        os.kill(min(before), signal.SIGKILL)
+        after = len(statuses)
+        until = time.monotonic() + 60
+        while len(workers(running) - {min(before)}) < 2:
+            assert time.monotonic() < until, "the worker did not come back"
+            time.sleep(0.1)
+        time.sleep(1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {200}
+        assert len(statuses) > after + 10, "the other worker did not answer meanwhile"
+        assert len(broken) <= 4, "only what the killed one held may break: one request a client"
+
+        assert service.ask("POST", "/v1/reload", headers=bear).status == 200  # by one worker, which has all do it
+        until = time.monotonic() + 60
+        while not (count := reloads(service, bear)) >= 2:
+            assert time.monotonic() < until, count
+            time.sleep(0.2)
+        text = service.ask("GET", "/metrics", headers=bear).body.decode()
+        asked = re.search(r'finsa_requests_total\{route="/v1/predict",status="200"\} (\d+)', text)
+        assert asked
+        assert int(asked[1]) == len(statuses), "any worker tells the sums of all, the dead one's as well"
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+
+
+def reloads(service: Service, bear: dict[str, str]) -> float:
+    text = service.ask("GET", "/metrics", headers=bear).body.decode()
+    return sum(map(float, re.findall(r'finsa_reloads_total\{outcome="done"\} (\S+)', text)))
+
+
+@pytest.mark.slow
+def test_a_signal_changes_the_model_and_a_bad_folder_is_refused(tmp_path: Path) -> None:
+    import shutil
+
+    from finsa_moe import shipped
+
+    folder = tmp_path / "current"
+    shutil.copytree(shipped.model(), folder)
+    with process("--model", str(folder)) as (running, service):
+        graph = folder / "expert0.int8.onnx"
+        content = graph.read_bytes()
+        graph.write_bytes(content[:-1])
+        running.send_signal(signal.SIGHUP)
+        wait_for(service, 'finsa_reloads_total{outcome="refused"} 1.0')
+        assert service.predict("涨停了").status == 200
+        graph.write_bytes(content)
+        running.send_signal(signal.SIGHUP)
+        wait_for(service, 'finsa_reloads_total{outcome="done"} 1.0')
+        assert service.predict("涨停了").status == 200
+
+
+def wait_for(service: Service, line: str) -> None:
+    until = time.monotonic() + 30
+    while line not in service.ask("GET", "/metrics").body.decode():
+        assert time.monotonic() < until, line
+        time.sleep(0.1)
+
+
+def test_what_was_taken_is_answered_before_the_end() -> None:
+    engine = SlowEngine()
+    replies: list[Reply] = []
+    with serving(Settings(deadline=20), engine) as service:
+        engine.gate.clear()
+        threads = [threading.Thread(target=lambda: replies.append(service.predict(["涨", "跌"]))) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        while service.metric("finsa_in_flight") < 11:
+            time.sleep(0.02)
+        threading.Timer(0.5, engine.gate.set).start()
+    for thread in threads:
+        thread.join()
+    assert [reply.status for reply in replies] == [200] * 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "asks for a token"),
+        (["--host", "::"], "asks for a token"),
+        (["--model", "nowhere"], "does not exist"),
+        (["--token-file", "nowhere"], "cannot be read"),
+        (["--deadline", "0"], "more than 0"),
+        (["--abstain-below", "2"], "probability"),
+        (["--host", "192.0.2.1", "--token-file", "TOKEN"], "cannot be listened at"),
+        (["--token-file", "SHORT"], "16 or more"),
+    ],
+)
+def test_what_does_not_start_says_why(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from finsa_moe.cli import main
+
+    (tmp_path / "TOKEN").write_text("0123456789abcdef0123")
+    (tmp_path / "SHORT").write_text("short")
+    given = [str(tmp_path / word) if word.isupper() else word for word in words]
+    assert main(["serve", *given]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_a_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINSA_TOKEN", "0123456789abcdef0123")
+    with serving() as service:
+        assert service.predict("涨").status == 401
+        bear = {"Authorization": "bearer 0123456789abcdef0123"}
+        assert service.ask("POST", "/v1/predict", {"texts": "涨"}, bear).status == 200
+        assert service.ask("POST", "/v1/predict", {"texts": "涨"}, {**bear, "Host": "any.example"}).status == 200
