@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from finsa_moe.runtime.predictor import Predictor
@@ -150,9 +152,13 @@ def test_what_is_wrong_is_told_first(
     assert "/tmp" not in reply.body.decode()
 
 
-def test_a_parquet_file_that_unpacks_to_too_much(service: Service, tmp_path: Path) -> None:
-    """A megabyte of one letter in each of 3,000 rows: 3 GB as text, a few kilobytes on disk."""
-    pl.DataFrame({"text": ["a" * 1_000_000] * 3000}).write_parquet(tmp_path / "bomb.parquet", compression="zstd")
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_parquet_file_that_unpacks_to_too_much(service: Service, tmp_path: Path, shared: bool) -> None:
+    """A text of a million letters in every row, or, in a dictionary, one that stands for every row."""
+    text = pa.array(["a" * 1_000_000] * 300)
+    if shared:
+        text = pa.DictionaryArray.from_arrays(pa.array([0] * 2900, pa.int32()), text[:1])
+    pq.write_table(pa.table({"text": text}), tmp_path / "bomb.parquet", compression="zstd", use_dictionary=shared)
     body = (tmp_path / "bomb.parquet").read_bytes()
     assert len(body) < 2_000_000
     reply = service.ask("POST", "/v1/predict/file", body, {"Content-Type": "application/vnd.apache.parquet"})

@@ -33,6 +33,8 @@ try:
     for column in frame:
         if column.dtype == polars.String:
             size += column.str.len_bytes().sum() or 0
+        elif column.dtype in (polars.Categorical, polars.Enum):  # one string may stand for all rows
+            size += column.cat.len_bytes().sum() or 0
         elif column.dtype == polars.Binary:
             size += column.bin.size().sum() or 0
         elif column.dtype.is_nested():
