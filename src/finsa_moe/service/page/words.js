@@ -24,30 +24,30 @@ export const WORDS = {
     noWhy: (most) => `Why is shown for up to ${most} texts at once.`, unit: { day: "by day", week: "by week", month: "by month" },
   },
   zh: {
-    skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本,一行一条", hint: "粘贴新闻或股评,一行一条", try: "试试",
-    by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本,两位专家", left: "左",
-    right: "右", versus: "对比", drop: "把文件拖到这里,或点此选择", column: "文本列", auto: "按列名查找", bom: "用 Excel 打开",
+    skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本，一行一条", hint: "粘贴新闻或股评，一行一条", try: "试试",
+    by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本，两位专家", left: "左",
+    right: "右", versus: "对比", drop: "把文件拖到这里，或点此选择", column: "文本列", auto: "按列名查找", bom: "用 Excel 打开",
     send: "逐行回答", stop: "停止", enter: "继续", token: "本服务需要口令", foot: "您输入的内容不会离开运行本服务的机器。",
     bearish: "利空", neutral: "中性", bullish: "利好", confidence: "置信度", expert: "专家", weights: "路由权重", uncertain: "不确定",
-    truncated: "过长:中段未读", strange: "与模型读过的都不相像", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
+    truncated: "过长：中段未读", strange: "与模型读过的都不相像", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
     python: "复制 Python 代码", copied: "已复制", uncopied: "浏览器不允许本页复制", nothing: "请先输入文本。", gone: "连不上服务。",
     language: "English", theme: { light: "浅色", dark: "深色" }, themeSay: "切换浅色与深色", languageSay: "Switch to English",
     download: "下载结果", stopped: "已停止。", time: "随时间变化", tickers: "按股票", all: "全部", sending: "正在上传……", others: "其他专家认为",
     limits: (l) => `CSV、TSV、JSON lines、Parquet · 至多 ${Math.floor(l.max_file / 1048576)} MB、${l.max_rows.toLocaleString("zh")} 行`,
     answered: (n, ms) => `${n} 条 · ${ms} 毫秒`, rows: (n, of) => `${n.toLocaleString("zh")} / ${of.toLocaleString("zh")} 行`,
-    done: (d) => `${d.rows.toLocaleString("zh")} 行中回答了 ${d.answered.toLocaleString("zh")} 行,用时 ${d.seconds.toFixed(1)} 秒` +
-      (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法回答(见 refused 列)` : ""),
+    done: (d) => `${d.rows.toLocaleString("zh")} 行中回答了 ${d.answered.toLocaleString("zh")} 行，用时 ${d.seconds.toFixed(1)} 秒` +
+      (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法回答（见 refused 列）` : ""),
     agree: "两位专家意见一致。", differ: "两位专家意见不同。", chose: (name) => `路由器会选 ${name}。`,
-    lines: (n, most) => `共 ${n} 行,一次至多 ${most} 行;请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
+    lines: (n, most) => `共 ${n} 行，一次至多 ${most} 行；请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
     unit: { day: "按日", week: "按周", month: "按月" },
   },
 };
 
 export const SAMPLES = [
-  "放量突破前高,拿稳了,这波行情才刚开始!",
-  "北屿医药因信息披露违规被立案调查,股价开盘跌停",
-  "主力又在砸盘,套了半年了,真想割肉走人",
-  "公司拟于下周三召开临时股东大会,审议董事会换届事项",
+  "放量突破前高，拿稳了，这波行情才刚开始！",
+  "北屿医药因信息披露违规被立案调查，股价开盘跌停",
+  "主力又在砸盘，套了半年了，真想割肉走人",
+  "公司拟于下周三召开临时股东大会，审议董事会换届事项",
 ];
 
 let language = localStorage.getItem("finsa-language") || (navigator.language.startsWith("zh") ? "zh" : "en");

@@ -1,0 +1,175 @@
+"""The paper's grids and our own choices, one knob turned at a time, on the compact backbone and the team's real data.
+
+``python runs/ablations.py OUT [DATA] [--backbone DIR] [--seeds …] [--only KNOB …]``: every point trains its experts and
+its mixture on the full training rows of news and boards, one epoch a stage, and answers the dev files routed and by the
+true domain's expert. A finished cell is a file of ``OUT/cells`` and is not run again; experts are shared by the points
+whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ablation_table import picture, table
+
+import finsa_moe
+from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
+from finsa_moe.data.prepare import prepare
+from finsa_moe.evaluation.cells import Answers, Cell, Cells
+from finsa_moe.polarity import NAMES
+from finsa_moe.training.expert import train_expert
+from finsa_moe.training.joint import JOINT, train_joint
+from finsa_moe.training.merge import merge
+
+DOMAINS = ("news", "forum")
+ONE = "all"  # the domain of the one LoRA
+SHARED = ("epochs=1", "batch_size=32", "warmup_steps=30", "eval_steps=100", "patience=0", "bf16=true", "trackers=none")
+EXPERT = (*SHARED, "learning_rate=1e-3", "dropout=0", "max_length=256")
+MERGE = ("expert_dropout=0",)
+MIXED = (*SHARED, "learning_rate=3e-4", "router_steps=150", "router_warmup_steps=15")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One knob at one value; the settings it changes, by stage."""
+
+    knob: str
+    value: str
+    expert: tuple[str, ...] = ()
+    merging: tuple[str, ...] = ()
+    joint: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As its cells are called."""
+        return f"{self.knob}={self.value}"
+
+
+BASE = Point("base", "1.5, 0.05, warm-up, all layers, rank 16, adaptive")
+POINTS = (
+    BASE,
+    *(Point("routing_weight", v, joint=(f"routing_weight={v}",)) for v in ("0", "0.5", "1", "2")),
+    *(Point("balance_weight", v, joint=(f"balance_weight={v}",)) for v in ("0", "0.005", "0.01")),
+    Point("warm-up", "none", joint=("router_steps=0",)),
+    *(Point("route_at", v, expert=(f"route_at={v}",), merging=(f"route_at={v}",)) for v in ("0.5", "1.0")),
+    *(Point("rank", v, expert=(f"rank={v}", f"alpha={v}")) for v in ("4", "64")),
+    Point("loss", "plain", expert=("loss=cross_entropy",), joint=("loss=cross_entropy",)),
+    Point("one LoRA", "rank 16", expert=("epochs=2",)),
+    Point("one LoRA", "rank 32", expert=("epochs=2", "rank=32", "alpha=32")),
+)
+
+
+def main() -> None:
+    """Run what is missing, then the table and the picture of what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
+    parser.add_argument("--backbone", default="models/wip")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[13, 21, 42])
+    parser.add_argument("--only", nargs="+", default=None, choices=sorted({point.knob for point in POINTS}))
+    args = parser.parse_args()
+    for domain in DOMAINS:
+        folder = args.out / "data" / domain
+        if not (folder / "report.json").is_file():
+            prepare([args.data / domain / "train.csv"], domain=domain, out=folder, ratios=(95, 5, 0))
+    pooled(args.out / "data")
+    tests = {domain: read(args.data / domain / "dev.csv") for domain in DOMAINS}
+    train = [line for domain in DOMAINS for line in (args.out / "data" / domain / "train.csv").read_text().splitlines()]
+    inputs: dict[str, Sequence[object]] = {"train": train, **{f"test/{k}": [*t, *y] for k, (t, y) in tests.items()}}
+    store = Cells(args.out / "cells", inputs)
+    points = [point for point in POINTS if args.only is None or point.knob in args.only]
+    found: dict[tuple[Point, int], Answers] = {}
+    for seed in args.seeds:  # a whole row of points by one seed says more than one point by all
+        for point in points:
+            cell, mark = Cell(point.name, seed), made_of(point, args.backbone)
+            if (kept := store.find(cell, mark)) is None:
+                kept = run(point, seed, args.backbone, args.out, {name: texts for name, (texts, _) in tests.items()})
+                store.keep(cell, kept, mark)
+                print(f"{point.name}, seed {seed}: {json.dumps(dict(kept.facts))}", flush=True)
+            found[point, seed] = kept
+    truth = {name: np.array([NAMES.index(label) for label in labels]) for name, (_, labels) in tests.items()}
+    (args.out / "ablations.md").write_text(table(found, truth, BASE), encoding="utf-8")
+    picture(found, truth, BASE, args.out / "ablations.png")
+    print((args.out / "ablations.md").read_text(encoding="utf-8"))
+
+
+def pooled(folder: Path) -> None:
+    """The rows of all domains as those of one."""
+    (folder / ONE).mkdir(exist_ok=True)
+    for split in ("train", "valid"):
+        rows = [row for domain in DOMAINS for row in _rows(folder / domain / f"{split}.csv")]
+        with (folder / ONE / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ("id", "text", "label"), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read(path: Path) -> tuple[list[str], list[str]]:
+    """Texts and labels of a file."""
+    rows = _rows(path)
+    return [row["text"] for row in rows], [row["label"] for row in rows]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def made_of(point: Point, backbone: str) -> str:
+    """A fingerprint of all settings of a point."""
+    return json.dumps([EXPERT, MERGE, MIXED, point.expert, point.merging, point.joint, backbone])
+
+
+def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, list[str]]) -> Answers:
+    """Train one cell and answer the test sets."""
+    began = time.perf_counter()
+    names = (ONE,) if point.knob == "one LoRA" else DOMAINS
+    experts, facts = {}, dict[str, Any](rows=0, steps=0)
+    for name in names:
+        experts[name], rows, steps = expert(point, name, seed, backbone, out)
+        facts["rows"] += rows
+        facts["steps"] += steps
+    work = out / "cell"
+    shutil.rmtree(work, ignore_errors=True)
+    merge(experts, work / "start", settings=MergeConfig.load(None, [*MERGE, *point.merging, f"seed={seed}"]))
+    model = work / "start"
+    if len(names) > 1:
+        settings = JointConfig.load(None, [*MIXED, *point.joint, f"seed={seed}"])
+        done = train_joint(
+            work / "start", {name: out / "data" / name for name in names}, work / "joint", settings=settings
+        )
+        facts["joint_steps"] = sum(phase["steps"] for phase in done.values())
+        model = work / "joint" / JOINT
+    finsa = finsa_moe.load(model)
+    probs, chosen = {}, {}
+    for name, texts in tests.items():
+        answered = finsa.predict(texts)
+        probs[name] = np.array([list(a.scores.values()) for a in answered], dtype=np.float32)
+        chosen[name] = [a.expert for a in answered]
+        if len(names) > 1:
+            probs[f"{name}/own"] = finsa.predict_proba(texts, name).astype(np.float32)
+    shutil.rmtree(work)
+    return Answers(probs, chosen, {**facts, "seconds": round(time.perf_counter() - began, 1)})
+
+
+def expert(point: Point, name: str, seed: int, backbone: str, out: Path) -> tuple[Path, int, int]:
+    """The expert of a domain by the point's stage 1: folder, rows, steps; trained once for all points that share it."""
+    settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
+    key = hashlib.sha256(f"{settings}\n{name}\n{backbone}".encode()).hexdigest()[:12]
+    folder = out / "experts" / f"{name}-{key}"
+    facts = train_expert(name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True)
+    return folder, facts["rows"], facts["steps"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The service's page as a person uses it, in a real browser: texts and reasons, two experts, files, languages, keys."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser import browser_page, chromium
+from tests.fakes import probabilities
+from tests.service.served import Service, Settings, serving
+
+__all__ = ["browser_page", "chromium"]
+MIXED = "<b>涨</b>跌<script>document.title='broken'</script>"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with serving(Settings(max_texts=20, max_explained=3)) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser_page: Any, service: Service) -> Iterator[Any]:
+    """The page, ready; whatever its console holds against it fails the test."""
+    complaints: list[str] = []
+    browser_page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    browser_page.goto(service.url)
+    browser_page.wait_for_function("document.querySelectorAll('#expert option').length === 3")
+    yield browser_page
+    assert not complaints
+
+
+def judged(page: Any, *texts: str, answers: int | None = None) -> Any:
+    page.fill("#words", "\n".join(texts))
+    page.click("#go")
+    page.wait_for_function(
+        "n => document.querySelectorAll('#answers li').length === n", arg=answers or len(texts), timeout=20_000
+    )
+    return page.locator("#answers li")
+
+
+def test_texts_are_answered_with_their_reasons(page: Any) -> None:
+    answers = judged(page, "涨停了", "  ", "公告：下跌", MIXED, answers=3)
+    rose, fell, mixed = (answers.nth(at) for at in range(3))
+    assert rose.get_attribute("data-label") == "bullish"
+    assert fell.get_attribute("data-label") == "bearish"
+    assert rose.locator(".number").inner_text() == f"{100 * probabilities('涨停了', 1)[2]:.1f}%"
+    assert "forum" in rose.locator(".fact.main").inner_text()
+    assert "news" in fell.locator(".fact.main").inner_text()
+    assert rose.locator("mark.up").count() >= 1
+    assert "涨" in "".join(rose.locator("mark.up").all_inner_texts())
+    assert mixed.locator(".text").inner_text() == MIXED  # shown, never run
+    assert page.title() == "FinSA"
+
+
+def test_many_texts_have_no_reasons_and_too_many_are_refused_in_place(page: Any) -> None:
+    answers = judged(page, *["涨"] * 5)
+    assert answers.locator("mark").count() == 0
+    assert "up to 3 texts" in page.inner_text("#said")
+    assert page.locator("#tally .bars").count() == 1
+    page.fill("#words", "涨\n" * 21)
+    page.click("#go")
+    assert page.inner_text("#said").startswith("21 lines; at most 20")
+    page.fill("#words", " \n")
+    page.click("#go")
+    assert page.inner_text("#said") == "Type a text first."
+
+
+def test_an_expert_can_be_chosen(page: Any) -> None:
+    page.select_option("#expert", "news")
+    answer = judged(page, "涨停了").first
+    assert "news" in answer.locator(".fact.main").inner_text()
+    assert answer.locator(".number").inner_text() == f"{100 * probabilities('涨停了', 0)[2]:.1f}%"
+
+
+def test_two_experts_side_by_side(page: Any) -> None:
+    page.click("#tab-compare")
+    page.fill("#one", "公告：\n涨停了")
+    page.click("#versus")
+    page.wait_for_selector("#sides article", timeout=20_000)
+    sides = page.locator("#sides article")
+    assert [sides.nth(at).locator(".fact.main").inner_text() for at in (0, 1)] == ["expert news", "expert forum"]
+    assert sides.nth(0).locator(".number").inner_text() != sides.nth(1).locator(".number").inner_text()
+    assert page.inner_text("#verdict") == "Both experts agree. The router would ask news."
+
+
+def test_a_file_is_answered_watched_drawn_and_fetched(page: Any, tmp_path: Path) -> None:
+    path = tmp_path / "posts.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["date", "ticker", "text"])
+        writer.writerows(
+            [f"2026-08-{1 + at % 28:02d}", f"60000{at % 3}", "涨" if at % 2 else "跌"] for at in range(300)
+        )
+        writer.writerow(["2026-08-30", "600001", ""])
+    page.click("#tab-file")
+    assert page.is_disabled("#send")
+    page.set_input_files("#chosen", str(path))
+    page.click("#send")
+    page.wait_for_selector("#download", timeout=20_000)
+    assert "300 of 301 rows answered" in page.inner_text("#told")
+    assert "1 could not be" in page.inner_text("#told")
+    assert page.inner_text("#time h2") == "Over time, by day"
+    assert page.locator("#tickers .bars").count() == 3
+    with page.expect_download() as waited:
+        page.click("#download")
+    assert waited.value.suggested_filename.endswith(".csv")
+    rows = list(csv.DictReader(io.StringIO(Path(waited.value.path()).read_text(encoding="utf-8"))))
+    assert len(rows) == 301
+    assert [row["sentiment"] for row in rows[:2]] == ["利空", "利好"]
+
+
+def test_a_file_that_cannot_be_read_is_told_in_words(browser_page: Any, service: Service) -> None:
+    """Not by `page`: a browser writes a refused request to its console."""
+    browser_page.goto(service.url)
+    browser_page.click("#tab-file")
+    browser_page.set_input_files("#chosen", {"name": "x.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"})
+    browser_page.click("#send")
+    browser_page.wait_for_selector("#told.wrong")
+    assert "x.csv" in browser_page.inner_text("#told")
+
+
+def test_languages_and_themes_are_kept(page: Any, service: Service) -> None:
+    judged(page, "涨停了")
+    page.click("#language")
+    assert page.inner_text("#go") == "判断"
+    assert page.get_attribute("html", "lang") == "zh-CN"
+    assert "置信度" in page.inner_text("#answers")
+    before = page.get_attribute("html", "data-theme")
+    page.click("#theme")
+    after = page.get_attribute("html", "data-theme")
+    assert {before, after} == {"light", "dark"}
+    page.goto(service.url)
+    assert page.inner_text("#go") == "判断"
+    assert page.get_attribute("html", "data-theme") == after
+
+
+def test_the_keyboard_is_enough(page: Any) -> None:
+    page.focus("#words")
+    page.keyboard.insert_text("跌停了")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#answers li", timeout=20_000)
+    page.focus("#tab-texts")
+    for name in ("compare", "file", "texts"):
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.id") == f"tab-{name}"
+        assert page.is_visible(f"#{name}")
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, select, textarea, input')].filter(node => node.offsetParent && "
+        "!(node.textContent.trim() || node.labels?.length || node.getAttribute('aria-label'))).map(node => node.id)"
+    )
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(page: Any, theme: str) -> None:
+    """Contrast of 4.5 at least, WCAG 2.2, 1.4.3, for the page's own pairs of colours."""
+    if page.get_attribute("html", "data-theme") != theme:
+        page.click("#theme")
+    judged(page, "涨停了")
+    pairs = page.evaluate(
+        """() => {
+            const ground = (node) => { for (let at = node; at; at = at.parentElement) {
+                const c = getComputedStyle(at).backgroundColor;
+                if (!/, 0\\)$|transparent/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
+            return ['#said', '#answers .number', '#answers small', '#answers b', '.fact', '#go', 'footer span', '#model']
+                .map((s) => { const node = document.querySelector(s); return [s, getComputedStyle(node).color, ground(node)]; });
+        }"""
+    )
+    for name, ink, ground in pairs:
+        assert contrast(ink, ground) >= 4.5, (name, ink, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [float(part) / 255 for part in colour[colour.index("(") + 1 : -1].replace("/", ",").split(",")[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_what_is_copied_runs(page: Any, service: Service) -> None:
+    page.evaluate("document.execCommand = () => true; Object.defineProperty(navigator, 'clipboard', {value: "
+                  "{writeText: async (words) => { window.copied = words; }}})")  # fmt: skip
+    judged(page, "涨'停了")
+    ran = []
+    for at, command in ((0, ["bash", "-c"]), (1, [sys.executable, "-c"])):
+        page.locator("#said .chip").nth(at).click()
+        page.wait_for_function("Boolean(window.copied)")
+        words = page.evaluate("const words = window.copied; window.copied = null; words")
+        done = subprocess.run([*command, words], capture_output=True, text=True, timeout=60, check=True)
+        ran.append(done.stdout)
+    assert json.loads(ran[0])["predictions"][0]["sentiment"] == "利好"
+    assert ran[1].split()[0] == "利好"
+
+
+def test_a_token_is_asked_for_once(browser_page: Any, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("0123456789abcdef0123")
+    with serving(Settings(token_file=str(secret))) as guarded:
+        browser_page.goto(guarded.url)
+        browser_page.wait_for_selector("#asking[open]")
+        browser_page.fill("#token", "0123456789abcdef0123")
+        browser_page.keyboard.press("Enter")
+        browser_page.wait_for_function("document.querySelectorAll('#expert option').length === 3")
+        judged(browser_page, "涨停了")
