@@ -29,6 +29,23 @@ def run(words: list[str], folder: Path, *, stdin: str = "") -> str:
     return done.stdout
 
 
+def serve(words: list[str], folder: Path) -> None:
+    """A documented `finsa serve`, and the Python that docs/deploy.md shows for it, at a port that is free."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "finsa_moe", *words[1:], "--port", "0"], cwd=folder, stderr=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            assert service.stderr is not None
+            address = service.stderr.readline().split()[0]
+            (body,) = blocks(ROOT / "docs" / "deploy.md", "python")
+            assert "http://127.0.0.1:8000" in body
+            told = run([sys.executable, "-c", body.replace("http://127.0.0.1:8000", address)], folder)
+            assert [line.split()[0] for line in told.splitlines()] == ["利好", "利空"]
+        finally:
+            service.terminate()
+        assert service.wait(60) == 0
+
+
 def label(words: list[str], folder: Path) -> None:
     """Label every row of a documented `finsa label F --annotator li` as guessed; a colleague takes over the labels."""
     with subprocess.Popen(
@@ -129,6 +146,9 @@ def test_what_the_readme_says_runs(project: Path) -> None:
             done.append(words)
             if words[:2] == ["finsa", "label"] and "--agreement" not in words:
                 label(words, project)
+                continue
+            if words[:2] == ["finsa", "serve"]:
+                serve(words, project)
                 continue
             output = run(words, project, stdin="放量突破前高,拿稳了\n")
             if words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):

@@ -1,0 +1,162 @@
+"""The files of `deploy/`, as far as a machine without a container engine can judge them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from finsa_moe.cli import app
+from tests.service.served import Service, Settings, serving
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    with serving(Settings(behind_proxy=True)) as found:
+        yield found
+
+
+def understood(words: list[str]) -> dict[str, object]:
+    """The settings of a `finsa serve` command line; an unknown option raises."""
+    verb = typer.main.get_command(app).get_command(None, "serve")  # type: ignore[attr-defined, arg-type]
+    return verb.make_context("serve", words).params
+
+
+def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    text = (DEPLOY / "finsa.service").read_text(encoding="utf-8")
+    line = re.search(r"^ExecStart=\S+/finsa serve (.*)$", text, re.MULTILINE)
+    assert line
+    found = understood(shlex.split(line[1]))
+    assert found["host"] == "127.0.0.1"
+    assert found["behind_proxy"]
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("no systemd-analyze on this machine; the command line was checked")
+    unit = tmp_path / "finsa.service"
+    unit.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", text, flags=re.MULTILINE), encoding="utf-8")
+    done = subprocess.run([program, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "finsa.service" in line]
+    assert not ours
+
+
+def test_the_containerfile_names_what_there_is() -> None:
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    for line in lines:
+        if line.startswith("COPY ") and "--from" not in line:
+            assert all((DEPLOY.parent / source).exists() for source in line.split()[1:-1])
+    extras = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = re.search(r"'\.\[([a-z,]+)\]'", text)
+    assert asked
+    assert set(asked[1].split(",")) <= set(extras)
+    command = json.loads(next(line for line in lines if line.startswith("CMD "))[4:])
+    assert command[:2] == ["finsa", "serve"]
+    assert understood(command[2:])["host"] == "0.0.0.0"  # which asks for a token, as the head of the file gives
+    assert "FINSA_TOKEN" in text
+    assert lines.index("USER finsa") < next(at for at, line in enumerate(lines) if line.startswith("CMD"))
+    image = re.findall(r"^FROM python:3\.(\d+)", text, re.MULTILINE)
+    assert len(image) == 2
+    assert all(int(minor) >= 11 for minor in image)
+
+
+def test_the_containers_health_is_asked_as_a_test_can(service: Service) -> None:
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    command = json.loads(re.search(r"HEALTHCHECK.*?CMD (\[.*\])", text)[1])  # type: ignore[index]
+    import sys
+
+    asked = [sys.executable, *command[1:-1], command[-1].replace(":8000", f":{service.port}")]
+    assert subprocess.run(asked, check=False, timeout=30).returncode == 0
+    asked[-1] = asked[-1].replace("readyz", "nowhere")
+    assert subprocess.run(asked, check=False, timeout=30, stderr=subprocess.DEVNULL).returncode != 0
+
+
+def test_every_metric_that_is_asked_for_exists(service: Service) -> None:
+    service.predict(["涨停了", ""])
+    told = set(re.findall(r"^# TYPE (\S+) ", service.ask("GET", "/metrics").body.decode(), re.MULTILINE))
+    rules = yaml.safe_load((DEPLOY / "finsa-rules.yml").read_text(encoding="utf-8"))
+    dashboard = json.loads((DEPLOY / "grafana.json").read_text(encoding="utf-8"))
+    asked = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    asked += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = {name for expression in asked for name in re.findall(r"\bfinsa_\w+", expression)}
+    assert len(names) >= 12
+    whole = {re.sub(r"_(bucket|sum|count)$", "", name) for name in names}
+    assert {name for name in whole if name not in told and name.removesuffix("_total") not in told} == set()
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    for expression in asked:
+        assert expression.count("(") == expression.count(")")
+    watched = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))
+    assert [(DEPLOY / name).is_file() for name in watched["rule_files"]] == [True]
+
+
+def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Service, tmp_path: Path) -> None:
+    program, openssl = (shutil.which(name) for name in ("nginx", "openssl"))
+    if program is None or openssl is None:
+        pytest.skip("no nginx or openssl on this machine; on Debian: apt-get install nginx-light openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "chain.pem"
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    subprocess.run([*make, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    for ours, there in {
+        "127.0.0.1:8000": f"127.0.0.1:{service.port}", "listen 443": f"listen 127.0.0.1:{port}",
+        "/etc/ssl/finsa/fullchain.pem": str(certificate), "/etc/ssl/finsa/privkey.pem": str(key),
+    }.items():  # fmt: skip
+        assert ours in text
+        text = text.replace(ours, there)
+    places = "".join(
+        f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = f"daemon off; pid {tmp_path}/pid; events {{}} http {{ access_log off; {places}\n{text}\n}}"
+    (tmp_path / "nginx.conf").write_text(whole, encoding="utf-8")
+    running = subprocess.Popen([program, "-e", f"{tmp_path}/log", "-c", f"{tmp_path}/nginx.conf", "-p", str(tmp_path)])
+    try:
+        until = time.monotonic() + 20
+        while (status := through(port, "GET", "/healthz")[0]) != 200:
+            assert running.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < until, status
+            time.sleep(0.05)
+        status, body = through(port, "POST", "/v1/predict", b'{"texts": "\xe6\xb6\xa8"}')
+        assert status == 200, body
+        assert json.loads(body)["predictions"][0]["sentiment"] == "利好"
+        status, body = through(port, "POST", "/v1/predict/file", "text\n跌\n".encode(), "text/csv")
+        assert status == 200
+        assert "利空" in body.decode()
+        assert through(port, "GET", "/metrics")[0] == 404
+    finally:
+        running.terminate()
+        running.wait(10)
+
+
+def through(
+    port: int, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
+) -> tuple[int, bytes]:
+    """Status and body by TLS; 0 where nobody answers yet."""
+    import http.client
+    import ssl
+
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=10)
+    try:
+        connection.request(method, path, body, {"Host": "localhost", "Content-Type": kind})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
