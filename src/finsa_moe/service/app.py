@@ -7,6 +7,7 @@ may take long; nothing is served before it is done.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -121,9 +122,7 @@ def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a thread, and not on Windows
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_on_signal(state)))
-        beside = [asyncio.ensure_future(_sweep(spool))]
-        if explains:
-            beside.append(asyncio.ensure_future(asyncio.to_thread(_warm)))
+        beside = [asyncio.ensure_future(_sweep(spool)), asyncio.ensure_future(asyncio.to_thread(_warm, explains))]
         yield
         state.ready = False
         for task in beside:
@@ -220,12 +219,15 @@ def _threads(served: Served, settings: Settings) -> int:
     return settings.lanes if getattr(served.predictor.engine, "concurrent", False) else 1
 
 
-def _warm() -> None:
+def _warm(explains: bool) -> None:
     """Import what explains, which takes seconds, before the first who asks has to wait for it."""
-    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # it would compile for seconds what runs in milliseconds
-    with suppress(ImportError):
-        import rjieba  # noqa: F401
-        import shap  # noqa: F401
+    if explains:
+        os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # it would compile for seconds what runs in milliseconds
+        with suppress(ImportError):
+            import rjieba  # noqa: F401
+            import shap  # noqa: F401
+    gc.collect()
+    gc.freeze()  # or every full collection looks through all libraries, a tenth of a second in which nobody is answered
 
 
 async def _sweep(spool: Spool) -> None:
