@@ -13,8 +13,8 @@ import pytest
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.training import sharding
-from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
-from tests.training.test_together import STILL, apart, run, sets
+from tests.conftest import DOMAINS, JOINT, Trained
+from tests.training.test_together import apart, run, sets
 
 PROBE = """
 import json, sys, torch
@@ -77,27 +77,21 @@ def test_each_process_holds_half_and_answers_alike(backbone_of: Callable[[str], 
 def test_two_sharded_processes_train_what_one_trains(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    """Expert and mixture, and the backbone that travels along is whole."""
+    """Both phases of the mixture's training; the backbone that travels along is whole."""
     from finsa_moe.config import MergeConfig
     from finsa_moe.model.checkpoint import load_mixture
     from finsa_moe.training.merge import merge
 
-    of = trained("modernbert")
-    expert = ["train-expert", "news", str(prepared["news"]), "--backbone", str(of.backbone), "--device", "cpu"]
+    start, one, two = (tmp_path / name for name in ("start", "one", "two"))
     still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
-    start = tmp_path / "start"
-    merge(of.experts, start, settings=still, device="cpu")
+    merge(trained("modernbert").experts, start, settings=still, device="cpu")
     data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
-    stages = {
-        "expert": [*expert, *sets(*EXPERT, *STILL)],
-        "joint": ["train-joint", str(start), *data, "--device", "cpu", *sets(*JOINT, "balance_weight=5")],
-    }
-    for name, words in stages.items():
-        one, two = tmp_path / f"{name}1", tmp_path / f"{name}2"
-        run(1, *words, "--out", str(one))
-        run(2, *words, "--out", str(two), *sets("shard_backbone=true"))
-        assert apart(one, two) < 1e-4
-    load_mixture(tmp_path / "joint2" / "moe_joint")  # refuses a backbone that is not the one it was trained on
+    words = ["train-joint", str(start), *data, "--device", "cpu", *sets(*JOINT, "balance_weight=5")]
+    run(1, *words, "--out", str(one))
+    run(2, *words, "--out", str(two), *sets("shard_backbone=true"))
+    for phase in ("router_warmup", "moe_joint"):
+        assert apart(one / phase, two / phase) < 1e-4
+    load_mixture(two / "moe_joint")  # refuses a backbone that is not the one it was trained on
 
 
 def test_a_backbone_in_four_bits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

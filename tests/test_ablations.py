@@ -1,0 +1,87 @@
+"""The table of the ablations against numbers computed by scikit-learn, and what it says of a point without effect."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from finsa_moe.evaluation.cells import Answers
+
+RUNS = Path(__file__).parents[1] / "runs"
+
+
+@dataclass(frozen=True)
+class Point:
+    knob: str
+    value: str
+
+
+@pytest.fixture
+def ablations() -> Iterator[ModuleType]:
+    """The script's table, from a folder that is no package."""
+    spec = importlib.util.spec_from_file_location("ablation_table", RUNS / "ablation_table.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["ablation_table"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["ablation_table"]
+
+
+def answers(classes: np.ndarray, wrong: int, rng: np.random.Generator) -> Answers:
+    """So many of the first answers wrong; routing right on nine texts of ten."""
+    given = classes.copy()
+    given[:wrong] = (given[:wrong] + 1) % 3
+    probs = np.eye(3, dtype=np.float32)[given]
+    experts = ["news" if at % 10 else "forum" for at in range(len(classes))]
+    own = np.eye(3, dtype=np.float32)[classes]
+    return Answers({"news": probs, "news/own": own}, {"news": experts}, {"seconds": 7.0})
+
+
+def test_the_table_and_picture(ablations: ModuleType, tmp_path: Path) -> None:
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(3)
+    truth = {"news": rng.integers(0, 3, 300)}
+    base, worse, same = Point("base", "b"), Point("rank", "4"), Point("loss", "plain")
+    found = {(base, seed): answers(truth["news"], 30, rng) for seed in (13, 21)}
+    found |= {(worse, 13): answers(truth["news"], 90, rng), (worse, 21): answers(truth["news"], 96, rng)}
+    found[same, 13] = answers(truth["news"], 30, rng)
+    rows = {line.split(" | ")[0].strip("| "): line for line in ablations.table(found, truth, base).splitlines()[2:]}
+
+    def scored(wrong: int) -> float:
+        given = answers(truth["news"], wrong, rng).probs["news"].argmax(-1)
+        return float(100 * f1_score(truth["news"], given, average="macro"))
+
+    low = (scored(90), scored(96))
+    assert f"| {np.mean(low):.1f} ± {np.std(low):.1f} |" in rows["rank"]
+    assert f"**{np.mean(low) - scored(30):+.1f}**" in rows["rank"]  # surely worse
+    assert "| +0.0 (+0.0 to +0.0) |" in rows["loss"]
+    assert "| 90.0 |" in rows["base"]
+    assert f"| {100 - scored(30):+.1f} |" in rows["base"]
+    ablations.picture(found, truth, base, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_every_point_turns_one_knob_and_its_settings_exist(
+    ablations: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(RUNS))
+    script = importlib.import_module("ablations")
+    from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
+
+    assert len({point.name for point in script.POINTS}) == len(script.POINTS)
+    for point in script.POINTS:
+        ExpertConfig.load(None, [*script.EXPERT, *point.expert])
+        MergeConfig.load(None, [*script.MERGE, *point.merging])
+        JointConfig.load(None, [*script.MIXED, *point.joint])
+    assert {point.value for point in script.POINTS if point.knob == "routing_weight"} == {"0", "0.5", "1", "2"}
+    assert len({script.made_of(point, "b") for point in script.POINTS if point.knob != "one LoRA"}) >= 14
