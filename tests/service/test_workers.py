@@ -122,6 +122,17 @@ def reloads(service: Service, bear: dict[str, str]) -> float:
 
 
 @pytest.mark.slow
+def test_one_process_told_to_end_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with process() as (running, service):
+        assert service.predict("涨停了").status == 200
+        assert list(tmp_path.glob("finsa-serve-*"))
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+    assert not list(tmp_path.glob("finsa-*"))
+
+
+@pytest.mark.slow
 def test_a_signal_changes_the_model_and_a_bad_folder_is_refused(tmp_path: Path) -> None:
     import shutil
 

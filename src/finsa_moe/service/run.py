@@ -88,6 +88,8 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         say(f"http://{name}:{shown[1]}")
         if alone:
             server = uvicorn.Server(config)
+            # uvicorn ends, then sends itself once more the signal that told it: our folders must still be removed
+            signal.signal(signal.SIGTERM, lambda *_: None)
             server.run([listening])
             if not server.started:
                 raise ConfigError("the service did not start; the lines above say why")
