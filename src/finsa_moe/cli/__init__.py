@@ -16,6 +16,7 @@ import typer
 from finsa_moe.cli import (
     audit,
     augment,
+    card,
     compare,
     domains,
     drift,
@@ -48,6 +49,7 @@ for _room in (
     export,
     evaluate,
     compare,
+    card,
     predict,
     explain,
     domains,

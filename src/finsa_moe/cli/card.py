@@ -1,0 +1,89 @@
+"""``finsa card``: the README.md of a saved model, from what a comparison or an evaluation measured.
+
+It reads the model's folder and the result, and writes one file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from finsa_moe.evaluation.card import Subject
+
+NAME = "README.md"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command("card")(card)
+
+
+def card(
+    model: Annotated[Path, typer.Argument(help="Model folder.", show_default=False)],
+    results: Annotated[
+        Path, typer.Option(metavar="JSON", help="comparison.json of finsa compare, or the --json of finsa evaluate.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", metavar="F", help=f"Left out: {NAME} of the model.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What the card calls the model; left out: its folder's name.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is no card of finsa's.")] = False,
+) -> None:
+    """Write a model's card: what it is, its scores with intervals beside other models, routing, leaks, how measured."""
+    from finsa_moe import shipped
+    from finsa_moe.errors import ConfigError
+    from finsa_moe.evaluation.card import MARK, notes_of
+    from finsa_moe.evaluation.card import card as written
+    from finsa_moe.evaluation.measured import measured
+
+    subject = _subject(model, name)
+    found = measured(_json(results), model, source=str(results), default=shipped.MODEL)
+    target = out or model / NAME
+    if not target.parent.is_dir():
+        raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    old = target.read_text(encoding="utf-8") if target.is_file() else ""
+    if old.strip() and MARK not in old and not force:
+        raise ConfigError(f"{target}: stands already and was not made by finsa card; --out F, or --force to replace it")
+    page = written(subject, found, load=str(model), notes=notes_of(old) if MARK in old else "")
+    working = target.with_name(f".{target.name}.tmp{os.getpid()}")
+    working.write_text(page, encoding="utf-8")
+    working.replace(target)
+    typer.echo(f"saved {target}: {len(found.lines)} test sets, {len(found.beside)} models beside")
+
+
+def _subject(model: Path, name: str | None) -> Subject:
+    from finsa_moe.errors import ModelError
+    from finsa_moe.evaluation.card import Subject
+
+    if not (model / "config.json").is_file():
+        raise ModelError(f"{model}: holds no model (no config.json); name the folder that train-joint or export wrote")
+    config = _json(model / "config.json")
+    if not config.get("domains"):
+        raise ModelError(f"{model}: config.json names no domains, so it is no mixture; a card needs one")
+    experts = {
+        domain: _json(path)
+        for domain in config["domains"]
+        if (path := model / "experts" / domain / "expert.json").is_file()
+    }
+    training, export = model / "metrics.json", model / "export.json"
+    return Subject(
+        name or model.resolve().name, config, experts, _json(training) if training.is_file() else {},
+        _json(export).get("calibration", {}) if export.is_file() else {},
+    )  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, Any]:
+    from finsa_moe.errors import DataError
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: holds no JSON object")
+    return found

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.cli import main
+from tests.evaluation.test_card import CONFIG, EXPERT, JOINT, comparison
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m/experts/news").mkdir(parents=True)
+    files = {"m/config.json": CONFIG, "m/experts/news/expert.json": EXPERT, "m/metrics.json": JOINT}
+    files["r.json"] = comparison("finsa:m")
+    for name, facts in files.items():
+        Path(name).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def test_the_card_lands_in_the_models_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["card", "m", "--results", "r.json"]) == 0
+    assert "saved m/README.md: 1 test sets, 2 models beside" in capsys.readouterr().out
+    page = Path("m/README.md").read_text(encoding="utf-8")
+    assert "# m\n" in page
+    assert "| news | 1,200 |" in page
+    assert sorted(path.name for path in Path("m").iterdir()) == ["README.md", "config.json", "experts", "metrics.json"]
+
+
+def test_made_anew_it_keeps_what_a_person_wrote() -> None:
+    assert main(["card", "m", "--results", "r.json"]) == 0
+    path = Path("m/README.md")
+    path.write_text(path.read_text(encoding="utf-8") + "\nchecked by Li\n", encoding="utf-8")
+    assert main(["card", "m", "--results", "r.json", "--name", "M 2"]) == 0
+    page = path.read_text(encoding="utf-8")
+    assert "# M 2\n" in page
+    assert page.rstrip().endswith("checked by Li")
+
+
+def test_a_page_of_someone_else_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("m/README.md").write_text("by hand", encoding="utf-8")
+    assert main(["card", "m", "--results", "r.json"]) == 2
+    assert "m/README.md: stands already and was not made by finsa card" in capsys.readouterr().err
+    assert Path("m/README.md").read_text(encoding="utf-8") == "by hand"
+    assert main(["card", "m", "--results", "r.json", "--out", "other.md"]) == 0
+    assert main(["card", "m", "--results", "r.json", "--force"]) == 0
+    assert "# m" in Path("m/README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nothing", "--results", "r.json"], "nothing: holds no model (no config.json)"),
+        (["m", "--results", "none.json"], "none.json: cannot be read as JSON"),
+        (["m", "--results", "m/experts/news/expert.json"], "is no result of finsa compare"),
+        (["plain", "--results", "r.json"], "plain: config.json names no domains"),
+        (["m", "--results", "r.json", "--out", "a/b.md"], "a/b.md: there is no folder a"),
+        (["m", "--results", "list.json"], "list.json: holds no JSON object"),
+    ],
+)
+def test_one_line_for_what_cannot_be(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("plain").mkdir()
+    Path("plain/config.json").write_text("{}", encoding="utf-8")
+    Path("list.json").write_text("[]", encoding="utf-8")
+    assert main(["card", *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not Path("m/README.md").exists()

@@ -1,0 +1,153 @@
+"""A card tells what a result says: every number is looked for in a result made by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.evaluation.card import EMPTY, Subject, card, notes_of
+from finsa_moe.evaluation.measured import Beside, Line, measured
+
+CONFIG = {
+    "domains": ["news", "forum"], "rank": 16, "route_at": 0.25, "gate": "hard", "prompt": "none", "max_tokens": 256,
+    "backbone": {"name": "models/b", "fingerprint": "abc123", "quantisation": "nf4", "dtype": "float32"},
+}  # fmt: skip
+EXPERT = {"rows": 1200, "steps": 300, "trained_parameters": 45678, "classes": {"利空": 0, "中性": 700, "利好": 500}}
+JOINT = {"stage": "moe_joint", "steps": 90, "rows": 2400, "wall_seconds": 600.0}
+SUBJECT = Subject("mine", CONFIG, {"news": EXPERT}, JOINT, {})
+
+
+def entry(value: float, gap: tuple[float, float] | None, routing: float | None = None) -> dict[str, Any]:
+    against = None if gap is None else {"value": sum(gap) / 2, "low": gap[0], "high": gap[1], "p": 0.5}
+    return {
+        "macro_f1": {"value": value, "low": value - 0.02, "high": value + 0.02}, "surest": 0.9, "routing": routing,
+        "scores": {"accuracy": value + 0.01, "ece": 0.031}, "against": against,
+    }  # fmt: skip
+
+
+def comparison(reference: str) -> dict[str, Any]:
+    """The mixture of folder m, its fixed form, and TF-IDF, on one set; differences are from the reference."""
+    own = "finsa:m"
+    gaps = {own: None, "tfidf-lr": (-0.05, 0.01), "finsa:m?run=news": (-0.3, -0.2)} if reference == own else {
+        own: (0.01, 0.05), "tfidf-lr": None, "finsa:m?run=news": (-0.3, -0.2)}  # fmt: skip
+    values = {own: 0.8, "tfidf-lr": 0.75, "finsa:m?run=news": 0.5}
+    return {
+        "models": list(values), "reference": reference, "command": "finsa compare --model finsa:m",
+        "sets": {"news": {"domain": "news", "texts": 1000, "clusters": 990, "leaked": 12}},
+        "entries": {m: {"news": entry(v, gaps[m], 0.987 if m == own else None)} for m, v in values.items()},
+    }  # fmt: skip
+
+
+EVALUATED = {
+    "model": "m",
+    "runs": {
+        "routed": {
+            "all": {},
+            "domains": {
+                name: {
+                    "n": 10, "macro_f1": 0.7, "macro_f1_interval": [0.6, 0.8], "accuracy": 0.72, "ece": 0.04,
+                    "coverage": [{"coverage": 0.5, "risk": 0.1}, {"coverage": 0.7, "risk": 0.2}],
+                }
+                for name in ("news", "forum")
+            },
+        },
+        "oracle": {},
+    },
+    "routing": {"domains": ["news", "forum"], "experts": ["news", "forum"], "confusion": [[9, 1], [4, 6]]},
+}  # fmt: skip
+
+
+def test_a_comparison_is_read() -> None:
+    found = measured(comparison("finsa:m"), Path("m"), source="f")
+    assert found.lines == (Line("news", 1000, 0.8, 0.78, 0.8200000000000001, 0.81, 0.031, 0.9, 12, 0.987),)
+    assert found.beside["tfidf-lr"]["news"] == Beside(0.75, False)
+    assert found.beside["finsa:m?run=news"]["news"] == Beside(0.5, True)
+    assert found.best("news") == 0.8
+    assert found.command == "finsa compare --model finsa:m"
+
+
+def test_a_test_against_another_reference_speaks_of_that_pair_alone() -> None:
+    found = measured(comparison("tfidf-lr"), Path("m"), source="f")
+    assert found.beside["tfidf-lr"]["news"].sure is True
+    assert found.beside["finsa:m?run=news"]["news"].sure is None
+
+
+def test_a_plain_finsa_is_the_default_model() -> None:
+    plain = comparison("finsa:m")
+    plain["models"], plain["entries"] = ["finsa"], {"finsa": plain["entries"]["finsa:m"]}
+    plain["reference"] = "finsa"
+    assert measured(plain, Path("d"), source="f", default=Path("d")).lines[0].macro_f1 == 0.8
+    with pytest.raises(ConfigError, match="f: d is none of the models compared, routed: finsa"):
+        measured(plain, Path("d"), source="f")
+
+
+def test_an_evaluation_is_read() -> None:
+    news, forum = measured(EVALUATED, Path("m"), source="f").lines
+    assert (news.name, news.n, news.macro_f1, news.low, news.high) == ("news", 10, 0.7, 0.6, 0.8)
+    assert (news.surest, news.leaked, news.routed, forum.routed) == (0.8, None, 0.9, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("results", "error", "says"),
+    [
+        ({"hello": 1}, DataError, "f: is no result of finsa compare"),
+        ({**comparison("finsa:m"), "entries": {}}, DataError, "f: a part is missing or odd .*finsa:m"),
+        ({**EVALUATED, "model": "other"}, ConfigError, "f: is a result of other, not of m"),
+        ({**comparison("finsa:m"), "models": ["tfidf-lr"]}, ConfigError, "m is none of the models compared"),
+    ],
+)
+def test_what_is_no_result(results: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        measured(results, Path("m"), source="f")
+
+
+def test_the_card_shows_what_was_measured() -> None:
+    page = card(SUBJECT, measured(comparison("finsa:m"), Path("m"), source="f"), load="m")
+    assert "| news | 1,000 | **80.0** | 78.0–82.0 | 81.0 | 3.1 | 90.0 |" in page
+    assert "| **this model** | **80.0** |" in page
+    assert "| `tfidf-lr` | 75.0 ≈ |" in page
+    assert "| `finsa:m?run=news` | 50.0 |" in page
+    assert "not surely different from this model" in page
+    assert "news 98.7 %" in page
+    assert "12 of 1,000 texts stand in the training rows" in page
+    assert "| news | 1,200 | none | 700 | 500 | 300 | 45,678 |" in page
+    assert "90 steps of joint training (moe_joint) on 2,400 rows, 10 minutes" in page
+    assert "nf4" in page
+    assert "the hidden state at 25 % of the depth" in page
+    assert 'finsa_moe.load("m")' in page
+    assert "finsa compare --model finsa:m" in page
+
+
+def test_the_head_is_what_hubs_read() -> None:
+    page = card(Subject('a "b": c', CONFIG, {}, {}, {}), measured(EVALUATED, Path("m"), source="f"), load="m")
+    head = yaml.safe_load(page.split("---\n")[1])
+    assert (head["language"], head["pipeline_tag"]) == ("zh", "text-classification")
+    (model,) = head["model-index"]
+    assert model["name"] == 'a "b": c'
+    assert [result["dataset"]["name"] for result in model["results"]] == ["news", "forum"]
+    assert [m["value"] for m in model["results"][0]["metrics"]] == [0.7, 0.72]
+
+
+def test_a_model_without_history_has_a_card_without_it() -> None:
+    graphs = {"domains": ["news", "forum"], "max_tokens": 256, "graphs": {"int8": {}}, "source": {"fingerprint": "x9"}}
+    calibrated = {"news": {"rows": 404, "temperature": 0.739, "ece_before": 0.07, "ece_after": 0.041}}
+    page = card(Subject("g", graphs, {}, {}, calibrated), measured(EVALUATED, Path("m"), source="f"), load="g")
+    assert "## Training" not in page
+    assert "Nobody looked whether these texts stand in the training rows" in page
+    assert "| news | 404 | 0.74 | 7.0 | 4.1 |" in page
+    assert "| graphs | int8 |" in page
+    assert not re.search(r"\bNone\b|\bnan\b", page)
+
+
+def test_what_a_person_wrote_is_carried_over() -> None:
+    found = measured(EVALUATED, Path("m"), source="f")
+    first = card(SUBJECT, found, load="m")
+    assert notes_of(first) == ""
+    mended = first.replace(EMPTY, "Rows of our own desk.\n\n## More\nno personal data")
+    again = card(SUBJECT, found, load="m", notes=notes_of(mended))
+    assert again == mended
