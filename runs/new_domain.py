@@ -1,9 +1,10 @@
 """How many rows of a new domain `finsa add-domain` needs, beside character TF-IDF on the same rows.
 
-``python runs/new_domain.py MIXTURE OUT [DATA] [--domains …] [--rows …] [--seeds …]``: each domain's rows are split once
-(near texts on one side, up to 1,000 to judge by), then every cell draws its rows, adds the domain to MIXTURE and scores
-the new expert, the old one it started from, and TF-IDF (logistic regression and SVM, the better by the judged rows: a
-favour to it). A finished cell is a line of ``OUT/cells.jsonl`` and is not run again.
+``python runs/new_domain.py MIXTURE OUT [DATA] [--domains …] [--rows …] [--seeds …]``: each domain's rows are split
+once (near texts on one side, up to 1,000 to judge by), then every cell draws its rows, adds the domain to MIXTURE and
+scores the new expert, the old one it started from, TF-IDF (logistic regression and SVM, the better by the judged
+rows: a favour to it), and how far the old domains' dev files moved, routed. A finished cell is a line of
+``OUT/cells.jsonl`` and is not run again.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import csv
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import finsa_moe
 from finsa_moe.config import DomainConfig
 from finsa_moe.data.prepare import prepare
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
@@ -61,6 +63,21 @@ def drawn(train: Rows, cell: Cell) -> tuple[list[str], list[str]]:
     return [train.texts[at] for at in order], [NAMES[train.labels[at]] for at in order]
 
 
+def judged(out: Path, data: Path, domain: str) -> tuple[Rows, Rows]:
+    """A domain's rows to draw from, and up to 1,000 to judge by, near texts on one side; cut once, kept in `out`."""
+    folder = out / "data" / domain
+    if not (folder / "report.json").is_file():
+        prepare([data / SETS[domain]], domain=domain, out=folder, ratios=(50, 1, 49), labels=LabelMap.parse(SPELT))
+    train, test = read_split(folder, "train"), read_split(folder, "test")
+    at = np.linspace(0, len(test.texts) - 1, min(JUDGED, len(test.texts))).astype(int).tolist()
+    return train, Rows(test.file, [test.texts[i] for i in at], [test.labels[i] for i in at])
+
+
+def lines_of(kept: Path) -> list[dict[str, Any]]:
+    """Finished cells."""
+    return [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] if kept.exists() else []
+
+
 def write(folder: Path, texts: Sequence[str], labels: Sequence[str]) -> None:
     """A prepared folder: every tenth row is its validation."""
     folder.mkdir(parents=True)
@@ -77,7 +94,21 @@ def macro(truth: Sequence[int], found: Sequence[int]) -> float:
     return 100 * score(truth, probs, classes=sorted(set(truth)), resamples=1).macro_f1
 
 
-def run(cell: Cell, mixture: Path, train: Rows, test: Rows, work: Path) -> dict[str, Any]:
+def routed(mixture: Path, olds: Mapping[str, Rows]) -> dict[str, float]:
+    """Macro-F1 of a mixture on the dev texts of its old domains, each text by the expert that the router picks."""
+    finsa = finsa_moe.load(mixture)
+    return {name: macro(rows.labels, finsa.predict_proba(rows.texts).argmax(1).tolist()) for name, rows in olds.items()}
+
+
+def run(
+    cell: Cell,
+    mixture: Path,
+    train: Rows,
+    test: Rows,
+    olds: Mapping[str, Rows],
+    before: Mapping[str, float],
+    work: Path,
+) -> dict[str, Any]:
     """Score one cell."""
     shutil.rmtree(work, ignore_errors=True)
     texts, labels = drawn(train, cell)
@@ -97,8 +128,10 @@ def run(cell: Cell, mixture: Path, train: Rows, test: Rows, work: Path) -> dict[
     for kind in ("lr", "svm"):
         probs = TfidfBaseline(kind).fit(texts, labels, seed=cell.seed).predict_proba(test.texts)
         found[f"tfidf-{kind}"] = macro(test.labels, probs.argmax(-1).tolist())
+    after = routed(work / "out" / MOE, olds)
+    moved = {f"moved-{name}": after[name] - before[name] for name in olds}
     shutil.rmtree(work)
-    return {**vars(cell), "drawn": len(texts), "from": start, "seconds": round(seconds, 1), **found}
+    return {**vars(cell), "drawn": len(texts), "from": start, "seconds": round(seconds, 1), **found, **moved}
 
 
 def table(cells: Sequence[dict[str, Any]]) -> str:
@@ -132,20 +165,16 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "cells.jsonl"
-    done = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()] if kept.exists() else []
+    done = lines_of(kept)
     finished = {(c["domain"], c["rows"], c["seed"]) for c in done}
+    olds = {name: read_split(args.data / name, "dev") for name in ("news", "forum")}
+    before = routed(args.mixture, olds)
     for domain in args.domains:
-        folder = args.out / "data" / domain
-        if not (folder / "report.json").is_file():
-            source = args.data / SETS[domain]
-            prepare([source], domain=domain, out=folder, ratios=(50, 1, 49), labels=LabelMap.parse(SPELT))
-        train, test = read_split(folder, "train"), read_split(folder, "test")
-        at = np.linspace(0, len(test.texts) - 1, min(JUDGED, len(test.texts))).astype(int).tolist()
-        test = Rows(test.file, [test.texts[i] for i in at], [test.labels[i] for i in at])
+        train, test = judged(args.out, args.data, domain)
         for cell in (Cell(domain, rows, seed) for rows in args.rows for seed in args.seeds):
             if (cell.domain, cell.rows, cell.seed) in finished or cell.rows > len(train.texts):
                 continue
-            row = run(cell, args.mixture, train, test, args.out / "cell")
+            row = run(cell, args.mixture, train, test, olds, before, args.out / "cell")
             with kept.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(json.dumps(row), flush=True)
