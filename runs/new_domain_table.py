@@ -75,7 +75,8 @@ def beside_joined(cells: Lines, joined: Lines, rows: int) -> str:
             f"| {domain} | {old} | {_spread([alone[s]['scores'][domain] for s in seeds])} | "
             f"{_spread([some[s]['scores'][domain] for s in seeds])} | {_spread([new[s] for s in seeds])} | "
             f"{mark}{value:+.1f}{mark} ({low:+.1f} to {high:+.1f}) | "
-            f"{_spread([alone[s]['scores'][old] for s in seeds])} | {_spread([some[s]['scores'][old] for s in seeds])} |"
+            f"{_spread([alone[s]['scores'][old] for s in seeds])} | "
+            f"{_spread([some[s]['scores'][old] for s in seeds])} |"
         )
     return "\n".join(lines)
 
