@@ -42,8 +42,8 @@ def mixture() -> Path:
     if not folder.is_dir():
         from tests.families import make_mixture
 
-        model = make_mixture(Path("models/wip"), rank=16, max_tokens=256)
-        save_mixture(model, folder, tokenizer=load_tokenizer("models/wip"))
+        model = make_mixture(Path("models/pretrained"), rank=16, max_tokens=256)
+        save_mixture(model, folder, tokenizer=load_tokenizer("models/pretrained"))
     return folder
 
 

@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
-    parser.add_argument("--backbone", default="models/wip")
+    parser.add_argument("--backbone", default="models/pretrained")
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 21, 42])
     parser.add_argument("--only", nargs="+", default=None, choices=sorted({point.knob for point in POINTS}))
     args = parser.parse_args()

@@ -22,7 +22,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     def read(name: str) -> Any:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
-    history = Path("models/wip/history.json")
+    history = Path("models/pretrained/history.json")
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),

@@ -12,7 +12,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 models=(
   finsa "finsa?gate=soft" "finsa?run=oracle" "finsa?run=news" "finsa?run=forum"
   majority lexicon tfidf-lr tfidf-svm "tfidf-svm?per=domain" fasttext textcnn bilstm
-  "finetune:models/wip?epochs=3&bf16=true" "lora:models/default/backbone?epochs=3&learning_rate=5e-4&dropout=0&bf16=true"
+  "finetune:models/pretrained?epochs=3&bf16=true" "lora:models/default/backbone?epochs=3&learning_rate=5e-4&dropout=0&bf16=true"
 )
 [ -z "${MODELS:-}" ] || read -r -a models <<< "$MODELS"
 asked=()

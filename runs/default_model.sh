@@ -17,7 +17,7 @@ teachers=${TEACHERS:-13 21}
 students=${STUDENTS:-13 21}
 seed=${SEED:-13}
 pool=${POOL:-70000}
-from=${START-models/wip}
+from=${START-models/pretrained}
 export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
-BACKBONE = ROOT / "models" / "wip"
+BACKBONE = ROOT / "models" / "pretrained"
 FILES = ("news/dev.csv", "forum/dev.csv", "forum/dev_investors.csv", "forum/dev_finfe.csv")
 
 pytestmark = [
