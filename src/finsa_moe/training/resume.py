@@ -11,7 +11,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import yaml
 from transformers import TrainerState
 
 from finsa_moe.config import StageConfig
@@ -29,11 +28,11 @@ def keep_settings(folder: Path, settings: StageConfig, *, resume: bool) -> None:
     """
     path = folder / "config.yaml"
     if resume and path.exists():
-        before = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(settings.section(), {})
+        before = type(settings).load(path).as_dict()  # a run older than a key had its default
         for key, value in settings.as_dict().items():
-            if before.get(key) != value and key not in _MAY_CHANGE:
+            if before[key] != value and key not in _MAY_CHANGE:
                 raise ConfigError(
-                    f"{path}: {key} was {before.get(key)!r}, now {value!r}; "
+                    f"{path}: {key} was {before[key]!r}, now {value!r}; "
                     "resume with the same settings or name another --out"
                 )
     folder.mkdir(parents=True, exist_ok=True)
