@@ -44,10 +44,22 @@ def test_a_comparison_from_start_to_report(
 ) -> None:
     models = ["finsa", "finsa?run=oracle", "majority", "lexicon", "tfidf-lr", "tfidf-svm?per=domain"]
     asked = [part for model in models for part in ("--model", model)]
-    assert main([*words, *asked, "--reference", "tfidf-lr", "--curves"]) == 0
+    options = ["--curves", "--matrix", "--examples", "2"]
+    assert main([*words, *asked, "--reference", "tfidf-lr", *options]) == 0
     said = capsys.readouterr()
     found = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
-    assert found["models"] == models
+    assert found["models"] == [*models, "finsa?run=news", "finsa?run=forum"]
+    assert list(found["matrices"]["finsa"]) == ["news", "forum", "routed", "oracle"]
+    assert sum(found["entries"]["finsa"]["news"]["sent"].values()) == 60
+    assert [e["set"] for e in found["wrong"]] == ["news"] * 2 + ["forum/late"] * 2
+    for example in found["wrong"]:
+        led = sum(word[{"利空": "bearish", "中性": "neutral", "利好": "bullish"}[example["answer"]]]
+                  for word in example["explanation"]["words"])  # fmt: skip
+        why = example["explanation"]
+        told = {"利空": "bearish", "中性": "neutral", "利好": "bullish"}[example["answer"]]
+        assert led == pytest.approx(why["scores"][told] - why["base"][told], abs=1e-4)
+        assert example["answer"] != example["truth"]
+    assert "explaining 4 wrong answers of finsa" in said.err
     assert found["sets"]["forum/late"]["leaked"] >= 5
     assert found["entries"]["finsa"]["news"]["routing"] is not None
     assert found["entries"]["finsa?run=oracle"]["news"]["routing"] is None
@@ -61,8 +73,10 @@ def test_a_comparison_from_start_to_report(
         "Scores",
         "Differences",
         "Learning curves",
+        "Experts across domains: finsa",
         "Data and leaks",
         "Routing",
+        "Wrong answers",
         "How to reproduce",
     ):
         assert f"<h2>{heading}</h2>" in page
@@ -72,11 +86,18 @@ def test_a_comparison_from_start_to_report(
     best = 100 * max(found["entries"][model]["news"]["macro_f1"]["value"] for model in models)
     assert f"**{best:.1f}" in table
 
-    assert main([*words, *asked, "--reference", "majority", "--curves", "--protocol", "finsa"]) == 0
+    assert "--examples 2 --curves --matrix" in found["command"]
+
+    quiet = ["--curves", "--matrix", "--examples", "0", "--protocol", "finsa"]
+    assert main([*words, *asked, "--reference", "majority", *quiet]) == 0
     again = capsys.readouterr()
     assert again.out.count("FinSA-MoE †") == 2
     assert "† as published, on the paper's own rows" in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
-    assert again.err.count(", kept") == len(again.err.splitlines()) == len(said.err.splitlines())
+    assert again.err.count(", kept") == len(again.err.splitlines()) == len(said.err.splitlines()) - 1
+    texts = [example["text"] for example in found["wrong"]]
+    for name in ("comparison.html", "comparison.md", "comparison.json"):
+        shown = (tmp_path / "out" / name).read_text(encoding="utf-8")
+        assert not [text for text in texts if text in shown], "a report without examples shows no text"
 
 
 def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +110,9 @@ def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pyte
         (["--model", "majority", "--seeds", "one"], "'one' is no whole number"),
         (["--model", "finsa?run=sports"], "run 'sports' is none of routed, oracle, "),
         (["--model", "majority", "--test", f"x={broken}"], "line 2"),
+        (["--model", "majority", "--matrix"], "--matrix: no mixture among the models (majority)"),
+        (["--model", f"finsa:{tmp_path}", "--matrix"], "holds no mixture"),
+        (["--model", "majority", "--model", f"finetune:{tmp_path / 'none'}"], "no readable tokenizer"),
         (["--model", "finsa?run=oracle", "--test", f"sports={tmp_path / 'news.test.csv'}"], "no expert for sports"),
     ):
         assert main([*words, *more]) == 2
@@ -96,6 +120,7 @@ def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pyte
         assert lines[-1].startswith("finsa: ")
         assert expected in lines[-1], lines[-1]
         assert "Traceback" not in "".join(lines)
+        assert not list(tmp_path.glob("out/cells/*")), "nothing is trained before a mistake is told"
 
 
 def test_a_soft_gate_is_another_model(trained: Callable[[str], Trained], words: list[str], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ SETS = [judged("news", "news", 2), judged("forum/late", "forum", 3)]
 
 
 class Counted:
-    """A registry that counts what it is asked for, and stops when told."""
+    """A registry that counts what it is asked for and what is trained, and stops when told."""
 
     def __init__(self, stop_at: int = 10**9) -> None:
         self.asked: list[str] = []
@@ -41,13 +41,13 @@ class Counted:
         self.stop_at = stop_at
 
     def __call__(self, spec: Spec) -> Any:
-        if len(self.asked) == self.stop_at:
-            raise KeyboardInterrupt
         self.asked.append(spec.text)
         model = make(spec)
         fit, seen = model.fit, self.fitted
 
         def noted(texts: Any, labels: Any, **options: Any) -> Any:
+            if len(seen) == self.stop_at:
+                raise KeyboardInterrupt
             seen.append((len(texts), options["seed"]))
             return fit(texts, labels, **options)
 
@@ -85,13 +85,34 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
         run(cells, TRAIN, None, SETS, store, first)
     again = Counted()
     found = run(cells, TRAIN, None, SETS, store, again)
-    assert len(first.asked) + len(again.asked) == len(cells) == 9
+    assert len(first.fitted) + len(again.fitted) == len(cells) == 9
     nothing = Counted()
     assert {c: a.probs["news"].tolist() for c, a in run(cells, TRAIN, None, SETS, store, nothing).items()} == {
         c: a.probs["news"].tolist() for c, a in found.items()
     }
     assert nothing.asked == []
     assert sorted(rows for rows, _ in again.fitted + first.fitted) == [60] * 6 + [120] * 3
+
+
+def test_a_model_that_cannot_be_made_is_told_before_any_is_trained(tmp_path: Path) -> None:
+    registry = Counted()
+    for wrong, says in (("tfidf", "unknown name"), ("lexicon?softmax=odd", "softmax 'odd' is none of")):
+        with pytest.raises(ConfigError, match=says):
+            run(planned(["majority", wrong], [1]), TRAIN, None, SETS, Cells(tmp_path, {}), registry)
+    assert registry.fitted == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_model_says_of_the_sets_is_heard_first(tmp_path: Path) -> None:
+    class Picky:
+        def check(self, sets: Any) -> None:
+            raise ConfigError(f"no expert for {sets[0].name}")
+
+    registry = Counted()
+    with pytest.raises(ConfigError, match="no expert for news"):
+        run(planned(["majority", "finsa"], [1]), TRAIN, None, SETS, Cells(tmp_path, {}),
+            lambda spec: Picky() if spec.name == "finsa" else registry(spec))  # fmt: skip
+    assert registry.fitted == []
 
 
 def test_one_model_a_domain(tmp_path: Path) -> None:

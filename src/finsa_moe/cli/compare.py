@@ -1,13 +1,10 @@
 """``finsa compare``: models × test sets, trained on the same rows, as one table and one report.
 
-It reads rows, makes the registry of models, and prints; the evaluation room runs and scores.
+It reads rows and makes the registry of models; the evaluation room runs and scores, `compared` shows and saves.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,8 +13,7 @@ import typer
 from finsa_moe.cli.options import Labels, named
 
 if TYPE_CHECKING:
-    from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.comparison import Comparison, TestSet
+    from finsa_moe.evaluation.comparison import TestSet
     from finsa_moe.evaluation.runner import TrainRows
 
 SEEDS, SHARES = "13,21,42,87,123", "0.05,0.1,0.25,0.5"
@@ -59,6 +55,12 @@ def compare(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of models that draw at random.")] = SEEDS,
     curves: Annotated[bool, typer.Option("--curves", help=f"Learning curves at {SHARES} of the rows.")] = False,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Also every expert of a mixture on every test set, router or not.")
+    ] = False,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Surest wrong answers to show of each test set, explained; 0: show no text.")
+    ] = 10,
     protocol: Annotated[
         str, typer.Option(help="ours; or finsa: also the paper's two tables, its published rows beside.")
     ] = "ours",
@@ -68,14 +70,18 @@ def compare(
     from finsa_moe.errors import ConfigError, require
 
     require("sklearn", "train", "comparing models")
+    from finsa_moe.cli.compared import command, publish
+    from finsa_moe.cli.contenders import experts, mistakes, registry
     from finsa_moe.evaluation.cells import Cells
     from finsa_moe.evaluation.comparison import compare as judge
+    from finsa_moe.evaluation.experts import with_forms
     from finsa_moe.evaluation.runner import planned, run
 
     if protocol not in ("ours", "finsa"):
         raise ConfigError(f"--protocol {protocol}: unknown; choose ours or finsa")
     drawn = [_seed(word) for word in seeds.split(",")]
-    cells = planned(model, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
+    asked = with_forms(model, experts, [name.partition("/")[0] for name in named(test, "--test")]) if matrix else model
+    cells = planned(asked, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
     held = reference or model[0]
     if held not in model:
         raise ConfigError(f"--reference {held}: is none of the models compared: {', '.join(model)}")
@@ -83,10 +89,17 @@ def compare(
     chosen = _rows(dev, "--dev", labels) if dev else None
     sets = _sets(test, rows, labels)
     store = Cells(out / "cells", _inputs(rows, chosen, sets))
-    make, model_of = _registry()
-    found = run(cells, rows, chosen, sets, store, make, model_of=model_of, say=lambda line: typer.echo(line, err=True))
-    result = judge(sets, found, reference=held)
-    _report(result, out, _command(model, test, train, dev, held, seeds, curves=curves), published=protocol == "finsa")
+    make, model_of = registry()
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    found = run(cells, rows, chosen, sets, store, make, model_of=model_of, say=say)
+    words = command(
+        model, test, train, dev, held, seeds, curves=curves, matrix=matrix, examples=examples, protocol=protocol
+    )
+    wrong, remark = mistakes(examples, held, sets, found, make, say)
+    publish(judge(sets, found, reference=held), out, words, wrong, remark, published=protocol == "finsa")
 
 
 def _seed(word: str) -> int:
@@ -159,92 +172,3 @@ def _inputs(rows: TrainRows, dev: TrainRows | None, sets: list[TestSet]) -> dict
     for one in sets:
         inputs[f"test/{one.name}"] = [list(one.texts), one.truth.tolist()]
     return inputs
-
-
-def _registry() -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
-    """What makes a model of a spec, and the fingerprint of one that is trained already."""
-    from finsa_moe import shipped
-    from finsa_moe.evaluation.baselines.registry import make
-    from finsa_moe.evaluation.cells import of_folder
-    from finsa_moe.evaluation.forms import MixtureForm
-    from finsa_moe.face import load
-
-    def place(spec: Spec) -> Path:
-        return Path(spec.target) if spec.target else shipped.model()
-
-    def mixture(spec: Spec) -> Any:
-        gate = spec.word("gate", "", ("", "hard", "soft"))
-        if not gate:
-            return MixtureForm(load(place(spec)), spec)
-        from finsa_moe.face import FinSA
-        from finsa_moe.model.torch_engine import TorchEngine
-        from finsa_moe.runtime.predictor import Predictor
-
-        folder = place(spec) if spec.target else shipped.weights("backbone").parent  # exported graphs have a hard gate
-        return MixtureForm(FinSA(Predictor(TorchEngine(folder, gate=gate))), spec)
-
-    def made(spec: Spec) -> Any:
-        if spec.name == "finsa":
-            return mixture(spec)
-        if spec.name in ("lora", "finetune"):
-            from finsa_moe.training.contestants import contestants
-
-            return make(spec, contestants(shipped.weights))
-        return make(spec)
-
-    def mark(spec: Spec) -> str:
-        folder = place(spec) if spec.name == "finsa" else Path(spec.target)
-        return of_folder(folder) if folder.is_dir() else spec.target
-
-    return made, mark
-
-
-def _command(
-    model: list[str],
-    test: list[str],
-    train: list[str] | None,
-    dev: list[str] | None,
-    held: str,
-    seeds: str,
-    *,
-    curves: bool,
-) -> str:
-    import shlex
-
-    words = ["finsa", "compare"]
-    for option, values in (("--model", model), ("--train", train or []), ("--dev", dev or []), ("--test", test)):
-        words += [word for value in values for word in (option, value)]
-    words += ["--reference", held, "--seeds", seeds, *(["--curves"] if curves else [])]
-    return shlex.join(words)
-
-
-def _report(result: Comparison, out: Path, command: str, *, published: bool) -> None:
-    from rich.console import Console
-
-    from finsa_moe.evaluation.comparison_page import page
-    from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, screen
-    from finsa_moe.evaluation.published import markdown as protocol_markdown
-    from finsa_moe.evaluation.published import protocol_tables
-
-    out.mkdir(parents=True, exist_ok=True)
-    facts = {**result.as_dict(), "command": command}
-    _save(out / "comparison.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
-    ours = result.by_domain() if published else {}
-    paper = f"\n## The paper's tables\n{protocol_markdown(ours)}" if ours else ""
-    _save(out / "comparison.md", f"# Comparison\n\n{markdown(result)}{paper}\n```sh\n{command} --out DIR\n```\n")
-    _save(out / "comparison.html", page(result, f"{command} --out DIR"))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    console.print(screen(result))
-    for table in protocol_tables(ours):
-        console.print(table)
-    for line in leak_lines(result):
-        console.print(line, highlight=False)
-    console.print(f"written to {out}: comparison.html, comparison.md, comparison.json", highlight=False, soft_wrap=True)
-
-
-def _save(path: Path, content: str) -> None:
-    working = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    working.write_text(content, encoding="utf-8")
-    working.replace(path)

@@ -6,6 +6,7 @@ ones for every model, and a model of several seeds is the mean over them in ever
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -65,6 +66,7 @@ class Entry:
         test: McNemar's test against the reference, first seeds.
         clean: Macro-F1 on the texts that do not leak, mean over seeds; None where none leaks, or hardly any is clean.
         routing: Share of texts sent to the set's own expert; None for a model without experts.
+        sent: Texts by the expert that answered, first seed; None likewise.
     """
 
     macro_f1: Interval
@@ -75,6 +77,7 @@ class Entry:
     test: McNemar | None = None
     clean: float | None = None
     routing: float | None = None
+    sent: Mapping[str, int] | None = None
 
     @property
     def sd(self) -> float | None:
@@ -118,6 +121,17 @@ class Comparison:
     def confusion(self, model: str, name: str) -> tuple[tuple[int, ...], ...]:
         """Texts by true and predicted class, first seed."""
         return self.entries[model][name].scores.confusion
+
+    def sent(self, model: str) -> dict[str, dict[str, int]]:
+        """Texts by test set and by the expert that a routed mixture chose; empty for other models.
+
+        Experts stand in the order of the test sets' domains, then by name.
+        """
+        counts = {one.name: self.entries[model][one.name].sent for one in self.sets}
+        domains = [one.domain for one in self.sets]
+        experts = sorted({name for of in counts.values() for name in of or ()},
+                         key=lambda name: (domains.index(name) if name in domains else len(domains), name))  # fmt: skip
+        return {name: {expert: of.get(expert, 0) for expert in experts} for name, of in counts.items() if of}
 
     def by_domain(self) -> dict[str, dict[str, Scores]]:
         """Scores by domain and model, first seed; of a domain's several sets the first."""
@@ -204,6 +218,7 @@ def _entry(
     return Entry(
         interval(float(np.mean(by_seed)), drawn), tuple(by_seed), scores, _surest(one.truth, first), against, test,
         _clean(one, answers, clean) if apart else None, _routed(one, answers[0]),
+        dict(Counter(experts)) if (experts := answers[0].experts.get(one.name)) else None,
     )  # fmt: skip
 
 

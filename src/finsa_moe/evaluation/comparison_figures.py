@@ -5,8 +5,10 @@ In comes a `Comparison`, out come bytes. It needs matplotlib (extra `data`), dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
@@ -61,6 +63,26 @@ def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
     axes.set_ylabel("right, %", color=SOFT)
     axes.grid(color=LINE)
     axes.legend(frameon=False, fontsize=8)
+    return png_bytes(figure)
+
+
+def matrix(values: Mapping[str, Mapping[str, float]]) -> bytes:
+    """Macro-F1 by form of a mixture and test set; a column's best is darkest, its worst white."""
+    rows, columns = list(values), list(next(iter(values.values())))
+    found = 100 * np.array([[values[row][column] for column in columns] for row in rows])
+    low, high = found.min(axis=0), found.max(axis=0)
+    shade = (found - low) / np.where(high > low, high - low, 1.0)
+    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
+        figsize=(1.9 + 1.15 * len(columns), 1.2 + 0.5 * len(rows)), layout="constrained"
+    )
+    axes = figure.subplots()
+    axes.imshow(0.75 * shade, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for (r, c), x in np.ndenumerate(found):
+        axes.text(c, r, f"{x:.1f}", ha="center", va="center", color="white" if shade[r, c] > 0.75 else INK)
+    axes.set_xticks(range(len(columns)), drawable(columns), color=INK, fontsize=8)
+    axes.set_yticks(range(len(rows)), drawable(rows), color=INK)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
     return png_bytes(figure)
 
 

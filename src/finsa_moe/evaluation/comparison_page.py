@@ -1,39 +1,60 @@
 """A comparison as one self-contained HTML page that a head of research would read.
 
-In comes a `Comparison`, out comes a string: summary, scores, differences, pictures, leaks, wrong answers, how to
-reproduce. It computes nothing and draws only by `comparison_figures` and `figures`.
+In come a `Comparison` and wrong answers, out comes a string: summary, scores, differences, pictures, experts, routing,
+leaks, wrong answers, how to reproduce. It computes nothing and draws only by `comparison_figures` and `figures`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from finsa_moe.evaluation import report
 from finsa_moe.evaluation.comparison import Comparison, Entry
 from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability
+from finsa_moe.evaluation.comparison_figures import matrix as expert_map
 from finsa_moe.evaluation.comparison_tables import difference_words, interval_words, leak_lines, score_words
+from finsa_moe.evaluation.examples import Example
+from finsa_moe.evaluation.experts import Matrix, matrices
+from finsa_moe.evaluation.explained import CSS as EXPLAINED
+from finsa_moe.evaluation.explained import examples_section
 from finsa_moe.evaluation.figures import coverage_curves, heatmap
+from finsa_moe.evaluation.forms import ORACLE, ROUTED
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.polarity import ENGLISH, NAMES
 
+ROWS = {ROUTED: "router", ORACLE: "true domain's expert"}
 
-def page(found: Comparison, command: str = "") -> str:
+# a spec may be as long as a path: it breaks, and the numbers beside it do not
+CSS = f"""{EXPLAINED}
+.wide td:first-child{{overflow-wrap:anywhere;min-width:9rem}}th{{vertical-align:bottom}}
+"""
+
+
+def page(found: Comparison, command: str = "", examples: Sequence[Example] = (), remark: str = "") -> str:
     """The whole page.
 
     Args:
         found: What was measured.
         command: What reproduces it.
+        examples: Wrong answers to show.
+        remark: Stands over them.
     """
     sections = [_summary(found), _scores(found), _differences(found), _pictures(found)]
     if found.curves:
         sections.append(_curves(found))
-    sections += [_calibration(found), _data(found)]
-    if any(entry.routing is not None for of in found.entries.values() for entry in of.values()):
-        sections.append(_routing(found))
+    sections.append(_calibration(found))
+    sections += [_matrix(found, matrix) for matrix in matrices(found)]
+    if sent := {model: counts for model in found.models if (counts := found.sent(model))}:
+        sections.append(_routing(found, sent))
+    sections.append(_data(found))
+    if examples:
+        sections.append(examples_section(examples, remark))
     if command:
         sections.append(Section("How to reproduce", report.code(command)))
     texts = sum(len(one.texts) for one in found.sets)
     return report.html_page(
         f"{len(found.models)} models on {len(found.sets)} test sets", sections,
-        f"macro-F1 in percent on {texts:,} texts; reference: {found.reference}",
+        f"macro-F1 in percent on {texts:,} texts; reference: {found.reference}", CSS,
     )  # fmt: skip
 
 
@@ -132,13 +153,41 @@ def _data(found: Comparison) -> Section:
     return Section("Data and leaks", body, "Near: Jaccard of character 4-grams, as finsa audit has it.")
 
 
-def _routing(found: Comparison) -> Section:
+def _matrix(found: Comparison, matrix: Matrix) -> Section:
+    values = matrix.values(found)
+    drawn = report.picture(expert_map(values), f"macro-F1 of {matrix.mixture} by expert and test set")
+    best = {one.name: max(of[one.name] for of in values.values()) for one in found.sets}
     rows = [
-        [model, one.name, f"{100 * entry.routing:.1f} %"]
-        for model in found.models for one in found.sets
-        if (entry := found.entries[model][one.name]).routing is not None
+        [ROWS.get(row, f"expert {row}"), *(Cell(f"{100 * x:.1f}", "best" if x == best[name] else "")
+                                           for name, x in of.items())]
+        for row, of in values.items()
     ]  # fmt: skip
-    return Section("Routing", report.table(("model", "test set", "to its own expert"), rows, left=2))
+    body = report.pictures([drawn, report.table(("answered by", *(one.name for one in found.sets)), rows)])
+    note = "Macro-F1 of the mixture with one expert for all texts, with the router, and with the true domain's expert."
+    return Section(f"Experts across domains: {matrix.mixture}", body, note)
+
+
+def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Section:
+    shown: list[str] = []
+    rows: list[list[object]] = []
+    for model, counts in sent.items():
+        experts = list(next(iter(counts.values())))
+        drawn = heatmap(
+            [list(of.values()) for of in counts.values()], list(counts), experts, title=model, rows="texts of",
+            columns="expert",
+        )  # fmt: skip
+        shown.append(report.picture(drawn, f"texts by test set and expert, {model}"))
+        for name, of in counts.items():
+            own = found.entries[model][name].routing
+            share = f"{100 * own:.1f}" if own is not None else "–"
+            rows.append([model, name, share, " · ".join(f"{expert} {n:,}" for expert, n in of.items())])
+        every = {expert: sum(of[expert] for of in counts.values()) for expert in experts}
+        whole = sum(every.values())
+        used = " · ".join(f"{expert} {100 * n / whole:.1f} %" for expert, n in every.items())
+        rows.append([model, Cell("expert use", "best"), "", used])
+    heads = ("model", "test set", "to its own expert, %", "texts by expert")
+    body = report.table(heads, rows, left=2) + report.pictures(shown)
+    return Section("Routing", body, "Which expert the router chose; of the first seed.")
 
 
 def _unsure(entry: Entry) -> bool:

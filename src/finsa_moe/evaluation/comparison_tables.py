@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from finsa_moe.evaluation.comparison import Comparison, Entry
+from finsa_moe.evaluation.examples import Example
+from finsa_moe.evaluation.experts import matrices
 
 UNSURE = "≈"
 """Stands after a score whose difference from the reference may be chance."""
@@ -55,8 +57,8 @@ def screen(found: Comparison) -> Table:
     return table
 
 
-def markdown(found: Comparison) -> str:
-    """The same as Markdown, then the differences, and what leaks."""
+def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
+    """The same as Markdown, then the differences, what each expert makes of each set, what leaks, wrong answers."""
     heads = ["model", *(f"{one.name} ({len(one.texts):,})" for one in found.sets), "mean"]
     lines = _head(heads)
     for model in found.models:
@@ -75,8 +77,37 @@ def markdown(found: Comparison) -> str:
             numbers = (entry.scores.accuracy, entry.surest, entry.scores.ece)
             lines.append(f"| `{model}` | {one.name} | {difference_words(entry)} | "
                          + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")  # fmt: skip
+    for matrix in matrices(found):
+        values = matrix.values(found)
+        lines += ["", f"Macro-F1 of `{matrix.mixture}` by who answers:", ""]
+        lines += _head(["answered by", *(one.name for one in found.sets)])
+        lines += [
+            "| " + " | ".join([row, *(f"{100 * x:.1f}" for x in of.values())]) + " |" for row, of in values.items()
+        ]
+    lines += _sent_lines(found)
     lines += ["", *leak_lines(found)]
+    if examples:
+        lines += [
+            "",
+            "The surest wrong answers:",
+            "",
+            *_head(["test set", "should be", "answer", "confidence", "text"]),
+        ]
+        for e in examples:
+            said = e.text.replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| {e.name} | {e.truth.chinese} | {e.said.chinese} | {e.confidence:.3f} | {said} |")
     return "\n".join(lines) + "\n"
+
+
+def _sent_lines(found: Comparison) -> list[str]:
+    """Texts by test set and the expert that the router chose."""
+    lines = []
+    for model in found.models:
+        if counts := found.sent(model):
+            lines += ["", f"Texts by expert that `{model}` sent them to:", ""]
+            lines += _head(["test set", *next(iter(counts.values()))])
+            lines += ["| " + " | ".join([name, *(f"{n:,}" for n in of.values())]) + " |" for name, of in counts.items()]
+    return lines
 
 
 def leak_lines(found: Comparison) -> list[str]:

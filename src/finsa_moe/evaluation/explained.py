@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from finsa_moe.evaluation import report
+from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import WordRow, WordTable
@@ -22,6 +23,7 @@ background:color-mix(in srgb,var(--hue) calc(var(--w)*1%),transparent);border-bo
 .said mark.against{--hue:var(--accent);border-bottom-style:dashed}.said mark.weak{border-bottom-width:1px}
 .said .unread{color:var(--soft);text-decoration:line-through}
 .said.bullish{--hue:var(--bullish)}.said.bearish{--hue:var(--bearish)}.said.neutral{--hue:var(--neutral)}
+.wrong{margin:1.1rem 0 0}h3{margin:1.4rem 0 0;font-size:1.02rem}
 p.said{color:var(--ink);font-weight:400}details{margin:.4rem 0 1.2rem}summary{cursor:pointer;color:var(--soft)}
 """
 WAYS = {
@@ -45,6 +47,31 @@ def texts_section(explanations: Sequence[Explanation], polarity: Polarity | None
         "Values are SHAP values in probability: they lead from the answer with every word hidden to the answer given."
     )
     return Section("Texts", "".join(_text(entry, polarity) for entry in explanations), note)
+
+
+def examples_section(examples: Sequence[Example], note: str = "") -> Section:
+    """Wrong answers by test set, the surest first, each with the words that led to it where they are known."""
+    parts, last = [], ""
+    for example in examples:
+        if example.name != last:
+            parts.append(f"<h3>{escape(example.name)}</h3>")
+            last = example.name
+        who = f" · expert {example.expert}" if example.expert else ""
+        parts.append(
+            f'<p class="wrong">should be <b class="{ENGLISH[example.truth]}">{example.truth.chinese}</b>, answered '
+            f'<b class="{ENGLISH[example.said]}">{example.said.chinese}</b> {example.confidence:.3f}{escape(who)}</p>'
+        )
+        parts.append(
+            f'<p class="said" lang="zh">{escape(example.text)}</p>' if example.why is None
+            else _said(example.why, example.said) + _values(example.why)
+        )  # fmt: skip
+    words = (
+        "The surest errors of each test set. Solid underline: the word led to the wrong answer; dashed: it spoke "
+        "against it; the deeper the colour, the more. The expert that answered is held while words are hidden."
+    )
+    plain = "The surest errors of each test set."
+    told = words if any(example.why is not None for example in examples) else plain
+    return Section("Wrong answers", "".join(parts), f"{told} {note}".strip())
 
 
 def bars_section(words: WordTable, polarities: Sequence[Polarity], n: int = 12, least: int = 1) -> Section:
@@ -83,18 +110,22 @@ def words_section(rows: Iterable[WordRow], heading: str, note: str = "") -> Sect
 
 def _text(entry: Explanation, polarity: Polarity | None) -> str:
     shown = entry.polarity if polarity is None else polarity
+    head = (
+        f'<p><b class="{ENGLISH[entry.polarity]}">{entry.sentiment}</b> {entry.confidence:.3f} · {escape(_who(entry))}'
+        f" · marked: {shown.chinese}</p>"
+    )
+    return head + _said(entry, shown) + _values(entry)
+
+
+def _said(entry: Explanation, shown: Polarity) -> str:
+    """The text, its words marked by what they say of a class."""
     column = entry.value(shown)
     most = float(abs(column).max()) or 1.0
     parts = []
     for word, value in zip(entry.words, column.tolist(), strict=True):
         lead, tail = entry.text[word.start : word.at], entry.text[word.at + len(word.word) : word.end]
         parts.append(escape(lead) + _marked(word.word, value, most, read=word.read) + escape(tail))
-    head = (
-        f'<p><b class="{ENGLISH[entry.polarity]}">{entry.sentiment}</b> {entry.confidence:.3f} · {escape(_who(entry))}'
-        f" · marked: {shown.chinese}</p>"
-    )
-    said = f'<p class="said {ENGLISH[shown]}" lang="zh">{"".join(parts)}</p>'
-    return head + said + _values(entry)
+    return f'<p class="said {ENGLISH[shown]}" lang="zh">{"".join(parts)}</p>'
 
 
 def _marked(word: str, value: float, most: float, *, read: bool) -> str:

@@ -34,22 +34,25 @@ class MixtureForm:
         self.model, self.spec = model, spec
         self.run = spec.word("run", ROUTED, (ROUTED, ORACLE, *model.domains))
 
-    def answers(self, sets: Sequence[TestSet]) -> Answers:
-        """Answer every test set.
+    def check(self, sets: Sequence[TestSet]) -> None:
+        """See that every set can be answered.
 
         Raises:
             ConfigError: If the true domain's expert is asked for and a set's domain has none.
         """
+        for one in sets:
+            if self.run == ORACLE and one.domain not in self.model.domains:
+                raise ConfigError(
+                    f"model {self.spec.text}: no expert for {one.name}; the mixture has "
+                    f"{', '.join(self.model.domains)}: call the set after one, as in --test news/latest=FILE"
+                )
+
+    def answers(self, sets: Sequence[TestSet]) -> Answers:
+        """Answer every test set; `check` tells before whether it can."""
+        self.check(sets)
         probs, experts = {}, {}
         for one in sets:
-            domain = None if self.run == ROUTED else self.run
-            if self.run == ORACLE:
-                if one.domain not in self.model.domains:
-                    raise ConfigError(
-                        f"model {self.spec.text}: no expert for {one.name}; the mixture has "
-                        f"{', '.join(self.model.domains)}: call the set after one, as in --test news/latest=FILE"
-                    )
-                domain = one.domain
+            domain = one.domain if self.run == ORACLE else None if self.run == ROUTED else self.run
             answered = self.model.predict(list(one.texts), domain=domain)
             probs[one.name] = np.array([list(a.scores.values()) for a in answered], dtype=np.float32)
             if self.run == ROUTED:

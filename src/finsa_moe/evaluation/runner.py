@@ -97,12 +97,21 @@ def run(
         make: Gives the untrained (or ready) model of a spec.
         model_of: Fingerprint of the files of a model that is not trained here.
         say: Told of each cell in a line.
+
+    Raises:
+        ConfigError, ModelError: For a model that cannot be made, before any cell is run: hours of others come first.
     """
+    specs = {cell.model: Spec.parse(cell.model) for cell in cells}
+    marks = {text: model_of(spec) if spec.name in READY else "" for text, spec in specs.items()}
+    there = {cell: kept for cell in cells if (kept := store.find(cell, marks[cell.model])) is not None}
+    for text in dict.fromkeys(cell.model for cell in cells if cell not in there):
+        model = make(_parted(specs[text])[1])
+        if hasattr(model, "check"):
+            model.check(sets)
     found: dict[Cell, Answers] = {}
     for at, cell in enumerate(cells, 1):
-        spec = Spec.parse(cell.model)
-        mark = model_of(spec) if spec.name in READY else ""
-        kept = store.find(cell, mark)
+        spec, mark = specs[cell.model], marks[cell.model]
+        kept = there.get(cell)
         if kept is None:
             began = time.perf_counter()
             answers = _answers(spec, cell, train, dev, sets, make)

@@ -164,7 +164,8 @@ class FinetuneContestant:
 def contestants(default: Callable[[], Path]) -> dict[str, Callable[[Named], Contestant]]:
     """Factories by name for `finsa_moe.evaluation.baselines.make`: ``lora[:BACKBONE]`` and ``finetune[:BACKBONE]``.
 
-    Settings follow the question mark (``lora?rank=8&epochs=3``); ``config`` and ``device`` are taken apart from them.
+    A backbone that is not there is told when the model is made, not hours later when its turn comes. Settings follow
+    the question mark (``lora?rank=8&epochs=3``); ``config`` and ``device`` are taken apart from them.
 
     Args:
         default: Gives the backbone where a spec names none.
@@ -186,7 +187,9 @@ def _parts(spec: Named, default: Callable[[], Path]) -> tuple[str, list[str], st
     config, device = options.pop("config", None), options.pop("device", None)
     if "seed" in options:
         raise ConfigError(f"model {spec.text}: seed is the comparison's; name it there")
-    return spec.target or str(default()), [f"{key}={value}" for key, value in options.items()], config, device
+    backbone = spec.target or str(default())
+    load_tokenizer(backbone)
+    return backbone, [f"{key}={value}" for key, value in options.items()], config, device
 
 
 def _settings(kind: type[Settings], config: str | None, overrides: Sequence[str]) -> Settings:

@@ -1,0 +1,86 @@
+"""What a comparison leaves behind: the table on the screen, the page, Markdown, JSON, and the command that made them.
+
+A `Comparison` and wrong answers go in; a file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from finsa_moe.evaluation.comparison import Comparison
+    from finsa_moe.evaluation.examples import Example
+
+
+def command(
+    model: list[str], test: list[str], train: list[str] | None, dev: list[str] | None, held: str, seeds: str,
+    *, curves: bool, matrix: bool, examples: int, protocol: str,
+) -> str:  # fmt: skip
+    """The command line that gives the same result, in one line without its output folder."""
+    words = ["finsa", "compare"]
+    for option, values in (("--model", model), ("--train", train or []), ("--dev", dev or []), ("--test", test)):
+        words += [word for value in values for word in (option, value)]
+    words += ["--reference", held, "--seeds", seeds, "--examples", str(examples)]
+    words += [name for name, on in (("--curves", curves), ("--matrix", matrix)) if on]
+    return shlex.join([*words, *(["--protocol", protocol] if protocol != "ours" else [])])
+
+
+def publish(
+    result: Comparison, out: Path, words: str, examples: Sequence[Example], remark: str, *, published: bool
+) -> None:
+    """Write ``comparison.html``, ``.md`` and ``.json`` into a folder, and show the tables.
+
+    Args:
+        result: What was measured.
+        out: Made if it is not there.
+        words: The command.
+        examples: Wrong answers.
+        remark: Stands over them.
+        published: Whether the paper's two tables are wanted.
+    """
+    import typer
+    from rich.console import Console
+
+    from finsa_moe.evaluation.comparison_page import page
+    from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, screen
+    from finsa_moe.evaluation.published import markdown as protocol_markdown
+    from finsa_moe.evaluation.published import protocol_tables
+
+    out.mkdir(parents=True, exist_ok=True)
+    ours = result.by_domain() if published else {}
+    paper = f"\n## The paper's tables\n{protocol_markdown(ours)}" if ours else ""
+    told = f"# Comparison\n\n{markdown(result, examples)}{paper}\n```sh\n{words} --out DIR\n```\n"
+    _save(out / "comparison.json", json.dumps(_facts(result, words, examples), ensure_ascii=False, indent=1) + "\n")
+    _save(out / "comparison.md", told)
+    _save(out / "comparison.html", page(result, f"{words} --out DIR", examples, remark))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(screen(result))
+    for table in protocol_tables(ours):
+        console.print(table)
+    for line in leak_lines(result):
+        console.print(line, highlight=False)
+    typer.echo(f"written to {out}: comparison.html, comparison.md, comparison.json")
+
+
+def _facts(result: Comparison, words: str, examples: Sequence[Example]) -> dict[str, Any]:
+    from finsa_moe.evaluation.experts import matrices
+
+    return {
+        **result.as_dict(),
+        "matrices": {matrix.mixture: matrix.values(result) for matrix in matrices(result)},
+        "wrong": [example.as_dict() for example in examples],
+        "command": words,
+    }
+
+
+def _save(path: Path, content: str) -> None:
+    working = path.with_name(f".{path.name}.tmp{os.getpid()}")
+    working.write_text(content, encoding="utf-8")
+    working.replace(path)

@@ -1,0 +1,131 @@
+"""What the specs of a comparison mean on this machine: which folder, which class, and why a mixture errs.
+
+Specs go in, models come out that the evaluation room runs. It stands here since models are made by rooms that
+`evaluation` may not import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from finsa_moe.evaluation.baselines.spec import Spec
+    from finsa_moe.evaluation.cells import Answers, Cell
+    from finsa_moe.evaluation.comparison import TestSet
+    from finsa_moe.evaluation.examples import Example
+
+EVALUATIONS = 300
+"""Coalitions of a wrong answer's words that are asked: enough to see what misled, few enough for forty texts."""
+MIXTURE = "finsa"
+
+
+def place(spec: Spec) -> Path:
+    """The folder of a mixture."""
+    from finsa_moe import shipped
+
+    return Path(spec.target) if spec.target else shipped.model()
+
+
+def experts(spec: Spec) -> list[str]:
+    """A mixture's experts, from its configuration alone.
+
+    Raises:
+        ModelError: If the folder holds no mixture.
+    """
+    from finsa_moe.errors import ModelError
+
+    folder = place(spec)
+    try:
+        found: list[str] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["domains"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"model {spec.text}: {folder} holds no mixture ({error})") from None
+    return found
+
+
+def registry() -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
+    """What makes a model of a spec, and the fingerprint of one that is trained already."""
+    from finsa_moe import shipped
+    from finsa_moe.evaluation.baselines.registry import make
+    from finsa_moe.evaluation.cells import of_folder
+
+    def made(spec: Spec) -> Any:
+        if spec.name == MIXTURE:
+            return _mixture(spec)
+        if spec.name in ("lora", "finetune"):
+            from finsa_moe.training.contestants import contestants
+
+            return make(spec, contestants(shipped.weights))
+        return make(spec)
+
+    def mark(spec: Spec) -> str:
+        folder = place(spec) if spec.name == MIXTURE else Path(spec.target)
+        return of_folder(folder) if folder.is_dir() else spec.target
+
+    return made, mark
+
+
+def _mixture(spec: Spec) -> Any:
+    from finsa_moe import shipped
+    from finsa_moe.evaluation.forms import MixtureForm
+    from finsa_moe.face import FinSA, load
+
+    gate = spec.word("gate", "", ("", "hard", "soft"))
+    if not gate:
+        return MixtureForm(load(place(spec)), spec)
+    from finsa_moe.model.torch_engine import TorchEngine
+    from finsa_moe.runtime.predictor import Predictor
+
+    folder = place(spec) if spec.target else shipped.weights("backbone").parent  # exported graphs have a hard gate
+    return MixtureForm(FinSA(Predictor(TorchEngine(folder, gate=gate))), spec)
+
+
+def mistakes(
+    n: int, reference: str, sets: Sequence[TestSet], found: Mapping[Cell, Answers], make: Callable[[Spec], Any],
+    say: Callable[[str], None],
+) -> tuple[list[Example], str]:  # fmt: skip
+    """The surest wrong answers of a model, explained where it is a mixture, and a remark for their reader.
+
+    Of the reference if it is a mixture, else of the first mixture, else of the reference.
+
+    Args:
+        n: How many of each test set.
+        reference: Its spec.
+        sets: What was answered.
+        found: Answers by cell.
+        make: Makes the mixture again.
+        say: Told what is done.
+    """
+    from finsa_moe.errors import MissingExtra
+    from finsa_moe.evaluation.baselines.spec import Spec
+    from finsa_moe.evaluation.examples import wrong
+
+    models = dict.fromkeys((reference, *(cell.model for cell in found)))
+    spec = next((s for s in map(Spec.parse, models) if s.name == MIXTURE), Spec.parse(reference))
+    cell = next(cell for cell in found if cell.model == spec.text and cell.share == 1.0)
+    examples = wrong(sets, found[cell], n) if n else []
+    if not examples:
+        return [], ""
+    remark = f"Of {spec.text}."
+    if spec.name != MIXTURE:
+        return examples, remark
+    say(f"explaining {len(examples)} wrong answers of {spec.text}")
+    try:
+        return _explained(examples, make(spec), {one.name: one.domain for one in sets}), remark
+    except MissingExtra as error:
+        return examples, f"{remark} Without reasons: {error}."
+
+
+def _explained(examples: Sequence[Example], form: Any, domains: Mapping[str, str]) -> list[Example]:
+    from finsa_moe.evaluation.forms import ORACLE, ROUTED
+    from finsa_moe.explain.explain import Settings, explain
+
+    settings, reasons = Settings(evaluations=EVALUATIONS), []
+    for name in dict.fromkeys(example.name for example in examples):
+        texts = [example.text for example in examples if example.name == name]
+        domain = None if form.run == ROUTED else domains[name] if form.run == ORACLE else form.run
+        reasons += explain(form.model, texts, domain=domain, settings=settings)
+    return [replace(example, why=why) for example, why in zip(examples, reasons, strict=True)]

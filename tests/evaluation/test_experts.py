@@ -1,0 +1,91 @@
+"""The cross-domain matrix and routing of a comparison, against numbers put in by hand and scikit-learn's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.evaluation.cells import Answers, Cell
+from finsa_moe.evaluation.comparison import Comparison, TestSet, compare
+from finsa_moe.evaluation.comparison_page import page
+from finsa_moe.evaluation.comparison_tables import markdown
+from finsa_moe.evaluation.experts import matrices, with_forms
+
+RNG = np.random.default_rng(4)
+SETS = [
+    TestSet(name, name.partition("/")[0], [f"{name} {at}" for at in range(60)], RNG.integers(0, 3, 60), np.arange(60),
+            np.zeros(60, dtype=np.bool_))
+    for name in ("news", "forum/late")
+]  # fmt: skip
+SENT = {"news": ["news"] * 55 + ["forum"] * 5, "forum/late": ["news"] * 12 + ["forum"] * 48}
+
+
+def answers(right: float, *, routed: bool = False) -> Answers:
+    probs = {}
+    for one in SETS:
+        said = np.where(RNG.random(60) < right, one.truth, RNG.integers(0, 3, 60))
+        probs[one.name] = np.eye(3, dtype=np.float32)[said] * 0.7 + 0.1
+    return Answers(probs, SENT if routed else {})
+
+
+FORMS = ("finsa:m", "finsa:m?run=news", "finsa:m?run=forum", "finsa:m?run=oracle", "finsa:m?gate=soft", "majority")
+FOUND = {Cell(form, None): answers(0.9 - 0.1 * at, routed=form == "finsa:m") for at, form in enumerate(FORMS)}
+
+
+@pytest.fixture(scope="module")
+def found() -> Comparison:
+    return compare(SETS, FOUND, reference="finsa:m", resamples=50)
+
+
+def test_rows_are_experts_then_router_then_oracle(found: Comparison) -> None:
+    (matrix,) = matrices(found)
+    assert matrix.mixture == "finsa:m"
+    assert dict(matrix.forms) == {"news": FORMS[1], "forum": FORMS[2], "routed": FORMS[0], "oracle": FORMS[3]}
+    assert list(matrix.forms) == ["news", "forum", "routed", "oracle"]
+    for row, of in matrix.values(found).items():
+        for one in SETS:
+            said = FOUND[Cell(matrix.forms[row], None)].probs[one.name].argmax(1)
+            assert of[one.name] == pytest.approx(f1_score(one.truth, said, average="macro"))
+
+
+def test_no_matrix_of_one_form() -> None:
+    alone = compare(SETS, {Cell(FORMS[1], None): FOUND[Cell(FORMS[1], None)]}, reference=FORMS[1], resamples=5)
+    assert matrices(alone) == ()
+
+
+def test_what_is_added_to_a_comparison() -> None:
+    def experts(_: object) -> list[str]:
+        return ["news", "forum"]
+
+    asked = ["tfidf-lr", "finsa?run=news"]
+    assert with_forms(asked, experts, ["news", "forum"]) == [*asked, "finsa", "finsa?run=forum", "finsa?run=oracle"]
+    assert with_forms(["finsa:m"], experts, ["news", "sports"]) == ["finsa:m", "finsa:m?run=news", "finsa:m?run=forum"]
+    assert with_forms(list(FORMS), experts, ["news"]) == list(FORMS)
+    with pytest.raises(ConfigError, match=r"--matrix: no mixture among the models \(majority\); add --model finsa:DIR"):
+        with_forms(["majority"], experts, ["news"])
+
+
+def test_where_texts_were_sent(found: Comparison) -> None:
+    assert found.sent("finsa:m") == {"news": {"news": 55, "forum": 5}, "forum/late": {"news": 12, "forum": 48}}
+    assert found.sent("majority") == {}
+    assert found.entries["finsa:m"]["forum/late"].routing == pytest.approx(48 / 60)
+
+
+def test_an_expert_without_texts_stands_in_every_row() -> None:
+    sent = {"news": ["risk"] * 60, "forum/late": ["forum"] * 60}
+    one = compare(SETS, {Cell("finsa", None): Answers(answers(0.5).probs, sent)}, reference="finsa", resamples=5)
+    assert one.sent("finsa") == {"news": {"forum": 0, "risk": 60}, "forum/late": {"forum": 60, "risk": 0}}
+
+
+def test_the_report_shows_them(found: Comparison) -> None:
+    shown = page(found)
+    assert "<h2>Experts across domains: finsa:m</h2>" in shown
+    values = matrices(found)[0].values(found)
+    assert f">{100 * values['oracle']['news']:.1f}<" in shown
+    assert "news 67 · forum 53" not in shown  # use is told in shares
+    assert f"news {100 * 67 / 120:.1f} % · forum {100 * 53 / 120:.1f} %" in shown
+    table = markdown(found)
+    assert "| forum/late | 12 | 48 |" in table
+    assert f"| routed | {100 * values['routed']['news']:.1f} | {100 * values['routed']['forum/late']:.1f} |" in table
