@@ -102,12 +102,14 @@ def _differences(found: Comparison) -> Section:
 
 def _pictures(found: Comparison) -> Section:
     shown = [report.picture(intervals(found, one.name), f"macro-F1 of every model on {one.name}") for one in found.sets]
-    return Section("Pictures", report.pictures(shown))
+    return Section("Pictures", report.pictures(shown, large=True))
 
 
 def _curves(found: Comparison) -> Section:
     shown = [report.picture(curves(found, one.name), f"macro-F1 on {one.name} by share of rows") for one in found.sets]
-    return Section("Learning curves", report.pictures(shown), "Mean over seeds; every share holds the smaller ones.")
+    return Section(
+        "Learning curves", report.pictures(shown, large=True), "Mean over seeds; every share holds the smaller ones."
+    )
 
 
 def _calibration(found: Comparison) -> Section:
@@ -147,7 +149,7 @@ def _data(found: Comparison) -> Section:
         for model in found.models for one in found.sets
         if (entry := found.entries[model][one.name]).clean is not None
     ]  # fmt: skip
-    body = report.table(heads, rows) + report.text(" ".join(leak_lines(found)))
+    body = report.table(heads, rows) + "".join(map(report.text, leak_lines(found)))
     if clean:
         body += report.table(("model", "test set", "all texts", "texts that do not leak"), clean, left=2)
     return Section("Data and leaks", body, "Near: Jaccard of character 4-grams, as finsa audit has it.")

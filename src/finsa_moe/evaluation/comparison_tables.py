@@ -36,8 +36,7 @@ def difference_words(entry: Entry) -> str:
         return "reference"
     gap = entry.against
     return (
-        f"{100 * gap.value:+.1f} ({100 * gap.low:+.1f} to {100 * gap.high:+.1f}), p {gap.p:.3f}; "
-        f"McNemar {entry.test.mid:.3f}"
+        f"{_points(gap.value)} ({_points(gap.low)} to {_points(gap.high)}), p {_p(gap.p)}; McNemar {_p(entry.test.mid)}"
     )
 
 
@@ -117,6 +116,14 @@ def leak_lines(found: Comparison) -> list[str]:
         + (" (scores without them are in the JSON file as `clean`)." if leaked else ".")
         for name, (leaked, all_) in found.leaks.items()
     ]
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _mark(entry: Entry) -> str:

@@ -89,9 +89,9 @@ def picture(png: bytes | Path, alt: str, caption: str = "") -> str:
     return f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{data}">{under}</figure>'
 
 
-def pictures(figures: Iterable[str]) -> str:
-    """Figures side by side where the page is wide enough."""
-    return f'<div class="grid">{"".join(figures)}</div>'
+def pictures(figures: Iterable[str], *, large: bool = False) -> str:
+    """Figures side by side where the page is wide enough; `large` ones two at most."""
+    return f'<div class="grid{" large" if large else ""}">{"".join(figures)}</div>'
 
 
 def facts(entries: Iterable[tuple[str, object]]) -> str:
@@ -136,12 +136,15 @@ tr:last-child td{border-bottom:0}th{color:var(--soft);font-weight:600;white-spac
 .facts div{padding:.8rem 1rem;border:1px solid var(--line);border-radius:10px;background:var(--card)}
 .facts b{display:block;font-size:1.45rem;line-height:1.3;font-variant-numeric:tabular-nums}
 .facts span{color:var(--soft);font-size:.85rem}
-.facts+figure{margin-top:.8rem}
+.facts+figure,.wide+.grid,.grid+.wide,p+.wide,.wide+.wide{margin-top:.8rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:1rem;align-items:start}
 figure{margin:0;padding:.8rem;border:1px solid var(--line);border-radius:10px;background:#fff}
-figure img{display:block;max-width:100%;margin:0 auto}figcaption{margin-top:.5rem;color:#697180;font-size:.85rem}
-pre{overflow-x:auto;padding:.8rem 1rem;border:1px solid var(--line);border-radius:10px;background:var(--card);
-font-size:.85rem}
+.grid>*,.facts>*{min-width:0}h1,h2,nav,p,.facts,figcaption{overflow-wrap:anywhere}
+.grid.large{grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr))}
+figure img{display:block;max-width:100%;max-height:26rem;margin:0 auto}
+figcaption{margin-top:.5rem;color:#697180;font-size:.85rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.8rem 1rem;border:1px solid var(--line);border-radius:10px;
+background:var(--card);font-size:.85rem}
 footer{margin-top:3rem;font-size:.85rem}
 @media print{body{max-width:none;padding:0}nav{display:none}section{break-inside:avoid}}
 """
