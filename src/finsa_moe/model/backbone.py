@@ -19,6 +19,7 @@ from transformers import AutoModel, AutoTokenizer, BitsAndBytesConfig, PreTraine
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
+from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError, require
 
 if not sys.stderr.isatty():
@@ -99,6 +100,17 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     return tokenizer
+
+
+def text_encoder(tokenizer: PreTrainedTokenizerBase, *, prompt: str = "none", max_length: int = 512) -> TextEncoder:
+    """What encodes texts as a backbone's own tokenizer does, with its id for padding.
+
+    Raises:
+        ConfigError: If the prompt alone does not fit into `max_length`.
+    """
+    return TextEncoder(
+        tokenizer.backend_tokenizer, prompt=prompt, max_length=max_length, pad_id=int(tokenizer.pad_token_id)
+    )
 
 
 def freeze(module: nn.Module) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finsa_moe.data.encode import Encoded, TextEncoder
+from finsa_moe.data.encode import Encoded
 from finsa_moe.errors import ConfigError
-from finsa_moe.model.backbone import DTYPES, load_tokenizer
+from finsa_moe.model.backbone import DTYPES, load_tokenizer, text_encoder
 from finsa_moe.model.checkpoint import load_mixture
 
 Gates = NDArray[np.float32]
@@ -54,9 +54,7 @@ class TorchEngine:
         self.max_length = int(config.max_tokens)
         self.domains = tuple(config.domains)
         self.soft = config.gate == "soft"
-        self._encode = TextEncoder(
-            tokenizer.backend_tokenizer, prompt=config.prompt, max_length=self.max_length, pad_id=self.pad_id
-        )
+        self._encode = text_encoder(tokenizer, prompt=config.prompt, max_length=self.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of raw texts, prompt and special tokens round them."""

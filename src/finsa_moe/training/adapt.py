@@ -21,7 +21,14 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import AdaptConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
-from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, ready_to_train, save_weights
+from finsa_moe.model.backbone import (
+    last_hidden,
+    load_backbone,
+    load_tokenizer,
+    ready_to_train,
+    save_weights,
+    text_encoder,
+)
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training import loop
 from finsa_moe.training.answers import FACTS, HEADS
@@ -128,10 +135,7 @@ def adapt(
     network = ready_to_train(load_backbone(backbone, device=device))
     network.requires_grad_(True)
     tokenizer = load_tokenizer(backbone)
-    encoder = TextEncoder(
-        tokenizer.backend_tokenizer, prompt="none", max_length=longest(network, settings.max_length),
-        pad_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    encoder = text_encoder(tokenizer, max_length=longest(network, settings.max_length))
     model = TaskModel(network, [len(task.classes) for task in found], settings.head_dropout)
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
-from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer
+from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES
 
@@ -54,10 +54,7 @@ class TaskModelAnswers:
             name: (heads["weight"][end - len(names) : end], heads["bias"][end - len(names) : end])
             for (name, names), end in zip(self.classes.items(), ends, strict=True)
         }
-        tokenizer = load_tokenizer(str(folder))
-        self._encode = TextEncoder(
-            tokenizer.backend_tokenizer, prompt="none", max_length=max_length, pad_id=tokenizer.pad_token_id
-        )
+        self._encode = text_encoder(load_tokenizer(str(folder)), max_length=max_length)
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> Tensor:

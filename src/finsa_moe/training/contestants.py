@@ -23,10 +23,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from finsa_moe.config import AdaptConfig, ExpertConfig, TrainConfig
-from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import FACTS, HEAD, read_json, read_tensors
-from finsa_moe.model.backbone import load_backbone, load_tokenizer
+from finsa_moe.model.backbone import load_backbone, load_tokenizer, text_encoder
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import adapt
 from finsa_moe.training.answers import TaskModelAnswers, pooled_states
@@ -236,11 +235,7 @@ def _expert_answers(
     facts, head = read_json(folder / FACTS), read_tensors(folder / HEAD)
     plain = load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     network = cast(PreTrainedModel, PeftModel.from_pretrained(plain, str(folder)).eval().base_model.model)
-    tokenizer = load_tokenizer(folder)
-    encode = TextEncoder(
-        tokenizer.backend_tokenizer, prompt=facts["prompt"], max_length=facts["max_tokens"],
-        pad_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    encode = text_encoder(load_tokenizer(folder), prompt=facts["prompt"], max_length=facts["max_tokens"])
     weight, bias = (head[name].float().to(network.device) for name in ("weight", "bias"))
 
     def answer(texts: Sequence[str]) -> Reals:

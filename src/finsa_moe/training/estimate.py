@@ -21,7 +21,6 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
-from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import (
     DTYPES,
@@ -31,6 +30,7 @@ from finsa_moe.model.backbone import (
     load_backbone,
     load_tokenizer,
     ready_to_train,
+    text_encoder,
 )
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
@@ -145,11 +145,9 @@ def estimate_expert(
 
 def _widths(rows: Rows, backbone: str, empty: PreTrainedModel, settings: ExpertConfig) -> np.ndarray[Any, Any]:
     """Tokens of the rows as they will be padded among rows of like length, ascending."""
-    tokenizer = load_tokenizer(backbone)
-    encoder = TextEncoder(
-        tokenizer.backend_tokenizer, prompt=prompt_for(empty, settings), max_length=longest(empty, settings.max_length),
-        pad_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    encoder = text_encoder(
+        load_tokenizer(backbone), prompt=prompt_for(empty, settings), max_length=longest(empty, settings.max_length)
+    )
     lengths = np.sort([len(encoded.ids) for encoded in encoder(rows.texts)])
     return -(-lengths // 8) * 8
 

@@ -25,7 +25,6 @@ from transformers import PreTrainedModel, set_seed
 
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
-from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.adapter import FACTS, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
@@ -38,6 +37,7 @@ from finsa_moe.model.backbone import (
     load_tokenizer,
     position_offset,
     ready_to_train,
+    text_encoder,
 )
 from finsa_moe.model.configuration import check_domain
 from finsa_moe.model.router import masked_mean
@@ -127,10 +127,7 @@ def train_expert(
     )
     tokenizer = load_tokenizer(tokenizer_from or backbone)
     prompt = prompt_for(network, settings)
-    encoder = TextEncoder(
-        tokenizer.backend_tokenizer, prompt=prompt, max_length=longest(network, settings.max_length),
-        pad_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    encoder = text_encoder(tokenizer, prompt=prompt, max_length=longest(network, settings.max_length))
     reference = {
         "name": backbone, "fingerprint": fingerprint(network),
         "quantisation": settings.quantisation, "dtype": settings.dtype,

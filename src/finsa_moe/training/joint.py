@@ -22,7 +22,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
-from finsa_moe.model.backbone import load_tokenizer, ready_to_train
+from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
 from finsa_moe.model.checkpoint import BUNDLE_LIMIT, load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
@@ -89,10 +89,7 @@ def train_joint(
         for split in ("train", "valid")
     }
     tokenizer = load_tokenizer(start)
-    encoder = TextEncoder(
-        tokenizer.backend_tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens,
-        pad_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    encoder = text_encoder(tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens)
     more = routing_rows(unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed)
     teaching = [*parts["train"], *((rows, domains.index(name)) for name, rows in more.items())]
     train, valid = EncodedRows(teaching, encoder), EncodedRows(parts["valid"], encoder)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from finsa_moe.data.encode import TextEncoder
-from finsa_moe.model.backbone import load_tokenizer
+from finsa_moe.model.backbone import load_tokenizer, text_encoder
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.replay import routed_states
 from finsa_moe.training.batches import Collator, EncodedRows, Rows
@@ -23,11 +23,7 @@ SAMPLE = 1000
 
 def encoder_of(folder: Path, model: FinSAMoE) -> TextEncoder:
     """The encoder that a mixture's folder asks for."""
-    tokenizer = load_tokenizer(folder)
-    return TextEncoder(
-        tokenizer.backend_tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens,
-        pad_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    return text_encoder(load_tokenizer(folder), prompt=model.config.prompt, max_length=model.config.max_tokens)
 
 
 @torch.inference_mode()
