@@ -10,8 +10,9 @@ import pytest
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines.registry import make
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.cells import Cell, Cells
+from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet, compare
+from finsa_moe.evaluation.comparison_tables import cost_rows
 from finsa_moe.evaluation.runner import TrainRows, planned, run
 from tests.families import made_rows
 
@@ -170,3 +171,15 @@ def test_scores_are_those_of_the_answers(tmp_path: Path) -> None:
         assert result.curves["tfidf-lr"][one.name] == {0.5: pytest.approx(mean), 1.0: entry.macro_f1.value}
     with pytest.raises(ConfigError, match="is none of the models compared"):
         compare(SETS, found, reference="bilstm")
+
+
+def test_what_it_took_is_of_all_seeds(tmp_path: Path) -> None:
+    cells = {
+        Cell("bilstm", seed): Answers(
+            {one.name: np.full((45, 3), 1 / 3, np.float32) for one in SETS}, {}, {"rows": 120, "seconds": seconds}
+        )
+        for seed, seconds in ((1, 600.4), (2, 900.3))
+    }
+    cells[Cell("finsa", None)] = Answers(cells[Cell("bilstm", 1)].probs, {}, {"seconds": 2.0})
+    rows = cost_rows(compare(SETS, cells, reference="finsa", resamples=5))
+    assert rows == [["bilstm", "2", "120", "1,501"], ["finsa", "1", "–", "2"]]

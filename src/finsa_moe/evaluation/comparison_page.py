@@ -12,7 +12,7 @@ from finsa_moe.evaluation import report
 from finsa_moe.evaluation.comparison import Comparison, Entry
 from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability
 from finsa_moe.evaluation.comparison_figures import matrix as expert_map
-from finsa_moe.evaluation.comparison_tables import difference_words, interval_words, leak_lines, score_words
+from finsa_moe.evaluation.comparison_tables import cost_rows, difference_words, interval_words, leak_lines, score_words
 from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.experts import Matrix, matrices
 from finsa_moe.evaluation.explained import CSS as EXPLAINED
@@ -47,6 +47,7 @@ def page(found: Comparison, command: str = "", examples: Sequence[Example] = (),
     if sent := {model: counts for model in found.models if (counts := found.sent(model))}:
         sections.append(_routing(found, sent))
     sections.append(_data(found))
+    sections.append(_costs(found))
     if examples:
         sections.append(examples_section(examples, remark))
     if command:
@@ -190,6 +191,14 @@ def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int
     heads = ("model", "test set", "to its own expert, %", "texts by expert")
     body = report.table(heads, rows, left=2) + report.pictures(shown)
     return Section("Routing", body, "Which expert the router chose; of the first seed.")
+
+
+def _costs(found: Comparison) -> Section:
+    heads = ("model", "seeds", "training rows", "seconds, all seeds")
+    body = report.table(heads, cost_rows(found))
+    return Section(
+        "What it took", body, "Training and answering together, on the machine that ran it; – for no training."
+    )
 
 
 def _unsure(entry: Entry) -> bool:

@@ -84,6 +84,8 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
             "| " + " | ".join([row, *(f"{100 * x:.1f}" for x in of.values())]) + " |" for row, of in values.items()
         ]
     lines += _sent_lines(found)
+    lines += ["", *_head(["model", "seeds", "training rows", "seconds, all seeds"])]
+    lines += ["| " + " | ".join([f"`{row[0]}`", *row[1:]]) + " |" for row in cost_rows(found)]
     lines += ["", *leak_lines(found)]
     if examples:
         lines += [
@@ -107,6 +109,17 @@ def _sent_lines(found: Comparison) -> list[str]:
             lines += _head(["test set", *next(iter(counts.values()))])
             lines += ["| " + " | ".join([name, *(f"{n:,}" for n in of.values())]) + " |" for name, of in counts.items()]
     return lines
+
+
+def cost_rows(found: Comparison) -> list[list[str]]:
+    """Of each model its seeds, its training rows and the seconds of all seeds."""
+    rows = []
+    for model in found.models:
+        facts = found.facts.get(model, {})
+        seeds = int(facts.get("seeds", 1))
+        trained = f"{int(facts['rows']) // seeds:,}" if "rows" in facts else "–"
+        rows.append([model, str(seeds), trained, f"{facts['seconds']:,.0f}" if "seconds" in facts else "–"])
+    return rows
 
 
 def leak_lines(found: Comparison) -> list[str]:
