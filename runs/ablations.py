@@ -3,7 +3,7 @@
 ``python runs/ablations.py OUT [DATA] [--backbone DIR] [--seeds …] [--only KNOB …]``: every point trains its experts and
 its mixture on the full training rows of news and boards, one epoch a stage, and answers the dev files routed and by the
 true domain's expert. A finished cell is a file of ``OUT/cells`` and is not run again; experts are shared by the points
-whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of what there is.
+whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of the seeds that are named.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -139,7 +140,7 @@ def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, l
         experts[name], rows, steps = expert(point, name, seed, backbone, out)
         facts["rows"] += rows
         facts["steps"] += steps
-    work = out / "cell"
+    work = out / f"cell{os.getpid()}"  # a process for some of the seeds may run beside one for the others
     shutil.rmtree(work, ignore_errors=True)
     merge(experts, work / "start", settings=MergeConfig.load(None, [*MERGE, *point.merging, f"seed={seed}"]))
     model = work / "start"
