@@ -1,7 +1,7 @@
 """Keep a backbone's weights in the repository: bf16 safetensors, the tokenizer, the facts of its training.
 
-``python runs/keep.py work/wip models/pretrained``: the folder of `finsa pretrain` goes in, finished or not; a folder that
-`AutoModel` loads and that another run can start from (``finsa pretrain --init``) comes out. ``history.json`` there
+``python runs/keep.py work/wip models/pretrained``: the folder of `finsa pretrain` goes in, finished or not; a folder
+that `AutoModel` loads and that another run can start from (``finsa pretrain --init``) comes out. ``history.json`` there
 keeps a line a sitting; give each sitting a seed of its own.
 """
 
