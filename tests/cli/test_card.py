@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from finsa_moe.cli import main
+from tests.conftest import Trained
 from tests.evaluation.test_card import CONFIG, EXPERT, JOINT, comparison
 
 
@@ -26,6 +29,26 @@ def test_the_card_lands_in_the_models_folder(capsys: pytest.CaptureFixture[str])
     assert "# m\n" in page
     assert "| news | 1,200 |" in page
     assert sorted(path.name for path in Path("m").iterdir()) == ["README.md", "config.json", "experts", "metrics.json"]
+
+
+def test_of_a_mixture_as_it_is_trained_and_compared(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Its own folder, and the JSON that ``finsa compare`` and ``finsa evaluate`` really write."""
+    folder = tmp_path / "moe"
+    shutil.copytree(trained("bert").joint, folder)
+    sets = [word for name, data in prepared.items() for word in ("--test", f"{name}={data / 'test.csv'}")]
+    words = ["--model", f"finsa:{folder}", "--model", "majority", *sets, "--out", "c", "--examples", "0"]
+    rows = [word for name, data in prepared.items() for word in ("--train", f"{name}={data / 'train.csv'}")]
+    assert main(["compare", *words, *rows]) == 0
+    assert main(["card", str(folder), "--results", "c/comparison.json"]) == 0
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for part in ("Joint training (moe_joint)", "`majority`", "### Routing", "finsa compare --model"):
+        assert part in page
+    files = [str(data / "test.csv") for data in prepared.values()]
+    assert main(["evaluate", str(folder), *files, "--json", "e.json", "--domain", next(iter(prepared))]) == 0
+    assert main(["card", str(folder), "--results", "e.json", "--out", "e.md"]) == 0
+    assert "## Scores" in Path("e.md").read_text(encoding="utf-8")
 
 
 def test_made_anew_it_keeps_what_a_person_wrote() -> None:

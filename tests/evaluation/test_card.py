@@ -18,7 +18,10 @@ CONFIG = {
     "backbone": {"name": "models/b", "fingerprint": "abc123", "quantisation": "nf4", "dtype": "float32"},
 }  # fmt: skip
 EXPERT = {"rows": 1200, "steps": 300, "trained_parameters": 45678, "classes": {"利空": 0, "中性": 700, "利好": 500}}
-JOINT = {"stage": "moe_joint", "steps": 90, "rows": 2400, "wall_seconds": 600.0}
+JOINT = {
+    "stage": "moe_joint", "steps": 90, "rows": 2400, "wall_seconds": 600.0, "trained_parameters": 780105,
+    "domains": {"news": 700, "forum": 1200}, "unlabelled": {"news": 300, "forum": 200},
+}  # fmt: skip
 SUBJECT = Subject("mine", CONFIG, {"news": EXPERT}, JOINT, {})
 
 
@@ -116,7 +119,8 @@ def test_the_card_shows_what_was_measured() -> None:
     assert "news 98.7 %" in page
     assert "12 of 1,000 texts stand in the training rows" in page
     assert "| news | 1,200 | none | 700 | 500 | 300 | 45,678 |" in page
-    assert "90 steps of joint training (moe_joint) on 2,400 rows, 10 minutes" in page
+    assert "Joint training (moe_joint): 90 steps on 2,400 rows (news 700, forum 1,200), of them without a label" in page
+    assert "news 300, forum 200; 780,105 parameters trained, 10 minutes." in page
     assert "nf4" in page
     assert "the hidden state at 25 % of the depth" in page
     assert 'finsa_moe.load("m")' in page

@@ -54,7 +54,7 @@ def card(subject: Subject, found: Measured, *, load: str, notes: str = "") -> st
         notes: What a person wrote under the last heading of an older card.
     """
     parts = [
-        _head(subject, found), MARK, f"# {subject.name}", _what(subject), _experts(subject), _scores(found),
+        _head(subject, found), MARK, f"# {subject.name}", _what(subject), _training(subject), _scores(found),
         _beside(found), _routing(found), _calibration(subject), _leaks(found), _use(load), _measuring(found),
         f"{OWN}\n\n{notes or EMPTY}",
     ]  # fmt: skip
@@ -115,22 +115,33 @@ def _route(config: Mapping[str, Any]) -> str | None:
     return "the mean embedding" if depth == 0 else f"the hidden state at {100 * depth:g} % of the depth"
 
 
+def _training(subject: Subject) -> str:
+    parts = [part for part in (_experts(subject), _joint(subject.training)) if part]
+    return "\n\n".join(["## Training", *parts]) if parts else ""
+
+
 def _experts(subject: Subject) -> str:
     rows = []
     for name, facts in subject.experts.items():
+        if "rows" not in facts:  # a mixture's own copy of an expert tells what it needs to run, not how it was trained
+            continue
         counts = facts.get("classes", {})
         shown = [f"{counts[label]:,}" if counts.get(label) else "none" if counts else "–" for label in NAMES]
         rows.append([name, f"{facts['rows']:,}", *shown, f"{facts['steps']:,}", f"{facts['trained_parameters']:,}"])
-    if not rows:
+    return _table(("expert", "training rows", *NAMES, "steps", "trained parameters"), rows, left=1) if rows else ""
+
+
+def _joint(facts: Mapping[str, Any]) -> str:
+    if not facts:
         return ""
-    table = _table(("expert", "training rows", *NAMES, "steps", "trained parameters"), rows, left=1)
-    joint = subject.training
-    after = (
-        f"\n\nThen {joint['steps']:,} steps of joint training ({joint['stage']}) on {joint['rows']:,} rows, "
-        f"{joint['wall_seconds'] / 60:.0f} minutes."
-        if joint else ""
+    rows = ", ".join(f"{name} {n:,}" for name, n in facts.get("domains", {}).items())
+    unread = ", ".join(f"{name} {n:,}" for name, n in facts.get("unlabelled", {}).items())
+    return (
+        f"Joint training ({facts['stage']}): {facts['steps']:,} steps on {facts['rows']:,} rows"
+        + (f" ({rows})" if rows else "")
+        + (f", of them without a label, for the router alone: {unread}" if unread else "")
+        + f"; {facts['trained_parameters']:,} parameters trained, {facts['wall_seconds'] / 60:.0f} minutes."
     )  # fmt: skip
-    return f"## Training\n\n{table}{after}"
 
 
 def _scores(found: Measured) -> str:
