@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,19 @@ def test_a_comparison_from_start_to_report(
         assert not [text for text in texts if text in shown], "a report without examples shows no text"
 
 
+def test_without_shap_the_errors_stand_without_reasons(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shap", None)
+    assert main([*words, "--model", "majority", "--model", "finsa", "--examples", "1"]) == 0
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert [(e["set"], e["explanation"]) for e in found["wrong"]] == [("news", None), ("forum/late", None)]
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
+    assert "Of finsa. Without reasons: explaining an answer needs shap, which is not installed: pip install" in page
+    for example in found["wrong"]:
+        assert example["text"] in page
+
+
 def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken.csv"
     broken.write_text("text,label\n涨,9\n", encoding="utf-8")
@@ -112,7 +126,19 @@ def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pyte
         (["--model", "majority", "--test", f"x={broken}"], "line 2"),
         (["--model", "majority", "--matrix"], "--matrix: no mixture among the models (majority)"),
         (["--model", f"finsa:{tmp_path}", "--matrix"], "holds no mixture"),
-        (["--model", "majority", "--model", f"finetune:{tmp_path / 'none'}"], "no readable tokenizer"),
+        *(
+            (["--model", "majority", "--model", f"{kind}:{tmp_path / 'none'}"], line)
+            for kind, line in (
+                ("finetune", "no such folder"),
+                ("lora", "no such folder"),
+                ("hf", "no such folder"),
+                ("finsa", "does not exist"),
+            )
+        ),
+        (["--model", "majority", "--model", f"finsa:{tmp_path}"], "holds no model"),
+        (["--model", "majority", "--model", f"hf:{tmp_path}"], "no classifier can be loaded"),
+        (["--model", "majority", "--model", f"lora:{tmp_path}"], "cannot be loaded"),
+        (["--model", "majority", "--model", "lora?learning_rat=3"], "unknown key 'learning_rat'"),
         (["--model", "finsa?run=oracle", "--test", f"sports={tmp_path / 'news.test.csv'}"], "no expert for sports"),
     ):
         assert main([*words, *more]) == 2

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.evaluation.baselines import make, names
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.torch_engine import TorchEngine
@@ -97,3 +98,32 @@ def test_what_cannot_be_trained(backbone_of: Callable[[str], Path]) -> None:
     for name in ("lora", "finetune"):
         with pytest.raises(DataError, match="call fit"):
             make(name, also).predict_proba(["涨"])
+
+
+@pytest.mark.parametrize("name", ["lora", "finetune"])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("no folder", "no such folder"), ("no weights", "no weights in it"), ("cut short", "cannot be loaded"),
+        ("no configuration", "cannot be loaded"),
+    ],
+)  # fmt: skip
+def test_a_backbone_that_is_not_whole_is_told_when_named(
+    name: str, kind: str, expected: str, backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """When the model is made, since rows come hours later where other models are trained first."""
+    folder = tmp_path / "backbone"
+    if kind != "no folder":
+        shutil.copytree(backbone_of("modernbert"), folder)
+        make(f"{name}:{folder}", contestants(lambda: folder))
+    weights = folder / "model.safetensors"
+    if kind == "no weights":
+        weights.unlink()
+    elif kind == "cut short":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    elif kind == "no configuration":
+        (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match=expected) as told:
+        make(f"{name}:{folder}", contestants(lambda: folder))
+    assert str(folder) in str(told.value)
+    assert "\n" not in str(told.value)

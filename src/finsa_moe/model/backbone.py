@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
@@ -69,6 +70,34 @@ def load_backbone(
             module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
     freeze(model)
     return model
+
+
+def check_backbone(name: str) -> None:
+    """See, without loading its weights, that a backbone is there: what is missing is told before hours of other work.
+
+    Of a folder the configuration and the head of every safetensors file are read, of a hub name the configuration.
+
+    Args:
+        name: As `load_backbone` takes it.
+
+    Raises:
+        ModelError: If there is no such folder, or it holds no backbone.
+    """
+    folder = Path(name)
+    if _is_local(name) and not folder.is_dir():
+        raise ModelError(f"backbone {name}: no such folder; name one that holds a backbone")
+    try:
+        AutoConfig.from_pretrained(name, local_files_only=_is_local(name))
+        if _is_local(name):
+            files = [file for kind in ("*.safetensors", "pytorch_model*.bin") for file in sorted(folder.glob(kind))]
+            if not files:
+                raise ModelError("no weights in it")
+            for file in files:
+                if file.suffix == ".safetensors":
+                    with safe_open(file, "pt"):  # the head names the file's size, so a file cut short is found too
+                        pass
+    except Exception as error:  # as in load_backbone
+        raise ModelError(f"backbone {name}: cannot be loaded ({_first_line(error)}); {_remedy(name)}") from None
 
 
 def save_weights(backbone: PreTrainedModel, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from finsa_moe.config import AdaptConfig, ExpertConfig, TrainConfig
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import FACTS, HEAD, read_json, read_tensors
-from finsa_moe.model.backbone import load_backbone, load_tokenizer, text_encoder
+from finsa_moe.model.backbone import check_backbone, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import adapt
 from finsa_moe.training.answers import TaskModelAnswers, pooled_states
@@ -187,6 +187,7 @@ def _parts(spec: Named, default: Callable[[], Path]) -> tuple[str, list[str], st
     if "seed" in options:
         raise ConfigError(f"model {spec.text}: seed is the comparison's; name it there")
     backbone = spec.target or str(default())
+    check_backbone(backbone)
     load_tokenizer(backbone)
     return backbone, [f"{key}={value}" for key, value in options.items()], config, device
 

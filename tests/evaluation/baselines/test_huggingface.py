@@ -78,7 +78,7 @@ def test_labels_of_one_meaning_are_added(tmp_path: Path, words: Path) -> None:
 
 
 def test_what_is_no_classifier(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no classifier can be loaded"):
+    with pytest.raises(ModelError, match="no such folder"):
         make(f"hf:{tmp_path / 'none'}")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="no classifier can be loaded") as caught:

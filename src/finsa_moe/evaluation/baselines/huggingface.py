@@ -44,6 +44,8 @@ class HuggingFaceClassifier:
     ) -> None:  # fmt: skip
         self.name, self.batch_size = name, batch_size
         local = Path(name).is_dir() or name.startswith((".", "/", "~"))
+        if local and not Path(name).is_dir():
+            raise ModelError(f"hf:{name}: no such folder; name one that holds a classifier")
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=local)
             self._model: Any = AutoModelForSequenceClassification.from_pretrained(name, local_files_only=local)
