@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ from finsa_moe.evaluation.cells import Answers, Cell
 from finsa_moe.evaluation.comparison import TestSet, compare
 from finsa_moe.evaluation.comparison_page import page
 from finsa_moe.evaluation.examples import wrong
-from tests.browser import browser_page, chromium
+from finsa_moe.explain.explain import Settings, explain
+from tests.browser import chromium
+from tests.fakes import fake_finsa
 
-__all__ = ["browser_page", "chromium"]
+__all__ = ["chromium"]
 MIXTURE = "finsa:models/a_long_path/that/goes/on/and/on/without_a_single_space_in_it"
 RNG = np.random.default_rng(8)
 SETS = [
@@ -43,15 +47,29 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     result = compare(SETS, found, reference=MIXTURE, resamples=200)
     path = tmp_path_factory.mktemp("page") / "comparison.html"
-    path.write_text(page(result, "finsa compare " + "--model x " * 60, wrong(SETS, found[Cell(MIXTURE, None)], 2)))
+    examples = wrong(SETS, found[Cell(MIXTURE, None)], 2)
+    why = explain(fake_finsa(), ["公告 涨 升"], settings=Settings(evaluations=50))[0]
+    examples[0] = replace(examples[0], text=why.text, said=why.polarity, why=why)
+    path.write_text(page(result, "finsa compare " + "--model x " * 60, examples), encoding="utf-8")
     return path
 
 
 @pytest.fixture
-def opened(browser_page: Any, file: Path) -> Any:
-    browser_page.route("file://**", lambda route: route.continue_())
-    browser_page.set_content(file.read_text(encoding="utf-8"))
-    return browser_page
+def opened(chromium: Any, file: Path) -> Iterator[Any]:
+    """The page as a reader opens it: from disk, without a network, and without a word in the console."""
+    context = chromium.new_context(locale="en-US", offline=True)
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("console", lambda told: wrong.append(told.text))
+    own = file.as_uri()
+    opened.on(
+        "request", lambda asked: None if asked.url == own or asked.url.startswith("data:") else wrong.append(asked.url)
+    )
+    opened.goto(own)
+    yield opened
+    context.close()
+    assert not wrong
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -90,3 +108,14 @@ def test_wrong_answers_stand_below(opened: Any) -> None:
     text = opened.inner_text("section:has(h2:text-is('Wrong answers'))")
     assert text.count("should be") == 4
     assert "第" in text
+
+
+def test_the_words_that_misled_have_the_colour_of_the_answer(opened: Any) -> None:
+    """Not the yellow that browsers give to `mark`."""
+    said, line, ground = opened.evaluate("""() => {
+        const told = document.querySelectorAll('.wrong')[0].querySelectorAll('b')[1];
+        const mark = getComputedStyle(document.querySelector('.said mark:not(.against)'));
+        return [getComputedStyle(told).color, mark.borderBottomColor, mark.backgroundColor];
+    }""")
+    assert line == said
+    assert ground not in ("rgb(255, 255, 0)", "rgba(0, 0, 0, 0)")
