@@ -7,6 +7,7 @@
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="13 21", STUDENTS="13 21" (their seeds)  POOL=rows a domain
 #           SEED=13  MORE_NEWS, MORE_FORUM="FOLDER:TASK …" (further teachers: an earlier round's students, whose pool of
 #           SKIP rows is then left out)
+#           BACKBONE=folder to start teachers and students from as it is, without pre-training (an earlier round's student)
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +24,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 mkdir -p "$out"
 say() { echo "[$(date +%H:%M:%S)] $*"; }
 ends_at() { if [ "${UNTIL:-}" = "$1" ]; then say "done: $out/$1"; exit 0; fi; }
+backbone=${BACKBONE:-$out/backbone}
 held=()
 for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done
 
@@ -34,10 +36,15 @@ rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
 }
 
 say "rows"
-rows news news "$data/news/train.csv"
-rows forum boards "$data/forum/train.csv"
-rows forum investors "$data/forum/train_investors.csv"
-posts=("$data/forum/train.csv" "$data/forum/train_investors.csv")
+[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings" # further labels under the same rubric
+flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$data/forum/train_investors.csv")
+[ "$(wc -l <"$out/readings/news.csv")" -le 1 ] || flashes+=("$out/readings/news.csv")
+[ "$(wc -l <"$out/readings/boards.csv")" -le 1 ] || boards+=("$out/readings/boards.csv")
+[ "$(wc -l <"$out/readings/investors.csv")" -le 1 ] || investors+=("$out/readings/investors.csv")
+rows news news "${flashes[@]}"
+rows forum boards "${boards[@]}"
+rows forum investors "${investors[@]}"
+posts=("${boards[@]}" "${investors[@]}")
 if [ -f "$data/forum/extra_finfe.csv" ]; then # what of it stands in the boards' file has the other label there
   rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
   posts+=("$out/data/finfe/train.csv")
@@ -51,13 +58,15 @@ done
 skilled=() # what only students learn: event types, and sentences that turn on one word
 [ -f "$data/other/event_types.csv" ] && skilled+=(--task "event_types=$data/other/event_types.csv")
 [ -f "$out/skills.forum.csv" ] || python runs/skills.py "$out/skills.news.csv" "$out/skills.forum.csv" --rows 3000
-for domain in news forum; do skilled+=(--task "skills_$domain=$out/skills.$domain.csv"); done
+for domain in news forum; do
+  skilled+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
+done
 
 say "backbone"
 start=()
 [ -d "$from" ] && start=(--init "$from")
 processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(os.sched_getaffinity(0)))')
-[ -f "$out/backbone/pretrain.json" ] ||
+[ -n "${BACKBONE:-}" ] || [ -f "$out/backbone/pretrain.json" ] ||
   OMP_NUM_THREADS=1 torchrun --nproc-per-node "$processes" --no-python finsa pretrain \
     "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
@@ -67,7 +76,7 @@ ask=()
 for teacher in $teachers; do
   say "teacher $teacher"
   [ -f "$out/teachers/$teacher/adapt.json" ] ||
-    finsa adapt "$out/backbone" --out "$out/teachers/$teacher" --config "$config" --set seed="$teacher" --resume \
+    finsa adapt "$backbone" --out "$out/teachers/$teacher" --config "$config" --set seed="$teacher" --resume \
       "${tasks[@]}" "${held[@]}"
   ask+=("$out/teachers/$teacher")
 done
@@ -91,7 +100,7 @@ mixed=()
 for student in $students; do
   say "student $student"
   [ -f "$out/students/$student/adapt.json" ] ||
-    finsa adapt "$out/backbone" --out "$out/students/$student" --config "$config" --set epochs=1 --set seed="$student" \
+    finsa adapt "$backbone" --out "$out/students/$student" --config "$config" --set epochs=1 --set seed="$student" \
       --resume "${tasks[@]}" "${skilled[@]}" --soft news-answers="$out/answers/news.csv" \
       --soft forum-answers="$out/answers/forum.csv" "${held[@]}"
   mixed+=("$out/students/$student")

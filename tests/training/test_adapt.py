@@ -20,7 +20,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_backbone, load_tokenizer, save_weights
 from finsa_moe.polarity import NAMES
-from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, soft_cross_entropy
+from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, hide_tokens, soft_cross_entropy
 from finsa_moe.training.answers import TaskModelAnswers
 from finsa_moe.training.tasks import read_tasks
 
@@ -206,3 +206,16 @@ def test_the_command(events: Path, backbone_of: Callable[[str], Path], tmp_path:
     run = CliRunner().invoke(app, ["adapt", start, "--task", f"e={events}", "--out", str(tmp_path / "out"), *asked])
     assert run.exit_code == 0, run.output
     assert "3 steps on 196 rows" in run.output
+
+
+def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones() -> None:
+    torch.manual_seed(0)
+    ids = torch.randint(5, 100, (200, 50))
+    ids[:, 0], ids[:, -1], ids[:100, 40:] = 2, 3, 0
+    hidden = hide_tokens(ids, 0.2, 4, [0, 2, 3, 4])
+    special = torch.isin(ids, torch.tensor([0, 2, 3]))
+    assert torch.equal(hidden[special], ids[special])
+    changed = hidden != ids
+    assert (hidden[changed] == 4).all()
+    assert changed[~special].float().mean() == pytest.approx(0.2, abs=0.02)
+    assert torch.equal(hide_tokens(ids, 0.0, 4, [0, 2, 3, 4]), ids)

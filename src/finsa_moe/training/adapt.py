@@ -88,6 +88,13 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logs.masked_fill(targets == 0, 0.0)).sum(dim=1).mean()
 
 
+def hide_tokens(input_ids: Tensor, rate: float, mask_id: int, special_ids: Sequence[int]) -> Tensor:
+    """A copy of ids (b, t) in which each token but special ones is the mask token with probability `rate`."""
+    drawn = torch.rand(input_ids.shape, device=input_ids.device) < rate
+    special = torch.isin(input_ids, torch.tensor(list(special_ids), device=input_ids.device))
+    return torch.where(drawn & ~special, mask_id, input_ids)
+
+
 class TaskRows(EncodedRows):
     """Rows of several tasks; ``domains`` says which task, ``targets`` the share of each class, padded with zeros."""
 
@@ -135,11 +142,20 @@ def adapt(
     network = ready_to_train(load_backbone(backbone, device=device))
     network.requires_grad_(True)
     tokenizer = load_tokenizer(backbone)
+    if settings.token_dropout and tokenizer.mask_token_id is None:
+        raise ConfigError(f"{backbone}: its tokenizer has no mask token to hide tokens behind; set token_dropout=0")
+    if settings.dropout:
+        for layer in network.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = settings.dropout
     encoder = text_encoder(tokenizer, max_length=longest(network, settings.max_length))
     model = TaskModel(network, [len(task.classes) for task in found], settings.head_dropout)
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = module(batch["input_ids"], batch["attention_mask"], batch["domains"])
+        ids = batch["input_ids"]
+        if settings.token_dropout and module.training:
+            ids = hide_tokens(ids, settings.token_dropout, tokenizer.mask_token_id, tokenizer.all_special_ids)
+        logits = module(ids, batch["attention_mask"], batch["domains"])
         return soft_cross_entropy(logits, batch["targets"]), {"logits": logits}
 
     stage = loop.Stage(
