@@ -5,6 +5,7 @@ Read by ``runs/publish.py``. The numbers come from the JSON files of a run; the 
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from dev import FILES
 
 TEMPLATE = Path(__file__).with_name("card.md")
+READINGS = ("news", "boards", "investors")
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
 
@@ -22,13 +24,15 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     def read(name: str) -> Any:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
-    history = Path("models/pretrained/history.json")
+    history = next((f for f in (out / "history.json", Path("models/pretrained/history.json")) if f.is_file()), None)
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
         "precision": precision,
-        "pretraining": json.loads(history.read_text()) if history.is_file() else [],
+        "pretraining": json.loads(history.read_text()) if history else [],
         "backbone": read("backbone/pretrain.json"),
+        "earlier": read("earlier.json") if (out / "earlier.json").is_file() else [],
+        "readings": {kind: _rows(out / "readings" / f"{kind}.csv") for kind in READINGS},
         "students": [
             {key: one[key] for key in ("steps", "rows", "wall_seconds", "tasks")}
             for one in read("student/adapt.json")["mean_of"]
@@ -44,6 +48,14 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     }
 
 
+def _rows(file: Path) -> int:
+    """Rows of a CSV file with a header; none where there is no file."""
+    if not file.is_file():
+        return 0
+    with file.open(encoding="utf-8", newline="") as opened:
+        return sum(1 for _ in csv.DictReader(opened))
+
+
 def text(card: dict[str, Any]) -> str:
     """The page, Markdown: ``card.md`` filled in."""
     backbone, student, sittings = card["backbone"], card["students"][0], card["pretraining"]
@@ -56,10 +68,18 @@ def text(card: dict[str, Any]) -> str:
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=len(card["students"]),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["joint"]["unlabelled"].values()),
+        earlier=_earlier(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
         missed=_missed(behaviour["missed"]),
     )  # fmt: skip
+
+
+def _earlier(rounds: list[dict[str, Any]]) -> str:
+    if not rounds:
+        return "that backbone"
+    steps = " and ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
+    return f"the student of {len(rounds)} such round{'s' * (len(rounds) > 1)} before ({steps})"
 
 
 def _scores(dev: dict[str, Any]) -> str:

@@ -118,13 +118,18 @@ say "mixture"
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
 [ -f "$out/answers/pool.wire.csv" ] || python runs/pool.py "$data" wire 20000 "$out/answers/pool.wire.csv"
+for pair in news:wire forum:forum; do # short sentences of our own beside them: length must not tell the router
+  domain=${pair%:*} pooled=$out/answers/pool.${pair#*:}.csv
+  [ -f "$out/answers/router.$domain.csv" ] ||
+    python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
+done
 [ -f "$out/moe_init/config.json" ] ||
   finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
     --config "$config"
 [ -f "$out/joint/moe_joint/metrics.json" ] ||
   finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
     --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \
-    --unlabelled news="$out/answers/pool.wire.csv" --unlabelled forum="$out/answers/pool.forum.csv"
+    --unlabelled news="$out/answers/router.news.csv" --unlabelled forum="$out/answers/router.forum.csv"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||

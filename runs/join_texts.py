@@ -1,0 +1,26 @@
+"""The texts of several CSV files as one: ``python runs/join_texts.py OUT FILE…`` writes ``id,text``, each text once."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+
+from finsa_moe.data.read import read_texts
+
+
+def main() -> None:
+    """Read all, write one."""
+    out, *files = map(Path, sys.argv[1:])
+    texts = dict.fromkeys(text for file in files for text in read_texts([file]))
+    part = out.with_name(f".{out.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows(enumerate(texts))
+    part.replace(out)
+    print(f"{out}: {len(texts):,} texts of {len(files)} files")
+
+
+if __name__ == "__main__":
+    main()
