@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on every task;
-# their mean answer and TF-IDF's to unlabelled text; students, the backbone trained on tasks and answers, and their mean;
-# experts on it; mixture, calibration, export. Whatever is equal or near to a dev text is dropped before anything learns from it.
+# their mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts on it; mixture,
+# calibration, export. What ships is the second round: its BACKBONE is the first one's student. Whatever is equal or near
+# to a dev text is dropped before anything learns from it.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
-# settings: CONFIG=file  START=backbone (or none)  TEACHERS="13 21", STUDENTS="13 21" (their seeds)  POOL=rows a domain
-#           SEED=13  MORE_NEWS, MORE_FORUM="FOLDER:TASK …" (further teachers: an earlier round's students, whose pool of
-#           SKIP rows is then left out)
+# settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
+#           from the last teacher)  POOL=rows a kind  POSTS=investors' rows of the posts' expert
+#           SEED=13  MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
+#           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers and students from as it is, without pre-training (an earlier round's student)
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
@@ -14,10 +16,10 @@ cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
-teachers=${TEACHERS:-13 21}
-students=${STUDENTS:-13 21}
+teachers=${TEACHERS:-21 13}
+students=${STUDENTS:-13}
 seed=${SEED:-13}
-pool=${POOL:-70000}
+pool=${POOL:-32000}
 from=${START-models/pretrained}
 export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
@@ -44,23 +46,27 @@ flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$d
 rows news news "${flashes[@]}"
 rows forum boards "${boards[@]}"
 rows forum investors "${investors[@]}"
-posts=("${boards[@]}" "${investors[@]}")
+kinds=("$out/data/boards" "$out/data/investors:${POSTS:-20000}")
 if [ -f "$data/forum/extra_finfe.csv" ]; then # what of it stands in the boards' file has the other label there
   rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
-  posts+=("$out/data/finfe/train.csv")
+  kinds+=("$out/data/finfe")
 fi
-rows forum forum "${posts[@]}"
 tasks=()
-for name in news boards investors; do tasks+=(--task "$name=$out/data/$name"); done
-for name in news/extra_cfsc news/extra_xmu_binary forum/extra_finfe other/announcement_weak_binary; do
-  [ -f "$data/$name.csv" ] && tasks+=(--task "$(basename "${name#*/extra_}")=$data/$name.csv")
+for name in news boards investors finfe; do
+  [ -d "$out/data/$name" ] && tasks+=(--task "$name=$out/data/$name")
 done
-skilled=() # what only students learn: event types, and sentences that turn on one word
-[ -f "$data/other/event_types.csv" ] && skilled+=(--task "event_types=$data/other/event_types.csv")
+further_tasks=() # what only students learn: other guidelines' labels, and sentences that turn on one word
+for name in news/extra_cfsc news/extra_xmu_binary other/announcement_weak_binary; do
+  [ -f "$data/$name.csv" ] && further_tasks+=(--task "$(basename "${name#*/extra_}")=$data/$name.csv")
+done
 [ -f "$out/skills.forum.csv" ] || python runs/skills.py "$out/skills.news.csv" "$out/skills.forum.csv" --rows 3000
 for domain in news forum; do
-  skilled+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
+  further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
+[ -f "$out/rows/news/valid.csv" ] ||
+  python runs/expert_rows.py "$out/rows/news" "$out/data/news" --more runs/written/news.csv
+[ -f "$out/rows/forum/valid.csv" ] ||
+  python runs/expert_rows.py "$out/rows/forum" "${kinds[@]}" --more runs/written/forum.csv
 
 say "backbone"
 start=()
@@ -83,16 +89,16 @@ done
 
 say "the teachers read unlabelled text"
 mkdir -p "$out/answers"
-for domain in news forum; do
-  texts="$out/answers/pool.$domain.csv" answers="$out/answers/$domain.csv"
-  heads=(news)
-  [ $domain = news ] || heads=(boards investors)
-  asked=(--tfidf "$out/data/$domain")
-  further=MORE_${domain^^}
+soft=()
+for kind in news boards investors; do # each kind by its own head
+  texts="$out/answers/pool.$kind.csv" answers="$out/answers/$kind.csv" asked=()
+  [ $kind != boards ] || [ -f "$data/forum/extra_stocksentcn.csv" ] || continue
+  further=MORE_${kind^^}
   for teacher in ${!further:-}; do asked+=(--ask "$teacher"); done
-  for teacher in "${ask[@]}"; do for head in "${heads[@]}"; do asked+=(--ask "$teacher:$head"); done; done
-  [ -f "$texts" ] || python runs/pool.py "$data" $domain "$pool" "$texts" "${SKIP:-0}"
+  for teacher in "${ask[@]}"; do asked+=(--ask "$teacher:$kind"); done
+  [ -f "$texts" ] || python runs/pool.py "$data" $kind "$pool" "$texts" "${SKIP:-0}"
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
+  soft+=(--soft "$kind-answers=$answers")
 done
 ends_at answers
 
@@ -100,9 +106,8 @@ mixed=()
 for student in $students; do
   say "student $student"
   [ -f "$out/students/$student/adapt.json" ] ||
-    finsa adapt "$backbone" --out "$out/students/$student" --config "$config" --set epochs=1 --set seed="$student" \
-      --resume "${tasks[@]}" "${skilled[@]}" --soft news-answers="$out/answers/news.csv" \
-      --soft forum-answers="$out/answers/forum.csv" "${held[@]}"
+    finsa adapt "$out/teachers/${teachers##* }" --out "$out/students/$student" --config "$config" --set epochs=1 \
+      --set seed="$student" --resume "${tasks[@]}" "${further_tasks[@]}" "${soft[@]}" "${held[@]}"
   mixed+=("$out/students/$student")
 done
 [ -f "$out/student/adapt.json" ] || python runs/soup.py "$out/student" "${mixed[@]}"
@@ -110,7 +115,7 @@ done
 for domain in news forum; do
   say "expert $domain"
   [ -f "$out/experts/$domain/expert.json" ] ||
-    finsa train-expert $domain "$out/data/$domain" --out "$out/experts/$domain" --backbone "$out/student" \
+    finsa train-expert $domain "$out/rows/$domain" --out "$out/experts/$domain" --backbone "$out/student" \
       --config "$config" --set seed="$seed" --resume
 done
 
@@ -118,7 +123,7 @@ say "mixture"
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
 [ -f "$out/answers/pool.wire.csv" ] || python runs/pool.py "$data" wire 20000 "$out/answers/pool.wire.csv"
-for pair in news:wire forum:forum; do # short sentences of our own beside them: length must not tell the router
+for pair in news:wire forum:investors; do # short sentences of our own beside them: length must not tell the router
   domain=${pair%:*} pooled=$out/answers/pool.${pair#*:}.csv
   [ -f "$out/answers/router.$domain.csv" ] ||
     python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
@@ -127,7 +132,7 @@ done
   finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
     --config "$config"
 [ -f "$out/joint/moe_joint/metrics.json" ] ||
-  finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
+  finsa train-joint "$out/moe_init" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$out/joint" \
     --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \
     --unlabelled news="$out/answers/router.news.csv" --unlabelled forum="$out/answers/router.forum.csv"
 

@@ -1,9 +1,10 @@
 """Unlabelled texts of a domain for a teacher to read: a CSV of ``id,text``.
 
-``python runs/pool.py DATA DOMAIN ROWS FILE [SKIP]``: lines of 8 to 200 characters, each once, in an order that follows
-from the texts alone; for forum from the forum file, for news from the financial files without the forum file's lines.
-SKIP leaves out the first so many, which an earlier round has read. Near copies of held-out texts are dropped later,
-where the answers are learnt from (``finsa adapt --hold-out``).
+``python runs/pool.py DATA KIND ROWS FILE [SKIP]``: lines of 8 to 200 characters, each once, in an order that follows
+from the texts alone; for investors from the forum file, for news from the financial files without the forum file's
+lines, for boards the posts of a set whose own labels are weak. SKIP leaves out the first so many, which an earlier
+round has read. Near copies of held-out texts are dropped later, where the answers are learnt from
+(``finsa adapt --hold-out``).
 """
 
 from __future__ import annotations
@@ -16,16 +17,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from finsa_moe.data.lines import read_lines
+from finsa_moe.data.read import read_texts
 
 SHORTEST, LONGEST = 8, 200
-FILES = {"forum": ("forum",), "news": ("finance", "finance2"), "wire": ("finance2",)}
+POSTS = "forum/extra_stocksentcn.csv"
+FILES = {"investors": ("forum",), "news": ("finance", "finance2"), "wire": ("finance2",)}
 """Posts stand among the lines of ``finance``, which a router should not be told are news: it learns from ``wire``."""
 
 
 def lines(folder: Path, domain: str) -> Iterator[str]:
     """Lines of fitting length of a domain."""
-    others = set(read_lines([folder / "forum.txt.xz"])) if domain != "forum" else set()
-    for text in read_lines([folder / f"{name}.txt.xz" for name in FILES[domain]]):
+    if domain == "boards":
+        yield from (text for text in read_texts([folder / POSTS]) if SHORTEST <= len(text) <= LONGEST)
+        return
+    unlabelled = folder / "unlabelled"
+    others = set(read_lines([unlabelled / "forum.txt.xz"])) if domain != "investors" else set()
+    for text in read_lines([unlabelled / f"{name}.txt.xz" for name in FILES[domain]]):
         if SHORTEST <= len(text) <= LONGEST and text not in others:
             yield text
 
@@ -33,9 +40,7 @@ def lines(folder: Path, domain: str) -> Iterator[str]:
 def main() -> None:
     """Draw the rows with the smallest hashes, and write them."""
     data, domain, rows, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-    drawn = {
-        (hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data / "unlabelled", domain)
-    }
+    drawn = {(hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data, domain)}
     skip = int(sys.argv[5]) if len(sys.argv) > 5 else 0
     chosen = heapq.nsmallest(skip + rows, drawn)[skip:]
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -39,9 +39,9 @@ def data(tmp_path: Path) -> Path:
     for domain, planted in PLANTED.items():
         write_rows(root / domain / "dev.csv", [(planted, 0), *made_rows(domain, 9, seed=99)], domain)
         write_rows(root / domain / "train.csv", [(planted + "！", 0), *made_rows(domain, 120, seed=1)], domain)
-    with (root / "other" / "event_types.csv").open("w", encoding="utf-8", newline="") as file:
-        events = [[text, ("处罚", "增持", "其他")[label]] for text, label in made_rows("news", 60, seed=5)]
-        csv.writer(file).writerows([["text", "label"], [PLANTED["news"], "处罚"], *events])
+    write_rows(
+        root / "forum" / "extra_stocksentcn.csv", [(PLANTED["forum"], 0), *made_rows("forum", 60, seed=5)], "forum"
+    )
     write_rows(root / "forum" / "train_investors.csv", made_rows("forum", 30, seed=2), "forum")
     with (root / "other" / "announcement_weak_binary.csv").open("w", encoding="utf-8", newline="") as file:
         events = [[text, "利空" if label else "利好"] for text, label in made_rows("news", 120, seed=3)]
@@ -63,11 +63,11 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
     environment = {
-        **os.environ, "CONFIG": str(config), "TEACHERS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
+        **os.environ, "CONFIG": str(config), "TEACHERS": "13 21", "STUDENTS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
-    for until, made, not_made in (("answers", "answers/forum.csv", "student"), ("", "runtime/config.json", "none")):
+    for until, made, not_made in (("answers", "answers/investors.csv", "student"), ("", "runtime/config.json", "none")):
         asked = {**environment, "UNTIL": until}
         done = subprocess.run(command, env=asked, capture_output=True, text=True, timeout=1500)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -76,7 +76,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
 
     facts = json.loads((out / "backbone" / "pretrain.json").read_text(encoding="utf-8"))
     assert facts["lines_dropped"] >= 8  # two in each of four files; made lines near to made dev lines besides
-    for domain, planted in (("news", PLANTED["news"]), ("boards", PLANTED["forum"]), ("forum", PLANTED["forum"])):
+    for domain, planted in (("news", PLANTED["news"]), ("boards", PLANTED["forum"])):
         with (out / "data" / domain / "rejects.csv").open(encoding="utf-8") as file:
             assert any(planted in row["text"] and "held-out" in row["reason"] for row in csv.DictReader(file))
         assert planted not in (out / "data" / domain / "train.csv").read_text(encoding="utf-8")
@@ -84,18 +84,21 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     teacher, student, mean = (
         json.loads((out / name / "adapt.json").read_text()) for name in ("teachers/21", "students/21", "student")
     )
-    assert teacher["tasks"]["announcement_weak_binary"]["dropped"] >= 1
-    assert student["tasks"]["event_types"]["dropped"] >= 1
+    assert student["tasks"]["announcement_weak_binary"]["dropped"] >= 1
     assert set(student["tasks"]) == {
-        *teacher["tasks"], "event_types", "skills_news", "skills_forum", "news-answers", "forum-answers",
+        *teacher["tasks"], "announcement_weak_binary", "skills_news", "skills_forum", "written_news", "written_forum",
+        "news-answers", "investors-answers", "boards-answers",
     }  # fmt: skip
     assert len(mean["mean_of"]) == 2
     one, two, both = (load_file(out / name / "model.safetensors") for name in ("students/13", "students/21", "student"))
     assert all(torch.allclose(both[name], (one[name] + two[name]) / 2, atol=1e-6) for name in both)
     assert any(not torch.equal(one[name], two[name]) for name in both)
-    drawn = (out / "answers" / "pool.forum.csv").read_text(encoding="utf-8")
-    assert PLANTED["forum"].split("，")[0] in drawn
-    assert student["tasks"]["forum-answers"]["dropped"] >= 1
+    for kind in ("investors", "boards"):
+        assert PLANTED["forum"].split("，")[0] in (out / "answers" / f"pool.{kind}.csv").read_text(encoding="utf-8")
+        assert student["tasks"][f"{kind}-answers"]["dropped"] >= 1
+    for domain in PLANTED:
+        for split in ("train", "valid"):
+            assert PLANTED[domain] not in (out / "rows" / domain / f"{split}.csv").read_text(encoding="utf-8")
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert again.returncode == 0

@@ -20,6 +20,7 @@ from tests.behaviour.suite import read_cases
 RUNS = Path(__file__).parents[1] / "runs"
 sys.path.insert(0, str(RUNS))
 import readings  # noqa: E402
+from expert_rows import joined  # noqa: E402
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -64,3 +65,20 @@ def test_written_sentences_are_distinct_and_not_near_the_behavioural_suite(domai
     assert min(Counter(row["label"] for row in written).values()) > len(texts) / 8
     suite = HeldOut([text for case in read_cases() for text in case.texts])
     assert [text for text in texts if suite.match(text) is not None] == []
+
+
+def test_an_expert_s_rows_keep_valid_apart_and_drop_what_two_folders_label_unlike() -> None:
+    long = "公司公告称上半年净利润同比增长三成，超出市场预期"
+    found = joined(
+        {
+            "train": [
+                (long + "！", "利好"),
+                ("主力又砸盘", "利空"),
+                ("主力又砸盘", "利空"),
+                ("看不懂", "中性"),
+                ("散了", "利空"),
+            ],
+            "valid": [(long, "利好"), ("散了", "中性")],
+        }
+    )
+    assert found == {"train": [("主力又砸盘", "利空"), ("看不懂", "中性")], "valid": [(long, "利好")]}
