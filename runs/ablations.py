@@ -25,6 +25,7 @@ from ablation_table import picture, table
 
 import finsa_moe
 from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
+from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.prepare import prepare
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.polarity import NAMES
@@ -99,7 +100,8 @@ def main() -> None:
                 print(f"{point.name}, seed {seed}: {json.dumps(dict(kept.facts))}", flush=True)
             found[point, seed] = kept
     truth = {name: np.array([NAMES.index(label) for label in labels]) for name, (_, labels) in tests.items()}
-    (args.out / "ablations.md").write_text(table(found, truth, BASE), encoding="utf-8")
+    clusters = {name: near_clusters(texts).ids for name, (texts, _) in tests.items()}
+    (args.out / "ablations.md").write_text(table(found, truth, clusters, BASE), encoding="utf-8")
     picture(found, truth, BASE, args.out / "ablations.png")
     print((args.out / "ablations.md").read_text(encoding="utf-8"))
 

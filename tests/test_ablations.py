@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 from types import ModuleType
 
 import numpy as np
@@ -43,7 +45,8 @@ def answers(classes: np.ndarray, wrong: int, rng: np.random.Generator) -> Answer
     probs = np.eye(3, dtype=np.float32)[given]
     experts = ["news" if at % 10 else "forum" for at in range(len(classes))]
     own = np.eye(3, dtype=np.float32)[classes]
-    return Answers({"news": probs, "news/own": own}, {"news": experts}, {"seconds": 7.0})
+    facts = {"seconds": 7.0, "rows": 40_000, "steps": 1250 + wrong, "joint_steps": 900}
+    return Answers({"news": probs, "news/own": own}, {"news": experts}, facts)
 
 
 def test_the_table_and_picture(ablations: ModuleType, tmp_path: Path) -> None:
@@ -55,20 +58,49 @@ def test_the_table_and_picture(ablations: ModuleType, tmp_path: Path) -> None:
     found = {(base, seed): answers(truth["news"], 30, rng) for seed in (13, 21)}
     found |= {(worse, 13): answers(truth["news"], 90, rng), (worse, 21): answers(truth["news"], 96, rng)}
     found[same, 13] = answers(truth["news"], 30, rng)
-    rows = {line.split(" | ")[0].strip("| "): line for line in ablations.table(found, truth, base).splitlines()[2:]}
+    apart = {"news": np.arange(300)}
+    lines = ablations.table(found, truth, apart, base).splitlines()
+    rows = {line.split(" | ")[0].strip("| "): line for line in lines[2:]}
 
     def scored(wrong: int) -> float:
         given = answers(truth["news"], wrong, rng).probs["news"].argmax(-1)
         return float(100 * f1_score(truth["news"], given, average="macro"))
 
     low = (scored(90), scored(96))
-    assert f"| {np.mean(low):.1f} ± {np.std(low):.1f} |" in rows["rank"]
+    assert f"| {np.mean(low):.1f} ± {stdev(low):.1f} |" in rows["rank"]
+    assert f"| 1 | {scored(30):.1f} |" in rows["loss"]  # one seed has no spread
+    assert "| rows | steps | joint steps | seconds |" in lines[0]
+    assert rows["rank"].endswith("| 40,000 | 1,340–1,346 | 900 | 7 |")
+    assert rows["base"].endswith("| 40,000 | 1,280 | 900 | 7 |")
+    assert {line.count("|") for line in lines[:5]} == {lines[0].count("|")}
     assert f"**{np.mean(low) - scored(30):+.1f}**" in rows["rank"]  # surely worse
     assert "| +0.0 (+0.0 to +0.0) |" in rows["loss"]
     assert "| 90.0 |" in rows["base"]
     assert f"| {100 - scored(30):+.1f} |" in rows["base"]
     ablations.picture(found, truth, base, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_intervals_draw_clusters(ablations: ModuleType) -> None:
+    """Ten copies of every text say no more than the texts: drawn as clusters, the interval stays as wide."""
+    truth = np.random.default_rng(3).integers(0, 3, 60)
+    base, worse = Point("base", "b"), Point("rank", "4")
+
+    def width(copies: int, clusters: np.ndarray) -> float:
+        found = {}
+        for point, wrong in ((base, 6), (worse, 15)):
+            told = answers(truth, wrong, np.random.default_rng(0))
+            probs = {name: np.repeat(part, copies, axis=0) for name, part in told.probs.items()}
+            found[point, 13] = Answers(probs, {"news": told.experts["news"] * copies}, {"seconds": 1.0})
+        text = ablations.table(found, {"news": np.repeat(truth, copies)}, {"news": clusters}, base)
+        assert f"news {60 * copies:,} texts in {len(np.unique(clusters)):,}" in text
+        ends = re.search(r"\(([-+.\d]+) to ([-+.\d]+)\)", text)
+        assert ends
+        return float(ends[2]) - float(ends[1])
+
+    alone, copied, apart = width(1, np.arange(60)), width(10, np.repeat(np.arange(60), 10)), width(10, np.arange(600))
+    assert copied == pytest.approx(alone, abs=0.11)  # the table has one digit
+    assert apart < alone / 2.5
 
 
 def test_every_point_turns_one_knob_and_its_settings_exist(
