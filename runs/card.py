@@ -1,6 +1,8 @@
 """The card of the default model, from what its run measured: facts for programs, a page for people.
 
-Read by ``runs/publish.py``. The numbers come from the JSON files of a run; the rest stands in ``card.md``.
+Read by ``runs/publish.py``. The numbers come from the files of a run, the rest stands in ``card.md``. Of a round that went
+on from an earlier one, ``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and ``OUT/history.json`` the
+sittings of their pre-training where these are not those of ``models/pretrained``.
 """
 
 from __future__ import annotations
@@ -65,21 +67,25 @@ def text(card: dict[str, Any]) -> str:
     return TEMPLATE.read_text(encoding="utf-8").format(
         made=card["made"], precision=card["precision"], parameters=backbone["parameters"] / 1e6,
         embedding=backbone["embedding_parameters"] / 1e6, tokens=tokens / 1e6, hours=hours,
-        corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=len(card["students"]),
+        corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["joint"]["unlabelled"].values()),
-        earlier=_earlier(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
+        start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
         missed=_missed(behaviour["missed"]),
     )  # fmt: skip
 
 
-def _earlier(rounds: list[dict[str, Any]]) -> str:
+def _start(rounds: list[dict[str, Any]]) -> str:
     if not rounds:
         return "that backbone"
-    steps = " and ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
-    return f"the student of {len(rounds)} such round{'s' * (len(rounds) > 1)} before ({steps})"
+    steps = ", ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
+    return f"the student of an earlier such round ({steps})"
+
+
+def _mean_of(students: int) -> str:
+    return f"{students} times from other seeds and the weights' mean taken, each " if students > 1 else ""
 
 
 def _scores(dev: dict[str, Any]) -> str:

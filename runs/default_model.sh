@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on every task;
-# their mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts on it; mixture,
+# The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
+# mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts on it; mixture,
 # calibration, export. What ships is the second round: its BACKBONE is the first one's student. Whatever is equal or near
-# to a dev text is dropped before anything learns from it.
+# to a dev text is dropped before anything learns from it. A first round wants more: runs/default_model.yaml says what.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
 #           from the last teacher)  POOL=rows a kind  POSTS=investors' rows of the posts' expert
 #           SEED=13  MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
 #           students, whose pool of SKIP rows is then left out)
-#           BACKBONE=folder to start teachers and students from as it is, without pre-training (an earlier round's student)
+#           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
+#           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,7 +39,8 @@ rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
 }
 
 say "rows"
-[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings" # further labels under the same rubric
+# further labels under the same rubric; news comes last, and a file is but a header where DATA has none of the texts
+[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"
 flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$data/forum/train_investors.csv")
 [ "$(wc -l <"$out/readings/news.csv")" -le 1 ] || flashes+=("$out/readings/news.csv")
 [ "$(wc -l <"$out/readings/boards.csv")" -le 1 ] || boards+=("$out/readings/boards.csv")
@@ -46,16 +48,14 @@ flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$d
 rows news news "${flashes[@]}"
 rows forum boards "${boards[@]}"
 rows forum investors "${investors[@]}"
-kinds=("$out/data/boards" "$out/data/investors:${POSTS:-20000}")
-if [ -f "$data/forum/extra_finfe.csv" ]; then # what of it stands in the boards' file has the other label there
+if [ -f "$data/forum/extra_finfe.csv" ]; then # a task with its own labels; what the boards' file holds has the other label there
   rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
-  kinds+=("$out/data/finfe")
 fi
 tasks=()
 for name in news boards investors finfe; do
   [ -d "$out/data/$name" ] && tasks+=(--task "$name=$out/data/$name")
 done
-further_tasks=() # what only students learn: other guidelines' labels, and sentences that turn on one word
+further_tasks=() # what only students learn: further guidelines' labels, and sentences that turn on one word
 for name in news/extra_cfsc news/extra_xmu_binary other/announcement_weak_binary; do
   [ -f "$data/$name.csv" ] && further_tasks+=(--task "$(basename "${name#*/extra_}")=$data/$name.csv")
 done
@@ -64,9 +64,10 @@ for domain in news forum; do
   further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
 [ -f "$out/rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/news" "$out/data/news" --more runs/written/news.csv
+  python runs/expert_rows.py "$out/rows/news" "$out/data/news" --more runs/written/news.csv "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/forum" "${kinds[@]}" --more runs/written/forum.csv
+  python runs/expert_rows.py "$out/rows/forum" "$out/data/boards" "$out/data/investors:${POSTS:-20000}" \
+    --more runs/written/forum.csv "${held[@]}"
 
 say "backbone"
 start=()
@@ -96,7 +97,9 @@ for kind in news boards investors; do # each kind by its own head
   further=MORE_${kind^^}
   for teacher in ${!further:-}; do asked+=(--ask "$teacher"); done
   for teacher in "${ask[@]}"; do asked+=(--ask "$teacher:$kind"); done
-  [ -f "$texts" ] || python runs/pool.py "$data" $kind "$pool" "$texts" "${SKIP:-0}"
+  skip=${SKIP:-0}
+  [ $kind != boards ] || skip=0 # all there are
+  [ -f "$texts" ] || python runs/pool.py "$data" $kind "$pool" "$texts" "$skip"
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
   soft+=(--soft "$kind-answers=$answers")
 done
@@ -106,7 +109,7 @@ mixed=()
 for student in $students; do
   say "student $student"
   [ -f "$out/students/$student/adapt.json" ] ||
-    finsa adapt "$out/teachers/${teachers##* }" --out "$out/students/$student" --config "$config" --set epochs=1 \
+    finsa adapt "${ask[-1]}" --out "$out/students/$student" --config "$config" --set epochs=1 \
       --set seed="$student" --resume "${tasks[@]}" "${further_tasks[@]}" "${soft[@]}" "${held[@]}"
   mixed+=("$out/students/$student")
 done

@@ -1,9 +1,10 @@
-"""An expert's rows out of several prepared folders: train with train, valid with valid, so that what a student has not
-seen stays unseen by the expert's training too.
+"""An expert's rows out of several prepared folders.
 
-``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …]``: ``OUT/train.csv`` and ``OUT/valid.csv``. MOST
-bounds the rows of a folder's ``train.csv`` (drawn by a seed). Texts that bear unlike labels in two folders are left
-out of both splits; so are training rows equal or near to a validation row. FILE adds rows to ``train.csv`` alone.
+``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--hold-out FILE …]``: ``OUT/train.csv`` of their
+training rows, ``OUT/valid.csv`` of their validation rows, which neither a student nor the expert has then learnt from.
+MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). Of a text that bears two labels the one of the
+folder named first stands. Training rows equal or near to a validation row or to a text of ``--hold-out`` are left out.
+FILE adds rows to ``train.csv`` alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import random
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from finsa_moe.data.near import HeldOut
@@ -28,17 +29,15 @@ def rows(file: Path, most: int | None = None) -> list[Row]:
     return found if most is None or most >= len(found) else random.Random(SEED).sample(found, most)
 
 
-def joined(splits: dict[str, list[Row]]) -> dict[str, list[Row]]:
-    """Each text once in one split; none that bears two labels, none in train that is near to one in valid."""
-    labels = defaultdict(set)
-    for text, label in (row for split in splits.values() for row in split):
-        labels[text].add(label)
-    single = {
-        name: [(text, label) for text, label in dict.fromkeys(split) if len(labels[text]) == 1]
-        for name, split in splits.items()
-    }
-    valid = HeldOut([text for text, _ in single["valid"]])
-    return {"train": [row for row in single["train"] if valid.match(row[0]) is None], "valid": single["valid"]}
+def joined(splits: dict[str, list[Row]], judged: Sequence[str] = ()) -> dict[str, list[Row]]:
+    """Each text once, under its first label; none in train that is near to one in valid or to a judged one."""
+    label: dict[str, str] = {}
+    for text, first in (row for split in splits.values() for row in split):
+        label.setdefault(text, first)
+    valid = {text: label[text] for text, _ in splits["valid"]}
+    apart = HeldOut([*valid, *judged])
+    train = {text: label[text] for text, _ in splits["train"] if apart.match(text) is None}
+    return {"train": list(train.items()), "valid": list(valid.items())}
 
 
 def main() -> None:
@@ -47,6 +46,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", nargs="+", metavar="FOLDER[:MOST]")
     parser.add_argument("--more", action="append", default=[], type=Path, metavar="FILE")
+    parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
     args = parser.parse_args()
     splits: dict[str, list[Row]] = {"train": [], "valid": []}
     for word in args.folders:
@@ -56,7 +56,8 @@ def main() -> None:
     for file in args.more:
         splits["train"] += rows(file)
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, kept in joined(splits).items():
+    judged = [text for file in args.hold_out for text, _ in rows(file)]
+    for name, kept in joined(splits, judged).items():
         part = args.out / f".{name}.csv.part"
         with part.open("w", encoding="utf-8", newline="") as opened:
             writer = csv.writer(opened)

@@ -1,10 +1,10 @@
-"""Unlabelled texts of a domain for a teacher to read: a CSV of ``id,text``.
+"""Unlabelled texts of a kind for a teacher or the router to read: a CSV of ``id,text``.
 
-``python runs/pool.py DATA KIND ROWS FILE [SKIP]``: lines of 8 to 200 characters, each once, in an order that follows
+``python runs/pool.py DATA KIND ROWS FILE [SKIP]``: texts of 8 to 200 characters, each once, in an order that follows
 from the texts alone; for investors from the forum file, for news from the financial files without the forum file's
-lines, for boards the posts of a set whose own labels are weak. SKIP leaves out the first so many, which an earlier
-round has read. Near copies of held-out texts are dropped later, where the answers are learnt from
-(``finsa adapt --hold-out``).
+lines, for wire from the second of these alone, for boards the posts of a set whose own labels are weak. SKIP leaves out
+the first so many, which an earlier round has read. Near copies of held-out texts are dropped later, where the answers
+are learnt from (``finsa adapt --hold-out``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from finsa_moe.data.lines import read_lines
 from finsa_moe.data.read import read_texts
+from finsa_moe.data.text import normalise
 
 SHORTEST, LONGEST = 8, 200
 POSTS = "forum/extra_stocksentcn.csv"
@@ -25,22 +26,23 @@ FILES = {"investors": ("forum",), "news": ("finance", "finance2"), "wire": ("fin
 """Posts stand among the lines of ``finance``, which a router should not be told are news: it learns from ``wire``."""
 
 
-def lines(folder: Path, domain: str) -> Iterator[str]:
-    """Lines of fitting length of a domain."""
-    if domain == "boards":
-        yield from (text for text in read_texts([folder / POSTS]) if SHORTEST <= len(text) <= LONGEST)
+def lines(folder: Path, kind: str) -> Iterator[str]:
+    """Texts of fitting length of a kind."""
+    if kind == "boards":
+        posts = map(normalise, read_texts([folder / POSTS]))
+        yield from (text for text in posts if SHORTEST <= len(text) <= LONGEST)
         return
     unlabelled = folder / "unlabelled"
-    others = set(read_lines([unlabelled / "forum.txt.xz"])) if domain != "investors" else set()
-    for text in read_lines([unlabelled / f"{name}.txt.xz" for name in FILES[domain]]):
+    others = set(read_lines([unlabelled / "forum.txt.xz"])) if kind != "investors" else set()
+    for text in read_lines([unlabelled / f"{name}.txt.xz" for name in FILES[kind]]):
         if SHORTEST <= len(text) <= LONGEST and text not in others:
             yield text
 
 
 def main() -> None:
     """Draw the rows with the smallest hashes, and write them."""
-    data, domain, rows, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-    drawn = {(hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data, domain)}
+    data, kind, rows, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
+    drawn = {(hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data, kind)}
     skip = int(sys.argv[5]) if len(sys.argv) > 5 else 0
     chosen = heapq.nsmallest(skip + rows, drawn)[skip:]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +50,7 @@ def main() -> None:
     with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
-        writer.writerows([f"{domain}-{at}", text] for at, (_, text) in enumerate(chosen))
+        writer.writerows([f"{kind}-{at}", text] for at, (_, text) in enumerate(chosen))
     part.replace(target)
     print(f"{target}: {len(chosen):,} of {len(drawn):,} texts")
 

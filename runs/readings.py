@@ -54,7 +54,7 @@ def joined(found: Iterable[str], known: dict[str, dict[str, str]]) -> dict[str, 
 
 
 def main() -> None:
-    """Write the joined rows of each kind, and say how many readings found no text."""
+    """Write the joined rows of each kind, and say how many readings found theirs."""
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
     known = {file.stem: labels(file) for file in sorted(READINGS.glob("*.csv"))}
     out.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 SIZES = """
 pretrain: {vocab_size: 400, tokenizer_lines: 1000, hidden_size: 32, layers: 2, heads: 2, intermediate_size: 48, longest: 48,
   batch_tokens: 512, learning_rate: 5.0e-3, warmup_steps: 2, max_steps: 20, log_steps: 5, bf16: false}
-adapt: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, bf16: false, trackers: none, max_length: 64}
+adapt: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, bf16: false, trackers: none, max_length: 64, dropout: 0.1,
+  token_dropout: 0.1}
 expert: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, rank: 4, max_length: 64, trackers: none}
 merge: {router_hidden: 8}
 joint: {max_steps: 4, router_steps: 4, router_warmup_steps: 1, warmup_steps: 1, eval_steps: 2, batch_size: 8, trackers: none}
@@ -62,8 +63,9 @@ def data(tmp_path: Path) -> Path:
 def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_path: Path) -> None:
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
+    settings = ("BACKBONE", "SKIP", "POSTS", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
     environment = {
-        **os.environ, "CONFIG": str(config), "TEACHERS": "13 21", "STUDENTS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
+        **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13 21", "STUDENTS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]

@@ -211,7 +211,7 @@ class AdaptConfig(TrainConfig):
     stored: str = within("float32", among=("float32", "bfloat16"))  # bfloat16 rounds the weights: half the size
     max_length: int = within(256, 16)
     head_dropout: float = within(0.1, 0, 0.9)
-    dropout: float = within(0.0, 0, 0.9)  # of the backbone's own dropout layers, which are off in the compact one
+    dropout: float = within(0.0, 0, 0.9)  # in the backbone; 0 leaves it as its configuration says
     token_dropout: float = within(0.0, 0, 0.9)  # share of tokens hidden behind the mask token, anew in every step
 
 

@@ -219,3 +219,14 @@ def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones() -> None:
     assert (hidden[changed] == 4).all()
     assert changed[~special].float().mean() == pytest.approx(0.2, abs=0.02)
     assert torch.equal(hide_tokens(ids, 0.0, 4, [0, 2, 3, 4]), ids)
+
+
+def test_hiding_tokens_needs_a_mask_token(
+    events: Path, backbone_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = load_tokenizer(str(backbone_of("bert")))
+    bare.mask_token = None
+    monkeypatch.setattr("finsa_moe.training.adapt.load_tokenizer", lambda _: bare)
+    settings = AdaptConfig.load(None, ["token_dropout=0.1"])
+    with pytest.raises(ConfigError, match=r"no mask token.*token_dropout=0"):
+        adapt(str(backbone_of("bert")), tmp_path / "out", tasks={"events": events}, soft={}, settings=settings)

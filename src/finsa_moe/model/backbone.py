@@ -146,12 +146,17 @@ def freeze(module: nn.Module) -> None:
     """Switch gradients and dropout off, the latter in training mode too: recomputing layers needs that mode."""
     module.requires_grad_(False)
     module.eval()
+    set_dropout(module, 0.0)
+
+
+def set_dropout(module: nn.Module, rate: float) -> None:
+    """One rate for every dropout in a network, as layers or as numbers."""
     for part in module.modules():
         if isinstance(part, nn.Dropout):
-            part.p = 0.0
+            part.p = rate
         for name, value in vars(part).items():  # Llama and its kin keep attention's dropout as a number
             if "dropout" in name and isinstance(value, float):
-                setattr(part, name, 0.0)
+                setattr(part, name, rate)
 
 
 def ready_to_train(backbone: PreTrainedModel) -> PreTrainedModel:

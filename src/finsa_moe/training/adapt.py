@@ -27,6 +27,7 @@ from finsa_moe.model.backbone import (
     load_tokenizer,
     ready_to_train,
     save_weights,
+    set_dropout,
     text_encoder,
 )
 from finsa_moe.model.router import masked_mean
@@ -137,17 +138,15 @@ def adapt(
         raise ConfigError(f"{out}: holds a finished backbone; name another --out, or remove it first")
     if not tasks and not soft:
         raise ConfigError("no task; give --task NAME=FILE or --soft NAME=FILE at least once")
+    tokenizer = load_tokenizer(backbone)
+    if settings.token_dropout and tokenizer.mask_token_id is None:
+        raise ConfigError(f"{backbone}: its tokenizer has no mask token to hide tokens behind; set token_dropout=0")
     found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed)
     set_seed(settings.seed)
     network = ready_to_train(load_backbone(backbone, device=device))
     network.requires_grad_(True)
-    tokenizer = load_tokenizer(backbone)
-    if settings.token_dropout and tokenizer.mask_token_id is None:
-        raise ConfigError(f"{backbone}: its tokenizer has no mask token to hide tokens behind; set token_dropout=0")
     if settings.dropout:
-        for layer in network.modules():
-            if isinstance(layer, nn.Dropout):
-                layer.p = settings.dropout
+        set_dropout(network, settings.dropout)
     encoder = text_encoder(tokenizer, max_length=longest(network, settings.max_length))
     model = TaskModel(network, [len(task.classes) for task in found], settings.head_dropout)
 
