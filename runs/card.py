@@ -1,8 +1,8 @@
 """The card of the default model, from what its run measured: facts for programs, a page for people.
 
-Read by ``runs/publish.py``. The numbers come from the files of a run, the rest stands in ``card.md``. Of a round that went
-on from an earlier one, ``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and ``OUT/history.json`` the
-sittings of their pre-training where these are not those of ``models/pretrained``.
+Read by ``runs/publish.py``. The numbers come from the files of a run, the rest stands in ``card.md``. Of a round that
+went on from an earlier one, ``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and
+``OUT/history.json`` the sittings of their pre-training where these are not those of ``models/pretrained``.
 """
 
 from __future__ import annotations

@@ -119,6 +119,25 @@ def test_bootstrap_covers_the_truth() -> None:
     assert 0.91 <= held / 400 <= 0.98
 
 
+def test_cluster_bootstrap_equals_resampling_the_clusters() -> None:
+    """Kinds of clusters against drawing the clusters' rows with replacement, both with many samples."""
+    rng = np.random.default_rng(4)
+    sizes = rng.choice((1, 2, 6), 90)
+    truth, right = (np.repeat(part, sizes) for part in (rng.choice(3, 90), rng.random(90) < 0.7))
+    said, clusters = np.where(right, truth, (truth + 1) % 3), 7 * np.repeat(np.arange(90), sizes)
+    scores = score(truth, one_hot(said), clusters=clusters, resamples=20_000)
+    own = [np.flatnonzero(clusters == name) for name in np.unique(clusters)]
+    naive = []
+    for _ in range(3000):
+        rows = np.concatenate([own[at] for at in rng.integers(0, 90, 90)])
+        naive.append(f1_score(truth[rows], said[rows], labels=[0, 1, 2], average="macro", zero_division=0))
+    np.testing.assert_allclose(scores.macro_f1_interval, np.quantile(naive, (0.025, 0.975)), atol=0.008)
+    assert scores.clusters == 90
+    rows_apart = score(truth, one_hot(said), resamples=20_000)
+    assert rows_apart.clusters is None
+    assert np.ptp(rows_apart.macro_f1_interval) < 0.75 * np.ptp(scores.macro_f1_interval)
+
+
 def test_seed_decides_the_interval() -> None:
     truth, said = [0, 1, 2] * 30, [0, 1, 1] * 30
     one, same, other = (score(truth, one_hot(said), seed=s).macro_f1_interval for s in (1, 1, 2))

@@ -1,7 +1,8 @@
 """One model on one labelled table: routed, with each fixed expert, by the true domain's expert, and where it errs.
 
 Takes anything with ``predict_proba(texts)``; what also has `domains` and `predict` is measured as a mixture. Gives an
-`Evaluation`, which other modules print, draw or save. It reads no file and knows no framework.
+`Evaluation`, which other modules print, draw or save. Intervals draw clusters of near texts, as a comparison's do. It
+reads no file and knows no framework.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.errors import ConfigError, DataError, closest
-from finsa_moe.evaluation.metrics import Counts, confusion, score
+from finsa_moe.data.clusters import I64, near_clusters
+from finsa_moe.errors import ConfigError, DataError, MissingExtra, closest
+from finsa_moe.evaluation.metrics import Counts, Scores, confusion, score
 from finsa_moe.evaluation.results import Evaluation, Routing, Run
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
 
@@ -70,7 +72,8 @@ def evaluate(
         probs, chosen = _mixture(model, texts, row_domains, experts)
     else:
         probs, chosen = _published(model, texts, row_domains, experts)
-    runs = {name: _run(name, truth, p, row_domains, seed, classes) for name, p in probs.items()}
+    near = _clusters(texts)
+    runs = {name: _run(name, truth, p, row_domains, near, seed, classes) for name, p in probs.items()}
     routed = protocol == ROUTED and chosen is not None and row_domains is not None
     routing = _routing(row_domains or [], chosen or [], experts) if routed else None
     ids = _column(frame, "id", missing_ok=True) or list(range(len(texts)))
@@ -108,12 +111,25 @@ def _published(
     return {GIVEN: model.predict_proba(texts, domain=row_domains)}, row_domains
 
 
-def _run(name: str, truth: Counts, probs: NDArray[Any], row_domains: list[str] | None, seed: int, classes: Any) -> Run:
-    by_domain = {}
-    for domain in dict.fromkeys(row_domains or ()):
-        rows = np.array([d == domain for d in row_domains or ()])
-        by_domain[domain] = score(truth[rows], probs[rows], seed=seed, classes=classes)
-    return Run(name, score(truth, probs, seed=seed, classes=classes), by_domain)
+def _clusters(texts: list[str]) -> I64 | None:
+    """A number for each text, equal for near ones; None where what finds them is not installed."""
+    try:
+        return near_clusters(texts).ids
+    except MissingExtra:
+        return None
+
+
+def _run(
+    name: str, truth: Counts, probs: NDArray[Any], row_domains: list[str] | None, near: I64 | None, seed: int,
+    classes: Any,
+) -> Run:  # fmt: skip
+    def scored(rows: NDArray[np.bool_]) -> Scores:
+        own = None if near is None else near[rows]
+        return score(truth[rows], probs[rows], clusters=own, seed=seed, classes=classes)
+
+    domains = np.array(row_domains or ())
+    by_domain = {domain: scored(domains == domain) for domain in dict.fromkeys(row_domains or ())}
+    return Run(name, scored(np.ones(len(truth), dtype=np.bool_)), by_domain)
 
 
 def _routing(row_domains: list[str], chosen: list[str], experts: tuple[str, ...]) -> Routing:

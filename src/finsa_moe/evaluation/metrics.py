@@ -50,6 +50,7 @@ class Scores:
         confusion: Rows are true classes, columns predicted ones.
         ece: Expected calibration error of the top class.
         macro_f1_interval: 95 % bootstrap interval of `macro_f1`.
+        clusters: Clusters of near texts that the interval draws; None where it draws texts.
         coverage: The risk–coverage curve: what answering the surest texts alone comes to.
         reliability: How often answers of a confidence are right.
     """
@@ -67,6 +68,7 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...]
     coverage: tuple[Point, ...] = ()
     reliability: tuple[Bin, ...] = ()
+    clusters: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain dicts, lists and numbers, ready for JSON."""
@@ -105,6 +107,7 @@ def score(
     probs: ArrayLike,
     *,
     classes: Sequence[int] | None = None,
+    clusters: ArrayLike | None = None,
     resamples: int = 1000,
     seed: int = 13,
 ) -> Scores:
@@ -114,6 +117,8 @@ def score(
         truth: Class ids 0, 1, 2, shape (n,), n ≥ 1.
         probs: Probabilities, shape (n, 3); the predicted class is the highest (the lowest id of equals).
         classes: Class ids the macro averages run over; None takes those in the truth or among the predictions.
+        clusters: A number for each text, equal for texts that stand or fall together, shape (n,): the interval then
+            draws clusters, since copies of one post drawn apart would make it too narrow.
         resamples: Bootstrap samples of the interval.
         seed: Seed of the bootstrap.
 
@@ -128,6 +133,11 @@ def score(
     support = matrix.sum(axis=1)
     every = ratios(matrix)
     tp = np.diag(matrix)
+    if clusters is None:
+        ends, drawn = bootstrap_macro_f1(matrix, used, resamples, seed), None
+    else:
+        brought = cluster_counts(true, predicted, clusters)
+        ends, drawn = cluster_bootstrap_macro_f1(brought, used, resamples, seed), len(brought)
     rows = {
         name: ClassScores(
             precision=float(every[0][c]),
@@ -149,12 +159,13 @@ def score(
         macro_f1=float(f1.mean()),
         weighted_f1=float((every[2] * support).sum() / len(true)),
         ece=calibration_error(true, p),
-        macro_f1_interval=bootstrap_macro_f1(matrix, used, resamples, seed),
+        macro_f1_interval=ends,
         per_class=rows,
         classes=used,
         confusion=tuple(tuple(int(x) for x in row) for row in matrix),
         coverage=risk_coverage(true, p),
         reliability=reliability(true, p),
+        clusters=drawn,
     )
 
 
@@ -200,9 +211,36 @@ def bootstrap_macro_f1(
     from a multinomial over the matrix's cells: the same distribution, without touching the texts. The classes of the
     average stay those of the whole sample.
     """
-    n = int(matrix.sum())
-    draws = np.random.default_rng(seed).multinomial(n, matrix.ravel() / n, size=resamples)
-    f1 = ratios(draws.reshape(resamples, *matrix.shape))[2][:, list(classes)].mean(axis=1)
+    one = np.eye(matrix.size, dtype=np.int64)
+    return _interval(one, matrix.ravel(), classes, resamples, seed)
+
+
+def cluster_counts(truth: ArrayLike, predicted: ArrayLike, clusters: ArrayLike) -> Counts:
+    """What each cluster brings to the confusion counts, (clusters, 9): a pair of true and predicted ids a column."""
+    names, of = np.unique(np.asarray(clusters), return_inverse=True)
+    cells = np.asarray(truth, dtype=np.int64) * CLASSES + np.asarray(predicted, dtype=np.int64)
+    return confusion(of, cells, len(names), CLASSES * CLASSES)
+
+
+def cluster_bootstrap_macro_f1(
+    brought: Counts, classes: Sequence[int], resamples: int = 1000, seed: int = 13
+) -> tuple[float, float]:
+    """95 % percentile interval of macro-F1 over resampled clusters, from what `cluster_counts` gives.
+
+    Clusters that bring the same counts stand for one another, so how often each such kind is drawn is multinomial: the
+    same distribution as drawing the clusters, for the memory of a few kinds however many clusters there are.
+    """
+    kinds, times = np.unique(brought, axis=0, return_counts=True)
+    return _interval(kinds, times, classes, resamples, seed)
+
+
+def _interval(
+    kinds: Counts, times: Counts, classes: Sequence[int], resamples: int, seed: int
+) -> tuple[float, float]:
+    """The interval where units that bring `kinds` (k, 9) are there so many `times` (k,)."""
+    units = int(times.sum())
+    draws = np.random.default_rng(seed).multinomial(units, times / units, size=resamples) @ kinds
+    f1 = ratios(draws.reshape(resamples, CLASSES, CLASSES))[2][:, list(classes)].mean(axis=1)
     low, high = np.quantile(f1, (0.025, 0.975))
     return float(low), float(high)
 
