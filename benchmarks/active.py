@@ -3,7 +3,8 @@
 Each file whose labels the default model has not learnt from is halved by a seed: one half is the pool, its labels
 hidden until a row is chosen, the other is judged on. The default model's doubts choose the first rows, those of a
 learner that is trained anew after every round choose the others. Learners: logistic regression on the default model's
-pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``
+pooled states, which stay frozen, and on character TF-IDF. Run: ``python -m benchmarks.active``; ``--one-shot`` adds
+the command as typed once: all rows of a budget by its own function, the default model's doubts alone, no two near.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,11 @@ from sklearn.metrics import f1_score
 
 from benchmarks.measure import keep
 from finsa_moe import load
+from finsa_moe.data.keys import duplicate_keys
+from finsa_moe.labelling.sample import Settings, sample
 from finsa_moe.labelling.sampling import choose, standing, worth
+from finsa_moe.runtime.pool import Pool
+from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.states import pooled_states
 
 DATA = Path("../shared/data")
@@ -38,6 +44,8 @@ BUDGETS = (15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200)
 JUDGED = (40, 60, 80, 100, 130, 160)
 WAYS = ("random", "sampled", "without worth", "without classes", "unsurest")
 """Chance; `finsa sample`; it with all texts of one worth, or with no regard for guessed classes; the worthiest."""
+ONE_SHOT = "one-shot"
+"""`finsa sample` typed once for a whole budget: its own function, where `sampled` has its parts in rounds."""
 SPLITS = {"states": 10, "tfidf": 2}
 """Halvings of a file by seed."""
 _CLASSES = {"利空": 0, "中性": 1, "利好": 2, "非利空": 1}
@@ -46,13 +54,18 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rows:
-    """One file: texts, labels, and what the default model gives: states (n, d), novelty (n,), probabilities (n, 3)."""
+    """One file: texts, labels, and what the default model gives: states (n, d), novelty (n,), probabilities (n, 3).
+
+    `experts` (n,) are those that answered, as positions in `predictor`'s domains; `one_shot` alone asks for these two.
+    """
 
     texts: list[str]
     labels: NDArray[np.int64]
     states: NDArray[np.float32]
     novelty: Reals
     probs: Reals
+    experts: NDArray[np.int64]
+    predictor: Predictor
 
 
 def read(names: Sequence[str]) -> Rows:
@@ -67,7 +80,8 @@ def read(names: Sequence[str]) -> Rows:
     novelty = np.array([answer.novelty for answer in answers], dtype=np.float64)
     probs = np.array([list(answer.scores.values()) for answer in answers])
     labels = np.array([_CLASSES[row["label"]] for row in rows], dtype=np.int64)
-    return Rows(texts, labels, pooled_states(finsa.predictor, texts), novelty, probs)
+    experts = np.array([finsa.domains.index(answer.expert) for answer in answers], dtype=np.int64)
+    return Rows(texts, labels, pooled_states(finsa.predictor, texts), novelty, probs, experts, finsa.predictor)
 
 
 def features(rows: Rows, pool: NDArray[np.int64], kind: str) -> Any:
@@ -106,6 +120,20 @@ def chosen(way: str, rows: Rows, left: NDArray[np.int64], probs: Reals, n: int, 
     return stand[[one.at for one in found]]
 
 
+def one_shot(rows: Rows, left: NDArray[np.int64], n: int, seed: int) -> NDArray[np.int64]:
+    """Places in `left` of the rows that ``finsa sample --n N`` gives for a file of these; fewer when no more differ."""
+    place: dict[str, int] = {}
+    for at, key in enumerate(duplicate_keys([rows.texts[row] for row in left])):
+        place.setdefault(key, at)  # of equal texts the first, as `read_pool` has it
+    own = left[list(place.values())]
+    pool = Pool(
+        ids=[str(at) for at in place.values()], texts=[rows.texts[row] for row in own], dates=None, keys=list(place),
+        repeats=np.ones(len(own), dtype=np.int64), probs=rows.probs[own], novelty=rows.novelty[own],
+        experts=rows.experts[own], domains=rows.predictor.engine.domains, rows=len(left), refused=0,
+    )  # fmt: skip
+    return np.array([int(str(row["id"])) for row in sample(rows.predictor, pool, Settings(n, seed=seed))])
+
+
 def curve(rows: Rows, way: str, kind: str, seed: int) -> list[float]:
     """Macro-F1 on the other half after each of `BUDGETS`."""
     order = np.random.default_rng(seed).permutation(len(rows.labels))
@@ -114,12 +142,16 @@ def curve(rows: Rows, way: str, kind: str, seed: int) -> list[float]:
     left, labelled, found = pool, np.zeros(0, dtype=np.int64), []
     probs = rows.probs[left]
     for budget in BUDGETS:
-        new = chosen(way, rows, left, probs, budget - len(labelled), seed + budget)
-        labelled = np.concatenate([labelled, left[new]])
-        left = np.delete(left, new)
+        if way == ONE_SHOT:  # every budget is a command of its own: no row of a smaller one is kept
+            labelled = pool[one_shot(rows, pool, budget, seed)]
+        else:
+            new = chosen(way, rows, left, probs, budget - len(labelled), seed + budget)
+            labelled = np.concatenate([labelled, left[new]])
+            left = np.delete(left, new)
         model = taught(kind, seen[labelled], rows.labels[labelled])
-        probs = np.zeros((len(left), 3))
-        probs[:, model.classes_] = model.predict_proba(seen[left])
+        if way != ONE_SHOT:
+            probs = np.zeros((len(left), 3))
+            probs[:, model.classes_] = model.predict_proba(seen[left])
         found.append(float(f1_score(rows.labels[judged], model.predict(seen[judged]), average="macro")))
     return found
 
@@ -165,11 +197,11 @@ def _finite(value: float) -> float | None:
     return round(float(value), 3) if math.isfinite(value) else None
 
 
-def simulated(name: str, seeds: Sequence[int]) -> dict[str, Any]:
-    """Curves and shares of one file, by learner."""
+def simulated(name: str, seeds: Sequence[int], more: Sequence[str] = ()) -> dict[str, Any]:
+    """Curves and shares of one file, by learner; `more` are ways beside `WAYS`."""
     rows, found = read(FILES[name]), {}
     for kind in ("states", "tfidf"):
-        ways = WAYS if kind == "states" else WAYS[:2]
+        ways = (*(WAYS if kind == "states" else WAYS[:2]), *more)
         drawn = [1000 * seed + split for seed in seeds for split in range(SPLITS[kind])]
         curves = {way: np.array([curve(rows, way, kind, seed) for seed in drawn]) for way in ways}
         entry: dict[str, Any] = {"curves": {way: _summed(values) for way, values in curves.items()}}
@@ -185,13 +217,15 @@ def main() -> None:
     """Run every file, two at a time, print the table and keep the curves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="13,21,42,87,123")
-    seeds = [int(word) for word in parser.parse_args().seeds.split(",")]
+    parser.add_argument("--one-shot", action="store_true", help="also the command as typed once for each budget")
+    given = parser.parse_args()
+    seeds, more = [int(word) for word in given.seeds.split(",")], (ONE_SHOT,) * given.one_shot
     print(
         f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over halvings)"
     )
     with ProcessPoolExecutor(2) as pool:
         results: dict[str, Any] = {}
-        for name, found in zip(FILES, pool.map(simulated, FILES, [seeds] * len(FILES)), strict=True):
+        for name, found in zip(FILES, pool.map(partial(simulated, seeds=seeds, more=more), FILES), strict=True):
             results[name] = found
             kept = keep("active", {"seeds": seeds, "budgets": BUDGETS, "judged": JUDGED, "files": results})
     print(kept)
