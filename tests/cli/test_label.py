@@ -6,6 +6,7 @@ import csv
 import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import pytest
 
 from finsa_moe import face
 from finsa_moe.cli import main
+from finsa_moe.labelling.desk import Desk, read_sheet
+from finsa_moe.polarity import NAMES
 from tests.fakes import StateEngine, fake_finsa
 
 TEXTS = ["涨停了明天继续", "跌停板上割肉走人", "公告称下周开会", "公告业绩升", "横盘好久没意思", "看不懂这走势"]
@@ -127,4 +130,25 @@ def test_the_page_is_served_until_a_signal_comes(posts: Path, kind: signal.Signa
     assert "posts.labels.csv: 1\n" in told
     out = posts.with_name("posts.labels.csv")
     assert [(row["id"], row["text"], row["label"]) for row in rows(out)] == [("0", TEXTS[0], "利好")]
-    assert main(["prepare", str(out), "--domain", "forum", "--out", str(posts.with_name("set"))]) in (0, 2)
+
+
+def test_labelled_rows_go_straight_into_prepare(tmp_path: Path) -> None:
+    """Sixty texts labelled at the desk, one skipped and one undone: the split rows are those with a label, to the word."""
+    drawn = random.Random(5)
+    texts = [
+        "".join(drawn.sample("锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业", 24)) for _ in range(62)
+    ]
+    sheet = write(tmp_path / "posts.csv", [["no", "content"], *([f"p{at}", text] for at, text in enumerate(texts))])
+    with Desk(sheet, read_sheet(sheet, "content", "no")) as desk:
+        for at in range(61):
+            desk.act("label", f"p{at}", label=NAMES[at % 3])
+        desk.act("undo")
+        desk.act("skip", "p60")
+        assert (desk.labelled, desk.skipped) == (60, 1)
+    words = ["prepare", str(desk.out), "--domain", "forum", "--out", str(tmp_path / "set"), "--ratios", "80/10/10"]
+    assert main(words) == 0
+    found = [row for split in ("train", "valid", "test") for row in rows(tmp_path / "set" / f"{split}.csv")]
+    assert {(row["id"], row["text"], row["label"]) for row in found} == {
+        (f"p{at}", texts[at], NAMES[at % 3]) for at in range(60)
+    }
+    assert len(found) == 60
