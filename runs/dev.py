@@ -1,7 +1,8 @@
-"""A model on every dev file: macro-F1 with its interval, routed and by the true domain's expert, routing, calibration.
+"""A model on every dev file: macro-F1, routed and by the true domain's expert, routing, calibration.
 
 ``python runs/dev.py MODEL [DATA] [--json FILE]``: a mixture's folder, trained or exported, goes in; a table comes out,
-beside the scores of character TF-IDF that were measured for these files when they were made.
+beside the scores of character TF-IDF that were measured for these files when they were made. Intervals draw clusters of
+near texts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from finsa_moe import load
+from finsa_moe.data.clusters import near_clusters
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.polarity import NAMES
 
@@ -34,18 +36,20 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     finsa, found = load(args.model), {}
-    print("file                    rows TF-IDF  goal routed      95 %   true right way  ECE")
+    print("file                    rows clusters TF-IDF  goal routed      95 %   true right way  ECE")
     for name, (domain, tfidf, goal) in FILES.items():
         with (args.data / f"{name}.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         texts, truth = [row["text"] for row in rows], np.array([NAMES.index(row["label"]) for row in rows])
         answers = finsa.predict(texts)
         probs = np.array([list(answer.scores.values()) for answer in answers])
-        routed, own = score(truth, probs), score(truth, finsa.predict_proba(texts, domain))
+        near = near_clusters(texts).ids
+        routed, own = (score(truth, p, clusters=near) for p in (probs, finsa.predict_proba(texts, domain)))
         right = float(np.mean([answer.expert == domain for answer in answers]))
         low, high = (100 * bound for bound in routed.macro_f1_interval)
         print(
-            f"{name:22s} {len(rows):5d} {tfidf:6.1f} {goal:5.1f} {100 * routed.macro_f1:6.1f} {low:5.1f}–{high:4.1f} "
+            f"{name:22s} {len(rows):5d} {routed.clusters:8d} {tfidf:6.1f} {goal:5.1f} "
+            f"{100 * routed.macro_f1:6.1f} {low:5.1f}–{high:4.1f} "
             f"{100 * own.macro_f1:5.1f} {100 * right:9.1f} {100 * routed.ece:5.1f}"
         )
         entry: dict[str, Any] = {"routed": routed.as_dict(), "own": own.as_dict(), "routing": right}

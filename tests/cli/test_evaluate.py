@@ -27,12 +27,21 @@ def test_tables_json_and_page(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["news.csv", "forum.csv", "--json", "out.json", "--html", "out.html", "--samples", "2"]
     assert main(["evaluate", "model", *arguments]) == 0
     shown = capsys.readouterr()
-    for part in ("routed", "fixed:news", "oracle", "80.00", "answered wrongly", "5 rows, 4 runs"):
+    for part in (
+        "routed",
+        "fixed:news",
+        "oracle",
+        "80.00",
+        "answered wrongly",
+        "5 rows, 4 runs",
+        "intervals draw 5 clusters of near",
+    ):
         assert part in shown.out
     kept = json.loads(Path("out.json").read_text(encoding="utf-8"))
     assert (kept["n"], kept["refused"], kept["protocol"], kept["model"]) == (5, 0, "routed", "model")
     assert kept["runs"]["routed"]["all"]["accuracy"] == pytest.approx(4 / 5)
     assert kept["runs"]["routed"]["domains"]["news"]["accuracy"] == pytest.approx(2 / 3)
+    assert kept["runs"]["routed"]["all"]["clusters"] == 5
     assert kept["routing"]["confusion"] == [[3, 0], [1, 1]]
     assert kept["routing"]["accuracy"] == pytest.approx(4 / 5)
     assert [len(kept[name]) for name in ("correct", "wrong")] == [2, 1]
@@ -40,6 +49,7 @@ def test_tables_json_and_page(capsys: pytest.CaptureFixture[str]) -> None:
     page = Path("out.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "80.00" in page
+    assert "<b>5</b><span>clusters of near texts</span>" in page
     assert sorted(p.name for p in Path().iterdir()) == ["forum.csv", "news.csv", "out.html", "out.json"]
 
 

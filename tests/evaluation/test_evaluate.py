@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import polars as pl
@@ -112,6 +113,24 @@ def test_samples_are_right_wrong_and_seeded() -> None:
     assert all(row["label"] == row["predicted"] for row in one.correct)
     assert all(row["label"] != row["predicted"] and row["text"] == "平" for row in one.wrong)
     assert set(one.wrong[0]) == {"id", "domain", "text", "expert", "label", "predicted", "confidence"}
+
+
+def test_copies_do_not_narrow_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six texts, ten copies each with a mark of its own: as wide an interval as the six alone; drawn by rows, narrower."""
+    many = {name: [v for v in values for _ in range(10)] for name, values in ROWS.items()}
+    many["text"] = [text + "。" * (at % 10) for at, text in enumerate(many["text"])]
+    whole = evaluate(fake_finsa(), many)
+    alone, copied = evaluate(fake_finsa(), ROWS).leading, whole.leading
+    assert "intervals draw 6 clusters of near texts" in str(runs_table(whole).title)
+    assert (alone.overall.clusters, copied.overall.clusters) == (6, 6)
+    assert {name: s.clusters for name, s in copied.by_domain.items()} == {"news": 3, "forum": 3}
+    assert copied.overall.macro_f1_interval == alone.overall.macro_f1_interval
+
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    apart = evaluate(fake_finsa(), many)
+    assert apart.leading.overall.clusters is None
+    assert np.ptp(apart.leading.overall.macro_f1_interval) < np.ptp(alone.overall.macro_f1_interval) / 2
+    assert "intervals draw single rows, as finding near texts needs rensa" in str(runs_table(apart).title)
 
 
 def test_as_dict_is_json() -> None:

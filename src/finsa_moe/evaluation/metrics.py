@@ -234,9 +234,7 @@ def cluster_bootstrap_macro_f1(
     return _interval(kinds, times, classes, resamples, seed)
 
 
-def _interval(
-    kinds: Counts, times: Counts, classes: Sequence[int], resamples: int, seed: int
-) -> tuple[float, float]:
+def _interval(kinds: Counts, times: Counts, classes: Sequence[int], resamples: int, seed: int) -> tuple[float, float]:
     """The interval where units that bring `kinds` (k, 9) are there so many `times` (k,)."""
     units = int(times.sum())
     draws = np.random.default_rng(seed).multinomial(units, times / units, size=resamples) @ kinds

@@ -13,7 +13,7 @@ from finsa_moe.evaluation.figures import coverage_curves, heatmap
 from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.evaluation.results import Evaluation
-from finsa_moe.evaluation.tables import HEADS, cells, percent, slices
+from finsa_moe.evaluation.tables import HEADS, cells, drawn, percent, slices
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime.prediction import Prediction
 
@@ -63,6 +63,8 @@ def _summary(result: Evaluation) -> Section:
         ("weighted F1 %", percent(scores.weighted_f1)),
         ("calibration error %", percent(scores.ece)),
     ]
+    if scores.clusters is not None:
+        entries.insert(1, ("clusters of near texts", f"{scores.clusters:,}"))
     if result.routing is not None and result.routing.accuracy is not None:
         entries.append(("routed to own expert %", percent(result.routing.accuracy)))
     return Section("Summary", report.facts(entries), f"The run “{result.leading.name}”, over all rows.")
@@ -78,13 +80,14 @@ def _runs(result: Evaluation, beside: Mapping[str, Mapping[str, Scores]]) -> Sec
     for run, name, s in lines:
         numbers: list[object] = list(cells(s))
         numbers[3] = Cell(numbers[3], "best" if s.macro_f1 == best[name] else "")
-        rows.append([Cell("" if run == last else run, "best"), name, f"{s.n:,}", *numbers])
+        clusters = "–" if s.clusters is None else f"{s.clusters:,}"
+        rows.append([Cell("" if run == last else run, "best"), name, f"{s.n:,}", clusters, *numbers])
         last = run
     note = (
         "Percent. Macro averages run over the classes that occur; 0/0 counts as 0. The interval of macro-F1 is a "
-        "bootstrap over rows. The best macro-F1 on the same rows is bold."
+        f"bootstrap: {drawn(result.leading.overall)}. The best macro-F1 on the same rows is bold."
     )
-    return Section("Scores", report.table(("run", "rows of", "n", *HEADS), rows, left=2), note)
+    return Section("Scores", report.table(("run", "rows of", "n", "clusters", *HEADS), rows, left=2), note)
 
 
 def _classes(result: Evaluation) -> Section:

@@ -35,6 +35,13 @@ def cells(scores: Scores) -> list[str]:
     ]
 
 
+def drawn(scores: Scores) -> str:
+    """What the bootstrap of an interval draws."""
+    if scores.clusters is None:
+        return "intervals draw single rows, as finding near texts needs rensa: pip install 'finsa-moe[data]'"
+    return f"intervals draw {scores.clusters:,} clusters of near texts"
+
+
 def slices(run: Run) -> dict[str, Scores]:
     """A run's scores by slice: each domain, then all rows where that says more."""
     return {**run.by_domain, "all": run.overall} if len(run.by_domain) != 1 else dict(run.by_domain)
@@ -42,7 +49,7 @@ def slices(run: Run) -> dict[str, Scores]:
 
 def runs_table(result: Evaluation, beside: Mapping[str, Mapping[str, Scores]] | None = None) -> Table:
     """Every run by domain and over all, the leading run in bold; then other models' scores on the same rows."""
-    table = _table(f"{result.n:,} rows, percent", ("run", "on"), ("n", *HEADS))
+    table = _table(f"{result.n:,} rows, percent; {drawn(result.leading.overall)}", ("run", "on"), ("n", *HEADS))
     runs = {run.name: slices(run) for run in result.runs.values()}
     for model, parts in {**runs, **(beside or {})}.items():
         for at, (name, scores) in enumerate(parts.items()):
