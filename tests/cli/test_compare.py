@@ -72,6 +72,7 @@ def test_a_comparison_from_start_to_report(
     for heading in (
         "Summary",
         "Scores",
+        "The method&#x27;s metrics",
         "Differences",
         "Learning curves",
         "Experts across domains: finsa",
@@ -92,8 +93,18 @@ def test_a_comparison_from_start_to_report(
     quiet = ["--curves", "--matrix", "--examples", "0", "--protocol", "finsa"]
     assert main([*words, *asked, "--reference", "majority", *quiet]) == 0
     again = capsys.readouterr()
-    assert again.out.count("FinSA-MoE †") == 2
-    assert "† as published, on the paper's own rows" in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8")
+    page, table, kept = (
+        (tmp_path / "out" / f"comparison.{ending}").read_text(encoding="utf-8") for ending in ("html", "md", "json")
+    )
+    for told in (again.out, page, table):
+        assert told.count("FinSA-MoE †") == 2
+        assert "75 rows of forum/late, percent" in told
+        assert "as published, on the paper" in told
+    paper = json.loads(kept)["paper"]["tables"]
+    assert set(paper["forum"]["ours"]) == set(found["models"])
+    macro = found["entries"]["finsa"]["forum/late"]["macro_f1"]["value"]
+    assert paper["forum"]["ours"]["finsa"]["macro-F1"] == pytest.approx(macro)
+    assert paper["forum"]["published"]["FinSA-MoE"]["macro-F1"] == pytest.approx(0.8868)
     assert again.err.count(", kept") == len(again.err.splitlines()) == len(said.err.splitlines()) - 1
     texts = [example["text"] for example in found["wrong"]]
     for name in ("comparison.html", "comparison.md", "comparison.json"):

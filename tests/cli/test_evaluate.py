@@ -70,8 +70,27 @@ def test_columns_and_labels_by_option() -> None:
 
 
 def test_published_protocol(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", "m", "forum.csv", "--protocol", "finsa", "--json", "out.json"]) == 0
-    assert list(json.loads(Path("out.json").read_text(encoding="utf-8"))["runs"]) == ["given"]
+    """The paper's tables stand on the screen, the page and in the JSON file; a domain's files are pooled, and told."""
+    Path("late.csv").write_text("id,text,label,domain\n9,平,利好,forum\n", encoding="utf-8")
+    arguments = ["news.csv", "forum.csv", "late.csv", "--protocol", "finsa", "--json", "out.json", "--html", "out.html"]
+    assert main(["evaluate", "m", *arguments]) == 0
+    shown, page = capsys.readouterr().out, Path("out.html").read_text(encoding="utf-8")
+    kept = json.loads(Path("out.json").read_text(encoding="utf-8"))
+    assert list(kept["runs"]) == ["given"]
+    remark = "not to be ranked against the others"
+    for words in (" ".join(shown.split()), page, kept["paper"]["remark"]):
+        assert remark in words
+    for words in (shown, page):
+        assert words.count("FinSA-MoE †") == 2
+        assert "forum: 3 rows of forum.csv, late.csv pooled, percent" in words
+        assert "66.67" in words
+    assert "<h2>The paper&#x27;s tables</h2>" in page
+    forum = kept["paper"]["tables"]["forum"]
+    assert forum["ours"]["given"]["accuracy"] == pytest.approx(2 / 3)
+    assert forum["published"]["FinSA-MoE"]["accuracy"] == pytest.approx(0.9292)
+    assert main(["evaluate", "m", "forum.csv", "--json", "plain.json", "--html", "plain.html"]) == 0
+    assert "paper" not in json.loads(Path("plain.json").read_text(encoding="utf-8"))
+    assert "FinSA-MoE †" not in Path("plain.html").read_text(encoding="utf-8")
 
 
 def test_refused_rows_stop_the_evaluation_unless_allowed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,11 @@ from sklearn.metrics import f1_score
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import Comparison, TestSet, compare
+from finsa_moe.evaluation.comparison import Comparison, TestSet
 from finsa_moe.evaluation.comparison_page import page
 from finsa_moe.evaluation.comparison_tables import markdown
 from finsa_moe.evaluation.experts import matrices, with_forms
+from finsa_moe.evaluation.judge import compare
 
 RNG = np.random.default_rng(4)
 SETS = [

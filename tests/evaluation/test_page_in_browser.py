@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import TestSet, compare
+from finsa_moe.evaluation.comparison import TestSet
 from finsa_moe.evaluation.comparison_page import page
 from finsa_moe.evaluation.examples import wrong
+from finsa_moe.evaluation.judge import compare
 from finsa_moe.explain.explain import Settings, explain
 from tests.browser import chromium
 from tests.fakes import fake_finsa

@@ -11,8 +11,9 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines.registry import make
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
-from finsa_moe.evaluation.comparison import TestSet, compare
+from finsa_moe.evaluation.comparison import TestSet
 from finsa_moe.evaluation.comparison_tables import cost_rows
+from finsa_moe.evaluation.judge import compare
 from finsa_moe.evaluation.runner import TrainRows, planned, run
 from tests.families import made_rows
 

@@ -73,8 +73,8 @@ def compare(
     from finsa_moe.cli.compared import command, publish
     from finsa_moe.cli.contenders import experts, mistakes, registry
     from finsa_moe.evaluation.cells import Cells
-    from finsa_moe.evaluation.comparison import compare as judge
     from finsa_moe.evaluation.experts import with_forms
+    from finsa_moe.evaluation.judge import compare as judge
     from finsa_moe.evaluation.runner import planned, run
 
     if protocol not in ("ours", "finsa"):

@@ -48,23 +48,25 @@ def publish(
 
     from finsa_moe.evaluation.comparison_page import page
     from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, screen
+    from finsa_moe.evaluation.published import absent, as_dict, of_comparison, protocol_tables, section
     from finsa_moe.evaluation.published import markdown as protocol_markdown
-    from finsa_moe.evaluation.published import protocol_tables
 
     out.mkdir(parents=True, exist_ok=True)
-    ours = result.by_domain() if published else {}
-    paper = f"\n## The paper's tables\n{protocol_markdown(ours)}" if ours else ""
+    ours = of_comparison(result) if published else {}
+    paper = f"\n{protocol_markdown(ours)}\n" if ours else ""
     told = f"# Comparison\n\n{markdown(result, examples)}{paper}\n```sh\n{words} --out DIR\n```\n"
-    _save(out / "comparison.json", json.dumps(_facts(result, words, examples), ensure_ascii=False, indent=1) + "\n")
+    facts = {**_facts(result, words, examples), **({"paper": as_dict(ours)} if ours else {})}
+    _save(out / "comparison.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     _save(out / "comparison.md", told)
-    _save(out / "comparison.html", page(result, f"{words} --out DIR", examples, remark))
+    shown = section(ours) if ours else None
+    _save(out / "comparison.html", page(result, f"{words} --out DIR", examples, remark, shown))
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
     console.print(screen(result))
     for table in protocol_tables(ours):
         console.print(table)
-    for line in leak_lines(result):
+    for line in (*absent(ours), *leak_lines(result)):
         console.print(line, highlight=False)
     typer.echo(f"written to {out}: comparison.html, comparison.md, comparison.json")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import Table
     from finsa_moe.evaluation.evaluate import Evaluation
+    from finsa_moe.evaluation.published import Ours
     from finsa_moe.face import FinSA
 
 
@@ -61,6 +63,7 @@ def evaluate(
     from finsa_moe.data.columns import Columns
     from finsa_moe.evaluation.evaluate import PROTOCOLS
     from finsa_moe.evaluation.evaluate import evaluate as measure
+    from finsa_moe.evaluation.published import as_dict, of_evaluation, section
     from finsa_moe.face import load
 
     if protocol not in PROTOCOLS:
@@ -76,16 +79,21 @@ def evaluate(
     frame = table.frame if domains_known(table) else table.frame.drop("domain")
     began = time.perf_counter()
     result = measure(finsa, frame, protocol=protocol, samples=samples, seed=seed)
-    _show(result, refused=table.rejects.height, seconds=time.perf_counter() - began)
+    paper = of_evaluation(result, _files(table)) if protocol == "finsa" else {}
+    _show(result, paper, refused=table.rejects.height, seconds=time.perf_counter() - began)
     if json_out is not None:
-        _save(json_out, json.dumps(_facts(result, model, finsa, table), ensure_ascii=False, indent=1) + "\n")
+        facts = {**_facts(result, model, finsa, table), **({"paper": as_dict(paper)} if paper else {})}
+        _save(json_out, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     if html is not None:
         from finsa_moe.evaluation.report import html_page
         from finsa_moe.evaluation.sections import evaluation_sections
 
         names = ", ".join(source.path.name for source in table.sources)
         title = f"{model.resolve().name}: {result.n:,} rows"
-        _save(html, html_page(title, evaluation_sections(result), f"finsa evaluate, protocol {protocol}, on {names}"))
+        sections = evaluation_sections(result)
+        if paper:
+            sections.insert(2, section(paper))  # after the summary and the scores of all runs
+        _save(html, html_page(title, sections, f"finsa evaluate, protocol {protocol}, on {names}"))
 
 
 def _read(files: list[Path], columns: Columns, labels: str | None, domain: str | None, *, allow_rejects: bool) -> Table:
@@ -125,10 +133,18 @@ def domains_known(table: Table) -> bool:
     return missing == 0
 
 
-def _show(result: Evaluation, *, refused: int, seconds: float) -> None:
+def _files(table: Table) -> dict[str, list[str]]:
+    """Names of the files that hold rows of each domain."""
+    found: dict[str, list[str]] = {}
+    for domain, path in table.frame.select("domain", "file").unique(maintain_order=True).rows():
+        found.setdefault(domain, []).append(Path(path).name)
+    return found
+
+
+def _show(result: Evaluation, paper: Mapping[str, Ours], *, refused: int, seconds: float) -> None:
     from rich.console import Console
 
-    from finsa_moe.evaluation.published import protocol_tables
+    from finsa_moe.evaluation.published import absent, protocol_tables
     from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, rows_table, runs_table
 
     console = Console()
@@ -141,9 +157,10 @@ def _show(result: Evaluation, *, refused: int, seconds: float) -> None:
     for title, rows in (("answered wrongly", result.wrong), ("answered rightly", result.correct)):
         if rows:
             console.print(rows_table(title, rows), "")
-    if result.protocol == "finsa":
-        for table in protocol_tables({name: {run.name: scores} for name, scores in run.by_domain.items()}):
-            console.print(table, "")
+    for table in protocol_tables(paper):
+        console.print(table, "")
+    for line in absent(paper):
+        console.print(line, highlight=False)
     skipped = f", {refused:,} rows left out" if refused else ""
     console.print(f"{result.n:,} rows{skipped}, {len(result.runs)} runs, {seconds:.1f} s", highlight=False)
 

@@ -1,24 +1,36 @@
 """A comparison as one self-contained HTML page that a head of research would read.
 
-In come a `Comparison` and wrong answers, out comes a string: summary, scores, differences, pictures, experts, routing,
-leaks, wrong answers, how to reproduce. It computes nothing and draws only by `comparison_figures` and `figures`.
+In come a `Comparison` and wrong answers, out comes a string: summary, scores, the method's metrics, differences,
+pictures, experts, routing, leaks, wrong answers, how to reproduce. It computes nothing and draws only by
+`comparison_figures` and `figures`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finsa_moe.evaluation import report
-from finsa_moe.evaluation.comparison import Comparison, Entry
+from finsa_moe.evaluation import accounts, report
+from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry
 from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability
 from finsa_moe.evaluation.comparison_figures import matrix as expert_map
-from finsa_moe.evaluation.comparison_tables import cost_rows, difference_words, interval_words, leak_lines, score_words
+from finsa_moe.evaluation.comparison_tables import (
+    COSTS,
+    METHOD,
+    account_rows,
+    cost_rows,
+    difference_words,
+    interval_words,
+    leak_lines,
+    method_rows,
+    score_words,
+)
 from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.experts import Matrix, matrices
 from finsa_moe.evaluation.explained import CSS as EXPLAINED
 from finsa_moe.evaluation.explained import examples_section
 from finsa_moe.evaluation.figures import coverage_curves, heatmap
 from finsa_moe.evaluation.forms import ORACLE, ROUTED
+from finsa_moe.evaluation.method import METRICS
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.polarity import ENGLISH, NAMES
 
@@ -30,7 +42,10 @@ CSS = f"""{EXPLAINED}
 """
 
 
-def page(found: Comparison, command: str = "", examples: Sequence[Example] = (), remark: str = "") -> str:
+def page(
+    found: Comparison, command: str = "", examples: Sequence[Example] = (), remark: str = "",
+    paper: Section | None = None,
+) -> str:  # fmt: skip
     """The whole page.
 
     Args:
@@ -38,8 +53,10 @@ def page(found: Comparison, command: str = "", examples: Sequence[Example] = (),
         command: What reproduces it.
         examples: Wrong answers to show.
         remark: Stands over them.
+        paper: The paper's tables, where they are wanted.
     """
-    sections = [_summary(found), _scores(found), _differences(found), _pictures(found)]
+    sections = [_summary(found), _scores(found), _method(found), *([paper] if paper else []), _differences(found)]
+    sections.append(_pictures(found))
     if found.curves:
         sections.append(_curves(found))
     sections.append(_calibration(found))
@@ -75,27 +92,40 @@ def _scores(found: Comparison) -> Section:
     rows = []
     for model in found.models:
         row: list[object] = [model]
-        for one in found.sets:
-            entry = found.entries[model][one.name]
-            mark = "best" if found.best(one.name) == model else "muted" if _unsure(entry) else ""
+        for name in found.slices:
+            entry = found.at(model, name)
+            mark = "best" if found.best(name) == model else "muted" if _unsure(entry) else ""
             row += [Cell(score_words(entry), mark, entry.macro_f1.value), Cell(interval_words(entry), "muted")]
         rows.append([*row, f"{100 * found.mean(model):.1f}"])
-    heads = ["model", *(head for one in found.sets for head in (one.name, "95 %")), "mean"]
+    heads = ["model", *(head for name in found.slices for head in (name, "95 %")), "mean"]
+    together = f" {POOLED}: their texts as one; mean: of the sets' scores." if found.pooled else ""
     note = (
         "Macro-F1, mean ± standard deviation over seeds. Intervals draw clusters of near texts. Bold: best of the set; "
-        f"grey: not surely different from {found.reference}."
+        f"grey: not surely different from {found.reference}.{together}"
     )
     return Section("Scores", report.table(heads, rows), note)
+
+
+def _method(found: Comparison) -> Section:
+    lines = method_rows(found)
+    best = {name: [max(column) for column in zip(*(values for of, _, values in lines if of == name), strict=True)]
+            for name in found.slices}  # fmt: skip
+    rows = [
+        [name, model, *(Cell(f"{100 * x:.1f}", "best" if x == top else "") for x, top in zip(values, best[name],
+                                                                                           strict=True))]
+        for name, model, values in lines
+    ]  # fmt: skip
+    return Section("The method's metrics", report.table(("test set", "model", *METRICS), rows, left=2), METHOD)
 
 
 def _differences(found: Comparison) -> Section:
     rows = []
     for model in found.models:
-        for one in found.sets:
-            entry = found.entries[model][one.name]
+        for name in found.slices:
+            entry = found.at(model, name)
             if entry.against is not None and entry.test is not None:
                 words = Cell(difference_words(entry), "muted" if _unsure(entry) else "")
-                rows.append([model, one.name, words, entry.test.only_first, entry.test.only_second])
+                rows.append([model, name, words, entry.test.only_first, entry.test.only_second])
     heads = ("model", "test set", "difference, points", "it alone is right", "the reference alone")
     note = f"From {found.reference}: paired bootstrap over clusters, then McNemar's test (mid-p) on the first seed."
     return Section("Differences", report.table(heads, rows, left=3), note)
@@ -129,10 +159,11 @@ def _calibration(found: Comparison) -> Section:
                 columns="answer",
             )  # fmt: skip
             shown.append(report.picture(drawn, f"confusion of {model} on {one.name}"))
+    for name in found.slices:
         for model in found.models:
-            entry = found.entries[model][one.name]
-            rows.append([model, one.name, *(f"{100 * x:.1f}" for x in (entry.scores.accuracy, entry.surest,
-                                                                       entry.scores.ece))])  # fmt: skip
+            entry = found.at(model, name)
+            numbers = (entry.scores.accuracy, entry.surest, entry.scores.ece)
+            rows.append([model, name, *(f"{100 * x:.1f}" for x in numbers)])
     heads = ("model", "test set", "accuracy", "accuracy of the surest 70 %", "calibration error")
     body = report.table(heads, rows, left=2) + report.pictures(shown)
     return Section("Confidence and confusion", body, "Of the first seed; pictures of the best model and the reference.")
@@ -194,8 +225,10 @@ def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int
 
 
 def _costs(found: Comparison) -> Section:
-    heads = ("model", "seeds", "training rows", "seconds, all seeds")
-    body = report.table(heads, cost_rows(found))
+    body = report.table(COSTS, cost_rows(found))
+    if asked := account_rows(found):
+        body += report.text(f"What was asked of chat models, all seeds. {accounts.NOTE}")
+        body += report.table(("model", *accounts.HEADS), asked)
     return Section(
         "What it took", body, "Training and answering together, on the machine that ran it; – for no training."
     )

@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from finsa_moe.evaluation.comparison import Comparison, Entry
+from finsa_moe.evaluation import accounts
+from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry
 from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.experts import matrices
+from finsa_moe.evaluation.method import METRICS
 
 UNSURE = "≈"
 """Stands after a score whose difference from the reference may be chance."""
+METHOD = "Percent, mean over seeds; macro averages run over the classes of the set."
+COSTS = ("model", "seeds", "training rows", "seconds, all seeds")
 
 
 def score_words(entry: Entry) -> str:
@@ -42,14 +46,14 @@ def difference_words(entry: Entry) -> str:
 
 def screen(found: Comparison) -> Table:
     """Models by test set."""
-    table = Table("model", *(f"{one.name}\n{len(one.texts):,} texts" for one in found.sets), "mean")
+    table = Table("model", *(f"{name}\n{texts:,} texts" for name, texts in found.slices.items()), "mean")
     for model in found.models:
         row = []
-        for one in found.sets:
-            entry = found.entries[model][one.name]
+        for name in found.slices:
+            entry = found.at(model, name)
             words = Text(f"{score_words(entry)}{_mark(entry)}\n")
             words.append(interval_words(entry), style="dim")
-            if found.best(one.name) == model:
+            if found.best(name) == model:
                 words.stylize("bold", 0, len(score_words(entry)))
             row.append(words)
         table.add_row(Text(model), *row, f"{100 * found.mean(model):.1f}", end_section=True)
@@ -57,24 +61,32 @@ def screen(found: Comparison) -> Table:
 
 
 def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
-    """The same as Markdown, then the differences, what each expert makes of each set, what leaks, wrong answers."""
-    heads = ["model", *(f"{one.name} ({len(one.texts):,})" for one in found.sets), "mean"]
+    """The same as Markdown, then the method's numbers, differences, what each expert makes of a set, leaks, errors."""
+    heads = ["model", *(f"{name} ({texts:,})" for name, texts in found.slices.items()), "mean"]
     lines = _head(heads)
     for model in found.models:
         row = [f"`{model}`"]
-        for one in found.sets:
-            entry = found.entries[model][one.name]
+        for name in found.slices:
+            entry = found.at(model, name)
             score = score_words(entry)
-            score = f"**{score}**" if found.best(one.name) == model else score
+            score = f"**{score}**" if found.best(name) == model else score
             row.append(f"{score}{_mark(entry)} ({interval_words(entry)})")
         lines.append("| " + " | ".join([*row, f"{100 * found.mean(model):.1f}"]) + " |")
-    lines += ["", f"{UNSURE}: not surely different from `{found.reference}` (95 % paired cluster bootstrap).", ""]
-    lines += _head(["model", "test set", f"difference from `{found.reference}`", "accuracy", "surest 70 %", "ECE"])
+    lines += ["", f"{UNSURE}: not surely different from `{found.reference}` (95 % paired cluster bootstrap)."]
+    if found.pooled:
+        lines += [f"{POOLED}: the texts of all sets together; mean: of the sets' scores, each as much as another."]
+    lines += ["", METHOD, "", *_head(["test set", "model", *METRICS])]
+    for name, model, values in method_rows(found):
+        lines.append(f"| {name} | `{model}` | " + " | ".join(f"{100 * x:.1f}" for x in values) + " |")
+    lines += [
+        "",
+        *_head(["model", "test set", f"difference from `{found.reference}`", "accuracy", "surest 70 %", "ECE"]),
+    ]
     for model in found.models:
-        for one in found.sets:
-            entry = found.entries[model][one.name]
+        for name in found.slices:
+            entry = found.at(model, name)
             numbers = (entry.scores.accuracy, entry.surest, entry.scores.ece)
-            lines.append(f"| `{model}` | {one.name} | {difference_words(entry)} | "
+            lines.append(f"| `{model}` | {name} | {difference_words(entry)} | "
                          + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")  # fmt: skip
     for matrix in matrices(found):
         values = matrix.values(found)
@@ -84,8 +96,16 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
             "| " + " | ".join([row, *(f"{100 * x:.1f}" for x in of.values())]) + " |" for row, of in values.items()
         ]
     lines += _sent_lines(found)
-    lines += ["", *_head(["model", "seeds", "training rows", "seconds, all seeds"])]
+    lines += ["", *_head(COSTS)]
     lines += ["| " + " | ".join([f"`{row[0]}`", *row[1:]]) + " |" for row in cost_rows(found)]
+    if asked := account_rows(found):
+        lines += [
+            "",
+            f"What was asked of chat models, all seeds. {accounts.NOTE}",
+            "",
+            *_head(["model", *accounts.HEADS]),
+        ]
+        lines += ["| " + " | ".join([f"`{row[0]}`", *row[1:]]) + " |" for row in asked]
     lines += ["", *leak_lines(found)]
     if examples:
         lines += [
@@ -120,6 +140,20 @@ def cost_rows(found: Comparison) -> list[list[str]]:
         trained = f"{int(facts['rows']) // seeds:,}" if "rows" in facts else "–"
         rows.append([model, str(seeds), trained, f"{facts['seconds']:,.0f}" if "seconds" in facts else "–"])
     return rows
+
+
+def account_rows(found: Comparison) -> list[list[str]]:
+    """Of each chat model what its answers came to, under `accounts.HEADS`."""
+    told = {model: found.facts.get(model, {}).get("account") for model in found.models}
+    return [[model, *accounts.cells(account)] for model, account in told.items() if account is not None]
+
+
+def method_rows(found: Comparison) -> list[tuple[str, str, list[float]]]:
+    """Test set, model and fractions under `METRICS`, mean over seeds."""
+    return [
+        (name, model, [found.at(model, name).metric(metric) for metric in METRICS])
+        for name in found.slices for model in found.models
+    ]  # fmt: skip
 
 
 def leak_lines(found: Comparison) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from finsa_moe.errors import ConfigError
+from finsa_moe.evaluation.accounts import added
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
@@ -22,6 +23,7 @@ DRAWN = ("fasttext", "textcnn", "bilstm", "lora", "finetune")
 """Models whose training draws at random: they are run for every seed."""
 READY = ("finsa", "hf")
 """Models that are not trained here."""
+CHAT = "llm"
 PER = "per"
 Make = Callable[[Spec], Any]
 Say = Callable[[str], None]
@@ -73,13 +75,23 @@ def planned(specs: Sequence[str], seeds: Sequence[int], shares: Sequence[float] 
         )
     cells = []
     for text in specs:
-        name = Spec.parse(text).name
-        for seed in seeds if name in DRAWN else seeds[:1]:
-            cells.append(Cell(text, None if name in READY else seed))
+        spec = Spec.parse(text)
+        for seed in seeds if _draws(spec) else seeds[:1]:
+            cells.append(Cell(text, None if spec.name in READY else seed))
     for text in specs:
-        if Spec.parse(text).name not in READY:
+        if _learns(Spec.parse(text)):
             cells += [Cell(text, seed, share) for share in shares for seed in seeds]
     return cells
+
+
+def _draws(spec: Spec) -> bool:
+    """Whether the seed changes a model; a chat model's examples are drawn by it."""
+    return spec.name in DRAWN or (spec.name == CHAT and spec.whole("shots", 0, 0) > 0)
+
+
+def _learns(spec: Spec) -> bool:
+    """Whether the training rows change a model; a chat model sees none but as examples."""
+    return spec.name not in READY and (spec.name != CHAT or _draws(spec))
 
 
 def run(
@@ -151,9 +163,8 @@ def _answers(
             fitted[domain].fit(list(own.texts), list(own.labels), seed=seed, dev=chosen)
         probs[one.name] = np.asarray(fitted[domain].predict_proba(one.texts), np.float32)
     facts: dict[str, Any] = {"rows": len(rows.texts)}
-    for model in fitted.values():
-        if (account := getattr(model, "account", None)) is not None:
-            facts["account"] = str(account)
+    if accounts := [model.account for model in fitted.values() if hasattr(model, "account")]:
+        facts["account"] = added(accounts)
     return Answers(probs, {}, facts)
 
 

@@ -133,13 +133,19 @@ class LLMBaseline:
 
     @property
     def account(self) -> dict[str, object]:
-        """Texts, requests, tokens, cost and unusable answers so far, ready for JSON; money in the prices' unit."""
+        """Texts, requests, tokens, cost and unusable answers so far, ready for JSON; money in the prices' unit.
+
+        What ends in ``_before`` is of answers kept from earlier runs; `untold` counts answers whose tokens the endpoint
+        did not tell.
+        """
         bill = self.client.bill
         return {
             "model": self.client.endpoint.model, "family": self.prompt.family, "shots": self.shots,
             "texts": self._texts, "unusable": sum(self.unusable.values()), "unusable_by_reason": dict(self.unusable),
             "asked": bill.asked, "remembered": bill.remembered, "prompt_tokens": bill.prompt_tokens,
             "answer_tokens": bill.answer_tokens, "cost": bill.cost(*self.prices),
+            "prompt_tokens_before": bill.prompt_tokens_before, "answer_tokens_before": bill.answer_tokens_before,
+            "cost_before": bill.cost(*self.prices, before=True), "untold": bill.untold,
         }  # fmt: skip
 
 

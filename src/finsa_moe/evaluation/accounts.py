@@ -1,0 +1,43 @@
+"""What a chat model's answers came to: accounts of several seeds or domains as one, and the cells of a table.
+
+Accounts as `baselines.llm` gives them go in. It knows no endpoint and no price.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Account = Mapping[str, Any]
+SUMMED = (
+    "texts", "unusable", "asked", "remembered", "untold", "prompt_tokens", "answer_tokens", "cost",
+    "prompt_tokens_before", "answer_tokens_before", "cost_before",
+)  # fmt: skip
+HEADS = ("texts asked about", "unusable answers", "asked now", "kept before", "tokens read", "tokens written", "cost")
+NOTE = (
+    "Unusable: no single class word, or no answer; such a text counts as 中性 by a hair. Tokens and cost are those of "
+    "all answers, whether asked now or kept from an earlier run; – for no price."
+)
+
+
+def added(accounts: Sequence[Account]) -> dict[str, Any]:
+    """The sum of some accounts of one model; what is no count is the first's."""
+    reasons: Counter[str] = Counter()
+    for account in accounts:
+        reasons.update(account["unusable_by_reason"])
+    sums = {name: sum(account[name] for account in accounts) for name in SUMMED}
+    return {**accounts[0], **sums, "unusable_by_reason": dict(reasons)}
+
+
+def cells(account: Account) -> list[str]:
+    """The words under `HEADS`."""
+    lost, texts = account["unusable"], account["texts"]
+    read, written, cost = (
+        account[name] + account[f"{name}_before"] for name in ("prompt_tokens", "answer_tokens", "cost")
+    )
+    untold = f" (untold of {account['untold']:,})" if account["untold"] else ""
+    return [
+        f"{texts:,}", f"{lost:,} ({100 * lost / max(1, texts):.1f} %)", f"{account['asked']:,}",
+        f"{account['remembered']:,}", f"{read:,}{untold}", f"{written:,}", f"{cost:,.4f}" if cost else "–",
+    ]  # fmt: skip
