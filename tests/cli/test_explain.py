@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,27 @@ def test_a_text_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
         assert any(line.split()[:2] == [word.word, f"{value:+.4f}"] for line in first.splitlines() if line.strip())
     assert f"exact, {expected.evaluations} evaluations" in first
     assert "forum (router 0.70)" in second
+
+
+def test_words_are_coloured_where_a_terminal_is_forced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Red rises, blue speaks against; taken away, the codes leave the plain text of a pipe."""
+    for name in ("NO_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    words = ["explain", "公告 大涨 跌 升 了"]
+    assert main(words) == 0
+    plain = capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    coloured = {word: set(codes.split(";")) for codes, word in re.findall(r"\x1b\[([\d;]+)m([^\x1b]+)\x1b\[0m", out)}
+    bold, italic, underlined, red, blue = "1", "3", "4", "31", "34"  # ECMA-48, SGR
+    assert coloured["利好"] == {bold, red}
+    assert coloured["大涨"] == {bold, underlined, red}
+    assert {italic, blue} <= coloured["跌"]
+    assert re.sub(r"\x1b\[[\d;]*m", "", out) == plain
 
 
 def test_the_class_shown_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,6 +137,16 @@ def test_page_and_markdown_show_them(found: Comparison) -> None:
     assert set(found.as_dict()["pooled"]) == {"bilstm", "finsa"}
 
 
+@pytest.mark.filterwarnings("error:constrained_layout")
+def test_a_spec_as_long_as_an_address_leaves_the_pictures_room() -> None:
+    """matplotlib warns where labels push the axes out of the figure."""
+    long = "llm:qwen2.5-72b-instruct@http://127.0.0.1:11434/v1?cache=/a/folder/of/kept/answers.jsonl&shots=6"
+    cells = {Cell(long, 1): FOUND[Cell("bilstm", 13)], Cell("finsa", None): FOUND[Cell("finsa", None)],
+             Cell(long, 1, 0.5): FOUND[Cell("bilstm", 21)]}  # fmt: skip
+    drawn = compare(SETS, cells, reference="finsa", resamples=5)
+    assert "data:image/png" in page(drawn)
+
+
 def by_hand(probs: list[np.ndarray], truth: list[int], leaked: list[bool]) -> Comparison:
     one = TestSet("news", "news", ["x"] * len(truth), np.array(truth), np.arange(len(truth)), np.array(leaked))
     cells = {Cell("bilstm", seed): Answers({"news": of.astype(np.float32)}) for seed, of in enumerate(probs)}

@@ -64,6 +64,10 @@ def test_what_is_planned() -> None:
     assert Counter((c.model, c.share) for c in cells if c.share < 1) == {
         (model, share): 3 for model in ("majority", "textcnn") for share in (0.1, 0.5)
     }
+    chat = "llm:m@http://127.0.0.1:1"
+    shots = [Cell(f"{chat}?shots=2", seed, share) for share in (1.0, 0.5) for seed in (1, 2)]
+    assert planned([chat], [1, 2], [0.5]) == [Cell(chat, 1)]  # it learns nothing: no curve, and no other seed
+    assert planned([f"{chat}?shots=2"], [1, 2], [0.5]) == shots
     with pytest.raises(ConfigError, match="given twice"):
         planned(["majority", "majority"], [1])
     with pytest.raises(ConfigError, match="above 0 and under 1"):

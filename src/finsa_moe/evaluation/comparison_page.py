@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from finsa_moe.evaluation import accounts, report
 from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry
-from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability
+from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability, short
 from finsa_moe.evaluation.comparison_figures import matrix as expert_map
 from finsa_moe.evaluation.comparison_tables import (
     COSTS,
@@ -148,14 +148,14 @@ def _calibration(found: Comparison) -> Section:
     leading = dict.fromkeys((max(found.models, key=found.mean), found.reference))
     for one in found.sets:
         best = {m: found.entries[m][one.name].scores for m in leading}
-        covered = {m: [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()}
+        covered = {short(m): [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()}
         shown.append(report.picture(coverage_curves(covered), f"risk and coverage on {one.name}", one.name))
         shown.append(
             report.picture(reliability(found, one.name, list(leading)), f"reliability on {one.name}", one.name)
         )
         for model in leading:
             drawn = heatmap(
-                found.confusion(model, one.name), ENGLISH, ENGLISH, title=f"{model} on {one.name}", rows="truth",
+                found.confusion(model, one.name), ENGLISH, ENGLISH, title=f"{short(model)} on {one.name}", rows="truth",
                 columns="answer",
             )  # fmt: skip
             shown.append(report.picture(drawn, f"confusion of {model} on {one.name}"))
@@ -207,7 +207,7 @@ def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int
     for model, counts in sent.items():
         experts = list(next(iter(counts.values())))
         drawn = heatmap(
-            [list(of.values()) for of in counts.values()], list(counts), experts, title=model, rows="texts of",
+            [list(of.values()) for of in counts.values()], list(counts), experts, title=short(model), rows="texts of",
             columns="expert",
         )  # fmt: skip
         shown.append(report.picture(drawn, f"texts by test set and expert, {model}"))
