@@ -76,8 +76,8 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
     if found.pooled:
         lines += [f"{POOLED}: the texts of all sets together; mean: of the sets' scores, each as much as another."]
     lines += ["", METHOD, "", *_head(["test set", "model", *METRICS])]
-    for name, model, values in method_rows(found):
-        lines.append(f"| {name} | `{model}` | " + " | ".join(f"{100 * x:.1f}" for x in values) + " |")
+    for name, model, numbers in method_rows(found):
+        lines.append(f"| {name} | `{model}` | " + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")
     lines += [
         "",
         *_head(["model", "test set", f"difference from `{found.reference}`", "accuracy", "surest 70 %", "ECE"]),
@@ -85,9 +85,9 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
     for model in found.models:
         for name in found.slices:
             entry = found.at(model, name)
-            numbers = (entry.scores.accuracy, entry.surest, entry.scores.ece)
+            told = (entry.scores.accuracy, entry.surest, entry.scores.ece)
             lines.append(f"| `{model}` | {name} | {difference_words(entry)} | "
-                         + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")  # fmt: skip
+                         + " | ".join(f"{100 * x:.1f}" for x in told) + " |")  # fmt: skip
     for matrix in matrices(found):
         values = matrix.values(found)
         lines += ["", f"Macro-F1 of `{matrix.mixture}` by who answers:", ""]

@@ -181,7 +181,8 @@ def _facts(answers: Sequence[Answers]) -> dict[str, Any]:
                 facts[name] = facts.get(name, 0) + value
             else:
                 facts.setdefault(name, value)
-    accounts = [answer.facts.get("account") for answer in answers]
-    if accounts and all(isinstance(account, Mapping) for account in accounts):  # cells of earlier versions hold words
+    told = [answer.facts.get("account") for answer in answers]
+    accounts = [account for account in told if isinstance(account, Mapping)]  # cells of earlier versions hold words
+    if accounts and len(accounts) == len(told):
         facts["account"] = added(accounts)
     return facts
