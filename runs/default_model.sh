@@ -48,8 +48,10 @@ flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$d
 rows news news "${flashes[@]}"
 rows forum boards "${boards[@]}"
 rows forum investors "${investors[@]}"
-if [ -f "$data/forum/extra_finfe.csv" ]; then # a task with its own labels; what the boards' file holds has the other label there
+finfe=()
+if [ -f "$data/forum/extra_finfe.csv" ]; then # other guidelines: a task of its own, and the posts' expert learns both labels
   rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
+  finfe=(--more "$out/data/finfe/train.csv")
 fi
 tasks=()
 for name in news boards investors finfe; do
@@ -67,7 +69,7 @@ done
   python runs/expert_rows.py "$out/rows/news" "$out/data/news" --more runs/written/news.csv "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/forum" "$out/data/boards" "$out/data/investors:${POSTS:-20000}" \
-    --more runs/written/forum.csv "${held[@]}"
+    --more runs/written/forum.csv ${finfe[@]+"${finfe[@]}"} "${held[@]}"
 
 say "backbone"
 start=()

@@ -2,9 +2,9 @@
 
 ``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--hold-out FILE …]``: ``OUT/train.csv`` of their
 training rows, ``OUT/valid.csv`` of their validation rows, which neither a student nor the expert has then learnt from.
-MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). Of a text that bears two labels the one of the
-folder named first stands. Training rows equal or near to a validation row or to a text of ``--hold-out`` are left out.
-FILE adds rows to ``train.csv`` alone.
+MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). FILE adds rows to ``train.csv`` alone. A text that
+bears two labels is learnt under both, and judged under that of the folder named first. Training rows equal or near to
+a validation row or to a text of ``--hold-out`` are left out.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ def rows(file: Path, most: int | None = None) -> list[Row]:
 
 
 def joined(splits: dict[str, list[Row]], judged: Sequence[str] = ()) -> dict[str, list[Row]]:
-    """Each text once, under its first label; none in train that is near to one in valid or to a judged one."""
-    label: dict[str, str] = {}
-    for text, first in (row for split in splits.values() for row in split):
-        label.setdefault(text, first)
-    valid = {text: label[text] for text, _ in splits["valid"]}
+    """Each row once; in valid each text once; none in train that is near to one in valid or to a judged one."""
+    valid: dict[str, str] = {}
+    for text, label in splits["valid"]:
+        valid.setdefault(text, label)
     apart = HeldOut([*valid, *judged])
-    train = {text: label[text] for text, _ in splits["train"] if apart.match(text) is None}
-    return {"train": list(train.items()), "valid": list(valid.items())}
+    train = [row for row in dict.fromkeys(splits["train"]) if apart.match(row[0]) is None]
+    return {"train": train, "valid": list(valid.items())}
 
 
 def main() -> None:
