@@ -39,11 +39,10 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
             {key: one[key] for key in ("steps", "rows", "wall_seconds", "tasks")}
             for one in read("student/adapt.json")["mean_of"]
         ],
-        "experts": {
-            name: {key: read(f"experts/{name}/expert.json")[key] for key in ("steps", "rows")}
-            for name in ("news", "forum")
-        },
-        "joint": {key: read("joint/moe_joint/metrics.json")[key] for key in ("steps", "rows", "unlabelled")},
+        "rank": read("moe/config.json")["rank"],
+        "mixtures": [
+            {key: one[key] for key in ("steps", "rows", "unlabelled")} for one in read("moe/metrics.json")["mean_of"]
+        ],
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
@@ -69,7 +68,8 @@ def text(card: dict[str, Any]) -> str:
         embedding=backbone["embedding_parameters"] / 1e6, tokens=tokens / 1e6, hours=hours,
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
-        unlabelled=sum(card["joint"]["unlabelled"].values()),
+        unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=len(card["mixtures"]),
+        rank=card["rank"],
         start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),

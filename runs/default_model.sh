@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
-# mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts on it; mixture,
-# calibration, export. What ships is the second round: its BACKBONE is the first one's student. Whatever is equal or near
+# mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts and
+# mixtures on it; their mean, calibration, export. What ships is the second round: its BACKBONE is the first one's student. Whatever is equal or near
 # to a dev text is dropped before anything learns from it. A first round wants more: runs/default_model.yaml says what.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
 #           from the last teacher)  POOL=rows a kind  POSTS=investors' rows of the posts' expert
-#           SEED=13  MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
+#           SEEDS="13 21 42" (of experts and mixtures, whose mean is the model)
+#           MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
 #           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
@@ -19,7 +20,7 @@ out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
 teachers=${TEACHERS:-21 13}
 students=${STUDENTS:-13}
-seed=${SEED:-13}
+seeds=${SEEDS:-13 21 42}
 pool=${POOL:-32000}
 from=${START-models/pretrained}
 export PATH="$PWD/.venv/bin:$PATH"
@@ -117,14 +118,6 @@ for student in $students; do
 done
 [ -f "$out/student/adapt.json" ] || python runs/soup.py "$out/student" "${mixed[@]}"
 
-for domain in news forum; do
-  say "expert $domain"
-  [ -f "$out/experts/$domain/expert.json" ] ||
-    finsa train-expert $domain "$out/rows/$domain" --out "$out/experts/$domain" --backbone "$out/student" \
-      --config "$config" --set seed="$seed" --resume
-done
-
-say "mixture"
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
 [ -f "$out/answers/pool.wire.csv" ] || python runs/pool.py "$data" wire 20000 "$out/answers/pool.wire.csv"
@@ -133,16 +126,28 @@ for pair in news:wire forum:investors; do # short sentences of our own beside th
   [ -f "$out/answers/router.$domain.csv" ] ||
     python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
 done
-[ -f "$out/moe_init/config.json" ] ||
-  finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
-    --config "$config"
-[ -f "$out/joint/moe_joint/metrics.json" ] ||
-  finsa train-joint "$out/moe_init" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$out/joint" \
-    --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \
-    --unlabelled news="$out/answers/router.news.csv" --unlabelled forum="$out/answers/router.forum.csv"
+mixtures=()
+for seed in $seeds; do
+  of=$out/seeds/$seed
+  for domain in news forum; do
+    say "expert $domain, seed $seed"
+    [ -f "$of/experts/$domain/expert.json" ] ||
+      finsa train-expert $domain "$out/rows/$domain" --out "$of/experts/$domain" --backbone "$out/student" \
+        --config "$config" --set seed="$seed" --resume
+  done
+  say "mixture, seed $seed"
+  [ -f "$of/moe_init/config.json" ] ||
+    finsa merge --expert news="$of/experts/news" --expert forum="$of/experts/forum" --out "$of/moe_init" --config "$config"
+  [ -f "$of/joint/moe_joint/metrics.json" ] ||
+    finsa train-joint "$of/moe_init" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$of/joint" \
+      --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \
+      --unlabelled news="$out/answers/router.news.csv" --unlabelled forum="$out/answers/router.forum.csv"
+  mixtures+=("$of/joint/moe_joint")
+done
+[ -f "$out/moe/config.json" ] || python runs/soup_experts.py "$out/moe" "${mixtures[@]}"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||
-  finsa export "$out/joint/moe_joint" --out "$out/runtime" \
+  finsa export "$out/moe" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$out/runtime" \
     --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
 say "done: $out/runtime"

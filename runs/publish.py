@@ -1,7 +1,7 @@
 """Put a finished run of ``runs/default_model.sh`` where users meet it: graphs in the package, weights beside, a card.
 
 ``python runs/publish.py OUT [DATA] [--precision int8]``: OUT/runtime → ``src/finsa_moe/assets/default`` (graphs of one
-precision), OUT/joint/moe_joint → ``models/default``; the graphs as they ship are judged on DATA by ``runs/dev.py`` and
+precision), OUT/moe → ``models/default``; the graphs as they ship are judged on DATA by ``runs/dev.py`` and
 ``runs/examine.py``, and the card is written from that and the run. No number in the card is typed by hand.
 """
 
@@ -89,7 +89,7 @@ def main() -> None:
         script = Path(__file__).with_name(f"{name}.py")
         where = str(args.out / f"{name}.json")
         subprocess.run([sys.executable, str(script), str(PACKAGE), str(args.data), "--json", where], check=True)
-    weights(args.out / "joint" / "moe_joint", WEIGHTS)
+    weights(args.out / "moe", WEIGHTS)
     shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
     facts = card.facts(args.out, args.precision)
     write(PACKAGE / "card.json", facts)

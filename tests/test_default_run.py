@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from finsa_moe.model.checkpoint import load_mixture
 from tests.families import made_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     config.write_text(SIZES, encoding="utf-8")
     settings = ("BACKBONE", "SKIP", "POSTS", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
     environment = {
-        **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13 21", "STUDENTS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
+        **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13 21", "STUDENTS": "13 21", "SEEDS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
@@ -101,6 +102,13 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     for domain in PLANTED:
         for split in ("train", "valid"):
             assert PLANTED[domain] not in (out / "rows" / domain / f"{split}.csv").read_text(encoding="utf-8")
+
+    of_seeds = [out / "seeds" / seed / "joint" / "moe_joint" for seed in ("13", "21")]
+    banks = [load_mixture(folder, device="cpu").bank for folder in (out / "moe", *of_seeds)]
+    for target in banks[0].targets:
+        for expert in range(2):
+            whole, one, two = (bank.update(target, expert) for bank in banks)
+            assert torch.allclose(whole, (one + two) / 2, atol=1e-6)
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert again.returncode == 0
