@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from finsa_moe.cli import main
+from finsa_moe.cli import grown, main
 from finsa_moe.export.export import export_mixture
 from finsa_moe.export.known import Known
 from finsa_moe.face import load
@@ -49,8 +50,46 @@ def test_added_and_removed_from_the_command_line(
         assert re.search(rf"{domain} +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ +│ +[\d.]+", said.out), said.out
     assert re.search(r"notices +│ +- +│ +[\d.]+ % +│ +12 ", said.out), said.out
     assert "starting from" in said.err
-    assert main(["remove-domain", str(tmp_path / "o" / "moe"), "notices", "--out", str(tmp_path / "r")]) == 0
+    moe = str(tmp_path / "o" / "moe")
+    assert main(["remove-domain", moe, "notices", "--out", str(tmp_path / "r"), "--no-export"]) == 0
+    assert not (tmp_path / "r" / "runtime").exists()
+    for file in ("metrics.json", "config.yaml"):
+        assert (tmp_path / "r" / "moe" / file).read_bytes() == (source / file).read_bytes()
     assert f"written to {tmp_path / 'r' / 'moe'}: {', '.join(DOMAINS)}" in capsys.readouterr().out
+
+
+def test_what_is_told_of_the_old_domains(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """How to get a score that cannot be told, without training again; and which domain moved by more than 0.3 points."""
+    source, out = trained("modernbert").joint, tmp_path / "o"
+    words = ["add-domain", str(source), "notices", str(prepared["notices"]), "--out", str(out), *FAST]
+    assert main([*words, "--no-export", "--check", f"news={prepared['news'] / 'test.csv'}"]) == 0
+    told = next(line for line in capsys.readouterr().err.splitlines() if "cannot be told" in line)
+    assert told.startswith("macro-F1 of forum cannot be told without labelled rows; for it, the same command with ")
+    options = re.findall(r"--\S+(?: forum=FILE)?", told)
+    assert options == ["--resume", "--no-export", "--check forum=FILE"]
+    filled = [word.replace("FILE", str(prepared["forum"] / "test.csv")) for one in options for word in one.split()]
+    before = (out / "moe" / "model.safetensors").stat().st_mtime_ns
+    assert main([*words, *filled]) == 0
+    assert re.search(r"forum +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ +│ +[\d.]+", capsys.readouterr().out)
+    assert (out / "moe" / "model.safetensors").stat().st_mtime_ns == before
+
+    moved = {
+        "news": grown.Moved(1400, 80.1, 79.75),
+        "forum": grown.Moved(900, 70.0, 70.3),
+        "notices": grown.Moved(9, 1, 90),
+    }
+    monkeypatch.setattr(grown, "scores", lambda *_: moved)
+    assert main([*words, *filled]) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "warning" in line)
+    assert line.startswith(
+        "warning: routed macro-F1 of news moved by -0.35 points, from 80.10 to 79.75 on 1,400 rows, more than 0.3;"
+    )
+    monkeypatch.setattr(grown, "scores", lambda *_: {**moved, "forum": grown.Moved(900, 70.0, 70.31)})
+    assert main([*words, *filled]) == 0
+    assert "of forum moved by +0.31 points" in capsys.readouterr().err
 
 
 def test_mistakes_end_in_one_line(
@@ -61,6 +100,11 @@ def test_mistakes_end_in_one_line(
         (["add-domain", source, "news", data], "has an expert news already"),
         (["add-domain", source, "notices", str(tmp_path)], "train.csv: missing; make the folder with: finsa prepare"),
         (["add-domain", source, "notices", data, "--set", "start=sports"], "allowed are best, fresh, "),
+        (
+            ["add-domain", source, "notices", data, "--check", "posts=x.csv"],
+            "no domain posts; allowed are news, forum, notices",
+        ),
+        (["add-domain", source, "notices", data, "--check", "news=none.csv"], "none.csv: no such file"),
         (["remove-domain", source, "notices"], "has no expert notices; it has "),
     ):
         assert main([*words, "--out", str(tmp_path / "o")]) == 2
@@ -104,3 +148,11 @@ def test_the_old_experts_keep_their_temperatures_and_what_is_known(
     assert [a.sentiment for a in mixture.predict(texts)] == [a.sentiment for a in exported.predict(texts)]
     ours = load(tmp_path / "o" / "runtime").predict(["北屿医药公告股价跌停", "def main(): return 42 # TODO"])
     assert ours[0].novelty < ours[1].novelty
+    assert main(["remove-domain", str(tmp_path / "o" / "moe"), "notices", "--out", str(tmp_path / "r")]) == 0
+    back = json.loads((tmp_path / "r" / "runtime" / CONFIG).read_text(encoding="utf-8"))
+    assert (back["domains"], back["temperatures"]) == (list(DOMAINS), [1.25, 0.75])
+    first, last = Known.load(tmp_path / "m" / "runtime"), Known.load(tmp_path / "r" / "runtime")
+    assert first is not None
+    assert last is not None
+    assert last.domains == DOMAINS
+    assert np.array_equal(first.counts, last.counts)

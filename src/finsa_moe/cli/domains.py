@@ -5,13 +5,21 @@ They turn options into calls of the training and export rooms, and print what ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from finsa_moe.cli import grown
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
+
+Export = Annotated[bool, typer.Option("--export/--no-export", help="Also write the torch-free runtime.")]
+Runtime = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="MODEL's own export, whose temperatures the old experts keep; left out: beside MODEL."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +43,8 @@ def add_domain(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="Texts of each old domain, where MODEL keeps no sample of its own."),
     ] = None,
-    export: Annotated[bool, typer.Option("--export/--no-export", help="Also write the torch-free runtime.")] = True,
-    runtime: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="MODEL's own export, whose temperatures the old experts keep; left out: "
-                     "beside MODEL."),
-    ] = None,
+    export: Export = True,
+    runtime: Runtime = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")] = False,
     device: Device = None,
     text: Text = None,
@@ -57,34 +61,46 @@ def add_domain(
     from finsa_moe.config import DomainConfig
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_texts
+    from finsa_moe.model.growth import check_new, read_config
     from finsa_moe.polarity import LabelMap
     from finsa_moe.training.domains import MOE
     from finsa_moe.training.domains import add_domain as run
 
     source = _source(model)
     settings = DomainConfig.load(config, set_ or [])
-    checked = named(check, "--check") if check else {}
+    before = read_config(source)
+    check_new(before, source, name)
+    checks = grown.read_checks(named(check, "--check") if check else {}, before.domains, name)
     facts = run(
         source, name, data, out, settings=settings, resume=resume, device=device,
         columns=Columns(text=text, label=label, id=id, date=date), labels=LabelMap.parse(labels),
         replay=named(replay, "--replay") if replay else None, held_out=read_texts(hold_out or []), say=_say,
     )  # fmt: skip
-    for file in ("test", "valid"):
-        path = data / f"{file}.csv"
-        if name not in checked and _rows(path):
-            checked[name] = path
-    _table(facts, _scores(source, out / MOE, checked, device))
+    if name not in checks and (own := grown.own_rows(data)):
+        checks |= grown.read_checks({name: own}, before.domains, name)
+    moved = grown.scores(source, out / MOE, checks, device)
+    grown.show(facts["sent_to_own"], moved)
+    for line in grown.warnings(before.domains, moved):
+        _say(line)
     typer.echo(f"written to {out / MOE}")
     if export:
-        _export(out, source, runtime)
+        if resume and (out / "runtime").is_dir():  # it gets its name when it is whole
+            typer.echo(f"{out / 'runtime'} was written before")
+        else:
+            _export(out, source, runtime)
 
 
 def remove_domain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A mixture.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Domain to take out.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write: moe in it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write: moe and runtime in it.")],
+    export: Export = True,
+    runtime: Runtime = None,
 ) -> None:
-    """Take an expert out of a mixture; what remains stays as it is, to the bit."""
+    """Take an expert out of a mixture; what remains stays as it is, to the bit.
+
+    Metrics, settings and temperatures of the domains that remain are as they were: it undoes add-domain.
+    """
     from finsa_moe.errors import require
 
     require("torch", "train", "removing a domain")
@@ -95,6 +111,8 @@ def remove_domain(
     states = read_replay(source, read_config(source).domains) if (source / REPLAY).is_file() else None
     remove(source, out / "moe", name, states)
     typer.echo(f"written to {out / 'moe'}: {', '.join(read_config(out / 'moe').domains)}")
+    if export:
+        _export(out, source, runtime, keep=True)
 
 
 def _source(model: Path) -> Path:
@@ -109,62 +127,24 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _rows(path: Path) -> int:
-    from finsa_moe.data.read import read_frame
-
-    return read_frame(path).height if path.is_file() else 0
-
-
-def _scores(old: Path, new: Path, files: Mapping[str, Path], device: str | None) -> dict[str, tuple[int, float, float]]:
-    """Rows and routed macro-F1 in percent before and after, by domain."""
-    import numpy as np
-
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.read import read_rows
-    from finsa_moe.evaluation.metrics import score
-    from finsa_moe.face import load
-    from finsa_moe.polarity import NAMES, LabelMap
-
-    found = {}
-    for name, path in files.items():
-        frame = read_rows([path], Columns(), LabelMap(), None).frame
-        truth = np.array([NAMES.index(label) for label in frame["label"]])
-        both = []
-        for folder in (old, new):
-            probs = load(folder, device=device).predict_proba(frame["text"].to_list())
-            classes = np.unique(truth).tolist()  # a domain may lack one
-            both.append(100 * score(truth, probs, classes=classes, resamples=1).macro_f1)
-        found[name] = (len(truth), both[0], both[1])
-    return found
-
-
-def _table(facts: Mapping[str, Any], scores: Mapping[str, tuple[int, float, float]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    table = Table("domain", "to its own expert", "", "rows", "macro-F1", "")
-    table.add_row("", "before", "after", "", "before", "after")
-    for name in {**facts["sent_to_own"], **scores}:
-        sent = facts["sent_to_own"].get(name, {})
-        shares = [f"{100 * x:.1f} %" if (x := sent.get(when)) is not None else "-" for when in ("before", "after")]
-        rows = [f"{scores[name][0]:,}", *(f"{x:.1f}" for x in scores[name][1:])] if name in scores else ["-"] * 3
-        table.add_row(name, *shares, *rows)
-    console.print(table)
-
-
-def _export(out: Path, source: Path, earlier: Path | None) -> None:
-    from finsa_moe import shipped
+def _export(out: Path, source: Path, earlier: Path | None, *, keep: bool = False) -> None:
     from finsa_moe.cli.export import show
     from finsa_moe.export.export import export_mixture
-    from finsa_moe.runtime.folder import CONFIG
     from finsa_moe.training.domains import MOE
 
-    if earlier is None:
-        ours = source.resolve() == shipped.weights("backbone").parent.resolve()
-        beside = shipped.MODEL if ours else source.parent / "runtime"
-        earlier = beside if (beside / CONFIG).is_file() else None
-    made = export_mixture(out / MOE, out / "runtime", earlier=earlier, say=_say)
+    made = export_mixture(out / MOE, out / "runtime", earlier=earlier or _beside(source), keep=keep, say=_say)
     show(made, out / "runtime")
+
+
+def _beside(source: Path) -> Path | None:
+    """The export of a mixture, where it is usually written; None where there is none."""
+    from finsa_moe import shipped
+    from finsa_moe.errors import ModelError
+    from finsa_moe.runtime.folder import CONFIG
+
+    try:
+        ours = source.resolve() == shipped.weights("backbone").parent.resolve()
+    except ModelError:  # the default model's weights are not here, so these are a user's own
+        ours = False
+    place = shipped.MODEL if ours else source.parent / "runtime"
+    return place if (place / CONFIG).is_file() else None

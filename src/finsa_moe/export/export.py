@@ -11,31 +11,25 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from tokenizers import Tokenizer
 
-from finsa_moe.data.lines import read_lines
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
-from finsa_moe.export.calibrate import Calibration, calibrate
-from finsa_moe.export.known import Known, token_counts
-from finsa_moe.export.novelty import Reference as NoveltyReference
-from finsa_moe.export.novelty import fit
+from finsa_moe.export.calibrate import Calibration
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
-from finsa_moe.export.states import Measured, examples, measure
+from finsa_moe.export.states import examples, measure
+from finsa_moe.export.tuned import REPORT, Earlier, temperatures, write_novelty
 from finsa_moe.model.torch_engine import TorchEngine
-from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, File, GraphSet, Manifest
+from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.sessions import has_openvino
 
-SINGLE, REPORT = "single.onnx", "export.json"
+SINGLE = "single.onnx"
 Say = Callable[[str], None]
 
 
@@ -67,7 +61,7 @@ class Exported:
 def export_mixture(
     folder: Path, out: Path, *, precisions: Sequence[str] = (), single: bool = False,
     data: Mapping[str, Path] | None = None, background: Sequence[Path] = (), earlier: Path | None = None,
-    say: Say = lambda _: None,
+    keep: bool = False, say: Say = lambda _: None,
 ) -> Exported:  # fmt: skip
     """Export a trained mixture.
 
@@ -81,6 +75,8 @@ def export_mixture(
             domains' own texts alone.
         earlier: An export of the mixture that this one grew from: a domain without rows here keeps the temperature it
             has there, and what is known of its texts.
+        keep: Whether every domain that `earlier` has keeps its temperature, rows or not: for a mixture that lost an
+            expert, whose others are those it was fitted on.
         say: Told of each step.
 
     Raises:
@@ -97,12 +93,15 @@ def export_mixture(
     check_exportable(engine.model)
     sources = trained_on(folder) if data is None else dict(data)
     known, seen = held_out(sources, engine.domains), training(sources, engine.domains)
+    before = Earlier.read(folder, engine.domains, earlier)
+    for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process
+        shutil.rmtree(cut_short)
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
     working.mkdir(parents=True)
     try:
         made = _build(
-            engine, folder, working, precisions, known, seen, single=single, background=background,
-            temperatures=_temperatures(earlier, engine.domains), before=_before(folder, earlier), say=say,
+            engine, folder, working, precisions, known, seen, single=single, background=background, before=before,
+            keep=keep, say=say,
         )  # fmt: skip
         out.parent.mkdir(parents=True, exist_ok=True)
         working.replace(out)
@@ -114,8 +113,7 @@ def export_mixture(
 
 def _build(
     engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
-    single: bool, background: Sequence[Path], temperatures: tuple[float, ...],
-    before: Known | None, say: Say,
+    single: bool, background: Sequence[Path], before: Earlier, keep: bool, say: Say,
 ) -> Exported:  # fmt: skip
     made = Exported()
     trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
@@ -127,7 +125,7 @@ def _build(
     shutil.copyfile(folder / TOKENIZER, working / TOKENIZER)
     manifest = Manifest(
         domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
-        temperatures=temperatures, graphs={}, tokenizer=File.of(working / TOKENIZER),
+        temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
         source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
@@ -150,7 +148,12 @@ def _build(
     if not manifest.graphs:
         raise ModelError(f"no precision answers as the mixture does; {'; '.join(made.left_out.values())}")
     say("calibration and novelty")
-    manifest = _tuned(manifest, working, known, seen, made, before, background)
+    tried = _candidates(manifest, working, next(iter(manifest.graphs)))[0]
+    measured = measure(tried, known) if len(known) else None
+    settled, made.calibration = temperatures(tried, known, measured, before, keep=keep)
+    manifest = replace(manifest, temperatures=settled)
+    if write_novelty(tried, working, seen, measured, before, background):
+        manifest = replace(manifest, novelty=File.of(working / NOVELTY))
     if single:
         say("one graph of all")
         whole = Whole(trunk, experts, manifest.temperatures)
@@ -163,21 +166,6 @@ def _build(
     manifest.save(working)
     (working / REPORT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return made
-
-
-def _temperatures(earlier: Path | None, domains: Sequence[str]) -> tuple[float, ...]:
-    """What an earlier export fitted for these domains, 1 where it has none."""
-    if earlier is None:
-        return (1.0,) * len(domains)
-    kept = Manifest.parse(json.loads((earlier / CONFIG).read_text(encoding="utf-8")), earlier)
-    found = dict(zip(kept.domains, kept.temperatures, strict=True))
-    return tuple(found.get(name, 1.0) for name in domains)
-
-
-def _before(folder: Path, earlier: Path | None) -> Known | None:
-    """What is kept of the texts of the mixture that this one grew from: beside its export, or beside its weights."""
-    places = [place for place in (earlier, folder) if place is not None]
-    return next((known for place in places if (known := Known.load(place)) is not None), None)
 
 
 def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
@@ -212,61 +200,6 @@ def _candidates(manifest: Manifest, working: Path, precision: str) -> list[Graph
     raw = json.loads((working / "config.json").read_text(encoding="utf-8"))
     engines = ["onnxruntime", *(["openvino"] if has_openvino() else [])]
     return [GraphEngine(working, raw, engine, precision) for engine in engines]
-
-
-def _tuned(
-    manifest: Manifest, working: Path, known: Texts, seen: Texts, made: Exported, before: Known | None,
-    background: Sequence[Path],
-) -> Manifest:  # fmt: skip
-    """The manifest with temperatures and a reference for novelty, both from the first precision kept."""
-    engine = _candidates(manifest, working, next(iter(manifest.graphs)))[0]
-    if len(known):
-        found = measure(engine, known)
-        labels = np.array(known.labels)
-        for index, name in enumerate(manifest.domains):
-            rows = known.of(index)
-            made.calibration[name] = calibrate(found.own_logits[rows], labels[rows])
-        fitted = [made.calibration[name] for name in manifest.domains]
-        manifest = replace(manifest, temperatures=tuple(
-            before if each.ece_after is None else each.temperature
-            for each, before in zip(fitted, manifest.temperatures, strict=True)
-        ))  # fmt: skip
-        if novelty := _novelty(engine, working, seen, found, before, background):
-            example = (*graphs.example_ids(), torch.from_numpy(found.states[:1].repeat(2, axis=0)))
-            traced = graphs.trace(novelty, example, ("ids", "mask", "states"), ("distances", "knots"))
-            graphs.write(traced, working / NOVELTY, "fp32")
-            manifest = replace(manifest, novelty=File.of(working / NOVELTY))
-    return manifest
-
-
-def _novelty(
-    engine: GraphEngine, working: Path, seen: Texts, held: Measured, before: Known | None, background: Sequence[Path]
-) -> NoveltyReference | None:
-    """The reference of the novelty score; None where a domain has neither texts here nor sums from before."""
-    at_hand = [name for index, name in enumerate(engine.domains) if len(seen.of(index))]
-    others = [name for name in engine.domains if name not in at_hand]
-    if not at_hand or (others and (before is None or not set(others) <= set(before.domains))):
-        return None
-    vocabulary = _vocabulary(working)
-    counts = None
-    if background:
-        counts = np.zeros(vocabulary, dtype=np.float32)
-        lines = read_lines(background)
-        while part := list(islice(lines, 10_000)):
-            counts += token_counts([e.ids for e in engine.encode(part)], vocabulary)
-    texts = measure(engine, seen)
-    places = np.array([at_hand.index(engine.domains[at]) for at in seen.domains])
-    known = Known.of(at_hand, texts.ids, texts.states, places, counts, vocabulary)
-    if before is not None and others:
-        known = before.only(others).joined(known)
-    novelty, known = fit(known, held.ids, held.states)
-    known.save(working)
-    return novelty
-
-
-def _vocabulary(working: Path) -> int:
-    """Ids the tokenizer can give."""
-    return int(Tokenizer.from_file(str(working / TOKENIZER)).get_vocab_size())
 
 
 def trained_on(folder: Path) -> dict[str, Path]:

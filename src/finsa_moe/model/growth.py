@@ -6,6 +6,7 @@ folder it starts from is never written to.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.model import history
 from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS
 from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
@@ -117,11 +119,14 @@ def add(
             working / EXPERTS / domain,
             ignore=shutil.ignore_patterns("run", "config.yaml", "metrics.json", "token*"),
         )
+        history.keep(source, working, domain)
         more(working)
 
 
 def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | None) -> None:
     """Write `source` without one expert to `out`; what remains is as it was. It undoes `add`, to the bit.
+
+    Metrics and configuration are brought back by `history`.
 
     Raises:
         ModelError: If there is no such expert, or no other.
@@ -138,12 +143,13 @@ def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | 
     small = narrowed(tensors, experts, index)
     if config.shared_head:  # one for all
         small |= {name: tensors[name] for name in ("heads.weight", "heads.bias")}
+    added = config.domains[experts - config.router_grown :]
     config.router_grown -= later
     for part in (config.domains, config.scaling):
         del part[index]
     left = None if replay is None else {name: replay[name] for name in config.domains}
-    with _made(source, out, config, small, left):
-        pass
+    with _made(source, out, config, small, left) as working:
+        history.bring_back(source, working, domain, added)
 
 
 @contextmanager
@@ -154,8 +160,9 @@ def _made(
     if out.exists():
         raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
     out.parent.mkdir(parents=True, exist_ok=True)
+    for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process
+        shutil.rmtree(cut_short)
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    shutil.rmtree(working, ignore_errors=True)
     try:
         working.mkdir()
         for domain in config.domains:
@@ -166,7 +173,10 @@ def _made(
         for file in (*source.glob("*token*.json"), *source.glob("novelty.safetensors")):
             shutil.copy2(file, working)
         save_file(dict(small), working / WEIGHTS, metadata={"format": "pt"})
-        config.save_pretrained(working)
+        # As JSON: what the library has since added to or dropped from a configuration is not ours to change here.
+        raw = read_json(source / "config.json")
+        raw |= {"domains": config.domains, "scaling": config.scaling, "router_grown": config.router_grown}
+        (working / "config.json").write_text(json.dumps(raw, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         if replay is not None:
             write_replay(working, replay)
         yield working

@@ -1,0 +1,99 @@
+"""What stands of an earlier export: temperatures, their calibration, and what is known of texts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from finsa_moe.errors import ModelError
+from finsa_moe.export.calibrate import Calibration, fit_temperature
+from finsa_moe.export.known import Known
+from finsa_moe.export.rows import Texts
+from finsa_moe.export.states import Measured
+from finsa_moe.export.tuned import Earlier, temperatures, write_novelty
+from tests.conftest import Export
+
+RNG = np.random.default_rng(5)
+OLD = Earlier({"news": 1.25, "forum": 0.75}, {"news": Calibration(900, 1.25, 0.05, 0.02)})
+FORUM_ROWS, NOTICES_ROWS = 80, 60
+
+
+@pytest.fixture
+def held() -> tuple[Texts, Measured]:
+    """Held-out rows: none of news, enough of forum and of notices; a wrong answer in five, all of them too sure."""
+    labels = RNG.integers(0, 3, FORUM_ROWS + NOTICES_ROWS)
+    answers = np.where(RNG.random(len(labels)) < 0.2, RNG.integers(0, 3, len(labels)), labels)
+    domains = [1] * FORUM_ROWS + [2] * NOTICES_ROWS
+    rows = Texts(["x"] * len(labels), labels.tolist(), domains, [""] * len(labels))
+    return rows, Measured((9 * np.eye(3)[answers]).astype(np.float32), np.zeros((len(labels), 4), np.float32), [])
+
+
+def test_fitted_where_rows_are_at_hand_else_as_before(held: tuple[Texts, Measured]) -> None:
+    rows, found = held
+    engine = SimpleNamespace(domains=("news", "forum", "notices"))
+    settled, told = temperatures(engine, rows, found, OLD, keep=False)  # type: ignore[arg-type]
+    forum, notices = slice(0, FORUM_ROWS), slice(FORUM_ROWS, None)
+    wanted = [fit_temperature(found.own_logits[at], np.array(rows.labels[at])) for at in (forum, notices)]
+    assert settled == (1.25, *wanted)
+    assert (told["news"], told["forum"].rows, told["notices"].rows) == (OLD.calibration["news"], 80, 60)
+
+
+def test_kept_for_every_domain_that_was_there(held: tuple[Texts, Measured]) -> None:
+    rows, found = held
+    engine = SimpleNamespace(domains=("news", "forum", "notices"))
+    settled, told = temperatures(engine, rows, found, OLD, keep=True)  # type: ignore[arg-type]
+    assert settled[:2] == (1.25, 0.75)
+    assert settled[2] not in (1.0, 1.25, 0.75)
+    assert set(told) == {"news", "notices"}
+
+
+def test_without_rows_or_an_earlier_export_there_is_no_temperature() -> None:
+    engine = SimpleNamespace(domains=("news", "notices"))
+    assert temperatures(engine, Texts(), None, Earlier(), keep=False) == ((1.0, 1.0), {})  # type: ignore[arg-type]
+    assert temperatures(engine, Texts(), None, OLD, keep=False) == ((1.25, 1.0), OLD.calibration)  # type: ignore[arg-type]
+
+
+def test_read_from_a_folder(exported: Export, tmp_path: Path) -> None:
+    copy = tmp_path / "runtime"
+    shutil.copytree(exported.folder, copy)
+    found = Earlier.read(tmp_path, ("news", "forum"), copy)
+    assert found.temperatures == {"news": 1.0, "forum": 1.0}  # of 24 rows each none is fitted
+    assert found.calibration["forum"] == Calibration(24, 1.0, None, None)
+    assert found.known is not None
+    found.known.only(["news"]).save(tmp_path)  # beside the mixture: sums of just the domains that it has
+    beside = Earlier.read(tmp_path, ("news",), copy).known
+    assert beside is not None
+    assert beside.domains == ("news",)
+    whole = Earlier.read(tmp_path, ("news", "forum"), copy).known
+    assert whole is not None
+    assert whole.domains == ("news", "forum")
+    (copy / "export.json").write_text(json.dumps({"calibration": {"news": 3}}), encoding="utf-8")
+    with pytest.raises(ModelError, match="'calibration' is damaged; export that model anew"):
+        Earlier.read(tmp_path, ("news",), copy)
+    (copy / "config.json").unlink()
+    with pytest.raises(ModelError, match="give a folder that finsa export wrote"):
+        Earlier.read(tmp_path, ("news",), copy)
+
+
+def test_novelty_from_sums_alone(exported: Export, tmp_path: Path) -> None:
+    """No text at hand: what is known of the domains that remain is what stood in the sums, to the bit."""
+    known = Known.load(exported.folder)
+    assert known is not None
+    engine = SimpleNamespace(domains=("forum",))
+    assert write_novelty(engine, tmp_path, Texts(), None, Earlier(known=known), [])  # type: ignore[arg-type]
+    found = Known.load(tmp_path)
+    assert found is not None
+    assert (tmp_path / "novelty.onnx").is_file()
+    assert found.domains == ("forum",)
+    assert np.array_equal(found.counts[0], known.counts[1])
+    assert np.array_equal(found.measures, known.measures)
+    empty = replace(known, measures=known.measures[:0])
+    other = SimpleNamespace(domains=("forum", "notices"))
+    for who, before in ((engine, Earlier()), (engine, Earlier(known=empty)), (other, Earlier(known=known))):
+        assert not write_novelty(who, tmp_path / "none", Texts(), None, before, [])  # type: ignore[arg-type]
