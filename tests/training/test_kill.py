@@ -115,6 +115,53 @@ def test_joint_training(trained: Callable[[str], Trained], prepared: Mapping[str
         same(cut / phase, whole / phase)
 
 
+def test_adding_a_domain(trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path) -> None:
+    """Killed while the expert trains, when it is done, and while the new mixture is written: the old one stays to the
+    byte, and the same command ends as if nothing had been."""
+    source = trained("modernbert").joint
+
+    def files() -> dict[str, bytes]:
+        return {str(path.relative_to(source)): path.read_bytes() for path in source.rglob("*") if path.is_file()}
+
+    before = files()
+    settings = (
+        *LONG,
+        "fewest_valid=4",
+        "batch_size=4",
+        "warmup_steps=1",
+        "router_steps=60",
+        "bf16=false",
+        "trackers=none",
+    )
+    common = [
+        "add-domain",
+        str(source),
+        "notices",
+        str(prepared["notices"]),
+        "--device",
+        "cpu",
+        "--no-export",
+        *sets(*settings),
+    ]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    finish([*common, "--out", str(whole)])
+    again, kills = [*common, "--out", str(cut), "--resume"], 0
+    moments: tuple[tuple[Callable[[], bool], float], ...] = (
+        (checkpoints(cut), 0.0),
+        ((cut / "expert" / "expert.json").exists, 0.0),
+        (lambda: any(cut.glob(".moe.tmp*")), 0.0),
+    )
+    for there, later in moments:
+        if not (cut / "moe").exists():
+            kills += kill_when(again, there, later)
+            assert files() == before
+    assert kills >= 2
+    finish(again)
+    assert files() == before
+    same(cut / "moe", whole / "moe")
+    assert not list(cut.glob(".moe.tmp*")), "what a killed process left is cleared away"
+
+
 def test_adapting_a_backbone(
     prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
 ) -> None:  # fmt: skip
