@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from finsa_moe.data.leakage import LeakReport, audit
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.leak import harm, harms, judged_on, lines
+from finsa_moe.evaluation.leak import _alike, harm, harms, judged_on, lines
 from finsa_moe.polarity import NAMES
 
 UP = ["净利润大幅增长", "订单饱满", "股价涨停", "获得大额合同", "业绩超预期", "机构上调评级"]
@@ -55,6 +56,25 @@ def test_tfidf_on_clean_and_on_leaked_rows(report: LeakReport) -> None:
     assert found.tfidf_clean.accuracy > 0.9 > found.tfidf_leaked.accuracy
     assert harm(report, "train", "test", tfidf=False).tfidf is None  # type: ignore[union-attr]
     assert found.to_dict()["lookup_leaked"]["accuracy"] == 0.5
+
+
+def test_intervals_draw_clusters_of_near_texts() -> None:
+    """Against drawing rows of ten clusters by hand; rows drawn apart would give far narrower ends."""
+    rng = np.random.default_rng(3)
+    said = ["".join(chr(0x4E00 + int(at)) for at in rng.integers(0, 5000, 24)) for _ in range(10)]
+    labels = ["利好"] * 10
+    for at in (1, 4, 7):
+        labels[at] = "利空"  # training bears 利好 more often: these clusters are answered wrongly, whole
+    copies = [(text, label) for text, label in zip(said, labels, strict=True) for _ in range(30)]
+    taught = [("涨停了大家快看", "利好"), ("今天还要再涨呢", "利好"), ("跌停板上全是卖单", "利空")]
+    found = harm(audit({"train": frame(taught), "test": frame(copies)}), "train", "test")
+    assert found is not None
+    assert found.majority is not None
+    assert (found.majority.rows, found.majority.clusters) == (300, 10)
+    right = rng.binomial(10, 0.7, 4000) / 10  # share of a draw's clusters that are of 利好
+    ends = np.quantile(right / (1 + right), (0.025, 0.975))  # its F1, 2r / (1 + r), halved: that of 利空 is 0
+    np.testing.assert_allclose(found.majority.interval, ends, atol=0.02)
+    assert found.majority.macro_f1 == pytest.approx(0.7 / 1.7)
 
 
 def test_nothing_to_judge() -> None:
@@ -125,6 +145,22 @@ def test_clean_rows_weighed_to_the_classes_of_the_leaked() -> None:
     assert abs(found.tfidf_alike.macro_f1 - found.tfidf_clean.macro_f1) > 0.01
     low, high = found.tfidf_alike.interval
     assert low < found.tfidf_alike.macro_f1 < high
+    assert found.tfidf_alike.clusters == found.tfidf_clean.clusters <= len(clean)
+
+
+def test_weighed_intervals_draw_clusters_too() -> None:
+    """Copies of ten times as many rows leave the interval as it is, but for chance."""
+    rng = np.random.default_rng(5)
+    truth = np.array([0, 1, 2] * 30)
+    said = np.where(rng.random(90) < 0.7, truth, rng.integers(0, 3, 90))
+    leaked = np.arange(90) < 30
+    one = _alike(truth, said, leaked, np.arange(90))
+    ten = _alike(*(np.repeat(each, 10) for each in (truth, said, leaked, np.arange(90))))
+    assert one is not None
+    assert ten is not None
+    assert (one.rows, one.clusters, ten.rows, ten.clusters) == (60, 60, 600, 60)
+    assert ten.macro_f1 == pytest.approx(one.macro_f1)
+    np.testing.assert_allclose(ten.interval, one.interval, atol=0.02)
 
 
 def test_classes_that_cannot_be_weighed(report: LeakReport) -> None:

@@ -18,6 +18,7 @@ def test_the_page_says_what_the_report_says() -> None:
     assert "train, test · leaks" in page
     assert "50.0 %" in page
     assert "look-up, leaked rows" in page
+    assert "draw clusters of near texts, not rows" in page
     assert "finsa audit &lt;train&gt; &amp; test" in page
     assert BOTH in page
     assert "all together" in page

@@ -28,7 +28,7 @@ def test_tables_of_two_splits() -> None:
     assert rows(conflicts)[3] == ["all together", "1", "1", "1"]
     assert rows(shared)[1] == ["test", "train", "2 (50.0 %)", "2 (50.0 %)", "2 (50.0 %)"]
     assert rows(scores)[0][0] == "from train to test"
-    assert ["look-up, leaked rows", "2", "50.0"] in [line[:3] for line in rows(scores)]
+    assert ["look-up, leaked rows", "2", "2", "50.0"] in [line[:4] for line in rows(scores)]
 
 
 def test_tables_of_one_split_and_of_no_labels() -> None:
@@ -49,6 +49,7 @@ def test_which_splits_leak_and_how() -> None:
 def test_a_model_that_saw_a_part_is_told_of() -> None:
     report, (harm,) = audited()
     assert remarks(report, []) == ["near: Jaccard of character 4-grams ≥ 0.95"]
-    assert [line.partition(":")[0] for line in remarks(report, [harm])] == ["near", "like classes"]
+    assert [line.partition(":")[0] for line in remarks(report, [harm])] == ["near", "95 %", "like classes"]
+    assert "drawing clusters of near texts, not rows" in remarks(report, [harm])[1]
     part = dataclasses.replace(harm, learnt=40)
-    assert remarks(report, [part])[2:] == ["TF-IDF learnt from 40 of 51 rows of train: those that leak, the rest drawn"]
+    assert remarks(report, [part])[3:] == ["TF-IDF learnt from 40 of 51 rows of train: those that leak, the rest drawn"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.leakage import LeakReport
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.metrics import confusion, ratios, score
+from finsa_moe.evaluation.metrics import cluster_counts, cluster_draws, confusion, ratios, score
 from finsa_moe.polarity import NAMES
 
 FEWEST = 50
@@ -33,13 +33,16 @@ class Judged:
         rows: How many.
         accuracy: 0 to 1.
         macro_f1: 0 to 1.
-        interval: 95 % bootstrap interval of macro-F1.
+        interval: 95 % bootstrap interval of macro-F1, drawing clusters of near texts: copies of one post are one
+            observation.
+        clusters: How many clusters it draws.
     """
 
     rows: int
     accuracy: float
     macro_f1: float
     interval: tuple[float, float]
+    clusters: int
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def _judge(
     found = asked.join(answers, on="normalised", how="left", maintain_order="left")["answer"]
     leaked = found.is_not_null().to_numpy()
     looked = _certain(_ids(found.fill_null(majority)))
+    clusters = asked["near"].to_numpy()
     near = asked["near"].is_in(known["near"].unique().implode()).to_numpy()
     every = np.ones(len(truth), dtype=np.bool_)
     shares = None if model is None else np.asarray(model.predict_proba(asked["text"].to_list()))
@@ -158,8 +162,8 @@ def _judge(
     def judged(kept: NDArray[np.bool_], given: NDArray[Any] | None) -> Judged | None:
         if given is None or not kept.any():
             return None
-        scores = score(truth[kept], given[kept])
-        return Judged(int(kept.sum()), scores.accuracy, scores.macro_f1, scores.macro_f1_interval)
+        scores = score(truth[kept], given[kept], clusters=clusters[kept])
+        return Judged(scores.n, scores.accuracy, scores.macro_f1, scores.macro_f1_interval, scores.clusters or 0)
 
     return Harm(
         train=train,
@@ -171,12 +175,14 @@ def _judge(
         majority=judged(every, _certain(np.full(len(truth), NAMES.index(majority)))),
         tfidf_leaked=judged(near, shares),
         tfidf_clean=judged(~near, shares),
-        tfidf_alike=None if shares is None else _alike(truth, shares.argmax(axis=1), near),
+        tfidf_alike=None if shares is None else _alike(truth, shares.argmax(axis=1), near, clusters),
         tfidf=judged(every, shares),
     )
 
 
-def _alike(truth: NDArray[np.int64], predicted: NDArray[np.int64], leaked: NDArray[np.bool_]) -> Judged | None:
+def _alike(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], leaked: NDArray[np.bool_], clusters: NDArray[Any]
+) -> Judged | None:
     """Scores on the rows that do not leak, as if each class were as frequent there as among those that do.
 
     How often a class occurs moves macro-F1, whatever the model: FinFE's clean rows are 63 % bullish, its leaked ones
@@ -187,16 +193,15 @@ def _alike(truth: NDArray[np.int64], predicted: NDArray[np.int64], leaked: NDArr
     matrix = confusion(truth[~leaked], predicted[~leaked])
     if not wanted.any() or (matrix.sum(axis=1) == 0)[wanted > 0].any():
         return None
-    n = int(matrix.sum())
-    draws = np.random.default_rng(13).multinomial(n, matrix.ravel() / n, size=1000).reshape(-1, *matrix.shape)
-    every = np.concatenate([matrix[None], draws])
+    brought = cluster_counts(truth[~leaked], predicted[~leaked], clusters[~leaked])
+    every = np.concatenate([matrix[None], cluster_draws(brought)])
     held = every.sum(axis=2, keepdims=True)
     weighed = np.divide(every * wanted[:, None], held, out=np.zeros(every.shape), where=held != 0)
     used = (weighed[0].sum(axis=0) + weighed[0].sum(axis=1)) > 0
     f1 = ratios(weighed)[2][:, used].mean(axis=1)
     low, high = np.quantile(f1[1:], (0.025, 0.975))
     accuracy = float(np.trace(weighed[0]) / wanted.sum())
-    return Judged(n, accuracy, float(f1[0]), (float(low), float(high)))
+    return Judged(int(matrix.sum()), accuracy, float(f1[0]), (float(low), float(high)), len(brought))
 
 
 def _ids(labels: pl.Series) -> NDArray[np.int64]:

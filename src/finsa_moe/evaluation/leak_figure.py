@@ -87,7 +87,7 @@ def _draw_scores(axis: Any, harm: Harm) -> None:
     axis.set_yticks(range(len(found)), [name for name, _ in found], fontsize=9, color=INK)
     axis.set_ylim(len(found) - 0.4, -0.6)
     test = _short(drawable([harm.test])[0])
-    axis.set_title(f"macro-F1 on {test}, 95 % interval", fontsize=10, color=INK, loc="left")
+    axis.set_title(f"macro-F1 on {test}, 95 % interval over clusters", fontsize=10, color=INK, loc="left")
 
 
 def _short(name: str) -> str:

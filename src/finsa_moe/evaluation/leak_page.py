@@ -68,14 +68,15 @@ def _harm(harms: Sequence[Harm]) -> Section:
             low, high = judged.interval
             marked = Cell(f"{100 * judged.macro_f1:.1f}", bar=judged.macro_f1)
             rows.append(
-                [harm.train, harm.test, name, f"{judged.rows:,}", f"{100 * judged.accuracy:.1f}", marked,
-                 f"{100 * low:.1f}–{100 * high:.1f}"]
+                [harm.train, harm.test, name, f"{judged.rows:,}", f"{judged.clusters:,}",
+                 f"{100 * judged.accuracy:.1f}", marked, f"{100 * low:.1f}–{100 * high:.1f}"]
             )  # fmt: skip
-    heads = ("learnt from", "judged on", "model", "rows", "accuracy %", "macro-F1 %", "95 %")
+    heads = ("learnt from", "judged on", "model", "rows", "clusters", "accuracy %", "macro-F1 %", "95 %")
     note = (
         "The look-up knows nothing but the labels of the same texts in the training split: what it scores above the "
         "majority class, the leak gave. What TF-IDF scores more on leaked rows than on clean ones of like classes "
-        "shows the leak too, as far as both are equally hard."
+        "shows the leak too, as far as both are equally hard. The 95 % intervals draw clusters of near texts, not "
+        "rows: copies of one post are one observation."
     )
     return Section("What the leak does to scores", page.table(heads, rows, left=3), note)
 

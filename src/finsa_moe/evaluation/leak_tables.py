@@ -34,12 +34,12 @@ def audit_tables(report: LeakReport, harms: Sequence[Harm]) -> list[Table]:
         shared = [report.shared(a, b, notion) for notion in NOTIONS]
         tables[-1].add_row(b, a, *(f"{s.rows:,} ({100 * s.share:.1f} %)" for s in shared))
     for harm in harms:
-        tables.append(_table(f"from {harm.train} to {harm.test}", "rows", "accuracy", "macro-F1", "95 %"))
+        tables.append(_table(f"from {harm.train} to {harm.test}", "rows", "clusters", "accuracy", "macro-F1", "95 %"))
         for name, judged in lines(harm):
             low, high = judged.interval
             tables[-1].add_row(
-                name, f"{judged.rows:,}", f"{100 * judged.accuracy:.1f}", f"{100 * judged.macro_f1:.1f}",
-                f"{100 * low:.1f}–{100 * high:.1f}",
+                name, f"{judged.rows:,}", f"{judged.clusters:,}", f"{100 * judged.accuracy:.1f}",
+                f"{100 * judged.macro_f1:.1f}", f"{100 * low:.1f}–{100 * high:.1f}",
             )  # fmt: skip
     return tables
 
@@ -51,8 +51,10 @@ def counted(report: LeakReport) -> list[tuple[str, str | None]]:
 
 
 def remarks(report: LeakReport, harms: Sequence[Harm]) -> list[str]:
-    """What a reader of the tables must know: the bar for near texts, and rows that TF-IDF did not learn from."""
+    """What a reader of the tables must know: the bar for near texts, what intervals draw, what TF-IDF did not see."""
     told = [f"near: Jaccard of character {report.n}-grams ≥ {report.clusters.threshold:g}"]
+    if harms:
+        told.append("95 %: bootstrap intervals of macro-F1, drawing clusters of near texts, not rows")
     if any(harm.tfidf_alike for harm in harms):
         told.append(
             "like classes: each class weighed as often as it occurs among the leaked rows, to compare with those"

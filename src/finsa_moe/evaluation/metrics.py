@@ -212,7 +212,7 @@ def bootstrap_macro_f1(
     average stay those of the whole sample.
     """
     one = np.eye(matrix.size, dtype=np.int64)
-    return _interval(one, matrix.ravel(), classes, resamples, seed)
+    return _interval(_draws(one, matrix.ravel(), resamples, seed), classes)
 
 
 def cluster_counts(truth: ArrayLike, predicted: ArrayLike, clusters: ArrayLike) -> Counts:
@@ -225,20 +225,29 @@ def cluster_counts(truth: ArrayLike, predicted: ArrayLike, clusters: ArrayLike) 
 def cluster_bootstrap_macro_f1(
     brought: Counts, classes: Sequence[int], resamples: int = 1000, seed: int = 13
 ) -> tuple[float, float]:
-    """95 % percentile interval of macro-F1 over resampled clusters, from what `cluster_counts` gives.
+    """95 % percentile interval of macro-F1 over resampled clusters, from what `cluster_counts` gives."""
+    return _interval(cluster_draws(brought, resamples, seed), classes)
+
+
+def cluster_draws(brought: Counts, resamples: int = 1000, seed: int = 13) -> Counts:
+    """Confusion counts of resampled clusters, (resamples, 3, 3), from what `cluster_counts` gives.
 
     Clusters that bring the same counts stand for one another, so how often each such kind is drawn is multinomial: the
     same distribution as drawing the clusters, for the memory of a few kinds however many clusters there are.
     """
     kinds, times = np.unique(brought, axis=0, return_counts=True)
-    return _interval(kinds, times, classes, resamples, seed)
+    return _draws(kinds, times, resamples, seed)
 
 
-def _interval(kinds: Counts, times: Counts, classes: Sequence[int], resamples: int, seed: int) -> tuple[float, float]:
-    """The interval where units that bring `kinds` (k, 9) are there so many `times` (k,)."""
+def _draws(kinds: Counts, times: Counts, resamples: int, seed: int) -> Counts:
+    """Confusion counts drawn where units that bring `kinds` (k, 9) are there so many `times` (k,)."""
     units = int(times.sum())
-    draws = np.random.default_rng(seed).multinomial(units, times / units, size=resamples) @ kinds
-    f1 = ratios(draws.reshape(resamples, CLASSES, CLASSES))[2][:, list(classes)].mean(axis=1)
+    draws: Counts = np.random.default_rng(seed).multinomial(units, times / units, size=resamples) @ kinds
+    return draws.reshape(resamples, CLASSES, CLASSES)
+
+
+def _interval(draws: Counts, classes: Sequence[int]) -> tuple[float, float]:
+    f1 = ratios(draws)[2][:, list(classes)].mean(axis=1)
     low, high = np.quantile(f1, (0.025, 0.975))
     return float(low), float(high)
 
