@@ -1,0 +1,70 @@
+"""The run of the whole comparison, `finsa` put aside: what it splits, learns from, chooses by and judges by."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "runs" / "compare.sh"
+# notes its arguments, and leaves the one file that says a folder is prepared
+NOTE = """#!/usr/bin/env bash
+printf '%q ' "$@" >> finsa.log; echo >> finsa.log
+verb=$1 last=
+for word in "$@"; do
+  [ "$verb $last" != "prepare --out" ] || { mkdir -p "$word"; touch "$word/report.json"; }
+  last=$word
+done
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A checkout of the script alone, with data beside it."""
+    for folder in ("runs", ".venv/bin", "data/news", "data/forum"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(SCRIPT, tmp_path / "runs")
+    finsa = tmp_path / ".venv/bin/finsa"
+    finsa.write_text(NOTE, encoding="utf-8")
+    finsa.chmod(0o755)
+    for name in ("news/dev", "forum/dev", "forum/dev_investors"):
+        (tmp_path / "data" / f"{name}.csv").touch()
+    return tmp_path
+
+
+def run(place: Path) -> tuple[list[list[str]], str]:
+    """Calls of ``finsa`` and what was printed."""
+    (place / "finsa.log").unlink(missing_ok=True)
+    done = subprocess.run(
+        ["bash", "runs/compare.sh", "data", "out"], cwd=place, capture_output=True, text=True, check=True, timeout=60
+    )
+    return [shlex.split(line) for line in (place / "finsa.log").read_text(encoding="utf-8").splitlines()], done.stdout
+
+
+def given(call: list[str], option: str) -> list[str]:
+    return [call[at + 1] for at, word in enumerate(call) if word == option]
+
+
+def test_settings_are_chosen_on_rows_set_aside(place: Path) -> None:
+    calls, said = run(place)
+    splits, contests = calls[:2], calls[2:]
+    assert [call[0] for call in calls] == ["prepare", "prepare", "compare", "compare", "compare"]
+    for call in splits:
+        assert given(call, "--ratios") == ["95/5/0"]
+        assert sorted(given(call, "--hold-out")) == [
+            "data/forum/dev.csv", "data/forum/dev_investors.csv", "data/news/dev.csv",
+        ]  # fmt: skip
+    for call in contests:
+        for option, part in (("--train", "train"), ("--dev", "valid")):
+            assert given(call, option) == [f"{name}=out/rows/{name}/{part}.csv" for name in ("news", "forum")]
+        assert all("/dev" in test for test in given(call, "--test"))
+    assert re.fullmatch(r"whole run: \d+ h \d\d min \d\d s of wall time; .*", said.splitlines()[-1])
+
+
+def test_what_is_split_is_not_split_again(place: Path) -> None:
+    run(place)
+    assert [call[0] for call in run(place)[0]] == ["compare"] * 3
