@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 def command(
     model: list[str], test: list[str], train: list[str] | None, dev: list[str] | None, held: str, seeds: str,
-    *, curves: bool, matrix: bool, examples: int, protocol: str,
+    *, curves: bool, matrix: bool, examples: int, protocol: str, given: Mapping[str, str | None],
 ) -> str:  # fmt: skip
-    """The command line that gives the same result, in one line without its output folder."""
+    """The command line that gives the same result, in one line without its output folder.
+
+    `given` are further options by their name, such as how rows are read; None is one left out.
+    """
     words = ["finsa", "compare"]
     for option, values in (("--model", model), ("--train", train or []), ("--dev", dev or []), ("--test", test)):
         words += [word for value in values for word in (option, value)]
     words += ["--reference", held, "--seeds", seeds, "--examples", str(examples)]
     words += [name for name, on in (("--curves", curves), ("--matrix", matrix)) if on]
-    return shlex.join([*words, *(["--protocol", protocol] if protocol != "ours" else [])])
+    words += ["--protocol", protocol] if protocol != "ours" else []
+    return shlex.join([*words, *(word for option, value in given.items() if value for word in (option, value))])
 
 
 def publish(

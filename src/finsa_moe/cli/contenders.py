@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.evaluation.baselines.spec import Spec
@@ -21,6 +23,23 @@ if TYPE_CHECKING:
 EVALUATIONS = 300
 """Coalitions of a wrong answer's words that are asked: enough to see what misled, few enough for forty texts."""
 MIXTURE = "finsa"
+PLACED = ("hf", "lora", "finetune")
+"""Models whose spec may name a device."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """How models run, where their specs do not say.
+
+    Attributes:
+        device: Of every torch model; None leaves it to each.
+        dtype: Number format of mixtures; None as saved.
+        batch_tokens: Most tokens of a mixture's batch, padding counted.
+    """
+
+    device: str | None = None
+    dtype: str | None = None
+    batch_tokens: int = BATCH_TOKENS
 
 
 def place(spec: Spec) -> Path:
@@ -46,15 +65,21 @@ def experts(spec: Spec) -> list[str]:
     return found
 
 
-def registry() -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
-    """What makes a model of a spec, and the fingerprint of one that is trained already."""
+def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
+    """What makes a model of a spec, and the fingerprint of one that is trained already.
+
+    A number format changes answers and is part of a mixture's fingerprint; device and batches do not.
+    """
     from finsa_moe import shipped
     from finsa_moe.evaluation.baselines.registry import make
     from finsa_moe.evaluation.cells import of_folder
 
     def made(spec: Spec) -> Any:
         if spec.name == MIXTURE:
-            return _mixture(spec)
+            return _mixture(spec, running)
+        if running.device and spec.name in PLACED:
+            _check(running.device)
+            spec = replace(spec, options={"device": running.device, **spec.options})
         if spec.name in ("lora", "finetune"):
             from finsa_moe.training.contestants import contestants
 
@@ -63,24 +88,53 @@ def registry() -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
 
     def mark(spec: Spec) -> str:
         folder = place(spec) if spec.name == MIXTURE else Path(spec.target)
-        return of_folder(folder) if folder.is_dir() else spec.target
+        found = of_folder(folder) if folder.is_dir() else spec.target
+        return f"{found} {running.dtype}" if spec.name == MIXTURE and running.dtype else found
 
     return made, mark
 
 
-def _mixture(spec: Spec) -> Any:
+def _mixture(spec: Spec, running: Running) -> Any:
     from finsa_moe import shipped
     from finsa_moe.evaluation.forms import MixtureForm
     from finsa_moe.face import FinSA, load
 
     gate = spec.word("gate", "", ("", "hard", "soft"))
+    dtype, batch_tokens = running.dtype, running.batch_tokens
     if not gate:
-        return MixtureForm(load(place(spec)), spec)
+        folder = place(spec)
+        device = None if _exported(folder) else running.device
+        return MixtureForm(load(folder, device=device, dtype=dtype, batch_tokens=batch_tokens), spec)
     from finsa_moe.model.torch_engine import TorchEngine
     from finsa_moe.runtime.predictor import Predictor
 
+    if running.device:
+        _check(running.device)
     folder = place(spec) if spec.target else shipped.weights("backbone").parent  # exported graphs have a hard gate
-    return MixtureForm(FinSA(Predictor(TorchEngine(folder, gate=gate))), spec)
+    engine = TorchEngine(folder, device=running.device, dtype=dtype, gate=gate)
+    return MixtureForm(FinSA(Predictor(engine, batch_tokens)), spec)
+
+
+def _check(device: str) -> None:
+    """Refuse a device that is not there, before hours of others' training."""
+    from finsa_moe.errors import ConfigError, require
+
+    torch = require("torch", "train", "--device")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
+        said = " ".join(str(error).split())[:120]
+        raise ConfigError(f"--device {device}: cannot be used ({said}); name one that is there, such as cpu") from None
+
+
+def _exported(folder: Path) -> bool:
+    """Whether a folder holds graphs, which run on the CPU beside whatever runs on the device named."""
+    from finsa_moe.runtime.folder import MODEL_TYPE
+
+    try:
+        return bool(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == MODEL_TYPE)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False  # opening it says what is wrong
 
 
 def mistakes(

@@ -1,0 +1,82 @@
+"""The rows of a comparison: what models learn from and choose by, and the test sets with their clusters and leaks.
+
+``NAME=FILE`` options go in, rows of class ids come out. A row that cannot be used is an error here: a score without it
+would be of another test set. It knows no model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from finsa_moe.cli.options import named
+from finsa_moe.data.columns import Columns
+from finsa_moe.data.leakage import audit
+from finsa_moe.data.read import read_rows
+from finsa_moe.errors import DataError
+from finsa_moe.evaluation.comparison import TestSet
+from finsa_moe.evaluation.evaluate import class_ids
+from finsa_moe.evaluation.runner import TrainRows
+from finsa_moe.polarity import LabelMap
+
+
+def labelled(pairs: list[str], option: str, columns: Columns, labels: LabelMap) -> TrainRows:
+    """The rows of all files of an option, in the order given; ``news/latest`` is of the domain news.
+
+    Raises:
+        DataError: If a file has no row, or one that cannot be used.
+        ConfigError: For a pair that is not ``NAME=FILE``.
+    """
+    texts: list[str] = []
+    ids: list[int] = []
+    domains: list[str] = []
+    for name, path in named(pairs, option).items():
+        frame = _frame(path, columns, labels)
+        texts += frame["text"].to_list()
+        ids += class_ids(frame["label"]).tolist()
+        domains += [_domain(name)] * frame.height
+    return TrainRows(texts, ids, domains)
+
+
+def judged_sets(pairs: list[str], train: TrainRows, columns: Columns, labels: LabelMap) -> list[TestSet]:
+    """The test sets, each with its clusters and what of it stands in the training rows; errors as `labelled`."""
+    frames = {name: _frame(path, columns, labels) for name, path in named(pairs, "--test").items()}
+    taught = pl.DataFrame({"text": list(train.texts)}, schema={"text": pl.String})
+    asked = {f"test:{name}": frame.select("text", "label") for name, frame in frames.items()}
+    report = audit({"train": taught, **asked})
+    known = np.unique(report.of("train")["near"].to_numpy())
+    made = []
+    for name, frame in frames.items():
+        near = report.of(f"test:{name}")["near"].to_numpy()
+        made.append(
+            TestSet(name, _domain(name), frame["text"].to_list(), class_ids(frame["label"]), near, np.isin(near, known))
+        )
+    return made
+
+
+def inputs(rows: TrainRows, dev: TrainRows | None, sets: list[TestSet]) -> dict[str, list[object]]:
+    """What every cell's fingerprint is made of: the rows by their role."""
+    found: dict[str, list[object]] = {"train": [list(rows.texts), list(rows.labels), list(rows.domains)]}
+    if dev is not None:
+        found["dev"] = [list(dev.texts), list(dev.labels), list(dev.domains)]
+    for one in sets:
+        found[f"test/{one.name}"] = [list(one.texts), one.truth.tolist()]
+    return found
+
+
+def _domain(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _frame(path: Path, columns: Columns, labels: LabelMap) -> pl.DataFrame:
+    table = read_rows([path], columns, labels, None)
+    if table.rejects.height:
+        first = table.rejects.row(0, named=True)
+        raise DataError(
+            f"{path}, line {first['line']}: {first['reason']} ({table.rejects.height:,} such rows); mend or drop them"
+        )
+    if not table.frame.height:
+        raise DataError(f"{path}: no row")
+    return table.frame

@@ -1,0 +1,58 @@
+"""Models of a comparison as their specs and the options about running say: device, number format, batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from finsa_moe import shipped
+from finsa_moe.cli import main
+from finsa_moe.cli.contenders import Running, registry
+from finsa_moe.errors import ConfigError
+from finsa_moe.evaluation.baselines.spec import Spec
+from tests.families import made_rows, write_rows
+
+
+def test_a_mixture_takes_batches_and_number_format() -> None:
+    make, mark = registry(Running(device="meta", dtype="int8", batch_tokens=64))
+    form = make(Spec.parse("finsa"))  # exported graphs: a device is for the torch models beside them
+    assert form.model.predictor.batch_tokens == 64
+    assert form.model.predictor.engine.precision == "int8"
+    plain = registry(Running())[1]
+    assert mark(Spec.parse("finsa")) != plain(Spec.parse("finsa")), "another number format may answer otherwise"
+    assert registry(Running(device="cpu", batch_tokens=64))[1](Spec.parse("finsa")) == plain(Spec.parse("finsa"))
+
+
+@pytest.mark.parametrize("kind", ["lora", "finetune"])
+def test_the_device_of_a_spec_goes_before_the_option(kind: str, backbone_of: Callable[[str], Path]) -> None:
+    make, _ = registry(Running(device="meta"))
+    spec = f"{kind}:{backbone_of('bert')}"
+    assert make(Spec.parse(spec)).device == "meta"
+    assert make(Spec.parse(f"{spec}?device=cpu")).device == "cpu"
+    assert registry(Running())[0](Spec.parse(spec)).device is None
+
+
+def test_a_device_that_is_not_there(backbone_of: Callable[[str], Path]) -> None:
+    for device in ("nowhere", "cuda:99"):
+        with pytest.raises(ConfigError, match=rf"--device {device}: cannot be used .*; name one that is there"):
+            registry(Running(device=device))[0](Spec.parse(f"lora:{backbone_of('bert')}"))
+
+
+def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(tmp_path / "test.csv", made_rows("news", 12), "news")
+    asked = ["compare", "--model", "finsa", "--test", f"news={tmp_path / 'test.csv'}", "--examples", "0",
+             "--out", str(tmp_path / "out")]  # fmt: skip
+    running = ["--device", "cpu", "--batch-tokens", "64", "--dtype", "int8"]
+    assert main([*asked, *running]) == 0
+    told = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))["command"]
+    assert told.endswith(" ".join(running))
+    capsys.readouterr()
+    for more, expected in (
+        (["--dtype", "int9"], "dtype 'int9'"),
+        (["--device", "nowhere", "--model", f"finsa:{shipped.weights()}?gate=soft"], "--device nowhere: cannot be"),
+    ):
+        assert main([*asked, *more]) == 2
+        assert expected in capsys.readouterr().err.splitlines()[-1]
