@@ -52,7 +52,7 @@ rows forum investors "${investors[@]}"
 finfe=()
 if [ -f "$data/forum/extra_finfe.csv" ]; then # other guidelines: a task of its own, and the posts' expert learns both labels
   rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
-  finfe=(--more "$out/data/finfe/train.csv")
+  finfe=(--more "$out/data/finfe/train.csv" --valid-of "$data/forum/extra_finfe.csv")
 fi
 tasks=()
 for name in news boards investors finfe; do
@@ -67,9 +67,11 @@ for domain in news forum; do
   further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
 [ -f "$out/rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/news" "$out/data/news" --more runs/written/news.csv "${held[@]}"
+  python runs/expert_rows.py "$out/rows/news" "$out/data/news" --valid-of "$data/news/train.csv" \
+    --more runs/written/news.csv "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/forum" "$out/data/boards" "$out/data/investors:${POSTS:-20000}" \
+    --valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv" \
     --more runs/written/forum.csv ${finfe[@]+"${finfe[@]}"} "${held[@]}"
 
 say "backbone"
