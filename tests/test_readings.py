@@ -69,6 +69,12 @@ def test_written_sentences_are_distinct_and_not_near_the_behavioural_suite(domai
 
 def test_an_expert_s_rows_keep_valid_apart_and_both_labels_of_a_text() -> None:
     long = "公司公告称上半年净利润同比增长三成，超出市场预期"
-    train = [(long + "！", "利好"), ("主力又砸盘", "利空"), ("主力又砸盘", "利空"), ("主力又砸盘", "利好"), ("看不懂", "中性")]
+    train = [
+        (long + "！", "利好"),
+        ("主力又砸盘", "利空"),
+        ("主力又砸盘", "利空"),
+        ("主力又砸盘", "利好"),
+        ("看不懂", "中性"),
+    ]
     found = joined({"train": train, "valid": [(long, "利好"), (long, "中性")]}, judged=["看不懂！"])
     assert found == {"train": [("主力又砸盘", "利空"), ("主力又砸盘", "利好")], "valid": [(long, "利好")]}
