@@ -69,7 +69,7 @@ def text(card: dict[str, Any]) -> str:
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=len(card["mixtures"]),
-        rank=card["rank"],
+        rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
@@ -82,6 +82,12 @@ def _start(rounds: list[dict[str, Any]]) -> str:
         return "that backbone"
     steps = ", ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
     return f"the student of an earlier such round ({steps})"
+
+
+def _crossed(calibration: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{100 * one['ece_after']:.1f} on {one['rows']:,} {name} rows" for name, one in calibration.items()
+    )
 
 
 def _mean_of(students: int) -> str:

@@ -27,6 +27,8 @@ from finsa_moe.service.protocol import BoundedProtocol
 from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
 
 APP = "finsa_moe.service.app:from_environment"
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -85,6 +87,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         alone = settings.workers == 1
         config = configured(create(settings, shelf) if alone else APP, settings)
         name = f"[{shown[0]}]" if ":" in shown[0] else shown[0]
+        listening.listen(BACKLOG)  # who reads the address may ask at once, and waits until the service has come up
         say(f"http://{name}:{shown[1]}")
         if alone:
             server = uvicorn.Server(config)
@@ -117,7 +120,7 @@ def configured(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
         proxy_headers=settings.behind_proxy,
         forwarded_allow_ips="127.0.0.1",
         timeout_keep_alive=30,
-        backlog=1024,
+        backlog=BACKLOG,
         limit_concurrency=4096,
         timeout_graceful_shutdown=int(settings.deadline) + 30,
         timeout_worker_healthcheck=30,
