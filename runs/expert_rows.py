@@ -16,6 +16,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from whole_csv import write
+
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.text import normalise
 
@@ -59,15 +61,10 @@ def main() -> None:
     if args.valid_of:
         plain = {text for file in args.valid_of for text, _ in rows(file)}
         splits["valid"] = [row for row in splits["valid"] if row[0] in plain]
-    args.out.mkdir(parents=True, exist_ok=True)
     judged = [text for file in args.hold_out for text, _ in rows(file)]
     for name, kept in joined(splits, judged).items():
-        part = args.out / f".{name}.csv.part"
-        with part.open("w", encoding="utf-8", newline="") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(["id", "text", "label"])
-            writer.writerows([f"{name}-{at}", *row] for at, row in enumerate(kept))
-        part.replace(args.out / f"{name}.csv")
+        numbered = ([f"{name}-{at}", *row] for at, row in enumerate(kept))
+        write(args.out / f"{name}.csv", ("id", "text", "label"), numbered)
         print(f"{args.out / name}.csv: {len(kept):,} of {len(splits[name]):,} rows")
 
 

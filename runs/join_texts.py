@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
+
+from whole_csv import write
 
 from finsa_moe.data.read import read_texts
 
@@ -13,12 +14,7 @@ def main() -> None:
     """Read all, write one."""
     out, *files = map(Path, sys.argv[1:])
     texts = dict.fromkeys(text for file in files for text in read_texts([file]))
-    part = out.with_name(f".{out.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "text"])
-        writer.writerows(enumerate(texts))
-    part.replace(out)
+    write(out, ("id", "text"), enumerate(texts))
     print(f"{out}: {len(texts):,} texts of {len(files)} files")
 
 

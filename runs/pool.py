@@ -9,12 +9,13 @@ are learnt from (``finsa adapt --hold-out``).
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import heapq
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from whole_csv import write
 
 from finsa_moe.data.lines import read_lines
 from finsa_moe.data.read import read_texts
@@ -45,13 +46,7 @@ def main() -> None:
     drawn = {(hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data, kind)}
     skip = int(sys.argv[5]) if len(sys.argv) > 5 else 0
     chosen = heapq.nsmallest(skip + rows, drawn)[skip:]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "text"])
-        writer.writerows([f"{kind}-{at}", text] for at, (_, text) in enumerate(chosen))
-    part.replace(target)
+    write(target, ("id", "text"), ([f"{kind}-{at}", text] for at, (_, text) in enumerate(chosen)))
     print(f"{target}: {len(chosen):,} of {len(drawn):,} texts")
 
 

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from whole_csv import write
+
 from finsa_moe.data.lines import read_lines
 from finsa_moe.data.text import normalise
 
@@ -57,14 +59,8 @@ def main() -> None:
     """Write the joined rows of each kind, and say how many readings found theirs."""
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
     known = {file.stem: labels(file) for file in sorted(READINGS.glob("*.csv"))}
-    out.mkdir(parents=True, exist_ok=True)
     for kind, rows in joined(texts(data), known).items():
-        part = out / f".{kind}.csv.part"
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "text", "label"])
-            writer.writerows([key, *row] for key, row in sorted(rows.items()))
-        part.replace(out / f"{kind}.csv")
+        write(out / f"{kind}.csv", ("id", "text", "label"), ([key, *row] for key, row in sorted(rows.items())))
         print(f"{out / kind}.csv: {len(rows):,} of {len(known[kind]):,} readings found their text")
 
 

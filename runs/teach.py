@@ -9,12 +9,12 @@ their mean's are printed, so that a set of teachers can be judged on dev files b
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from whole_csv import write
 
 from finsa_moe.data.read import read_frame
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
@@ -66,13 +66,9 @@ def main() -> None:
     if truth is not None:
         print(f"{100 * score(truth, mean).macro_f1:5.1f}  the mean of {len(found)}")
     if args.output:
-        part = args.output.with_name(f".{args.output.name}.part")
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "text", *ENGLISH])
-            for key, text, shares in zip(frame["id"], texts, mean, strict=True):
-                writer.writerow([key, text, *(f"{share:.4f}" for share in shares)])
-        part.replace(args.output)
+        answered = zip(frame["id"], texts, mean, strict=True)
+        rows = ([key, text, *(f"{share:.4f}" for share in shares)] for key, text, shares in answered)
+        write(args.output, ("id", "text", *ENGLISH), rows)
         print(f"{args.output}: {len(texts):,} texts answered by {len(found)} teachers")
 
 
