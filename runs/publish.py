@@ -18,6 +18,8 @@ from typing import Any
 import card
 
 from finsa_moe.export.known import KNOWN
+from finsa_moe.model.checkpoint import BACKBONE
+from finsa_moe.training.heads import FACTS, HEADS
 
 PACKAGE, WEIGHTS = Path("src/finsa_moe/assets/default"), Path("models/default")
 TRAINED = (
@@ -77,6 +79,15 @@ def weights(source: Path, target: Path) -> None:
     shutil.copy(source / "tokenizer_config.json", target / "backbone")
 
 
+def heads(student: Path, target: Path) -> None:
+    """The student's heads beside its weights, for experts that start from one (`finsa train-expert --head`)."""
+    shutil.copy(student / HEADS, target)
+    tasks = read(student / FACTS)["tasks"]
+    write(
+        target / FACTS, {"tasks": {name: {key: task[key] for key in ("rows", "names")} for name, task in tasks.items()}}
+    )
+
+
 def main() -> None:
     """Copy, describe, say how large it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -90,6 +101,7 @@ def main() -> None:
         where = str(args.out / f"{name}.json")
         subprocess.run([sys.executable, str(script), str(PACKAGE), str(args.data), "--json", where], check=True)
     weights(args.out / "moe", WEIGHTS)
+    heads(args.out / "student", WEIGHTS / BACKBONE)
     shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
     facts = card.facts(args.out, args.precision)
     write(PACKAGE / "card.json", facts)

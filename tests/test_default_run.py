@@ -95,6 +95,8 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     assert len(mean["mean_of"]) == 2
     one, two, both = (load_file(out / name / "model.safetensors") for name in ("students/13", "students/21", "student"))
     assert all(torch.allclose(both[name], (one[name] + two[name]) / 2, atol=1e-6) for name in both)
+    start = json.loads((out / "seeds" / "13" / "experts" / "forum" / "metrics.json").read_text(encoding="utf-8"))
+    assert start["heads"] == ["boards", "investors"]  # no FinFE here
     assert any(not torch.equal(one[name], two[name]) for name in both)
     for kind in ("investors", "boards"):
         assert PLANTED["forum"].split("，")[0] in (out / "answers" / f"pool.{kind}.csv").read_text(encoding="utf-8")

@@ -109,6 +109,13 @@ def train_expert(
     backbone: Annotated[
         str | None, typer.Option(help="Backbone: a folder or a hub name; left out: the default model's.")
     ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK",
+            help="Start from the head of a task that finsa adapt taught the backbone; of several, the mean.",
+        ),
+    ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Train nothing: say what it would take of memory and time here.")
     ] = False,
@@ -145,7 +152,7 @@ def train_expert(
     with _stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
-            device=device, columns=columns, labels=spelling,
+            device=device, columns=columns, labels=spelling, heads=head or [],
         )  # fmt: skip
     _say(out, facts)
 

@@ -32,9 +32,9 @@ from finsa_moe.model.backbone import (
 )
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training import loop
-from finsa_moe.training.answers import FACTS, HEADS
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.expert import longest
+from finsa_moe.training.heads import FACTS, HEADS
 from finsa_moe.training.resume import finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
 

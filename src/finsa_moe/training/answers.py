@@ -6,14 +6,12 @@ model is taught by (`finsa adapt --soft`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
@@ -22,9 +20,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.model.router import masked_mean
-from finsa_moe.polarity import NAMES
-
-FACTS, HEADS = "adapt.json", "heads.safetensors"
+from finsa_moe.training.heads import read_heads
 
 
 class TaskModelAnswers:
@@ -41,19 +37,12 @@ class TaskModelAnswers:
     """
 
     def __init__(self, folder: Path, *, device: str | None = None, max_length: int = 256, bf16: bool = False) -> None:
-        if not (folder / HEADS).is_file():
-            raise ModelError(f"{folder}: no {HEADS}; name a folder that finsa adapt finished")
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        self.classes = {name: tuple(task["names"]) for name, task in facts["tasks"].items()}
-        """Names of each task's classes, in the order of its head."""
+        read_heads(folder)  # says what is missing before a backbone is loaded
         self._bf16 = bf16
         self._backbone = load_backbone(str(folder), device=device).eval()
-        heads = load_file(folder / HEADS, device=str(self._backbone.device))
-        ends = np.cumsum([len(names) for names in self.classes.values()])
-        self._heads = {
-            name: (heads["weight"][end - len(names) : end], heads["bias"][end - len(names) : end])
-            for (name, names), end in zip(self.classes.items(), ends, strict=True)
-        }
+        self._heads = read_heads(folder, str(self._backbone.device))
+        self.classes = {name: head.names for name, head in self._heads.items()}
+        """Names of each task's classes, in the order of its head."""
         self._encode = text_encoder(load_tokenizer(str(folder)), max_length=max_length)
 
     @torch.inference_mode()
@@ -78,9 +67,10 @@ class TaskModelAnswers:
         """
         if task not in self.classes:
             raise ModelError(f"no task {task!r}; this backbone was trained on {', '.join(self.classes)}")
-        names, (weight, bias) = self.classes[task], self._heads[task]
+        head = self._heads[task]
+        weight, bias = head.polarity() if head.is_polarity else (head.weight, head.bias)
         found: NDArray[np.float32] = (states @ weight.T.float() + bias.float()).softmax(-1).cpu().numpy()
-        return found[:, [names.index(name) for name in NAMES]] if set(names) == set(NAMES) else found
+        return found
 
 
 def pooled_states(

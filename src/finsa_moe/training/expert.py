@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +45,7 @@ from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
+from finsa_moe.training.heads import mean_head
 from finsa_moe.training.resume import finish
 from finsa_moe.training.together import Team
 
@@ -90,7 +92,7 @@ class ExpertModel(nn.Module):
 def train_expert(
     domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
     device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
-    start: Path | None = None, tokenizer_from: Path | None = None,
+    start: Path | None = None, heads: Sequence[str] = (), tokenizer_from: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train one expert and write its folder.
 
@@ -105,6 +107,7 @@ def train_expert(
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
         start: Folder of an expert on the same backbone to start from; None starts from an update of zero.
+        heads: Tasks of `finsa adapt`, which trained the backbone: the mean of their heads is the head to start from.
         tokenizer_from: Folder of the tokenizer, where the backbone's own has none (as in a mixture).
 
     Returns:
@@ -134,6 +137,8 @@ def train_expert(
     }  # fmt: skip
     set_seed(settings.seed)
     model = ExpertModel(network, settings)
+    if heads:
+        model.head.load_state_dict(mean_head(Path(backbone), heads))
     if start is not None:
         _start_from(model, start, reference["fingerprint"])
     loss = loop.classification_loss(settings, train.counts())
@@ -152,6 +157,8 @@ def train_expert(
     loop.enter(stage.folder, settings, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
+    if heads:
+        facts["heads"] = list(heads)
     facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
     team = Team()
     if team.first:
