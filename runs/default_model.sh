@@ -7,7 +7,7 @@
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
-#           from the last teacher)  POOL=rows a kind  POSTS=investors' rows of the posts' expert
+#           from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
 #           SEEDS="13 21" (of experts and mixtures, whose mean is the model)
 #           MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
 #           students, whose pool of SKIP rows is then left out)
@@ -68,10 +68,10 @@ for domain in news forum; do
   further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
 [ -f "$out/rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/news" "$out/data/news" --valid-of "$data/news/train.csv" \
+  python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --valid-of "$data/news/train.csv" \
     --more runs/written/news.csv "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/forum" "$out/data/boards" "$out/data/investors:${POSTS:-20000}" \
+  python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
     --valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv" \
     --more runs/written/forum.csv ${finfe[@]+"${finfe[@]}"} "${held[@]}"
 

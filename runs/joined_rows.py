@@ -1,15 +1,17 @@
-"""The other use of new rows: added to the training rows of an old expert, which is trained anew on all of them.
+"""The other use of new rows: an old expert learns them, among rows of its own so that it does not unlearn those.
 
-``python runs/joined_rows.py BACKBONE OUT OLD=FOLDER… [--data DIR] [--rows N] [--seeds …]``: draws the same rows and
-judges by the same texts as ``runs/new_domain.py`` (whose OUT it shares), joins them to the prepared FOLDER of the old
-domain that is nearest, trains that expert from the backbone, and scores it on the new domains and on its own dev file;
-and once with nothing joined. A finished cell is a line of ``OUT/joined.jsonl`` and is not run again.
+``python runs/joined_rows.py MIXTURE OUT OLD=FOLDER… [--data DIR] [--rows N] [--seeds …]``: draws the same rows and
+judges by the same texts as ``runs/new_domain.py`` (whose OUT it shares), joins them to three times as many rows of the
+prepared FOLDER of the old domain that is nearest, lets that domain's expert of MIXTURE go on with them, and scores it
+on the new domains and on its own dev file; and once with rows of its own alone, as many in all. A finished cell is a
+line of ``OUT/joined.jsonl`` and is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 import time
 from collections.abc import Mapping
@@ -19,7 +21,8 @@ from typing import Any
 from new_domain import Cell, drawn, judged, lines_of, macro, write
 
 from finsa_moe.config import ExpertConfig, MergeConfig
-from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.model.adapter import read_json
+from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, load_mixture
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.expert import train_expert
@@ -28,19 +31,26 @@ from finsa_moe.training.probe import answers, encoder_of
 
 NEAREST = {"announcements": "news", "headlines": "news", "microblog": "forum", "investors": "forum"}
 """The old domain whose expert would take a new one's rows."""
+OWN = 3
+"""Rows of its own beside each new one."""
 EXPERT = (
-    "epochs=1", "batch_size=32", "warmup_steps=30", "eval_steps=100", "patience=0", "bf16=true", "trackers=none",
-    "learning_rate=1e-3", "dropout=0", "max_length=256",
+    "epochs=2", "batch_size=32", "warmup_steps=10", "eval_steps=1000000", "patience=0", "bf16=true", "trackers=none",
+    "learning_rate=5e-4", "dropout=0", "max_length=256",
 )  # fmt: skip
 
 
-def run(old: str, backbone: str, rows: Rows, judges: Mapping[str, Rows], seed: int, work: Path) -> dict[str, Any]:
-    """Train the expert of a domain on these rows, and score it on each set to judge by."""
+def run(old: str, mixture: Path, rows: Rows, judges: Mapping[str, Rows], seed: int, work: Path) -> dict[str, Any]:
+    """Let the expert of a domain go on with these rows, and score it on each set to judge by."""
     shutil.rmtree(work, ignore_errors=True)
     write(work / "data", rows.texts, [NAMES[label] for label in rows.labels])
     began = time.perf_counter()
-    settings = ExpertConfig.load(None, [*EXPERT, f"seed={seed}"])
-    facts = train_expert(old, work / "data", work / "expert", backbone=backbone, settings=settings, device="cpu")
+    start = mixture / EXPERTS / old
+    rank = read_json(start / "adapter_config.json")
+    settings = ExpertConfig.load(None, [*EXPERT, f"seed={seed}", f"rank={rank['r']}", f"alpha={rank['lora_alpha']:g}"])
+    facts = train_expert(
+        old, work / "data", work / "expert", backbone=str(mixture / BACKBONE), settings=settings, device="cpu",
+        start=start, tokenizer_from=mixture,
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     merge({old: work / "expert"}, work / "moe", settings=MergeConfig.load(None, ["expert_dropout=0"]))
     model = load_mixture(work / "moe", device="cpu")
@@ -53,7 +63,7 @@ def run(old: str, backbone: str, rows: Rows, judges: Mapping[str, Rows], seed: i
 def main() -> None:
     """Run what is missing, one line a cell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("backbone")
+    parser.add_argument("mixture", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("old", nargs="+", metavar="OLD=FOLDER", help="Old domain and its prepared folder.")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
@@ -72,11 +82,15 @@ def main() -> None:
                 texts, labels = (
                     ([], []) if joined == "nothing" else drawn(parts[joined][0], Cell(joined, args.rows, seed))
                 )
-                ids = [NAMES.index(label) for label in labels]
-                rows = Rows(own.file, [*own.texts, *texts], [*own.labels, *ids])
+                wanted = (OWN + 1) * args.rows - len(texts)
+                at = random.Random(seed).sample(range(len(own.texts)), min(wanted, len(own.texts)))
+                rows = Rows(
+                    own.file, [*(own.texts[i] for i in at), *texts],
+                    [*(own.labels[i] for i in at), *(NAMES.index(label) for label in labels)],
+                )  # fmt: skip
                 judges = {old: dev, **{domain: test for domain, (_, test) in parts.items()}}
                 facts = {"old": old, "joined": joined, "seed": seed}
-                facts |= run(old, args.backbone, rows, judges, seed, args.out / "joined")
+                facts |= run(old, args.mixture, rows, judges, seed, args.out / "joined")
                 with kept.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(facts) + "\n")
                 print(json.dumps(facts), flush=True)

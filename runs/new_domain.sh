@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # When does a new expert pay? Four domains, each at 100, 300 and 1,000 labelled rows by five seeds, beside character TF-IDF on
-# the same rows; then the other use of the rows, joined to those of an old expert that is trained anew.
+# the same rows; then the other use of the rows, learnt by an old expert among rows of its own.
 # The default model has learnt labels of three of the domains, so they are added to a mixture made here of news and
 # boards alone, in the way of the default one: a backbone adapted to both, an expert each, joint training. Whatever is near to a
 # text of the four domains or to a dev text is dropped before anything learns. Microblog is added to the default model too.
@@ -53,6 +53,6 @@ python runs/new_domain.py "$mixture" "$out" "$data"
 say "a new expert of the default model"
 python runs/new_domain.py "${DEFAULT:-models/default}" "$out/default" "$data" --domains microblog
 say "old experts with the rows joined"
-python runs/joined_rows.py "$out/student" "$out" news="$out/rows/news" forum="$out/rows/forum" --data "$data"
+python runs/joined_rows.py "$mixture" "$out" news="$out/rows/news" forum="$out/rows/forum" --data "$data"
 python runs/new_domain_table.py "$out" "$out/new_domain" > "$out/new_domain.md"
 say "done: $out/new_domain.md"

@@ -55,7 +55,7 @@ def beside_tfidf(cells: Lines) -> str:
 
 
 def beside_joined(cells: Lines, joined: Lines, rows: int) -> str:
-    """A new expert on so many rows, and the old one trained anew with them joined; what each does to the old domain."""
+    """A new expert on so many rows, and the old one going on with them joined to its own; what that does to the old."""
     lines = [
         "| domain | old domain | old expert alone | with the rows joined | a new expert | new − joined (95 %) | "
         "the old domain: alone | joined |",

@@ -64,7 +64,7 @@ def data(tmp_path: Path) -> Path:
 def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_path: Path) -> None:
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
-    settings = ("BACKBONE", "SKIP", "POSTS", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
+    settings = ("BACKBONE", "SKIP", "NEWS", "POSTS", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
