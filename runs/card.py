@@ -43,6 +43,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "mixtures": [
             {key: one[key] for key in ("steps", "rows", "unlabelled")} for one in read("moe/metrics.json")["mean_of"]
         ],
+        "share": read("moe/metrics.json").get("share_of_the_way", 1.0),
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
@@ -68,7 +69,8 @@ def text(card: dict[str, Any]) -> str:
         embedding=backbone["embedding_parameters"] / 1e6, tokens=tokens / 1e6, hours=hours,
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
-        unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=len(card["mixtures"]),
+        unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=_seeds(len(card["mixtures"])),
+        share=card["share"],
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
@@ -92,6 +94,10 @@ def _crossed(calibration: dict[str, Any]) -> str:
 
 def _mean_of(students: int) -> str:
     return f"{students} times from other seeds and the weights' mean taken, each " if students > 1 else ""
+
+
+def _seeds(mixtures: int) -> str:
+    return f", {mixtures} times from other seeds, and the mean of their experts" if mixtures > 1 else ""
 
 
 def _scores(dev: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
 #           from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
-#           SEEDS="13 21" (of experts and mixtures, whose mean is the model)
+#           SEEDS="13" (of experts and mixtures, whose mean is the model)  SHARE=0.3 of an expert's way that is kept
 #           MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
 #           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
@@ -21,7 +21,7 @@ out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
 teachers=${TEACHERS:-21 13}
 students=${STUDENTS:-13}
-seeds=${SEEDS:-13 21}
+seeds=${SEEDS:-13}
 pool=${POOL:-32000}
 from=${START-models/pretrained}
 export PATH="$PWD/.venv/bin:$PATH"
@@ -129,16 +129,19 @@ for pair in news:wire forum:investors; do # short sentences of our own beside th
   [ -f "$out/answers/router.$domain.csv" ] ||
     python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
 done
-declare -A start_at=([news]="news news-answers" [forum]="boards investors finfe") # what an expert's head starts from
+heads_of() { # heads_of DOMAIN: the tasks whose heads an expert starts from
+  case $1 in
+  news) printf '%s\n' news news-answers ;;
+  *) printf '%s\n' boards investors && { [ ! -d "$out/data/finfe" ] || echo finfe; } ;;
+  esac
+}
 mixtures=()
 for seed in $seeds; do
   of=$out/seeds/$seed
   for domain in news forum; do
     say "expert $domain, seed $seed"
     heads=()
-    for task in ${start_at[$domain]}; do
-      [ "$task" = finfe ] && [ ! -d "$out/data/finfe" ] || heads+=(--head "$task")
-    done
+    for task in $(heads_of $domain); do heads+=(--head "$task"); done
     [ -f "$of/experts/$domain/expert.json" ] ||
       finsa train-expert $domain "$out/rows/$domain" --out "$of/experts/$domain" --backbone "$out/student" \
         "${heads[@]}" --config "$config" --set seed="$seed" --resume
@@ -152,7 +155,10 @@ for seed in $seeds; do
       --unlabelled news="$out/answers/router.news.csv" --unlabelled forum="$out/answers/router.forum.csv"
   mixtures+=("$of/joint/moe_joint")
 done
-[ -f "$out/moe/config.json" ] || python runs/soup_experts.py "$out/moe" "${mixtures[@]}"
+[ -f "$out/mean/config.json" ] || python runs/soup_experts.py "$out/mean" "${mixtures[@]}"
+learnt=() # an expert keeps a share of its way from the heads it started from
+for domain in news forum; do learnt+=("$domain=$(heads_of $domain | paste -sd ,)"); done
+[ -f "$out/moe/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/moe" "${SHARE:-0.3}" "$out/student" "${learnt[@]}"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.training.heads import mean_head
 from tests.families import made_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
@@ -64,7 +65,7 @@ def data(tmp_path: Path) -> Path:
 def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_path: Path) -> None:
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
-    settings = ("BACKBONE", "SKIP", "NEWS", "POSTS", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
+    settings = ("BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -110,7 +111,13 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     for target in banks[0].targets:
         for expert in range(2):
             whole, one, two = (bank.update(target, expert) for bank in banks)
-            assert torch.allclose(whole, (one + two) / 2, atol=1e-6)
+            assert torch.allclose(whole, 0.3 * (one + two) / 2, atol=1e-6)
+
+    start = mean_head(out / "student", ["news", "news-answers"])
+    shrunk, mean_of_seeds = (load_mixture(out / name, device="cpu").heads for name in ("moe", "mean"))
+    for name, tensor in start.items():
+        wanted = 0.7 * tensor + 0.3 * getattr(mean_of_seeds, name)[0]
+        assert torch.allclose(getattr(shrunk, name)[0], wanted, atol=1e-6)
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert again.returncode == 0

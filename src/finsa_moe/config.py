@@ -161,6 +161,7 @@ class JointConfig(TrainConfig):
     router_steps: int = within(500, 0)
     router_learning_rate: float = within(1e-3, 0)
     router_warmup_steps: int = within(50, 0)
+    warm_heads: bool = True  # the paper's; False warms up the router alone, and spares heads that are good already
     harden_at: float = within(0.5, 0, 1)
     unlabelled_rows: int = within(4000, 1)  # of each domain, where such texts are given
     gate: str = within("hard", among=("hard", "soft"))

@@ -76,6 +76,16 @@ def test_what_gradients_may_reach(trained: Runs) -> None:
         assert len([p for p in model.parameters() if p.requires_grad]) == 7 + 2 + (20 if experts else 0)
 
 
+def test_a_warm_up_of_the_router_alone_leaves_heads_as_they_were(
+    trained: Runs, prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    run = trained("bert")
+    joint(run, prepared, tmp_path / "j", "warm_heads=false")
+    start, warm = (load_mixture(folder, device="cpu") for folder in (run.start, tmp_path / "j" / "router_warmup"))
+    moved = {name.split(".")[0] for name, p in warm.named_parameters() if not torch.equal(p, start.get_parameter(name))}
+    assert moved == {"router"}
+
+
 def test_the_loss_is_the_weighted_sum(trained: Runs) -> None:
     """classification + 1.5 · routing + 0.05 · balance, each written out here from METHOD."""
     model = load_mixture(trained("bert").joint, device="cpu")

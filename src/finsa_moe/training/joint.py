@@ -127,7 +127,7 @@ def train_joint(
 
     facts = {}
     if not warmed and settings.router_steps:
-        set_trained(model, experts=False)
+        set_trained(model, experts=False, heads=settings.warm_heads)
         steps = min(settings.router_steps, settings.max_steps) if settings.max_steps > 0 else settings.router_steps
         warm = dataclasses.replace(
             settings, max_steps=steps, learning_rate=settings.router_learning_rate,
@@ -151,11 +151,12 @@ def _seen(
     }
 
 
-def set_trained(model: FinSAMoE, *, experts: bool) -> None:
-    """Open router and heads to gradients, and the experts when asked; the backbone never."""
+def set_trained(model: FinSAMoE, *, experts: bool, heads: bool = True) -> None:
+    """Open the router to gradients, heads and experts when asked; the backbone never."""
     model.requires_grad_(False)
-    for part in (model.router, model.heads, *([model.bank] if experts else [])):
-        part.requires_grad_(True)
+    model.router.requires_grad_(True)
+    model.heads.requires_grad_(heads)
+    model.bank.requires_grad_(experts)
 
 
 def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
