@@ -70,7 +70,7 @@ def text(card: dict[str, Any]) -> str:
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=_seeds(len(card["mixtures"])),
-        share=card["share"],
+        share=100 * card["share"],
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),

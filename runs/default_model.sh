@@ -27,7 +27,7 @@ from=${START-models/pretrained}
 export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
-say() { echo "[$(date +%H:%M:%S)] $*"; }
+source runs/stages.sh
 ends_at() { if [ "${UNTIL:-}" = "$1" ]; then say "done: $out/$1"; exit 0; fi; }
 backbone=${BACKBONE:-$out/backbone}
 held=()
@@ -129,19 +129,15 @@ for pair in news:wire forum:investors; do # short sentences of our own beside th
   [ -f "$out/answers/router.$domain.csv" ] ||
     python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
 done
-heads_of() { # heads_of DOMAIN: the tasks whose heads an expert starts from
-  case $1 in
-  news) printf '%s\n' news news-answers ;;
-  *) printf '%s\n' boards investors && { [ ! -d "$out/data/finfe" ] || echo finfe; } ;;
-  esac
-}
+declare -A start_at=([news]="news news-answers" [forum]="boards investors") # tasks whose heads an expert starts from
+[ ! -d "$out/data/finfe" ] || start_at[forum]+=" finfe"
 mixtures=()
 for seed in $seeds; do
   of=$out/seeds/$seed
   for domain in news forum; do
     say "expert $domain, seed $seed"
     heads=()
-    for task in $(heads_of $domain); do heads+=(--head "$task"); done
+    for task in ${start_at[$domain]}; do heads+=(--head "$task"); done
     [ -f "$of/experts/$domain/expert.json" ] ||
       finsa train-expert $domain "$out/rows/$domain" --out "$of/experts/$domain" --backbone "$out/student" \
         "${heads[@]}" --config "$config" --set seed="$seed" --resume
@@ -157,7 +153,7 @@ for seed in $seeds; do
 done
 [ -f "$out/mean/config.json" ] || python runs/soup_experts.py "$out/mean" "${mixtures[@]}"
 learnt=() # an expert keeps a share of its way from the heads it started from
-for domain in news forum; do learnt+=("$domain=$(heads_of $domain | paste -sd ,)"); done
+for domain in news forum; do learnt+=("$domain=${start_at[$domain]// /,}"); done
 [ -f "$out/moe/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/moe" "${SHARE:-0.3}" "$out/student" "${learnt[@]}"
 
 say "export"

@@ -17,7 +17,7 @@ held=()
 for file in "$data"/*/dev*.csv "$data"/{other/announcement_weak_binary,other/weibo_risk_binary,forum/train_investors,news/extra_xmu_binary}.csv; do
   held+=(--hold-out "$file")
 done
-say() { echo "[$(date +%H:%M:%S)] $*"; }
+source runs/stages.sh
 
 say "rows"
 [ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"
@@ -34,18 +34,7 @@ say "a backbone that knows both"
 [ -f "$out/student/adapt.json" ] ||
   finsa adapt "${START:-models/pretrained}" --out "$out/student" --config "$config" --resume \
     --task news="$out/rows/news" --task forum="$out/rows/forum" "${held[@]}"
-for domain in news forum; do
-  say "expert $domain"
-  [ -f "$out/experts/$domain/expert.json" ] ||
-    finsa train-expert "$domain" "$out/rows/$domain" --out "$out/experts/$domain" --backbone "$out/student" \
-      --config "$config" --resume
-done
-say "mixture"
-[ -f "$out/moe_init/config.json" ] ||
-  finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" --config "$config"
-[ -f "$out/joint/moe_joint/metrics.json" ] ||
-  finsa train-joint "$out/moe_init" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$out/joint" \
-    --config "$config" --resume
+mixture "$out" "$out/student" "$out/rows" $config
 mixture=$out/joint/moe_joint
 
 say "new experts"

@@ -73,7 +73,8 @@ def weights(source: Path, target: Path) -> None:
         if made_from in content:
             file.write_text(content.replace(made_from, (target / "backbone").as_posix()), encoding="utf-8")
     metrics = read(target / "metrics.json")
-    metrics.pop("data", None)
+    for part in (metrics, *metrics["mean_of"]):
+        part.pop("data", None)
     write(target / "metrics.json", metrics)
     shutil.copy(source / "tokenizer.json", target / "backbone")
     shutil.copy(source / "tokenizer_config.json", target / "backbone")
@@ -83,9 +84,8 @@ def heads(student: Path, target: Path) -> None:
     """The student's heads beside its weights, for experts that start from one (`finsa train-expert --head`)."""
     shutil.copy(student / HEADS, target)
     tasks = read(student / FACTS)["tasks"]
-    write(
-        target / FACTS, {"tasks": {name: {key: task[key] for key in ("rows", "names")} for name, task in tasks.items()}}
-    )
+    kept = {name: {key: task[key] for key in ("rows", "names")} for name, task in tasks.items()}
+    write(target / FACTS, {"tasks": kept})
 
 
 def main() -> None:

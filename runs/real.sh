@@ -10,7 +10,7 @@ config=runs/real.yaml
 export PATH="$PWD/.venv/bin:$PATH"
 [ -d "$data" ] || { echo "runs/real.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
-say() { echo "[$(date +%H:%M:%S)] $*"; }
+source runs/stages.sh
 
 for domain in news forum; do
   [ -f "$out/data/$domain/report.json" ] ||
@@ -21,19 +21,7 @@ say "backbone"
 [ -f "$out/backbone/pretrain.json" ] ||
   finsa pretrain "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config $config --resume
 
-for domain in news forum; do
-  say "expert $domain"
-  [ -f "$out/experts/$domain/expert.json" ] ||
-    finsa train-expert $domain "$out/data/$domain" --out "$out/experts/$domain" --backbone "$out/backbone" \
-      --config $config --resume
-done
-
-say "merge and joint training"
-[ -f "$out/moe_init/config.json" ] ||
-  finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" --config $config
-[ -f "$out/joint/moe_joint/metrics.json" ] ||
-  finsa train-joint "$out/moe_init" --data news="$out/data/news" --data forum="$out/data/forum" --out "$out/joint" \
-    --config $config --resume
+mixture "$out" "$out/backbone" "$out/data" $config
 
 say "evaluation on the dev files"
 python runs/real.py "$data" "$out"

@@ -13,17 +13,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from soup_experts import ADAPTER, HEAD, WEIGHTS, change
-from torch import Tensor
 
 from finsa_moe.model.adapter import read_json
 from finsa_moe.training.heads import mean_head
-
-
-def between(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """`share` of the way from start to end."""
-    return start + share * (end - start)
 
 
 def shrink(mixture: Path, out: Path, share: float, student: Path, tasks: dict[str, list[str]]) -> None:
@@ -37,7 +32,7 @@ def shrink(mixture: Path, out: Path, share: float, student: Path, tasks: dict[st
     for at, domain in enumerate(domains):
         folder = Path("experts") / domain
         start = mean_head(student, tasks[domain])
-        head = {name: between(start[name], whole[f"heads.{name}"][at], share) for name in start}
+        head = {name: torch.lerp(start[name], whole[f"heads.{name}"][at], share) for name in start}
         for name, tensor in head.items():
             whole[f"heads.{name}"][at] = tensor
         save_file(head, working / folder / HEAD, metadata={"format": "pt"})

@@ -37,10 +37,9 @@ class TaskModelAnswers:
     """
 
     def __init__(self, folder: Path, *, device: str | None = None, max_length: int = 256, bf16: bool = False) -> None:
-        read_heads(folder)  # says what is missing before a backbone is loaded
+        self._heads = read_heads(folder)
         self._bf16 = bf16
         self._backbone = load_backbone(str(folder), device=device).eval()
-        self._heads = read_heads(folder, str(self._backbone.device))
         self.classes = {name: head.names for name, head in self._heads.items()}
         """Names of each task's classes, in the order of its head."""
         self._encode = text_encoder(load_tokenizer(str(folder)), max_length=max_length)
@@ -68,8 +67,8 @@ class TaskModelAnswers:
         if task not in self.classes:
             raise ModelError(f"no task {task!r}; this backbone was trained on {', '.join(self.classes)}")
         head = self._heads[task]
-        weight, bias = head.polarity() if head.is_polarity else (head.weight, head.bias)
-        found: NDArray[np.float32] = (states @ weight.T.float() + bias.float()).softmax(-1).cpu().numpy()
+        weight, bias = (part.float().to(states.device) for part in head.polarity() or (head.weight, head.bias))
+        found: NDArray[np.float32] = (states @ weight.T + bias).softmax(-1).cpu().numpy()
         return found
 
 

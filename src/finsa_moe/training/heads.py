@@ -5,17 +5,15 @@ A folder goes in, weights by task come out. It knows neither texts nor experts.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from finsa_moe.errors import ModelError
+from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.polarity import ENGLISH, NAMES
 
 FACTS, HEADS = "adapt.json", "heads.safetensors"
@@ -35,33 +33,29 @@ class Head:
     weight: Tensor
     bias: Tensor
 
-    @property
-    def is_polarity(self) -> bool:
-        """Whether its classes are 利空, 中性 and 利好, in any order."""
-        return set(self.names) == set(NAMES) or set(self.names) == set(ENGLISH)
-
-    def polarity(self) -> tuple[Tensor, Tensor]:
-        """Weight (3, d) and bias (3,) with the rows in the order of `NAMES`."""
-        order = NAMES if set(self.names) == set(NAMES) else ENGLISH
-        rows = [self.names.index(name) for name in order]
-        return self.weight[rows], self.bias[rows]
+    def polarity(self) -> tuple[Tensor, Tensor] | None:
+        """Weight (3, d) and bias (3,), rows in the order of `NAMES`; None where its classes are not the polarities."""
+        for order in (NAMES, ENGLISH):
+            if set(self.names) == set(order):
+                rows = [self.names.index(name) for name in order]
+                return self.weight[rows], self.bias[rows]
+        return None
 
 
-def read_heads(folder: Path, device: str = "cpu") -> dict[str, Head]:
-    """Every task's head.
+def read_heads(folder: Path) -> dict[str, Head]:
+    """Every task's head, on the CPU.
 
     Raises:
-        ModelError: If `finsa adapt` did not finish the folder, or its files do not fit each other.
+        ModelError: If `finsa adapt` did not finish the folder, or a file is damaged or does not fit the other.
     """
     if not (folder / HEADS).is_file():
         raise ModelError(f"{folder}: no {HEADS}; name a folder that finsa adapt finished")
-    tasks: Mapping[str, Mapping[str, Sequence[str]]]
+    facts, tensors = read_json(folder / FACTS), read_tensors(folder / HEADS)
     try:
-        tasks = json.loads((folder / FACTS).read_text(encoding="utf-8"))["tasks"]
-        tensors = load_file(folder / HEADS, device=device)
+        tasks = facts["tasks"]
         sizes = [len(task["names"]) for task in tasks.values()]
         weights, biases = torch.split(tensors["weight"], sizes), torch.split(tensors["bias"], sizes)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
         told = " ".join(str(error).split())
         raise ModelError(f"{folder}: {FACTS} and {HEADS} do not fit each other ({told}); restore both") from None
     return {
@@ -81,10 +75,9 @@ def mean_head(folder: Path, tasks: Sequence[str]) -> dict[str, Tensor]:
         ModelError: If the folder has no heads, or one of `tasks` is not among them or of other classes.
     """
     heads = read_heads(folder)
-    usable = [name for name, head in heads.items() if head.is_polarity]
+    usable = {name: part for name, head in heads.items() if (part := head.polarity())}
     if odd := [name for name in tasks if name not in usable]:
         why = "its classes are not the three polarities" if odd[0] in heads else "the backbone was not trained on it"
         raise ModelError(f"{folder}: head {odd[0]!r}: {why}; allowed are {', '.join(usable) or 'none'}")
-    parts = [heads[name].polarity() for name in tasks]
-    weight, bias = (torch.stack([part[at].float() for part in parts]).mean(0) for at in (0, 1))
+    weight, bias = (torch.stack([usable[name][at].float() for name in tasks]).mean(0) for at in (0, 1))
     return {"weight": weight, "bias": bias}
