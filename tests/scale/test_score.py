@@ -270,6 +270,31 @@ def test_a_manifest_that_cannot_grow_stays_whole(tmp_path: Path, monkeypatch: py
     assert [json.loads(line)["kind"] for line in (tmp_path / "out" / "manifest.jsonl").open()] == ["run", "shard"]
 
 
+@pytest.mark.parametrize("line", [1, 3])
+def test_an_interrupt_between_name_and_record_leaves_no_shard(
+    tmp_path: Path, line: int, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame(60).write_parquet(tmp_path / "a.parquet")
+    plain, calls = manifest_of.Manifest.add, []
+
+    def interrupted(self: manifest_of.Manifest, entry: Any) -> None:
+        calls.append(entry)
+        if len(calls) == line:
+            assert (tmp_path / "out" / "scores" / entry["shard"]).is_file()
+            raise KeyboardInterrupt
+        plain(self, entry)
+
+    monkeypatch.setattr(manifest_of.Manifest, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        score(tmp_path / "a.parquet", out=tmp_path / "out")
+    monkeypatch.setattr(manifest_of.Manifest, "add", plain)
+    assert left_behind(tmp_path / "out") == []
+    assert len(list((tmp_path / "out" / "scores").iterdir())) == line - 1
+    counted.clear()
+    assert score(tmp_path / "a.parquet", out=tmp_path / "out").answered == 60
+    assert len(counted) == 4 - line
+
+
 def test_a_model_replaced_on_the_way_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "model"
     shutil.copytree(shipped.model(), model)

@@ -65,8 +65,8 @@ class Manifest:
 
     def add(self, entry: Entry) -> None:
         """Record a finished shard."""
-        self.entries[entry["shard"]] = entry
         self._append({"kind": "shard", **entry})
+        self.entries[entry["shard"]] = entry
 
     def finish_file(self, source: Source, pieces: int, rows: int) -> None:
         """Record that a file has so many pieces and no more."""

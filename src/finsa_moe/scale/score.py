@@ -20,7 +20,7 @@ from finsa_moe.scale import pool
 from finsa_moe.scale.job import Job, make_job
 from finsa_moe.scale.manifest import Manifest, locked, open_manifest
 from finsa_moe.scale.pieces import Piece, parquet_groups, parquet_pieces, staged_pieces
-from finsa_moe.scale.shard import COUNTS, empty_error, unwritable
+from finsa_moe.scale.shard import COUNTS, Entry, commit, empty_error, unwritable
 from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Outcome
 
@@ -141,8 +141,8 @@ def _run(
     begin = time.perf_counter()
     tell()
     for outcome in _outcomes(pieces, job, backend, workers, address):
-        if outcome.entry is not None:
-            manifest.add(outcome.entry)
+        if outcome.entry is not None and outcome.temporary is not None:
+            _keep(outcome.temporary, outcome.entry, job, manifest)
             report.new_rows += outcome.entry["rows"]
         elif outcome.fatal and outcome.error is not None:
             raise outcome.error
@@ -152,6 +152,17 @@ def _run(
             outcome.piece.staged.unlink(missing_ok=True)
         tell()
     report.answering = time.perf_counter() - begin
+
+
+def _keep(temporary: Path, entry: Entry, job: Job, manifest: Manifest) -> None:
+    """Name a shard and record it; an interrupt that comes between leaves neither."""
+    try:
+        commit(temporary, entry, job)
+        manifest.add(entry)
+    except BaseException:
+        if entry["shard"] not in manifest.entries:
+            (job.scores / entry["shard"]).unlink(missing_ok=True)
+        raise
 
 
 def _outcomes(pieces: Iterator[Piece], job: Job, backend: str, workers: int, address: str | None) -> Iterator[Outcome]:

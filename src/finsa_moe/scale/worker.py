@@ -7,23 +7,25 @@ how many others there are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from finsa_moe.errors import FinSAError, ModelError
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.scale.job import Job, read_config
 from finsa_moe.scale.pieces import BadPieceError, Piece
-from finsa_moe.scale.shard import Entry, commit, score_piece
+from finsa_moe.scale.shard import Entry, score_piece
 
 WARM = ("公司公告:净利润同比增长三成", "又跌了,主力跑了")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a piece: an entry for the manifest, or the error."""
+    """What became of a piece: an entry for the manifest and the shard under its temporary name, or the error."""
 
     piece: Piece
     entry: Entry | None = None
+    temporary: Path | None = None
     error: FinSAError | None = None
 
     @property
@@ -52,15 +54,15 @@ class Worker:
             self.predictor.predict(WARM, domain)
 
     def score(self, piece: Piece) -> Outcome:
-        """Answer a piece and put its shard into place."""
+        """Answer a piece; its shard waits under a temporary name for the driver, who names and records it at once."""
         try:
             temporary, entry = score_piece(self.predictor, piece, self.job)
             try:
                 self._same_model()
-                commit(temporary, entry, self.job)
-            finally:
+            except FinSAError:
                 temporary.unlink(missing_ok=True)
-            return Outcome(piece, entry)
+                raise
+            return Outcome(piece, entry, temporary)
         except FinSAError as error:
             return Outcome(piece, error=error)
 
