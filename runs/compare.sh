@@ -24,7 +24,8 @@ rows() { # rows DOMAIN SRC… : 95 % of them to learn from, 5 % to choose by
 networks=(fasttext textcnn bilstm)
 others=(
   finsa "finsa?gate=soft" majority lexicon tfidf-lr tfidf-svm "tfidf-svm?per=domain"
-  "finetune:models/pretrained?epochs=3&bf16=true" "lora:models/default/backbone?epochs=3&learning_rate=5e-4&dropout=0&bf16=true"
+  "full fine-tuning=finetune:models/pretrained?epochs=3&bf16=true"
+  "one LoRA=lora:models/default/backbone?epochs=3&learning_rate=5e-4&dropout=0&bf16=true"
 )
 compare() { # compare MODEL… : these models, in one line so that the report repeats the command whole
   local asked=()

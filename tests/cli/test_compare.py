@@ -125,6 +125,27 @@ def test_without_shap_the_errors_stand_without_reasons(
         assert example["text"] in page
 
 
+def test_a_model_goes_by_the_name_it_was_given(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = ["--model", "lexicon", "--model", "tfidf-lr?per=domain", "--examples", "0"]
+    assert main([*words, *plain, "--reference", "tfidf-lr?per=domain"]) == 0
+    before = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    named = ["--model", "lexicon", "--model", "words alone=tfidf-lr?per=domain", "--examples", "0"]
+    (tmp_path / "out" / "cells").chmod(0o500)  # nothing has to be run again
+    assert main([*words, *named, "--reference", "words alone"]) == 0
+    (tmp_path / "out" / "cells").chmod(0o700)
+    after = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert after["names"] == {"tfidf-lr?per=domain": "words alone"}
+    assert (after["entries"], after["reference"]) == (before["entries"], "tfidf-lr?per=domain")
+    assert "words alone" in capsys.readouterr().out
+    tables = (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8").partition("```sh")[0]
+    page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8").rpartition("How to reproduce")[0]
+    for shown in (tables, page):
+        assert shown.count("tfidf-lr?per=domain") == 1  # where the name is told
+        assert shown.count("words alone") > 5
+
+
 def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken.csv"
     broken.write_text("text,label\n涨,9\n", encoding="utf-8")
@@ -132,6 +153,8 @@ def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pyte
         (["--model", "tfidf"], "unknown name 'tfidf'"),
         (["--model", "majority", "--reference", "lexicon"], "is none of the models compared: majority"),
         (["--model", "majority", "--model", "majority"], "given twice"),
+        (["--model", "lexicon", "--model", "lexicon=majority"], "lexicon is another model already"),
+        (["--model", "ours="], "write NAME=SPEC"),
         (["--model", "majority", "--seeds", "one"], "'one' is no whole number"),
         (["--model", "finsa?run=sports"], "run 'sports' is none of routed, oracle, "),
         (["--model", "majority", "--test", f"x={broken}"], "line 2"),

@@ -146,6 +146,22 @@ def test_a_backbone_that_moved_is_named_anew(trained: Callable[[str], Trained], 
     assert load_mixture(tmp_path / "m", device="cpu").config.backbone["name"] == str(run.backbone)
 
 
+def test_a_backbone_without_tokenizer_takes_that_of_an_expert(
+    trained: Callable[[str], Trained], tmp_path: Path
+) -> None:
+    """As the one that stands in a mixture's folder."""
+    run = trained("bert")
+    bare = shutil.copytree(run.backbone, tmp_path / "bare", ignore=shutil.ignore_patterns("*token*", "vocab*"))
+    merged(run.experts, tmp_path / "m", backbone=str(bare))
+    text = "放量突破前高,拿稳了"
+    assert load_tokenizer(tmp_path / "m")(text)["input_ids"] == load_tokenizer(run.backbone)(text)["input_ids"]
+    bald = {name: shutil.copytree(folder, tmp_path / name) for name, folder in run.experts.items()}
+    for folder in bald.values():
+        (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match="bare: no readable tokenizer"):
+        merged(bald, tmp_path / "n", backbone=str(bare))
+
+
 def refused(experts: Mapping[str, Path], tmp_path: Path, says: str, names: Path, **settings: Any) -> None:
     with pytest.raises(ModelError, match=says) as caught:
         merged(experts, tmp_path / "m", **settings)

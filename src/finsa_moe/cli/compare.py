@@ -26,10 +26,10 @@ def compare(
     model: Annotated[
         list[str],
         typer.Option(
-            "--model", metavar="SPEC",
+            "--model", metavar="[NAME=]SPEC",
             help="finsa[:DIR][?run=routed|oracle|EXPERT&gate=hard|soft], majority, lexicon, tfidf-lr, tfidf-svm, "
-            "fasttext, textcnn, bilstm, lora, finetune, hf:DIR, llm:MODEL@ENDPOINT; ?per=domain trains one a domain. "
-            "Repeatable.",
+            "fasttext, textcnn, bilstm, lora, finetune, hf:DIR, llm:MODEL@ENDPOINT; ?per=domain trains one a domain; "
+            "NAME is what tables call it. Repeatable.",
         ),
     ],
     test: Annotated[
@@ -48,7 +48,7 @@ def compare(
         typer.Option("--dev", metavar="NAME=FILE", help="Rows to choose settings by, never to judge by. Repeatable."),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="What others are held against; left out: the first.")
+        str | None, typer.Option(metavar="NAME|SPEC", help="What others are held against; left out: the first.")
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of models that draw at random.")] = SEEDS,
     curves: Annotated[bool, typer.Option("--curves", help=f"Learning curves at {SHARES} of the rows.")] = False,
@@ -82,6 +82,7 @@ def compare(
     from finsa_moe.cli.compared_rows import inputs, judged_sets, labelled
     from finsa_moe.cli.contenders import Running, experts, mistakes, registry
     from finsa_moe.data.columns import Columns
+    from finsa_moe.evaluation.baselines.spec import Spec
     from finsa_moe.evaluation.cells import Cells
     from finsa_moe.evaluation.experts import with_forms
     from finsa_moe.evaluation.judge import compare as judge
@@ -90,11 +91,13 @@ def compare(
 
     if protocol not in ("ours", "finsa"):
         raise ConfigError(f"--protocol {protocol}: unknown; choose ours or finsa")
+    models, names = Spec.named(model)
     drawn = [_seed(word) for word in seeds.split(",")]
-    asked = with_forms(model, experts, [name.partition("/")[0] for name in named(test, "--test")]) if matrix else model
+    domains = [name.partition("/")[0] for name in named(test, "--test")]
+    asked = with_forms(models, experts, domains) if matrix else models
     cells = planned(asked, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
-    held = reference or model[0]
-    if held not in model:
+    held = next((spec for spec, name in names.items() if name == reference), reference or models[0])
+    if held not in models:
         raise ConfigError(f"--reference {held}: is none of the models compared: {', '.join(model)}")
     columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
     rows = labelled(train or [], "--train", columns, spelling)
@@ -116,7 +119,7 @@ def compare(
         given=given,
     )  # fmt: skip
     wrong, remark = mistakes(examples, held, sets, found, make, say)
-    publish(judge(sets, found, reference=held), out, words, wrong, remark, published=protocol == "finsa")
+    publish(judge(sets, found, reference=held, names=names), out, words, wrong, remark, published=protocol == "finsa")
 
 
 def _seed(word: str) -> int:

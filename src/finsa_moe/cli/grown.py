@@ -104,7 +104,7 @@ def show(sent: Mapping[str, Mapping[str, float | None]], moved: Mapping[str, Mov
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    table = Table("domain", "to its own expert", "", "rows", "macro-F1", "")
+    table = Table("domain", "stored sample to its own expert", "", "rows", "routed macro-F1", "")
     table.add_row("", "before", "after", "", "before", "after")
     for name in {**sent, **moved}:
         own = sent.get(name, {})

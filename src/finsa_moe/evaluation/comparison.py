@@ -103,6 +103,7 @@ class Comparison:
         domains: By domain and model, the method's numbers on the texts of all the domain's sets together.
         curves: By model and test set, macro-F1 (mean over seeds) by share of the training rows.
         facts: By model, what its cells told: seconds, rows, an account of a chat model's answers.
+        names: By spec, what the user calls it; the others are called by their spec.
     """
 
     models: tuple[str, ...]
@@ -113,6 +114,11 @@ class Comparison:
     domains: Mapping[str, Mapping[str, BySeed]] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, Mapping[float, float]]] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, model: str) -> str:
+        """How tables and pictures call a model."""
+        return self.names.get(model, model)
 
     @property
     def leaks(self) -> dict[str, tuple[int, int]]:
@@ -155,7 +161,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Everything but the texts, ready for JSON."""
         return {
-            "models": list(self.models), "reference": self.reference,
+            "models": list(self.models), "names": dict(self.names), "reference": self.reference,
             "sets": {s.name: {"domain": s.domain, "texts": len(s.texts), "clusters": len(np.unique(s.clusters)),
                               "leaked": int(s.leaked.sum())} for s in self.sets},
             "entries": {m: {n: {**asdict(e), "sd": e.sd} for n, e in of.items()} for m, of in self.entries.items()},

@@ -29,7 +29,7 @@ def intervals(found: Comparison, name: str) -> bytes:
         axes.annotate(
             f"{100 * value.value:.1f}", (1.01, at), xycoords=("axes fraction", "data"), va="center", color=INK
         )
-    axes.set_yticks(range(len(models)), drawable([short(model) for model in models]), color=INK)
+    axes.set_yticks(range(len(models)), drawable([short(found.called(model)) for model in models]), color=INK)
     axes.set_xlabel(f"macro-F1 on {drawable([name])[0]}, %, with 95 % interval", color=SOFT)
     axes.grid(axis="x", color=LINE)
     return png_bytes(figure)
@@ -41,7 +41,7 @@ def curves(found: Comparison, name: str) -> bytes:
     for at, (model, of) in enumerate(found.curves.items()):
         points = sorted(of[name].items())
         axes.plot([100 * x for x, _ in points], [100 * y for _, y in points], marker=".", linewidth=1.8,
-                  color=COLOURS[at % len(COLOURS)], label=drawable([short(model)])[0])  # fmt: skip
+                  color=COLOURS[at % len(COLOURS)], label=drawable([short(found.called(model))])[0])  # fmt: skip
     axes.set_xscale("log")
     shares = sorted({share for of in found.curves.values() for share in of[name]})
     axes.set_xticks([100 * share for share in shares], [f"{100 * share:g}" for share in shares])
@@ -60,7 +60,7 @@ def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
     for at, model in enumerate(models):
         points = found.entries[model][name].scores.reliability
         axes.plot([100 * p.confidence for p in points], [100 * p.accuracy for p in points], marker="o", markersize=4,
-                  color=COLOURS[at % len(COLOURS)], label=drawable([short(model)])[0])  # fmt: skip
+                  color=COLOURS[at % len(COLOURS)], label=drawable([short(found.called(model))])[0])  # fmt: skip
     axes.set_xlabel("confidence, %", color=SOFT)
     axes.set_ylabel("right, %", color=SOFT)
     axes.grid(color=LINE)

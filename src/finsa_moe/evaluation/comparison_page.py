@@ -72,7 +72,7 @@ def page(
     texts = sum(len(one.texts) for one in found.sets)
     return report.html_page(
         f"{len(found.models)} models on {len(found.sets)} test sets", sections,
-        f"macro-F1 in percent on {texts:,} texts; reference: {found.reference}", CSS,
+        f"macro-F1 in percent on {texts:,} texts; reference: {found.called(found.reference)}", CSS,
     )  # fmt: skip
 
 
@@ -81,8 +81,8 @@ def _summary(found: Comparison) -> Section:
     sure = sum(e.against is not None and e.against.sure for of in found.entries.values() for e in of.values())
     pairs = (len(found.models) - 1) * len(found.sets)
     entries: list[tuple[str, object]] = [
-        ("best mean macro-F1 %", f"{100 * found.mean(best):.1f}"), ("reached by", best),
-        (f"differences from {found.reference} that are sure", f"{sure} of {pairs}"),
+        ("best mean macro-F1 %", f"{100 * found.mean(best):.1f}"), ("reached by", found.called(best)),
+        (f"differences from {found.called(found.reference)} that are sure", f"{sure} of {pairs}"),
         ("leaking texts", f"{sum(leaked for leaked, _ in found.leaks.values()):,}"),
     ]  # fmt: skip
     return Section("Summary", report.facts(entries))
@@ -91,7 +91,7 @@ def _summary(found: Comparison) -> Section:
 def _scores(found: Comparison) -> Section:
     rows = []
     for model in found.models:
-        row: list[object] = [model]
+        row: list[object] = [found.called(model)]
         for name in found.slices:
             entry = found.at(model, name)
             mark = "best" if found.best(name) == model else "muted" if _unsure(entry) else ""
@@ -101,9 +101,10 @@ def _scores(found: Comparison) -> Section:
     together = f" {POOLED}: their texts as one; mean: of the sets' scores." if found.pooled else ""
     note = (
         "Macro-F1, mean ± standard deviation over seeds. Intervals draw clusters of near texts. Bold: best of the set; "
-        f"grey: not surely different from {found.reference}.{together}"
+        f"grey: not surely different from {found.called(found.reference)}.{together}"
     )
-    return Section("Scores", report.table(heads, rows), note)
+    known = report.table(("name", "model"), [[name, spec] for spec, name in found.names.items()], left=2)
+    return Section("Scores", report.table(heads, rows) + (known if found.names else ""), note)
 
 
 def _method(found: Comparison) -> Section:
@@ -125,9 +126,10 @@ def _differences(found: Comparison) -> Section:
             entry = found.at(model, name)
             if entry.against is not None and entry.test is not None:
                 words = Cell(difference_words(entry), "muted" if _unsure(entry) else "")
-                rows.append([model, name, words, entry.test.only_first, entry.test.only_second])
+                rows.append([found.called(model), name, words, entry.test.only_first, entry.test.only_second])
     heads = ("model", "test set", "difference, points", "it alone is right", "the reference alone")
-    note = f"From {found.reference}: paired bootstrap over clusters, then McNemar's test (mid-p) on the first seed."
+    reference = found.called(found.reference)
+    note = f"From {reference}: paired bootstrap over clusters, then McNemar's test (mid-p) on the first seed."
     return Section("Differences", report.table(heads, rows, left=3), note)
 
 
@@ -148,22 +150,24 @@ def _calibration(found: Comparison) -> Section:
     leading = dict.fromkeys((max(found.models, key=found.mean), found.reference))
     for one in found.sets:
         best = {m: found.entries[m][one.name].scores for m in leading}
-        covered = {short(m): [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()}
+        covered = {
+            short(found.called(m)): [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()
+        }
         shown.append(report.picture(coverage_curves(covered), f"risk and coverage on {one.name}", one.name))
         shown.append(
             report.picture(reliability(found, one.name, list(leading)), f"reliability on {one.name}", one.name)
         )
         for model in leading:
+            title = f"{short(found.called(model))} on {one.name}"
             drawn = heatmap(
-                found.confusion(model, one.name), ENGLISH, ENGLISH, title=f"{short(model)} on {one.name}", rows="truth",
-                columns="answer",
-            )  # fmt: skip
-            shown.append(report.picture(drawn, f"confusion of {model} on {one.name}"))
+                found.confusion(model, one.name), ENGLISH, ENGLISH, title=title, rows="truth", columns="answer"
+            )
+            shown.append(report.picture(drawn, f"confusion of {found.called(model)} on {one.name}"))
     for name in found.slices:
         for model in found.models:
             entry = found.at(model, name)
             numbers = (entry.scores.accuracy, entry.surest, entry.scores.ece)
-            rows.append([model, name, *(f"{100 * x:.1f}" for x in numbers)])
+            rows.append([found.called(model), name, *(f"{100 * x:.1f}" for x in numbers)])
     heads = ("model", "test set", "accuracy", "accuracy of the surest 70 %", "calibration error")
     body = report.table(heads, rows, left=2) + report.pictures(shown)
     return Section("Confidence and confusion", body, "Of the first seed; pictures of the best model and the reference.")
@@ -177,7 +181,7 @@ def _data(found: Comparison) -> Section:
         rows.append([one.name, len(one.texts), len(set(one.clusters.tolist())), *counts, leaked])
     heads = ("test set", "texts", "clusters", *NAMES, "stand in training")
     clean = [
-        [model, one.name, f"{100 * entry.macro_f1.value:.1f}", f"{100 * entry.clean:.1f}"]
+        [found.called(model), one.name, f"{100 * entry.macro_f1.value:.1f}", f"{100 * entry.clean:.1f}"]
         for model in found.models for one in found.sets
         if (entry := found.entries[model][one.name]).clean is not None
     ]  # fmt: skip
@@ -207,18 +211,18 @@ def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int
     for model, counts in sent.items():
         experts = list(next(iter(counts.values())))
         drawn = heatmap(
-            [list(of.values()) for of in counts.values()], list(counts), experts, title=short(model), rows="texts of",
-            columns="expert",
+            [list(of.values()) for of in counts.values()], list(counts), experts, title=short(found.called(model)),
+            rows="texts of", columns="expert",
         )  # fmt: skip
-        shown.append(report.picture(drawn, f"texts by test set and expert, {model}"))
+        shown.append(report.picture(drawn, f"texts by test set and expert, {found.called(model)}"))
         for name, of in counts.items():
             own = found.entries[model][name].routing
             share = f"{100 * own:.1f}" if own is not None else "–"
-            rows.append([model, name, share, " · ".join(f"{expert} {n:,}" for expert, n in of.items())])
+            rows.append([found.called(model), name, share, " · ".join(f"{expert} {n:,}" for expert, n in of.items())])
         every = {expert: sum(of[expert] for of in counts.values()) for expert in experts}
         whole = sum(every.values())
         used = " · ".join(f"{expert} {100 * n / whole:.1f} %" for expert, n in every.items())
-        rows.append([model, Cell("expert use", "best"), "", used])
+        rows.append([found.called(model), Cell("expert use", "best"), "", used])
     heads = ("model", "test set", "to its own expert, %", "texts by expert")
     body = report.table(heads, rows, left=2) + report.pictures(shown)
     return Section("Routing", body, "Which expert the router chose; of the first seed.")

@@ -56,7 +56,7 @@ def screen(found: Comparison) -> Table:
             if found.best(name) == model:
                 words.stylize("bold", 0, len(score_words(entry)))
             row.append(words)
-        table.add_row(Text(model), *row, f"{100 * found.mean(model):.1f}", end_section=True)
+        table.add_row(Text(found.called(model)), *row, f"{100 * found.mean(model):.1f}", end_section=True)
     return table
 
 
@@ -65,14 +65,18 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
     heads = ["model", *(f"{name} ({texts:,})" for name, texts in found.slices.items()), "mean"]
     lines = _head(heads)
     for model in found.models:
-        row = [f"`{model}`"]
+        row = [f"`{found.called(model)}`"]
         for name in found.slices:
             entry = found.at(model, name)
             score = score_words(entry)
             score = f"**{score}**" if found.best(name) == model else score
             row.append(f"{score}{_mark(entry)} ({interval_words(entry)})")
         lines.append("| " + " | ".join([*row, f"{100 * found.mean(model):.1f}"]) + " |")
-    lines += ["", f"{UNSURE}: not surely different from `{found.reference}` (95 % paired cluster bootstrap)."]
+    lines += [
+        "",
+        f"{UNSURE}: not surely different from `{found.called(found.reference)}` (95 % paired cluster bootstrap).",
+    ]
+    lines += [f"`{name}`: `{spec}`." for spec, name in found.names.items()]
     if found.pooled:
         lines += [f"{POOLED}: the texts of all sets together; mean: of the sets' scores, each as much as another."]
     lines += ["", METHOD, "", *_head(["test set", "model", *METRICS])]
@@ -80,13 +84,22 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
         lines.append(f"| {name} | `{model}` | " + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")
     lines += [
         "",
-        *_head(["model", "test set", f"difference from `{found.reference}`", "accuracy", "surest 70 %", "ECE"]),
+        *_head(
+            [
+                "model",
+                "test set",
+                f"difference from `{found.called(found.reference)}`",
+                "accuracy",
+                "surest 70 %",
+                "ECE",
+            ]
+        ),
     ]
     for model in found.models:
         for name in found.slices:
             entry = found.at(model, name)
             told = (entry.scores.accuracy, entry.surest, entry.scores.ece)
-            lines.append(f"| `{model}` | {name} | {difference_words(entry)} | "
+            lines.append(f"| `{found.called(model)}` | {name} | {difference_words(entry)} | "
                          + " | ".join(f"{100 * x:.1f}" for x in told) + " |")  # fmt: skip
     for matrix in matrices(found):
         values = matrix.values(found)
@@ -125,7 +138,7 @@ def _sent_lines(found: Comparison) -> list[str]:
     lines = []
     for model in found.models:
         if counts := found.sent(model):
-            lines += ["", f"Texts by expert that `{model}` sent them to:", ""]
+            lines += ["", f"Texts by expert that `{found.called(model)}` sent them to:", ""]
             lines += _head(["test set", *next(iter(counts.values()))])
             lines += ["| " + " | ".join([name, *(f"{n:,}" for n in of.values())]) + " |" for name, of in counts.items()]
     return lines
@@ -138,20 +151,22 @@ def cost_rows(found: Comparison) -> list[list[str]]:
         facts = found.facts.get(model, {})
         seeds = int(facts.get("seeds", 1))
         trained = f"{int(facts['rows']) // seeds:,}" if "rows" in facts else "–"
-        rows.append([model, str(seeds), trained, f"{facts['seconds']:,.0f}" if "seconds" in facts else "–"])
+        rows.append(
+            [found.called(model), str(seeds), trained, f"{facts['seconds']:,.0f}" if "seconds" in facts else "–"]
+        )
     return rows
 
 
 def account_rows(found: Comparison) -> list[list[str]]:
     """Of each chat model what its answers came to, under `accounts.HEADS`."""
     told = {model: found.facts.get(model, {}).get("account") for model in found.models}
-    return [[model, *accounts.cells(account)] for model, account in told.items() if account is not None]
+    return [[found.called(model), *accounts.cells(account)] for model, account in told.items() if account is not None]
 
 
 def method_rows(found: Comparison) -> list[tuple[str, str, list[float]]]:
     """Test set, model and fractions under `METRICS`, mean over seeds."""
     return [
-        (name, model, [found.at(model, name).metric(metric) for metric in METRICS])
+        (name, found.called(model), [found.at(model, name).metric(metric) for metric in METRICS])
         for name in found.slices for model in found.models
     ]  # fmt: skip
 

@@ -33,6 +33,7 @@ def compare(
     found: Mapping[Cell, Answers],
     *,
     reference: str,
+    names: Mapping[str, str] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 13,
 ) -> Comparison:
@@ -42,6 +43,7 @@ def compare(
         sets: Test sets.
         found: Answers of every cell; each holds every test set.
         reference: Spec of the model that the others are held against.
+        names: What models are to be called, by their spec.
         resamples: Bootstrap draws.
         seed: Of the draws.
 
@@ -63,8 +65,9 @@ def compare(
         pooled = {m: replace(e, routing=_routed_over(sets, entries[m])) for m, e in pooled.items()}
     facts = {model: _facts(answers) for model, answers in whole.items()}
     return Comparison(
-        models, reference, tuple(sets), entries, pooled, _domains(sets, whole), _curves(sets, found, entries), facts
-    )
+        models, reference, tuple(sets), entries, pooled, _domains(sets, whole), _curves(sets, found, entries), facts,
+        names or {},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -101,9 +101,12 @@ def _compared(results: Mapping[str, Any], model: Path, source: str, default: Pat
         raise ConfigError(f"{source}: {model} is none of the models compared, routed: {', '.join(names)}")
     entries, reference = results["entries"], results["reference"]
     lines = tuple(_line_compared(name, facts, entries[own[0]][name]) for name, facts in results["sets"].items())
+    called = results.get("names", {})
     beside = {
-        other: {name: Beside(entry["macro_f1"]["value"], _sure(entries, reference, own[0], other, name))
-                for name, entry in entries[other].items()}
+        called.get(other, other): {
+            name: Beside(entry["macro_f1"]["value"], _sure(entries, reference, own[0], other, name))
+            for name, entry in entries[other].items()
+        }
         for other in names if other != own[0]
     }  # fmt: skip
     return Measured(lines, beside, results.get("command", ""))

@@ -63,7 +63,7 @@ def of_comparison(found: Comparison) -> dict[str, Ours]:
         own = [one for one in found.sets if one.domain == domain]
         texts = sum(len(one.texts) for one in own)
         pooled = f" of {', '.join(one.name for one in own)} pooled" if len(own) > 1 else f" of {own[0].name}"
-        rows = {m: tuple(100 * float(np.mean(by[name])) for name in HEADS) for m, by in models.items()}
+        rows = {found.called(m): tuple(100 * float(np.mean(by[name])) for name in HEADS) for m, by in models.items()}
         seeds = max(int(facts.get("seeds", 1)) for facts in found.facts.values())
         mean = f", mean over up to {seeds} seeds" if seeds > 1 else ""
         made[domain] = Ours(f"{texts:,} rows{pooled}{mean}", rows)

@@ -124,6 +124,8 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, local_files_only=_is_local(str(name)))
     except Exception as error:
         raise ModelError(f"{name}: no readable tokenizer ({_first_line(error)}); {_remedy(str(name))}") from None
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes up an empty one
+        raise ModelError(f"{name}: no readable tokenizer (it has no words); {_remedy(str(name))}")
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise ModelError(f"{name}: its tokenizer has no fast form (tokenizer.json); convert it with transformers first")
     if tokenizer.pad_token_id is None:

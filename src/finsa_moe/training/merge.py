@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from finsa_moe.config import MergeConfig
 from finsa_moe.errors import ModelError
@@ -88,9 +88,19 @@ def merge(
     set_seed(settings.seed)
     model = FinSAMoE(config, network)
     fresh = _fill(model, read)
-    save_mixture(model, out, tokenizer=load_tokenizer(reference["name"]))
+    save_mixture(model, out, tokenizer=_tokenizer(reference["name"], experts))
     settings.save(out / "config.yaml")
     return {"domains": list(read), "route_layer": lowest, "linears": len(order), "fresh_heads": fresh}
+
+
+def _tokenizer(backbone: str, experts: Mapping[str, Path]) -> PreTrainedTokenizerBase:
+    """The backbone's; where its folder has none, as within a mixture, the one that an expert was trained with."""
+    try:
+        return load_tokenizer(backbone)
+    except ModelError:
+        if own := [folder for folder in experts.values() if (folder / "tokenizer.json").is_file()]:
+            return load_tokenizer(own[0])
+        raise
 
 
 def _reference(experts: Mapping[str, Path], backbone: str | None) -> dict[str, Any]:

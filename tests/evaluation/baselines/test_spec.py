@@ -52,3 +52,16 @@ def test_options_are_checked() -> None:
         spec.word("kind", "a", ("a", "c"))
     with pytest.raises(ConfigError, match="must be a number"):
         Spec.parse("x?n=nan").number("n", 0, 0)
+
+
+def test_names_are_told_from_options_and_folders() -> None:
+    written = [
+        "majority",
+        "ours=finsa:work/a=b?run=news",
+        "lora?rank=8&epochs=3",
+        "hf:work/x=y",
+        " two words = textcnn ",
+    ]
+    specs, names = Spec.named(written)
+    assert specs == ["majority", "finsa:work/a=b?run=news", "lora?rank=8&epochs=3", "hf:work/x=y", "textcnn"]
+    assert names == {"finsa:work/a=b?run=news": "ours", "textcnn": "two words"}

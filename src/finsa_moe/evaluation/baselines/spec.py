@@ -5,7 +5,7 @@ Text in, a `Spec` out, which hands its options over checked. It knows no baselin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from finsa_moe.errors import ConfigError, closest
@@ -47,6 +47,34 @@ class Spec:
                 raise ConfigError(f"model {text}: {key.strip()} is given twice; keep one")
             options[key.strip()] = value.strip()
         return cls(text.strip(), name.strip(), target.strip(), options)
+
+    @staticmethod
+    def named(texts: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+        """Models written as ``SPEC`` or ``NAME=SPEC``, where the name is what tables call the model.
+
+        Returns:
+            The specs, and the names given by spec.
+
+        Raises:
+            ConfigError: If a model or a name stands twice, or there is a name and no spec.
+        """
+        specs, names = list[str](), dict[str, str]()
+        for text in texts:
+            name, sign, spec = text.partition("=")
+            if not sign or ":" in name or "?" in name:  # an option's sign, or a folder's
+                name, spec = "", text
+            elif not name.strip() or not spec.strip():
+                raise ConfigError(
+                    f"model {text!r}: write NAME=SPEC, for example 'our model=finsa:work/model/moe_joint'"
+                )
+            if spec.strip() in specs:
+                raise ConfigError(f"model {spec.strip()}: is given twice; keep one")
+            if name.strip() in (*specs, *names.values()):
+                raise ConfigError(f"model {text}: {name.strip()} is another model already; name it otherwise")
+            specs.append(spec.strip())
+            if name:
+                names[spec.strip()] = name.strip()
+        return specs, names
 
     def only(self, *known: str, target: bool = False) -> None:
         """Refuse options that the model does not know, a target it does not take, or the lack of one it needs.
