@@ -84,3 +84,11 @@ def test_what_is_no_classifier(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no classifier can be loaded") as caught:
         make(f"hf:{tmp_path / 'empty'}")
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_made_up_by_transformers_is_refused(tmp_path: Path, words: Path) -> None:
+    folder = classifier(tmp_path / "m", words, ["Positive", "Negative", "Neutral"])
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / file).unlink()
+    with pytest.raises(ModelError, match=r"its tokenizer has no words; put tokenizer\.json"):
+        make(f"hf:{folder}")

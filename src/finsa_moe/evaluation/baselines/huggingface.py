@@ -55,6 +55,9 @@ class HuggingFaceClassifier:
                 f"hf:{name}: no classifier can be loaded ({first}); give a folder with config.json, model.safetensors "
                 "and a tokenizer, or a hub name while the hub can be reached"
             ) from None
+        if set(self._tokenizer.get_vocab()) <= set(self._tokenizer.all_special_tokens):
+            # transformers makes up an empty one where the files are missing: every word would be unknown
+            raise ModelError(f"hf:{name}: its tokenizer has no words; put tokenizer.json beside config.json")
         self.columns = _columns(name, self._model.config.id2label, labels)
         """The polarity of each of the model's labels, in its order."""
         if self._tokenizer.pad_token_id is None:  # decoders often have none
