@@ -66,3 +66,25 @@ def test_a_folders_fingerprint_is_of_its_files(tmp_path: Path) -> None:
     assert before == of_folder(tmp_path)
     (tmp_path / "sub" / "a").write_text("two")
     assert of_folder(tmp_path) != before
+
+
+def test_a_models_card_is_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"w")
+    (tmp_path / "experts").mkdir()
+    (tmp_path / "experts" / "README.md").write_text("of an expert")
+    before = of_folder(tmp_path)
+    (tmp_path / "README.md").write_text("a card")
+    (tmp_path / ".lock").write_text("1")
+    assert of_folder(tmp_path) == before
+    (tmp_path / "experts" / "adapter").write_bytes(b"a")
+    assert of_folder(tmp_path) != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04"])
+def test_a_damaged_cell_is_one_line(damage: bytes, tmp_path: Path) -> None:
+    store, cell = Cells(tmp_path, {}), Cell("majority", 1)
+    store.keep(cell, Answers({"news": np.eye(3, dtype=np.float32)}))
+    path = next(tmp_path.glob("*.npz"))
+    path.write_bytes(damage)
+    with pytest.raises(DataError, match=r"damaged .*; remove it and run the comparison again"):
+        store.find(cell)

@@ -178,3 +178,13 @@ def test_class_ids() -> None:
     assert class_ids([2, np.int64(0), "中性"], ids=True).tolist() == [2, 0, 1]
     with pytest.raises(DataError, match="label 3"):
         class_ids([3], ids=True)
+
+
+def test_macro_averages_run_over_the_classes_of_the_labels() -> None:
+    """One answer of a class that no row has costs its row, not a third of the score."""
+    rows = {"text": ["涨涨", "涨", "跌", "跌跌", "平"], "label": ["利好", "利好", "利空", "利空", "利空"]}
+    scores = evaluate(fake_finsa(), rows).leading.overall
+    said = np.array(scores.confusion).sum(axis=0)
+    assert said[1] == 1
+    assert scores.classes == (0, 2)
+    assert scores.macro_f1 == pytest.approx((2 * 2 / (2 * 2 + 1) + 1) / 2)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.evaluation.accounts import SUMMED, UNANSWERED
 from finsa_moe.evaluation.baselines.registry import make
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
@@ -119,6 +120,61 @@ def test_what_a_model_says_of_the_sets_is_heard_first(tmp_path: Path) -> None:
         run(planned(["majority", "finsa"], [1]), TRAIN, None, SETS, Cells(tmp_path, {}),
             lambda spec: Picky() if spec.name == "finsa" else registry(spec))  # fmt: skip
     assert registry.fitted == []
+
+
+class Passing:
+    """A chat model whose endpoint is out of reach at first."""
+
+    def __init__(self, lost: int) -> None:
+        self.account = {**dict.fromkeys(SUMMED, 0), "unusable_by_reason": {UNANSWERED: lost} if lost else {}}
+
+    def fit(self, texts: Any, labels: Any, **_: Any) -> None:
+        pass
+
+    def predict_proba(self, texts: list[str]) -> np.ndarray:
+        return np.full((len(texts), 3), 1 / 3)
+
+
+def test_an_answer_that_may_come_next_time_is_asked_for_next_time(tmp_path: Path) -> None:
+    store, said = Cells(tmp_path, {}), list[str]()
+    cells = planned(["llm:m@e"], [1])
+    for lost, kept in ((2, 0), (0, 1), (5, 1)):  # the last run asks for nothing
+        run(cells, TRAIN, None, SETS, store, lambda _, lost=lost: Passing(lost), say=said.append)  # type: ignore[misc]
+        assert len(list(tmp_path.glob("*.npz"))) == kept
+    assert any("2 texts had no answer" in line for line in said)
+    assert not any("5 texts" in line for line in said)
+
+
+def test_a_share_with_fewer_rows_than_examples_is_left_out(tmp_path: Path) -> None:
+    cells = planned(["llm:m@e?shots=20"], [1], [0.1, 0.5])
+    found = run(cells, TRAIN, None, SETS, Cells(tmp_path, {}), lambda _: Passing(0))
+    assert [cell.share for cell in found] == [1.0, 0.5]
+
+
+def test_answers_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:
+    def broken(spec: Spec) -> Any:
+        model = make(spec)
+        model.predict_proba = lambda texts: np.full((len(texts), 3), np.nan)  # type: ignore[method-assign]
+        return model
+
+    with pytest.raises(ModelError, match="model majority, seed 1: 45 of 45 answers for news are no numbers"):
+        run(planned(["majority"], [1]), TRAIN, None, SETS, Cells(tmp_path, {}), broken)
+    assert not list(tmp_path.glob("*.npz"))
+
+
+def test_a_model_that_learns_needs_rows(tmp_path: Path) -> None:
+    none = TrainRows([], [], [])
+    with pytest.raises(ConfigError, match="model tfidf-lr: learns from labelled rows; add --train"):
+        run(planned(["tfidf-lr"], [1]), none, None, SETS, Cells(tmp_path, {}), make)
+    with pytest.raises(ConfigError, match=r"model tfidf-lr\?per=domain: no training rows of forum"):
+        run(planned(["tfidf-lr?per=domain"], [1]), TRAIN.of("news"), None, SETS, Cells(tmp_path, {}), make)
+
+
+def test_what_a_model_starts_from_is_part_of_its_cell(tmp_path: Path) -> None:
+    counted, store = Counted(), Cells(tmp_path, {})
+    for weights, fits in (("old", 1), ("old", 1), ("new", 2)):
+        run(planned(["majority"], [1]), TRAIN, None, SETS, store, counted, model_of=lambda _, w=weights: w)  # type: ignore[misc]
+        assert len(counted.fitted) == fits
 
 
 def test_one_model_a_domain(tmp_path: Path) -> None:

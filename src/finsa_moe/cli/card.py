@@ -46,7 +46,7 @@ def card(
     target = out or model / NAME
     if not target.parent.is_dir():
         raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
-    old = target.read_text(encoding="utf-8") if target.is_file() else ""
+    old = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
     if old.strip() and MARK not in old and not force:
         raise ConfigError(f"{target}: stands already and was not made by finsa card; --out F, or --force to replace it")
     page = written(subject, found, load=str(model), notes=notes_of(old) if MARK in old else "")

@@ -93,6 +93,8 @@ def compare(
         raise ConfigError(f"--protocol {protocol}: unknown; choose ours or finsa")
     models, names = Spec.named(model)
     drawn = [_seed(word) for word in seeds.split(",")]
+    if doubled := [seed for at, seed in enumerate(drawn) if seed in drawn[:at]]:
+        raise ConfigError(f"--seeds {seeds}: {doubled[0]} stands twice; name every seed once")
     domains = [name.partition("/")[0] for name in named(test, "--test")]
     asked = with_forms(models, experts, domains) if matrix else models
     cells = planned(asked, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
@@ -103,6 +105,10 @@ def compare(
     rows = labelled(train or [], "--train", columns, spelling)
     chosen = labelled(dev, "--dev", columns, spelling) if dev else None
     sets = judged_sets(test, rows, columns, spelling)
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot be made ({error.strerror}); name a folder") from None
     store = Cells(out / "cells", inputs(rows, chosen, sets))
     make, model_of = registry(Running(device, dtype, batch_tokens))
 
@@ -125,6 +131,6 @@ def compare(
 def _seed(word: str) -> int:
     from finsa_moe.errors import ConfigError
 
-    if not word.strip().isdigit():
+    if not word.strip().isdecimal():
         raise ConfigError(f"--seeds: {word!r} is no whole number; write for example {SEEDS}")
     return int(word)

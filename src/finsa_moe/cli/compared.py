@@ -88,5 +88,5 @@ def _facts(result: Comparison, words: str, examples: Sequence[Example]) -> dict[
 
 def _save(path: Path, content: str) -> None:
     working = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    working.write_text(content, encoding="utf-8")
+    working.write_text(content, encoding="utf-8", errors="replace")  # half an emoji cannot be written
     working.replace(path)

@@ -6,6 +6,7 @@ Specs go in, models come out that the evaluation room runs. It stands here since
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,10 +44,12 @@ class Running:
 
 
 def place(spec: Spec) -> Path:
-    """The folder of a mixture."""
+    """The folder of a mixture; where a gate is named, the default model's weights: its graphs have a hard one."""
     from finsa_moe import shipped
 
-    return Path(spec.target) if spec.target else shipped.model()
+    if spec.target:
+        return Path(spec.target)
+    return shipped.weights().parent if spec.options.get("gate") else shipped.model()
 
 
 def experts(spec: Spec) -> list[str]:
@@ -87,15 +90,21 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         return make(spec)
 
     def mark(spec: Spec) -> str:
-        folder = place(spec) if spec.name == MIXTURE else Path(spec.target)
-        found = of_folder(folder) if folder.is_dir() else spec.target
-        return f"{found} {running.dtype}" if spec.name == MIXTURE and running.dtype else found
+        """Of the files a model comes from, or that its training starts from; empty for one that has none."""
+        if spec.name not in (MIXTURE, *PLACED):
+            return ""
+        folder = place(spec) if spec.name == MIXTURE else Path(spec.target or shipped.weights())
+        found = [of_folder(folder) if folder.is_dir() else spec.target]
+        if spec.name == MIXTURE and running.dtype:
+            found.append(running.dtype)
+        if (config := Path(spec.options.get("config", ""))).is_file():
+            found.append(hashlib.sha256(config.read_bytes()).hexdigest())
+        return " ".join(found)
 
     return made, mark
 
 
 def _mixture(spec: Spec, running: Running) -> Any:
-    from finsa_moe import shipped
     from finsa_moe.evaluation.forms import MixtureForm
     from finsa_moe.face import FinSA, load
 
@@ -110,8 +119,7 @@ def _mixture(spec: Spec, running: Running) -> Any:
 
     if running.device:
         _check(running.device)
-    folder = place(spec) if spec.target else shipped.weights("backbone").parent  # exported graphs have a hard gate
-    engine = TorchEngine(folder, device=running.device, dtype=dtype, gate=gate)
+    engine = TorchEngine(place(spec), device=running.device, dtype=dtype, gate=gate)
     return MixtureForm(FinSA(Predictor(engine, batch_tokens)), spec)
 
 

@@ -181,7 +181,7 @@ def _facts(result: Evaluation, model: Path, finsa: FinSA, table: Table) -> dict[
 def _save(path: Path, content: str) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(content, encoding="utf-8")
+        part.write_text(content, encoding="utf-8", errors="replace")  # half an emoji cannot be written
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

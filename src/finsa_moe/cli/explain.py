@@ -114,7 +114,7 @@ def explain(
 
         columns = Columns(text=text, label=label, id=id)
         tally = _file(finsa, input, asked, settings, columns=columns, labels=spelt, only=only, domain=domain,
-                      output=output, model=model)  # fmt: skip
+                      output=output, named=_named(finsa, model, dtype))  # fmt: skip
         asked.finish(f"finsa explain, {input.name}: {tally.explained:,} texts", shown=True)
     else:
         _texts(finsa, texts or _piped(), asked, settings, domain)
@@ -164,14 +164,14 @@ def _texts(finsa: FinSA, texts: list[str], asked: Outputs, settings: Settings, d
 
 
 def _file(
-    finsa: FinSA, source: Path, asked: Outputs, settings: Settings, *, model: Path | None, **how: object
+    finsa: FinSA, source: Path, asked: Outputs, settings: Settings, *, named: dict[str, str], **how: object
 ) -> Tally:
     from finsa_moe.explain.file import explain_file
 
     with _progress(source) as show:
         try:
             tally = explain_file(
-                finsa, source, asked.use, settings=settings, named=_named(finsa, model), progress=show, **how  # type: ignore[arg-type]
+                finsa, source, asked.use, settings=settings, named=named, progress=show, **how  # type: ignore[arg-type]
             )  # fmt: skip
         except KeyboardInterrupt:
             if how.get("output") is not None:
@@ -192,18 +192,13 @@ def _file(
     return tally
 
 
-def _named(finsa: FinSA, model: Path | None) -> dict[str, str]:
-    """What tells one model from another: the manifest holds every graph's hash, the weights are the router's."""
-    import hashlib
-
+def _named(finsa: FinSA, model: Path | None, dtype: str | None) -> dict[str, str]:
+    """What tells one model from another: its files, and how they are run."""
     from finsa_moe import shipped
+    from finsa_moe.evaluation.cells import of_folder
 
     folder = shipped.model() if model is None else model
-    digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors"):
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
-    return {"folder": digest.hexdigest(), "engine": finsa.predictor.engine.name}
+    return {"folder": of_folder(folder), "engine": finsa.predictor.engine.name, "dtype": dtype or ""}
 
 
 @contextmanager

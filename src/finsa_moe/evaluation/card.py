@@ -209,7 +209,7 @@ def _use(load: str) -> str:
 
 
 def _measuring(found: Measured) -> str:
-    return f"## How it was measured\n\n```sh\n{found.command}\n```" if found.command else ""
+    return f"## How it was measured\n\n```sh\n{found.command} --out DIR\n```" if found.command else ""
 
 
 def _marked(value: float, best: float) -> str:

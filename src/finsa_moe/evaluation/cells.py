@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,7 @@ class Cells:
                     return None
                 probs = {name[6:]: kept[name] for name in kept.files if name.startswith("probs/")}
                 experts = {name[8:]: kept[name].tolist() for name in kept.files if name.startswith("experts/")}
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
             raise DataError(f"{path}: damaged ({error}); remove it and run the comparison again") from None
         return Answers(probs, experts, facts)
 
@@ -110,9 +111,11 @@ class Cells:
 
 
 def of_folder(folder: Path) -> str:
-    """A fingerprint of a model's folder: names, sizes and content of its files."""
+    """A fingerprint of a model's folder: names, sizes and content of its files, but for its card and hidden ones."""
     found = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if path == folder / "README.md" or path.name.startswith("."):
+            continue
         found.update(f"{path.relative_to(folder)}\n{path.stat().st_size}\n".encode())
         with path.open("rb") as file:
             found.update(hashlib.file_digest(file, "sha256").digest())

@@ -12,7 +12,7 @@ import numpy as np
 
 from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes, use_font
 
 _LONGEST = 40
 
@@ -29,7 +29,9 @@ def intervals(found: Comparison, name: str) -> bytes:
         axes.annotate(
             f"{100 * value.value:.1f}", (1.01, at), xycoords=("axes fraction", "data"), va="center", color=INK
         )
-    axes.set_yticks(range(len(models)), drawable([short(found.called(model)) for model in models]), color=INK)
+    called = labels(found)
+    axes.set_yticks(range(len(models)), [called[model] for model in models], color=INK)
+    use_font(axes.get_yticklabels())
     axes.set_xlabel(f"macro-F1 on {drawable([name])[0]}, %, with 95 % interval", color=SOFT)
     axes.grid(axis="x", color=LINE)
     return png_bytes(figure)
@@ -38,10 +40,11 @@ def intervals(found: Comparison, name: str) -> bytes:
 def curves(found: Comparison, name: str) -> bytes:
     """Macro-F1 on a test set by share of the training rows."""
     figure, axes = _axes(5.2, 3.5)
+    called = labels(found)
     for at, (model, of) in enumerate(found.curves.items()):
         points = sorted(of[name].items())
         axes.plot([100 * x for x, _ in points], [100 * y for _, y in points], marker=".", linewidth=1.8,
-                  color=COLOURS[at % len(COLOURS)], label=drawable([short(found.called(model))])[0])  # fmt: skip
+                  color=COLOURS[at % len(COLOURS)], label=called[model])  # fmt: skip
     axes.set_xscale("log")
     shares = sorted({share for of in found.curves.values() for share in of[name]})
     axes.set_xticks([100 * share for share in shares], [f"{100 * share:g}" for share in shares])
@@ -49,7 +52,7 @@ def curves(found: Comparison, name: str) -> bytes:
     axes.set_xlabel("training rows, %", color=SOFT)
     axes.set_ylabel(f"macro-F1 on {drawable([name])[0]}, %", color=SOFT)
     axes.grid(color=LINE)
-    axes.legend(frameon=False, fontsize=8)
+    use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     return png_bytes(figure)
 
 
@@ -57,14 +60,15 @@ def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
     """How often answers of a confidence are right, beside what they claim."""
     figure, axes = _axes(4.2, 3.5)
     axes.plot([33, 100], [33, 100], color=LINE, linewidth=2)
+    called = labels(found)
     for at, model in enumerate(models):
         points = found.entries[model][name].scores.reliability
         axes.plot([100 * p.confidence for p in points], [100 * p.accuracy for p in points], marker="o", markersize=4,
-                  color=COLOURS[at % len(COLOURS)], label=drawable([short(found.called(model))])[0])  # fmt: skip
+                  color=COLOURS[at % len(COLOURS)], label=called[model])  # fmt: skip
     axes.set_xlabel("confidence, %", color=SOFT)
     axes.set_ylabel("right, %", color=SOFT)
     axes.grid(color=LINE)
-    axes.legend(frameon=False, fontsize=8)
+    use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     return png_bytes(figure)
 
 
@@ -83,14 +87,21 @@ def matrix(values: Mapping[str, Mapping[str, float]]) -> bytes:
         axes.text(c, r, f"{x:.1f}", ha="center", va="center", color="white" if shade[r, c] > 0.75 else INK)
     axes.set_xticks(range(len(columns)), drawable(columns), color=INK, fontsize=8)
     axes.set_yticks(range(len(rows)), drawable(rows), color=INK)
+    use_font(axes.get_xticklabels() + axes.get_yticklabels())
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return png_bytes(figure)
 
 
-def short(model: str) -> str:
-    """A spec cut in its middle: one with a path or an address would leave the picture no room."""
-    return model if len(model) <= _LONGEST else f"{model[: _LONGEST - 18]}...{model[-15:]}"
+def labels(found: Comparison) -> dict[str, str]:
+    """How pictures call each model: no two alike, cut in the middle where a path or an address would leave no room."""
+    names: list[str] = []
+    for model in found.models:
+        name = found.called(model).replace("$", r"\$")  # no formula
+        name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 18]}...{name[-15:]}"
+        alike = sum(other == name or other.startswith(f"{name} (") for other in names)
+        names.append(f"{name} ({alike + 1})" if alike else name)
+    return dict(zip(found.models, drawable(names), strict=True))
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:

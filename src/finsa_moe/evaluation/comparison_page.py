@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from finsa_moe.evaluation import accounts, report
 from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry
-from finsa_moe.evaluation.comparison_figures import curves, intervals, reliability, short
+from finsa_moe.evaluation.comparison_figures import curves, intervals, labels, reliability
 from finsa_moe.evaluation.comparison_figures import matrix as expert_map
 from finsa_moe.evaluation.comparison_tables import (
     COSTS,
@@ -146,19 +146,17 @@ def _curves(found: Comparison) -> Section:
 
 
 def _calibration(found: Comparison) -> Section:
-    shown, rows = [], []
+    shown, rows, called = [], [], labels(found)
     leading = dict.fromkeys((max(found.models, key=found.mean), found.reference))
     for one in found.sets:
         best = {m: found.entries[m][one.name].scores for m in leading}
-        covered = {
-            short(found.called(m)): [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()
-        }
+        covered = {called[m]: [(p.coverage, p.risk) for p in scores.coverage] for m, scores in best.items()}
         shown.append(report.picture(coverage_curves(covered), f"risk and coverage on {one.name}", one.name))
         shown.append(
             report.picture(reliability(found, one.name, list(leading)), f"reliability on {one.name}", one.name)
         )
         for model in leading:
-            title = f"{short(found.called(model))} on {one.name}"
+            title = f"{called[model]} on {one.name}"
             drawn = heatmap(
                 found.confusion(model, one.name), ENGLISH, ENGLISH, title=title, rows="truth", columns="answer"
             )
@@ -208,10 +206,11 @@ def _matrix(found: Comparison, matrix: Matrix) -> Section:
 def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Section:
     shown: list[str] = []
     rows: list[list[object]] = []
+    called = labels(found)
     for model, counts in sent.items():
         experts = list(next(iter(counts.values())))
         drawn = heatmap(
-            [list(of.values()) for of in counts.values()], list(counts), experts, title=short(found.called(model)),
+            [list(of.values()) for of in counts.values()], list(counts), experts, title=called[model],
             rows="texts of", columns="expert",
         )  # fmt: skip
         shown.append(report.picture(drawn, f"texts by test set and expert, {found.called(model)}"))

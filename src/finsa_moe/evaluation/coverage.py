@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 COVERAGES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 
@@ -19,7 +19,8 @@ class Point:
 
     Attributes:
         coverage: Share of texts answered, in (0, 1].
-        threshold: Least confidence among them: the ``--abstain-below`` that gives this coverage.
+        threshold: Least confidence among them: the ``--abstain-below`` that gives this coverage, or more where several
+            texts have just this confidence.
         risk: Share of the answers that are wrong.
     """
 
@@ -37,13 +38,25 @@ def risk_coverage(truth: ArrayLike, probs: ArrayLike) -> tuple[Point, ...]:
     """
     p = np.asarray(probs, dtype=np.float64)
     confidence = p.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    wrong = (p.argmax(axis=1) != np.asarray(truth))[order].cumsum()
+    wrong = p.argmax(axis=1) != np.asarray(truth)
     points = []
     for share in COVERAGES:
-        count = max(1, round(share * len(order)))
-        points.append(Point(share, float(confidence[order[count - 1]]), float(wrong[count - 1] / count)))
+        threshold, risk = surest(confidence, wrong, share)
+        points.append(Point(share, threshold, risk))
     return tuple(points)
+
+
+def surest(confidence: NDArray[np.float64], wrong: NDArray[np.bool_], share: float) -> tuple[float, float]:
+    """Least confidence and risk of a share of the texts, the surest ones.
+
+    Texts of equal confidence are equally likely to be among them, so that the order of rows does not matter: of those
+    at the threshold, as many as there is room for count, each as wrong as they are on average.
+    """
+    count = max(1, round(share * len(confidence)))
+    threshold = np.partition(confidence, len(confidence) - count)[len(confidence) - count]
+    above, at = confidence > threshold, confidence == threshold
+    errors = wrong[above].sum() + (count - above.sum()) * wrong[at].mean()
+    return float(threshold), float(errors / count)
 
 
 def area(points: tuple[Point, ...]) -> float:

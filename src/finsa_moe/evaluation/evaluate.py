@@ -52,7 +52,7 @@ def evaluate(
             ``"finsa"``: only the expert of each row's domain, as the published command does.
         samples: How many right and how many wrong rows to show.
         seed: Seed of that sample and of the bootstrap.
-        classes: As in `metrics.score`.
+        classes: Class ids that macro averages run over; None takes those of the labels.
 
     Raises:
         DataError: For a missing column, an unknown label, no rows, or a text that cannot be answered.
@@ -125,7 +125,8 @@ def _run(
 ) -> Run:  # fmt: skip
     def scored(rows: NDArray[np.bool_]) -> Scores:
         own = None if near is None else near[rows]
-        return score(truth[rows], probs[rows], clusters=own, seed=seed, classes=classes)
+        over = np.unique(truth[rows]).tolist() if classes is None else classes
+        return score(truth[rows], probs[rows], clusters=own, seed=seed, classes=over)
 
     domains = np.array(row_domains or ())
     by_domain = {domain: scored(domains == domain) for domain in dict.fromkeys(row_domains or ())}

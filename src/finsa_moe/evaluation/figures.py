@@ -59,12 +59,12 @@ def heatmap(
         axes.text(c, r + 0.22, f"{100 * share[r, c]:.0f} %", ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(width), drawable(column_names), color=INK)
     axes.set_yticks(range(height), drawable(row_names), color=INK)
-    _font(axes.get_xticklabels() + axes.get_yticklabels())
+    use_font(axes.get_xticklabels() + axes.get_yticklabels())
     axes.set_xlabel(columns, color=SOFT)
     axes.set_ylabel(rows, color=SOFT)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    _font([axes.set_title(drawable([title])[0], color=INK, fontsize=11)])
+    use_font([axes.set_title(drawable([title])[0], color=INK, fontsize=11)])
     return png_bytes(figure)
 
 
@@ -86,7 +86,7 @@ def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> byte
     axes.grid(color=LINE, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(LINE)
-    _font(axes.legend(frameon=False, fontsize=8).get_texts())
+    use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     return png_bytes(figure)
 
 
@@ -125,7 +125,7 @@ def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
         axes.grid(color=LINE, linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(LINE)
-        _font(axes.legend(frameon=False, fontsize=8).get_texts())
+        use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     png = Path(png)
     part = png.with_name(f".{png.name}.part")
     part.write_bytes(png_bytes(figure))
@@ -152,7 +152,8 @@ def drawable(names: Sequence[str]) -> list[str]:
     return [name if name.isascii() else f"#{at}" for at, name in enumerate(names, start=1)]
 
 
-def _font(labels: Sequence[Any]) -> None:
+def use_font(labels: Sequence[Any]) -> None:
+    """Give labels of a figure a font that can write Chinese, where there is one."""
     family = chinese_font()
     for label in labels if family else ():
         label.set_fontfamily([family, "DejaVu Sans"])

@@ -57,4 +57,4 @@ class MixtureForm:
             probs[one.name] = np.array([list(a.scores.values()) for a in answered], dtype=np.float32)
             if self.run == ROUTED:
                 experts[one.name] = [a.expert for a in answered]
-        return Answers(probs, experts)
+        return Answers(probs, experts, {"experts": list(self.model.domains)})

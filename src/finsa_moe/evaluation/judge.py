@@ -19,6 +19,7 @@ from finsa_moe.evaluation.accounts import added
 from finsa_moe.evaluation.cells import Answers, Cell
 from finsa_moe.evaluation.clustered import RESAMPLES, Draws, difference, interval
 from finsa_moe.evaluation.comparison import POOLED, SURE, BySeed, Comparison, Entry, Ids, TestSet
+from finsa_moe.evaluation.coverage import surest
 from finsa_moe.evaluation.method import by_seed
 from finsa_moe.evaluation.metrics import Reals, Scores, score
 from finsa_moe.evaluation.paired import mcnemar
@@ -127,13 +128,14 @@ def _clean(one: TestSet, answers: Sequence[Answers], clean: NDArray[np.bool_]) -
 
 def _surest(truth: Ids, probs: NDArray[np.float32]) -> float:
     """Accuracy of the most confident texts."""
-    order = np.argsort(-probs.max(axis=1), kind="stable")[: max(1, round(SURE * len(truth)))]
-    return float((probs[order].argmax(axis=1) == truth[order]).mean())
+    return 1.0 - surest(probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) != truth, SURE)[1]
 
 
 def _routed(one: TestSet, answers: Answers) -> float | None:
     experts = answers.experts.get(one.name)
-    return None if not experts else float(np.mean([name == one.domain for name in experts]))
+    if not experts or one.domain not in answers.facts.get("experts", [one.domain]):
+        return None  # nobody could have been right
+    return float(np.mean([name == one.domain for name in experts]))
 
 
 def _routed_over(sets: Sequence[TestSet], entries: Mapping[str, Entry]) -> float | None:

@@ -162,7 +162,8 @@ def _judge(
     def judged(kept: NDArray[np.bool_], given: NDArray[Any] | None) -> Judged | None:
         if given is None or not kept.any():
             return None
-        scores = score(truth[kept], given[kept], clusters=clusters[kept])
+        over = np.unique(truth[kept]).tolist()  # of the labels: what a model answers besides adds no class
+        scores = score(truth[kept], given[kept], clusters=clusters[kept], classes=over)
         return Judged(scores.n, scores.accuracy, scores.macro_f1, scores.macro_f1_interval, scores.clusters or 0)
 
     return Harm(

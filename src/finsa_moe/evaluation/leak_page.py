@@ -45,7 +45,8 @@ def write(path: Path, content: str | bytes) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        # half an emoji, as scraped posts have them, cannot be written: it becomes a question mark
+        partial.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

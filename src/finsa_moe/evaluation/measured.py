@@ -140,7 +140,11 @@ def _sure(entries: Mapping[str, Any], reference: str, own: str, other: str, name
 def _evaluated(results: Mapping[str, Any], model: Path, source: str) -> Measured:
     if Path(results["model"]).resolve() != model.resolve():
         raise ConfigError(f"{source}: is a result of {results['model']}, not of {model}; evaluate {model} first")
-    run = next(iter(results["runs"].values()))
+    name, run = next(iter(results["runs"].items()))
+    if name == "given":
+        raise ConfigError(
+            f"{source}: is a result of --protocol finsa, which bypasses the router; evaluate {model} without it"
+        )
     parts = dict(run["domains"]) or {"all rows": run["all"]}
     routing = results.get("routing") or {"domains": [], "experts": [], "confusion": []}
     lines = []

@@ -20,7 +20,8 @@ class McNemar:
         only_first: Texts that the first model alone gets right.
         only_second: Texts that the second alone gets right.
         exact: Two-sided p-value of the exact binomial test.
-        mid: The same less half the probability of what was seen (mid-p; Fagerland et al. 2013, eq. 4).
+        mid: The same with half the probability of what is just as extreme as what was seen (mid-p; Fagerland, Lydersen
+            and Laake 2013).
     """
 
     only_first: int
@@ -40,6 +41,6 @@ def mcnemar(truth: ArrayLike, first: ArrayLike, second: ArrayLike) -> McNemar:
     logs = [math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2) for i in range(k + 1)]
     tail = math.fsum(map(math.exp, logs))
     exact = min(1.0, 2 * tail)
-    # with as many on either side the tails meet in the middle, which then counts once
-    mid = 1.0 - math.exp(logs[-1]) if ours == theirs else 2 * tail - math.exp(logs[-1])
-    return McNemar(ours, theirs, exact, min(1.0, mid))
+    # with as many on either side nothing is less extreme than what was seen, which stands in the middle, once
+    mid = 1.0 - 0.5 * math.exp(logs[-1]) if ours == theirs else 2 * tail - math.exp(logs[-1])
+    return McNemar(ours, theirs, exact, mid)

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from finsa_moe.errors import ConfigError
-from finsa_moe.evaluation.accounts import added
+from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.evaluation.accounts import UNANSWERED, added
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
@@ -107,17 +107,28 @@ def run(
         sets: Test sets.
         store: Where cells are kept.
         make: Gives the untrained (or ready) model of a spec.
-        model_of: Fingerprint of the files of a model that is not trained here.
+        model_of: Fingerprint of the files that a model comes from or starts from; empty where there are none.
         say: Told of each cell in a line.
 
+    A share of the rows that holds fewer than a chat model's examples is left out.
+
     Raises:
-        ConfigError, ModelError: For a model that cannot be made, before any cell is run: hours of others come first.
+        ConfigError, ModelError: For a model that cannot be made, or has no rows to learn from, before any cell is run:
+            hours of others come first.
     """
     specs = {cell.model: Spec.parse(cell.model) for cell in cells}
-    marks = {text: model_of(spec) if spec.name in READY else "" for text, spec in specs.items()}
+    marks = {text: model_of(spec) for text, spec in specs.items()}
+    cells = [cell for cell in cells if _enough(cell, specs[cell.model], train, say)]
     there = {cell: kept for cell in cells if (kept := store.find(cell, marks[cell.model])) is not None}
     for text in dict.fromkeys(cell.model for cell in cells if cell not in there):
-        model = make(_parted(specs[text])[1])
+        per, plain = _parted(specs[text])
+        model = make(plain)
+        if _learns(specs[text]) and not train.texts:
+            raise ConfigError(f"model {text}: learns from labelled rows; add --train NAME=FILE")
+        if per and specs[text].name in READY:
+            raise ConfigError(f"model {text}: is not trained here, so there is no {PER}=domain; drop it")
+        if per and (strange := {one.domain for one in sets} - set(train.domains)):
+            raise ConfigError(f"model {text}: no training rows of {', '.join(sorted(strange))}; add --train NAME=FILE")
         if hasattr(model, "check"):
             model.check(sets)
     found: dict[Cell, Answers] = {}
@@ -129,7 +140,11 @@ def run(
             answers = _answers(spec, cell, train, dev, sets, make)
             seconds = round(time.perf_counter() - began, 1)
             kept = replace(answers, facts={**answers.facts, "seconds": seconds})
-            store.keep(cell, kept, mark)
+            _check(cell, kept)
+            if lost := kept.facts.get("account", {}).get("unusable_by_reason", {}).get(UNANSWERED, 0):
+                say(f"{cell.model}: {lost} texts had no answer, which may pass; the same command asks for them again")
+            else:
+                store.keep(cell, kept, mark)
             say(
                 f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, {seconds} s"
             )
@@ -137,6 +152,25 @@ def run(
             say(f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, kept")
         found[cell] = kept
     return found
+
+
+def _enough(cell: Cell, spec: Spec, train: TrainRows, say: Say) -> bool:
+    """Whether a share of the rows has the examples that a chat model is to be shown."""
+    shots = spec.whole("shots", 0, 0) if spec.name == CHAT and cell.share < 1 else 0
+    if enough := shots <= len(train.share(cell.share, cell.seed or 0).texts if shots else ()):
+        return enough
+    say(f"{cell.model}: {100 * cell.share:g} % of the rows are fewer than its {shots} examples; left out")
+    return False
+
+
+def _check(cell: Cell, answers: Answers) -> None:
+    """Refuse answers that are no numbers before they are kept."""
+    for name, probs in answers.probs.items():
+        if bad := int((~np.isfinite(probs)).any(axis=1).sum()):
+            raise ModelError(
+                f"model {cell.model}, seed {cell.seed}: {bad} of {len(probs)} answers for {name} are no numbers; its "
+                "training diverged: a lower learning rate may help"
+            )
 
 
 def _answers(

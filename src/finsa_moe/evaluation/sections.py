@@ -84,7 +84,7 @@ def _runs(result: Evaluation, beside: Mapping[str, Mapping[str, Scores]]) -> Sec
         rows.append([Cell("" if run == last else run, "best"), name, f"{s.n:,}", clusters, *numbers])
         last = run
     note = (
-        "Percent. Macro averages run over the classes that occur; 0/0 counts as 0. The interval of macro-F1 is a "
+        "Percent. Macro averages run over the classes of the labels; 0/0 counts as 0. The interval of macro-F1 is a "
         f"bootstrap: {drawn(result.leading.overall)}. The best macro-F1 on the same rows is bold."
     )
     return Section("Scores", report.table(("run", "rows of", "n", "clusters", *HEADS), rows, left=2), note)

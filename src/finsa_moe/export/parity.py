@@ -91,8 +91,10 @@ class Reference:
         known = labels != UNKNOWN
         scores: list[float | None] = [None, None]
         if known.any():
+            over = np.unique(labels[known]).tolist()
             scores = [
-                100 * score(labels[known], probs[known], resamples=1).macro_f1 for probs in (self.probs[0], found[0])
+                100 * score(labels[known], probs[known], resamples=1, classes=over).macro_f1
+                for probs in (self.probs[0], found[0])
             ]
         return Parity(
             engine=engine.name, texts=len(self.rows), same=same, largest=float(gaps.max()), labelled=int(known.sum()),

@@ -15,6 +15,7 @@ import numpy as np
 
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.evaluation.accounts import UNANSWERED
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec
@@ -152,7 +153,7 @@ class LLMBaseline:
 def _reason(answer: Answer | EndpointError) -> str:
     if isinstance(answer, Answer):
         return "no single class word"
-    return "refused by the endpoint" if isinstance(answer, RefusedError) else "no answer after all tries"
+    return "refused by the endpoint" if isinstance(answer, RefusedError) else UNANSWERED
 
 
 def from_spec(spec: Spec) -> LLMBaseline:

@@ -69,11 +69,14 @@ class Spec:
                 )
             if spec.strip() in specs:
                 raise ConfigError(f"model {spec.strip()}: is given twice; keep one")
-            if name.strip() in (*specs, *names.values()):
-                raise ConfigError(f"model {text}: {name.strip()} is another model already; name it otherwise")
             specs.append(spec.strip())
+            if name and name.strip() in names.values():
+                raise ConfigError(f"model {text}: {name.strip()} is another model already; name it otherwise")
             if name:
                 names[spec.strip()] = name.strip()
+        for spec, name in names.items():
+            if name in specs:
+                raise ConfigError(f"model {name}={spec}: {name} is how another model is written; name it otherwise")
         return specs, names
 
     def only(self, *known: str, target: bool = False) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.text import normalise
-from finsa_moe.errors import require
+from finsa_moe.errors import DataError, require
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, macro_f1, unfitted
 from finsa_moe.polarity import ENGLISH
 
@@ -60,10 +60,17 @@ class TfidfBaseline:
         pools = require("threadpoolctl", "train", "the TF-IDF baseline")
         rows, truth = checked(texts, labels)
         chosen_by = checked(*dev, fewest=1) if dev is not None and len(dev[0]) else None
-        self._vectorizer = text.TfidfVectorizer(
-            analyzer="char", ngram_range=(1, 4), min_df=2, sublinear_tf=True, dtype=np.float32
-        )
-        features = self._vectorizer.fit_transform(map(normalise, rows))
+        kept = [normalise(row) for row in rows]
+        for least in (2, 1):  # of a handful of texts no two may share a character
+            self._vectorizer = text.TfidfVectorizer(
+                analyzer="char", ngram_range=(1, 4), min_df=least, sublinear_tf=True, dtype=np.float32
+            )
+            try:
+                features = self._vectorizer.fit_transform(kept)
+                break
+            except ValueError as error:  # it found no n-gram
+                if least == 1:
+                    raise DataError(f"TF-IDF has nothing to learn from: {len(kept)} texts, all empty") from error
         judged = self._vectorizer.transform(map(normalise, chosen_by[0])) if chosen_by else None
         grid = self.grid if chosen_by else (_middle(self.kind, self.grid),)
         best, self._scale = -1.0, 1.0
