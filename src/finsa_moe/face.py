@@ -161,7 +161,8 @@ def load(
     """Open a model folder.
 
     Args:
-        path: An exported model or a mixture as training writes it; None is the model shipped with the package.
+        path: An exported model or a mixture as training writes it; None or ``"default"`` is the model shipped with the
+            package.
         device: Where a torch mixture runs, e.g. ``"cpu"`` or ``"cuda:0"``; None chooses.
         dtype: Number format, ``"float32"``, ``"bfloat16"`` or, of an exported model that holds it, ``"int8"``; None
             keeps what a mixture was saved in and takes the engine's best of an exported model.
@@ -176,7 +177,7 @@ def load(
         ConfigError: For a setting that the folder's kind of model does not have.
         MissingExtra: If the folder holds a torch mixture and torch is not installed.
     """
-    folder = shipped.model() if path is None else Path(path)
+    folder = shipped.model() if path is None or (str(path) == "default" and not Path(path).is_dir()) else Path(path)
     config = _config(folder)
     card = folder / "card.json"
     facts = {**config, **_json(card)} if card.is_file() else config
@@ -203,8 +204,8 @@ def _config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(
-            f"model folder {folder} {what}; name a folder that `finsa train-joint` or `finsa merge` wrote, "
-            "e.g. demo/model/moe_joint"
+            f"model folder {folder} {what}; name a folder that `finsa train-joint`, `finsa merge` or `finsa export` "
+            "wrote (`make demo` leaves one at demo/model/moe_joint), or none for the default model"
         )
     file = folder / "config.json"
     if not file.is_file():

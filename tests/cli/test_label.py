@@ -70,7 +70,7 @@ def test_a_random_sample_says_so(posts: Path) -> None:
         (["sample", "none.csv", "--n", "3", "--out", "s.csv"], "none.csv: no such file"),
         (["sample", "{posts}", "--n", "3", "--out", "s.xls"], "unknown ending '.xls'"),
         (["sample", "{posts}", "--n", "3", "--out", "nowhere/s.csv"], "there is no folder nowhere"),
-        (["sample", "{posts}", "--n", "3", "--out", "{posts}"], "--out is FILE itself"),
+        (["sample", "{posts}", "--n", "3", "--out", "{posts}"], "is a file that is read here"),
         (["sample", "{posts}", "--n", "3", "--out", "{dir}/s.csv", "--breadth", "0.5"], "must be 1 or more"),
         (["sample", "{posts}", "--n", "3", "--out", "{dir}/s.csv", "--text", "wort"], "no column 'wort'"),
         (["sample", "{posts}", "--n", "3", "--out", "{dir}/s.csv", "--domain", "newz"], "domain 'newz'"),

@@ -178,6 +178,6 @@ def test_data_for_a_domain_that_is_not_there(
     words = ["train-joint", start, "--out", tmp_path / "x", "--data", f"news={prepared['news']}"]
     refused(finsa(*words), "forum", "--data")
     refused(finsa(*words, "--data", f"weather={prepared['forum']}"), "--data")
-    refused(finsa(*words, "--data", "news"), "NAME=DIR")
+    refused(finsa(*words, "--data", "news"), "NAME=PATH")
     refused(finsa(*words, "--data", f"news={prepared['forum']}"), "news", "before")
     assert not (tmp_path / "x").exists()

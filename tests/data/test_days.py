@@ -30,7 +30,24 @@ def test_a_day(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "昨天", "2026-13-01", "2026-02-30", "1785456000", "07-31", "2026", "31/07/2026", "202607311", None]
+    "written",
+    [
+        "",
+        "昨天",
+        "2026-13-01",
+        "2026-02-30",
+        "1785456000",
+        "07-31",
+        "2026",
+        "31/07/2026",
+        "202607311",
+        "2026-12",
+        "2026年12月",
+        "202612",
+        "2026123",
+        "2026-1231",
+        None,
+    ],
 )
 def test_no_day(written: str | None) -> None:
     assert pl.DataFrame({"date": [written]}, schema={"date": pl.String}).select(days())["date"].to_list() == [None]

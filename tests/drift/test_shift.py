@@ -79,6 +79,24 @@ def test_no_alarm_over_texts_of_one_make_and_alarm_over_others() -> None:
     )
 
 
+@pytest.mark.parametrize("rows", [1, 3, 5, 10, 20])
+def test_a_few_rows_of_the_same_make_are_no_alarm(rows: int) -> None:
+    """A bootstrap of one row has no width: what a share of 0 or 1 may yet be is told by a score interval."""
+    limits = {"novel": 0.05, "routing": 0.1, "sentiment": 0.1}
+    alarms = sum(bool(compare(made(400, 1), made(rows, 100 + seed), draws=100).beyond(limits)) for seed in range(40))
+    assert alarms <= 4
+
+
+def test_intervals_are_newcombes_where_those_are_wider() -> None:
+    """56 of 70 against 48 of 80, the example of Newcombe (1998): 0.2 (0.0524 to 0.3339)."""
+    old, new = made(80, 1), made(70, 2)
+    old.experts[:], new.experts[:] = np.arange(80) >= 48, np.arange(70) >= 56
+    one = next(one for one in compare(old, new, draws=100).of("routing") if one.name == "news")
+    assert one.change == pytest.approx(0.2)
+    assert one.interval[0] <= 0.0524 + 1e-4
+    assert one.interval[1] >= 0.3339 - 1e-4
+
+
 def test_less_novelty_is_no_drift() -> None:
     fallen = compare(made(500, 1, novel=0.5), made(500, 2, novel=0.0), draws=200)
     assert fallen.of("novel")[0].change < -0.3

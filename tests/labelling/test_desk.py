@@ -96,6 +96,33 @@ def test_it_goes_on_after_a_crash_between_journal_and_labels(sheet: Path) -> Non
         assert desk.act("undo")["row"] == "r1"
 
 
+def test_a_label_never_moves_to_another_text(sheet: Path) -> None:
+    with opened(sheet) as desk:
+        desk.act("label", "r0", "利好")
+    kept = sheet.with_name("batch.labels.csv").read_bytes()
+    lines = sheet.read_text(encoding="utf-8").replace("涨停了", "破产了")
+    sheet.write_text(lines, encoding="utf-8")
+    with pytest.raises(DataError, match="row 'r0' had another text; the file to be labelled has changed"):
+        opened(sheet)
+    assert sheet.with_name("batch.labels.csv").read_bytes() == kept
+
+
+def test_labels_without_their_journal_are_not_replaced(sheet: Path) -> None:
+    theirs = sheet.with_name("batch.labels.csv")
+    theirs.write_text("id,text,label\nr0,涨停了,利好\n", encoding="utf-8")
+    with pytest.raises(DataError, match="labels stand there without the journal they were made with"):
+        opened(sheet)
+    assert "利好" in theirs.read_text(encoding="utf-8")
+
+
+def test_everything_undone_is_no_stranger(sheet: Path) -> None:
+    with opened(sheet) as desk:
+        desk.act("label", "r0", "利好")
+        desk.act("undo")
+    with opened(sheet) as desk:
+        assert desk.labelled == 0
+
+
 def test_two_people_do_not_meet(sheet: Path) -> None:
     with opened(sheet, "li") as one, opened(sheet, "wang") as other:
         one.act("label", "r0", "利好")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from finsa_moe.errors import DataError
 from finsa_moe.labelling.journal import Journal
 from finsa_moe.polarity import NAMES
 
-IDS = ["a", "b", "c"]
+IDS = {"a": "甲", "b": "乙", "c": "丙"}
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["label", "skip", "undo"]), st.sampled_from(IDS), st.sampled_from(NAMES)), max_size=30
+        st.tuples(st.sampled_from(["label", "skip", "undo"]), st.sampled_from(list(IDS)), st.sampled_from(NAMES)),
+        max_size=30,
     )
 )
 def test_it_is_a_stack_and_a_second_reading_says_the_same(
@@ -72,6 +74,25 @@ def test_a_key_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="this key was not saved"):
         journal.add("label", "a", label="利好")
     assert journal.marks == {}
+
+
+def test_a_disk_that_takes_half_a_line_takes_none(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", IDS)
+    journal.add("label", "a", label=NAMES[0])
+    size = (tmp_path / "j").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, before[1]))
+    try:
+        with pytest.raises(DataError, match="this key was not saved"):
+            journal.add("label", "b", label=NAMES[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "j").stat().st_size == size
+    journal.add("label", "c", label=NAMES[2])
+    assert {row: mark.label for row, mark in Journal(tmp_path / "j", IDS).marks.items()} == {
+        "a": NAMES[0],
+        "c": NAMES[2],
+    }
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,18 @@ def test_experts_get_equal_shares(pool: Pool, predictor: Predictor) -> None:
     assert max(jaccard(left, right) for left, right in combinations(texts, 2)) < 0.7
 
 
+def test_what_one_expert_lacks_the_others_give(predictor: Predictor, tmp_path: Path) -> None:
+    """Forty posts of one make, near each other, and thirty notices: the posts give one, the notices the rest."""
+    rng = np.random.default_rng(4)
+    posts = ["锂电券商地产半导体白酒航运光伏银行煤炭钢铁" + "啊呢吧吗"[at % 4] * (1 + at // 20) for at in range(40)]
+    notices = ["公告" + "".join(rng.choice(list(WORDS), 24)) for _ in range(30)]
+    (tmp_path / "posts.csv").write_text("text\n" + "\n".join(posts + notices) + "\n", encoding="utf-8")
+    rows = sample(predictor, read_pool(predictor, tmp_path / "posts.csv"), Settings(20, by_expert=True))
+    experts = [row["expert"] for row in rows]
+    assert len(rows) == len({row["id"] for row in rows}) == 20
+    assert experts.count("forum") < 5
+
+
 def test_chance_hangs_on_the_seed_alone(pool: Pool, predictor: Predictor) -> None:
     def ids(seed: int) -> list[object]:
         return [row["id"] for row in sample(predictor, pool, Settings(15, at_random=True, seed=seed))]

@@ -194,7 +194,7 @@ def test_texts_are_grouped_by_expert_before_they_run_where_the_engine_can_tell()
         ]
 
 
-def test_the_bulk_engine_answers_long_calls_and_streams_alone() -> None:
+def test_the_bulk_engine_answers_long_calls_and_long_streams_alone() -> None:
     opened: list[FakeEngine] = []
 
     def bulk() -> FakeEngine:
@@ -205,12 +205,14 @@ def test_the_bulk_engine_answers_long_calls_and_streams_alone() -> None:
     predictor = Predictor(few, bulk=bulk)
     few.shapes.clear()
     predictor.predict(["涨"] * (BULK - 1))
+    list(predictor.stream(["涨", "跌"]))
     assert few.shapes
     assert not opened
     few.shapes.clear()
     predictor.predict(["涨"] * BULK)
-    list(predictor.stream(["涨", "跌"]))
+    list(predictor.stream(["涨", "跌"], window=1))
+    list(predictor.stream(["涨"] * BULK))
     predictor.attempt(["涨"], bulk=True)
     assert not few.shapes
     assert len(opened) == 1
-    assert sum(rows for rows, _ in opened[0].shapes) == BULK + 3
+    assert sum(rows for rows, _ in opened[0].shapes) == 2 * BULK + 3

@@ -128,6 +128,10 @@ def test_reading_returns(tmp_path: Path) -> None:
     path.write_text("ticker,date,return\na,2026-01-05,1\na,20260105,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="two returns on one day"):
         read_returns(path, "ticker")
+    for value in ("-3.2", "nan", "inf"):
+        path.write_text(f"ticker,date,pct_chg\na,2026-01-05,{value}\n", encoding="utf-8")
+        with pytest.raises(DataError, match="no fraction above -1; returns are fractions"):
+            read_returns(path, "ticker")
     path.write_text("ticker,date,price\na,2026-01-05,1\n", encoding="utf-8")
     with pytest.raises(DataError, match="no column of returns"):
         read_returns(path, "ticker")

@@ -219,3 +219,45 @@ def test_saving_is_whole_or_nothing(tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "i.csv").height == index.frame.height
     with pytest.raises(DataError, match="cannot be written"):
         index.save(tmp_path / "absent" / "i.csv")
+
+
+def scored(**more: Any) -> dict[str, Any]:
+    """One bullish text."""
+    return {"ticker": "a", "date": "2026-03-02", "sentiment": "利好", "confidence": 0.9, "bearish": 0.05, "neutral": 0.05,
+            "bullish": 0.9, "expert": "news", **more}  # fmt: skip
+
+
+def test_a_ticker_named_twice_counts_a_text_once(tmp_path: Path) -> None:
+    rows = [scored(ticker="a, a,b"), scored(ticker="a,"), scored(ticker=","), scored(ticker="")]
+    index = make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date", Rules(1), split=",")
+    counts = dict(index.frame.select("ticker", "texts").rows())
+    assert counts == {"a": 2, "b": 1, MARKET: 4}
+    assert index.daily.nameless == 2
+    lists = [{**row, "ticker": [name for name in row["ticker"].split(",") if name]} for row in rows]
+    again = make_index([saved(lists, tmp_path / "b.parquet")], "ticker", "date", Rules(1))
+    assert again.daily.nameless == 2
+
+
+def test_a_day_long_ago_does_not_spoil_the_recent_score(tmp_path: Path) -> None:
+    rows = [scored(date=day) for day in ("1900-01-01", "2026-03-02", "2026-03-03")]
+    index = make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date", Rules(1))
+    assert index.frame["score_recent"].to_list() == pytest.approx([0.85] * 6)
+
+
+def test_blanks_within_a_day_do_not_cut_it(tmp_path: Path) -> None:
+    rows = [scored(date="2026 年 12 月 3 日 09:30"), scored(date="2026-12"), scored(date="2026/12/3 10:00")]
+    index = make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date", Rules(1))
+    assert index.tickers["day"].to_list() == [date(2026, 12, 3)]
+    assert index.daily.undated == 1
+
+
+def test_a_source_named_like_a_measure_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a source is called 'recent'"):
+        make_index([saved([scored(site="recent")], tmp_path / "a.parquet")], "ticker", "date", Rules(1), source="site")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_an_empty_file_is_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(DataError, match=f"{name}: "):
+        make_index([tmp_path / name], "ticker", "date")

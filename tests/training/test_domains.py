@@ -172,6 +172,29 @@ def test_stopped_anywhere_it_leaves_the_mixture_and_goes_on(
         grown(source, data, tmp_path / "out")
 
 
+def test_a_run_goes_on_only_as_what_it_began_as(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, data, out = trained("bert").joint, prepared["notices"], tmp_path / "out"
+    settings = DomainConfig.load(None, FAST)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "new_layers", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            grown(source, data, out)
+    for resume in (True, False):  # nor does a refused run pass for the one that is there
+        with pytest.raises(ConfigError, match="holds a run of notices; name another --out"):
+            add_domain(source, "others", data, out, settings=settings, resume=resume)
+    with pytest.raises(ConfigError, match="holds a run on other rows"):
+        grown(source, prepared["news"], out, resume=True)
+    assert grown(source, data, out, resume=True)["domain"] == "notices"
+    with pytest.raises(ConfigError, match="holds a run of notices"):
+        add_domain(source, "others", data, out, settings=settings, resume=True)
+
+
 def test_it_starts_where_asked(trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path) -> None:
     source, data = trained("bert").joint, prepared["notices"]
     still = ("learning_rate=0", "epochs=1")

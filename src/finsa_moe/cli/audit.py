@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, Id, Label, Labels, Text, Threshold
+from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, Id, Label, Labels, Text, Threshold, refuse_inputs
 
 if TYPE_CHECKING:
     from finsa_moe.data.leakage import LeakReport
@@ -62,11 +62,12 @@ def audit(
     require("polars", "data", "finsa audit")
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.leakage import audit as find
-    from finsa_moe.data.sets import read_splits
+    from finsa_moe.data.sets import named_splits, read_splits
     from finsa_moe.evaluation.leak_tables import audit_tables, remarks, verdict
     from finsa_moe.polarity import LabelMap
 
     _check(json_out, html, plot)
+    refuse_inputs({"--json": json_out, "--html": html, "--plot": plot}, named_splits(files).values())
     columns = Columns(text=text, label=label, id=id, date=date)
     with Bar() as bar:
         splits, told = read_splits(files, columns, LabelMap.parse(labels), bar.show)

@@ -51,7 +51,7 @@ def publish(
     from rich.console import Console
 
     from finsa_moe.evaluation.comparison_page import page
-    from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, screen
+    from finsa_moe.evaluation.comparison_tables import UNSURE, leak_lines, markdown, screen
     from finsa_moe.evaluation.published import absent, as_dict, of_comparison, protocol_tables, section
     from finsa_moe.evaluation.published import markdown as protocol_markdown
 
@@ -68,6 +68,8 @@ def publish(
     if not console.is_terminal:
         console = Console(width=160)
     console.print(screen(result))
+    held = result.called(result.reference)
+    console.print(f"Bold: the best. {UNSURE}: not surely different from {held}, the reference.", highlight=False)
     for table in protocol_tables(ours):
         console.print(table)
     for line in (*absent(ours), *leak_lines(result)):

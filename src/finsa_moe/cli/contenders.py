@@ -87,7 +87,7 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
             from finsa_moe.training.contestants import contestants
 
             return make(spec, contestants(shipped.weights))
-        return make(spec)
+        return make(spec, dict.fromkeys((MIXTURE, "lora", "finetune"), _made_above))  # for the list of what is known
 
     def mark(spec: Spec) -> str:
         """Of the files a model comes from, or that its training starts from; empty for one that has none."""
@@ -102,6 +102,10 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         return " ".join(found)
 
     return made, mark
+
+
+def _made_above(spec: Spec) -> Any:
+    raise AssertionError(f"{spec.text} is made by the registry")
 
 
 def _mixture(spec: Spec, running: Running) -> Any:

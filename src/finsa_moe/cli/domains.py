@@ -70,14 +70,14 @@ def add_domain(
     settings = DomainConfig.load(config, set_ or [])
     before = read_config(source)
     check_new(before, source, name)
+    columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
     checks = grown.read_checks(named(check, "--check") if check else {}, before.domains, name)
+    if name not in checks and (own := grown.own_rows(data)):
+        checks |= grown.read_checks({name: own}, before.domains, name, columns, spelling)
     facts = run(
-        source, name, data, out, settings=settings, resume=resume, device=device,
-        columns=Columns(text=text, label=label, id=id, date=date), labels=LabelMap.parse(labels),
+        source, name, data, out, settings=settings, resume=resume, device=device, columns=columns, labels=spelling,
         replay=named(replay, "--replay") if replay else None, held_out=read_texts(hold_out or []), say=_say,
     )  # fmt: skip
-    if name not in checks and (own := grown.own_rows(data)):
-        checks |= grown.read_checks({name: own}, before.domains, name)
     moved = grown.scores(source, out / MOE, checks, device)
     grown.show(facts["sent_to_own"], moved)
     for line in grown.warnings(before.domains, moved):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads
+from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads, refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def drift(
     from finsa_moe.errors import require
 
     _check(plot, json_out)
+    refuse_inputs({"--plot": plot, "--json": json_out}, [old, new])
     for module in ("polars", "rjieba", *(["matplotlib"] if plot else [])):
         require(module, "data", "finsa drift")
     from finsa_moe.data.columns import find_text

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Model folder.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="Model folder; 'default' is the project's own.", show_default=False)],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows: CSV, JSON lines, Parquet.")],
     domain: Annotated[
         str | None, typer.Option(help="Domain of all rows; left out: the files' column `domain`.")

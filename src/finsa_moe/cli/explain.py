@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def explain(
         raise ConfigError(
             "texts and --input cannot both be given; e.g. finsa explain --input posts.csv --output why.jsonl"
         )
+    if texts and len(texts) == 1 and is_file(texts[0]):
+        raise ConfigError(f"{texts[0]} is a file; write finsa explain --input {texts[0]} --html why.html")
     if input is None and (output or text or label or id or only_label or labels):
         raise ConfigError("--output, --text, --label, --labels, --id and --only-label belong to --input F")
     check_budget(evaluations)

@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from finsa_moe.data.columns import Columns
+    from finsa_moe.polarity import LabelMap
 
 MOST = 0.3
 """Points of routed macro-F1 by which an old domain may move before the user is warned."""
@@ -30,23 +35,31 @@ class Moved:
     after: float
 
 
-def read_checks(files: Mapping[str, Path], old: Sequence[str], new: str) -> dict[str, Checked]:
+def read_checks(
+    files: Mapping[str, Path], old: Sequence[str], new: str, columns: Columns | None = None,
+    labels: LabelMap | None = None,
+) -> dict[str, Checked]:  # fmt: skip
     """The rows named by ``--check``, read before anything is trained.
 
     Raises:
         ConfigError: If one is of a domain that neither mixture has.
-        DataError: If a file cannot be read.
+        DataError: If a file cannot be read, or has a row that cannot be used.
     """
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_rows
-    from finsa_moe.errors import ConfigError
+    from finsa_moe.errors import ConfigError, DataError
     from finsa_moe.polarity import LabelMap
 
     found = {}
     for name, path in files.items():
         if name not in (*old, new):
             raise ConfigError(f"--check {name}={path}: there is no domain {name}; allowed are {', '.join((*old, new))}")
-        frame = read_rows([path], Columns(), LabelMap(), None).frame
+        table = read_rows([path], columns or Columns(), labels or LabelMap(), None)
+        if table.rejects.height:
+            first = table.rejects.row(0, named=True)
+            raise DataError(f"{path}, line {first['line']}: {first['reason']}; mend or drop the row")
+        if not (frame := table.frame).height:
+            raise DataError(f"{path}: no row to score; name a file of labelled rows")
         found[name] = Checked(frame["text"].to_list(), frame["label"].to_list())
     return found
 

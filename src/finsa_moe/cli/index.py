@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finsa_moe.cli.options import refuse_inputs
+
 if TYPE_CHECKING:
     from finsa_moe.scale.event_study import Study
     from finsa_moe.scale.index import Index
@@ -68,6 +70,7 @@ def index(
     for target in (out, plot, heatmap):
         if target is not None and not target.parent.is_dir():
             raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, [*scored, *([returns] if returns else [])])
     until = None if trained_until is None else parse_day(trained_until, "--trained-until")
     prices = None
     if returns is not None:

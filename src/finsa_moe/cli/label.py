@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads, refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
 
@@ -67,8 +67,7 @@ def sample(
     check_ending(out)
     if not out.parent.is_dir():
         raise ConfigError(f"{out}: there is no folder {out.parent}; make it first or name another")
-    if out.exists() and file.exists() and out.samefile(file):
-        raise ConfigError(f"{out}: --out is FILE itself; name another")
+    refuse_inputs({"--out": out}, [file, *(without or [])])
     for module in ("polars", "rensa"):
         require(module, "data", "finsa sample")
     from finsa_moe.data.read import read_texts

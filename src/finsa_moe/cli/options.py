@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,30 @@ Threshold = Annotated[float, typer.Option(help="Least Jaccard similarity of two 
 Grams = Annotated[int, typer.Option("--n", help="Length of an n-gram, characters.")]
 
 
+def refuse_inputs(targets: Mapping[str, Path | None], sources: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read.
+
+    Args:
+        targets: What is to be written, by its option.
+        sources: What is read, files or folders.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    read = [source for source in sources if source.exists()]
+    for option, target in targets.items():
+        if target is not None and target.exists() and any(target.samefile(source) for source in read):
+            raise ConfigError(f"{option} {target}: is a file that is read here, and would be lost; name another")
+
+
+def is_file(text: str) -> bool:
+    """Whether what was given as a text is the name of a file."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a null
+        return False
+
+
 def cores() -> int:
     """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
@@ -56,7 +81,7 @@ def named(pairs: list[str], option: str) -> dict[str, Path]:
     for pair in pairs:
         name, sign, folder = pair.partition("=")
         if not sign or not name or not folder:
-            raise ConfigError(f"{option} {pair}: write NAME=DIR, for example {option} news=work/news")
+            raise ConfigError(f"{option} {pair}: write NAME=PATH, for example {option} news=work/news")
         if name in named:
             raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
         named[name] = Path(folder)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads
+from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads, is_file
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def predict(
     if input is not None and (texts or output is None):
         what = "texts and --input cannot both be given" if texts else "--input needs --output F for the answers"
         raise ConfigError(f"{what}; e.g. finsa predict --input posts.csv --output answers.csv")
+    if texts and len(texts) == 1 and is_file(texts[0]):
+        raise ConfigError(f"{texts[0]} is a file; write finsa predict --input {texts[0]} --output answers.csv")
     if input is None and (output is not None or text is not None or id is not None):
         raise ConfigError("--output, --text and --id belong to --input F; without it answers go to the screen")
     if input is not None and output is not None:
@@ -76,7 +78,7 @@ def predict(
         typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
     if input is not None and output is not None:
         _file(finsa, input, output, text=text, id=id, domain=domain, bom=bom)
-    elif texts:
+    elif texts and texts != ["-"]:
         answers = finsa.predictor.predict(texts, domain)
         with _quiet_pipe():
             for answer in answers:
@@ -103,9 +105,8 @@ def _file(finsa: FinSA, source: Path, target: Path, *, bom: bool, **columns: str
             finsa.predictor, source, target, bom=bom, progress=lambda rows: bar.update(task, completed=rows), **columns
         )
     rate = tally.answered / max(tally.seconds, 1e-9)
-    engine = finsa.predictor.engine_for(tally.rows).name
     typer.echo(
-        f"{target}: {tally.answered:,} of {tally.rows:,} rows answered, {rate:,.0f} a second ({engine})", err=True
+        f"{target}: {tally.answered:,} of {tally.rows:,} rows answered, {rate:,.0f} a second ({tally.engine})", err=True
     )
     if tally.truncated:
         typer.echo(f"{tally.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)

@@ -41,6 +41,8 @@ def detect(path: Path) -> str:
     """
     with path.open("rb") as file:
         start = file.read(4)
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins like UTF-16's
+        raise DataError(f"{path}: is in UTF-32; save the file as UTF-8")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         if (broken := _first_broken(path, "utf-16")) is not None:
             raise DataError(f"{path}: not UTF-16 at byte {broken}; save the file as UTF-8")

@@ -22,6 +22,7 @@ from finsa_moe.polarity import NAMES
 
 MADE_BY = "finsa prepare"
 _REASONS_LISTED = 50
+_FEW = 50  # rows that a score can be told from, roughly: ± 14 points
 _LARGE = 0.05  # a cluster of this share of the rows bends the ratios
 
 
@@ -145,6 +146,12 @@ def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], read:
             warnings.append(f"no row is labelled {label}: nothing can learn that class from this set")
         elif empty:
             warnings.append(f"too few rows labelled {label}: none in {' and '.join(empty)}")
+    rows = splits["test"]["rows"]
+    if ratios["test"] and sum(split["rows"] for split in splits.values()) >= _FEW and rows < _FEW:
+        given = "/".join(f"{100 * ratios[name] / sum(ratios.values()):g}" for name in SPLITS)
+        warnings.append(
+            f"test has {rows} rows (shares {given}): a score on so few says little; --ratios 80/10/10 gives it more"
+        )
     if read.ids["changed"]:
         warnings.append(f"{read.ids['changed']} rows shared an id with another row and got a new one")
     if read.skipped:

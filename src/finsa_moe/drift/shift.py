@@ -21,6 +21,8 @@ from finsa_moe.runtime.prediction import STRANGE
 
 Reals = NDArray[np.float64]
 DRAWS = 1_000
+Z = 1.959964
+"""Of 95 %."""
 WORDS = 15
 LEAST = 3
 """Distinct texts that a word must stand in to be looked at."""
@@ -29,7 +31,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Change:
-    """A share of rows, before and now, in [0, 1], with 95 % bootstrap intervals.
+    """A share of rows, before and now, in [0, 1], with 95 % intervals: of a bootstrap, or a score interval where wider.
 
     Attributes:
         kind: ``novel``, ``routing`` or ``sentiment``.
@@ -143,7 +145,13 @@ def compare(
     wide = len(names)
     shares = [total[:, 1 : wide + 1] / total[:, :1] for total in sums]
     spread = [total[:, 1 : wide + 1] / total[:, :1] for total in drawn]
-    ends = [_ends(one) for one in (*spread, spread[1] - spread[0])]
+    weights = [_effective(pool.repeats) for pool in (old, new)]
+    scored = [_wilson(share[0], n) for share, n in zip(shares, weights, strict=True)]
+    scored.append(_newcombe(*(share[0] for share in shares), *scored))
+    ends = [
+        [(min(low, under), max(high, over)) for (low, high), under, over in zip(_ends(one), *bounds, strict=True)]
+        for one, bounds in zip((*spread, spread[1] - spread[0]), scored, strict=True)
+    ]
     changes = [
         Change(kind, name, float(shares[0][0, at]), float(shares[1][0, at]), *(one[at] for one in ends))
         for at, (kind, name) in enumerate(zip(kinds, names, strict=True))
@@ -217,6 +225,27 @@ def _draws(body: Reals, draws: int, rng: np.random.Generator, progress: Progress
         if progress is not None and (at + 1) % 100 == 0:
             progress("drawing", at + 1, draws)
     return found
+
+
+def _effective(repeats: NDArray[np.int64]) -> float:
+    """So many texts of one row each tell as much of a share as these do (Kish 1965): (Σ r)² / Σ r²."""
+    rows = repeats.astype(np.float64)
+    return float(rows.sum() ** 2 / (rows**2).sum())
+
+
+def _wilson(share: Reals, n: float) -> tuple[Reals, Reals]:
+    """Wilson's score interval of shares among n texts: unlike a bootstrap's, not without width at 0 and 1."""
+    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+def _newcombe(old: Reals, new: Reals, before: tuple[Reals, Reals], now: tuple[Reals, Reals]) -> tuple[Reals, Reals]:
+    """Newcombe's hybrid score interval of new − old (1998, method 10), from the two shares' own intervals."""
+    change = new - old
+    low = change - np.sqrt((new - now[0]) ** 2 + (before[1] - old) ** 2)
+    high = change + np.sqrt((now[1] - new) ** 2 + (old - before[0]) ** 2)
+    return low, high
 
 
 def _ends(values: Reals) -> list[tuple[float, float]]:

@@ -96,7 +96,13 @@ class Desk:
             raise ConfigError(f"{self.out}: --out is the file to be labelled itself; name another")
         journal = self.out.with_suffix(".journal")
         self._held, self._began = _hold(journal), journal
-        self.journal = Journal(journal, [row.id for row in rows])
+        self.journal = Journal(journal, {row.id: row.text for row in rows})
+        if self.out.exists() and not journal.stat().st_size:
+            self._held.close()
+            raise DataError(
+                f"{self.out}: labels stand there without the journal they were made with ({journal.name}), and would "
+                "be replaced; name another --out"
+            )
         self._place = {row.id: at for at, row in enumerate(self.rows)}
         self._lock = threading.Lock()
         if self.journal.marks:  # a crash may have come between the journal's line and this file

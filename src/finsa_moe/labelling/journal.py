@@ -6,9 +6,11 @@ when the journal is opened again. It knows ids and labels, and nothing of texts 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +32,7 @@ class Action:
         label: With ``label``: 利空, 中性 or 利好.
         note: With ``note``: its text; an empty one takes the note away.
         time: UTC, ISO 8601, whole seconds.
+        text: A short hash of the row's text, so that a label never moves to another text of the same id.
     """
 
     do: Do
@@ -37,6 +40,7 @@ class Action:
     label: str = ""
     note: str = ""
     time: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,23 +56,28 @@ class Journal:
 
     Args:
         path: The journal; made when the first action is added.
-        known: Ids of the file's rows.
+        known: Texts of the file's rows by their id.
 
     Raises:
-        DataError: If it cannot be read, is damaged, or speaks of rows that the file does not have.
+        DataError: If it cannot be read, is damaged, or speaks of rows or texts that the file does not have.
     """
 
-    def __init__(self, path: Path, known: Iterable[str]) -> None:
+    def __init__(self, path: Path, known: Mapping[str, str]) -> None:
         self.path = path
+        self._hashes = {name: _hash(text) for name, text in known.items()}
         self.marks: dict[str, Mark] = {}
         self.notes: dict[str, str] = {}
         self._before: list[tuple[str, Mark | None]] = []
-        ids = set(known)
         for line, action in enumerate(self._read(), 1):
-            if action.id not in ids:
+            if action.id not in self._hashes:
                 raise DataError(
                     f"{path}, line {line}: no row {action.id!r} in the file to be labelled; it belongs to another file "
                     "or the file has changed: name the right one, or move this journal away to begin anew"
+                )
+            if action.text and action.text != self._hashes[action.id]:
+                raise DataError(
+                    f"{path}, line {line}: row {action.id!r} had another text; the file to be labelled has changed: "
+                    "bring the old one back, or move this journal away to begin anew"
                 )
             if action.do == "undo" and not self._before:
                 raise DataError(f"{path}, line {line}: nothing to undo; name another file")
@@ -93,22 +102,31 @@ class Journal:
             if not self._before:
                 return None
             row = self._before[-1][0]
-        action = Action(do, row, label, note, datetime.now(UTC).isoformat(timespec="seconds"))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        action = Action(do, row, label, note, now, self._hashes.get(row, ""))
         words = {name: value for name, value in asdict(action).items() if value}
         line = json.dumps(words, ensure_ascii=False) + "\n"
+        self._append(line.encode("utf-8", "ignore"))
+        self._apply(action)
+        return action
+
+    def _append(self, line: bytes) -> None:
+        """One line more, whole or not at all; a crash leaves at most a torn end, which the next start cuts off."""
         fresh = not self.path.exists()
+        size = 0 if fresh else self.path.stat().st_size
         try:
-            # one write of one line to a file opened for appending: a crash leaves all of it or a torn end
             with self.path.open("ab", buffering=0) as file:
-                file.write(line.encode("utf-8", "ignore"))
+                written = 0
+                while written < len(line):  # a disk that is nearly full takes a part
+                    written += file.write(line[written:]) or 0
                 os.fsync(file.fileno())
             if fresh:
                 _sync(self.path.parent)
         except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, size)
             said = error.strerror or error
             raise DataError(f"{self.path}: cannot be written: {said}; this key was not saved") from error
-        self._apply(action)
-        return action
 
     def _apply(self, action: Action) -> None:
         if action.do == "note":
@@ -137,6 +155,10 @@ class Journal:
             return [_parsed(line, at, self.path) for at, line in enumerate(content[:whole].splitlines(), 1)]
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "ignore")).hexdigest()[:12]
 
 
 def _parsed(line: bytes, at: int, path: Path) -> Action:

@@ -6,7 +6,7 @@ labelled, or to each other, are left out, and experts get their shares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,7 @@ def sample(
         groups = [fresh[pool.experts[fresh] == expert] for expert in np.unique(pool.experts[fresh])]
     found: list[Chosen] = []
     taken = list(known)
-    for group, count in zip(groups, shares([len(group) for group in groups], settings.n), strict=True):
-        if not count:
-            continue
+    for group, count in _dealt(groups, settings.n, found):
         stand = _standing(pool, worths, group, count, settings, taken)
         if settings.at_random:
             part = [Chosen(int(at), float(worths[at]), 1) for at in stand[:count]]
@@ -96,6 +94,27 @@ def sample(
         found += part
     found.sort(key=lambda one: (-one.worth, one.at))
     return [_row(pool, one, settings.at_random) for one in found]
+
+
+def _dealt(
+    groups: Sequence[NDArray[np.int64]], n: int, found: Sequence[Chosen]
+) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Groups and how many to choose of each; what one cannot give, as its texts are near to others, the rest are asked.
+
+    `found` grows as the caller chooses, and tells what is still wanted.
+    """
+    while groups and (wanted := n - len(found)):
+        able = []
+        for group, count in zip(groups, shares([len(group) for group in groups], wanted), strict=True):
+            before = len(found)
+            if count:
+                yield group, count
+            left = group[~np.isin(group, [one.at for one in found[before:]])]
+            if len(found) - before == count and len(left):
+                able.append(left)
+        if len(found) == n - wanted:
+            return
+        groups = able
 
 
 def write_sample(target: Path, rows: Sequence[dict[str, object]], *, bom: bool = False) -> None:

@@ -139,6 +139,8 @@ def read_json(path: Path, remedy: str = "restore it from where the folder was ma
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path}: missing; {remedy}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         value = None
     if not isinstance(value, dict):

@@ -176,7 +176,9 @@ def _made(
         # As JSON: what the library has since added to or dropped from a configuration is not ours to change here.
         raw = read_json(source / "config.json")
         raw |= {"domains": config.domains, "scaling": config.scaling, "router_grown": config.router_grown}
-        (working / "config.json").write_text(json.dumps(raw, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        spelt = (source / "config.json").read_text(encoding="utf-8").isascii()  # as it is, Chinese escaped or not
+        text = json.dumps(raw, ensure_ascii=spelt, indent=2, sort_keys=True) + "\n"
+        (working / "config.json").write_text(text, encoding="utf-8")
         if replay is not None:
             write_replay(working, replay)
         yield working

@@ -13,7 +13,7 @@ from pathlib import Path
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
-from finsa_moe.runtime.predictor import Predictor
+from finsa_moe.runtime.predictor import BULK, WINDOW, Predictor
 from finsa_moe.runtime.rows import RowBatch, columns, read
 from finsa_moe.runtime.writers import Types, Writer, check_ending
 
@@ -29,6 +29,7 @@ class Tally:
         strange: Answers to texts unlike everything the model was trained on (`Prediction.strange`).
         rejects: Where the refused rows are; None when there are none.
         seconds: Wall time of the whole run, in seconds.
+        engine: What answered.
     """
 
     rows: int = 0
@@ -39,6 +40,7 @@ class Tally:
     strange: int = 0
     rejects: Path | None = None
     seconds: float = 0.0
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,12 @@ def predict_file(
     ):
         for batch in read(source):
             texts = texts_of(batch, layout.text)
+            if not tally.engine:  # a file of one small batch is a call of so many texts
+                many = len(texts) >= BULK
+                tally.engine = predictor.engine_for(WINDOW if many else len(texts)).name
             good, bad = [], [(b.line, b.reason, "", b.text) for b in batch.broken]
             for row, line, words, answer in zip(
-                batch.rows, batch.lines, texts, predictor.attempt(texts, domain, bulk=True), strict=True
+                batch.rows, batch.lines, texts, predictor.attempt(texts, domain, bulk=many), strict=True
             ):
                 key = layout.key(row, f"{source.stem}-{line}")
                 if isinstance(answer, Prediction):

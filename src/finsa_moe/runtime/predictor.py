@@ -147,12 +147,15 @@ class Predictor:
             return self._bulk
 
     def _stream(self, texts: Iterator[str], expert: int, window: int) -> Iterator[Prediction]:
-        start, engine = 0, self.engine_for(WINDOW)
-        while part := list(islice(texts, window)):
+        start, part = 0, list(islice(texts, window))
+        # a stream that ends within the first window is a call of so many texts
+        engine = self.engine_for(WINDOW if len(part) == window else len(part))
+        while part:
             experts = np.full(len(part), expert, dtype=np.int64)
             for answer in self.predictions(part, self._score(engine, part, experts, start)):
                 yield _or_raise(answer)
             start += len(part)
+            part = list(islice(texts, window))
 
     def _windows(self, texts: list[str], domain: Domain) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Start of each window and its experts; windows bound what is held as token ids."""

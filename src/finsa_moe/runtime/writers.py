@@ -56,7 +56,7 @@ class Writer:
         try:
             self._sink = self._open(list(names), types or {}, bom)
         except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+            raise self._unwritable(error) from error
 
     def _open(self, names: list[str], types: Types, bom: bool) -> Sink:
         ending = self.path.suffix.lower()
@@ -68,8 +68,18 @@ class Writer:
         return lines_into(file, names, ending)
 
     def write(self, rows: Sequence[Sequence[object]]) -> None:
-        """Append rows; each has a value for every column."""
-        self._sink.write(rows)
+        """Append rows; each has a value for every column.
+
+        Raises:
+            DataError: If the disk takes no more.
+        """
+        try:
+            self._sink.write(rows)
+        except OSError as failed:
+            raise self._unwritable(failed) from failed
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(f"{self.path} cannot be written: {error.strerror or error}")
 
     def commit(self) -> None:
         """Say that all rows are in, so that leaving the block puts the file into place."""
@@ -84,6 +94,9 @@ class Writer:
             self._sink.close(whole=whole)
             if whole:
                 self.part.replace(self.path)
+        except OSError as failed:
+            if kind is None:  # else what went wrong first is told
+                raise self._unwritable(failed) from failed
         finally:
             self.part.unlink(missing_ok=True)
 

@@ -19,7 +19,7 @@ from finsa_moe.scale.manifest import NAME
 SUMS = ("texts", "bull", "neutral", "bear", "score_sum", "confidence_sum", "weighted_sum")
 ANSWERS = ("sentiment", "bearish", "bullish", "confidence")
 _TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
-_KEY = 11  # characters of a written date that hold its day in every form `data.days` knows
+_KEY = 11  # characters of a written date, blanks left out, that hold its day in every form `data.days` knows
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ def daily_sums(
     added = [pl.col(name).sum() for name in SUMS]
     market = dated.group_by("day", "source").agg(added).sort("day", "source")
     if dated.schema["tickers"] == pl.List:
-        dated = dated.explode("tickers")
-    dated = dated.rename({"tickers": "ticker"}).with_columns(pl.col("ticker").str.strip_chars())
-    known = pl.col("ticker").is_not_null() & (pl.col("ticker") != "")
-    nameless = int(dated.filter(~known).select(total).item())
-    by_ticker = dated.filter(known).group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
+        known = pl.col("tickers").list.len().fill_null(0) > 0
+        nameless = int(dated.filter(~known).select(total).item())
+        named = dated.filter(known).explode("tickers").rename({"tickers": "ticker"})
+    else:
+        named = dated.rename({"tickers": "ticker"}).with_columns(pl.col("ticker").str.strip_chars())
+        known = pl.col("ticker").is_not_null() & (pl.col("ticker") != "")
+        nameless, named = int(named.filter(~known).select(total).item()), named.filter(known)
+    by_ticker = named.group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
     return Daily(by_ticker, market, int(grouped.select(total).item()), undated, nameless)
 
 
@@ -132,7 +135,11 @@ def _rows(files: list[Path], by: str, date: str, source: str | None, split: str 
         frame = pl.scan_csv(files, infer_schema=False, separator="\t" if ending == ".tsv" else ",")
     else:
         frame = pl.scan_ndjson(files)
-    schema = frame.collect_schema()
+    try:
+        schema = frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        said = str(error).split("\n", 1)[0]
+        raise DataError(f"{files[0]}: cannot be read ({said}); score it again") from error
     names = {name: _answer(name, schema, files[0]) for name in ANSWERS}
     names["source"] = (
         _answer("expert", schema, files[0]) if source is None else _need(source, schema, files[0], "source")
@@ -149,15 +156,23 @@ def _rows(files: list[Path], by: str, date: str, source: str | None, split: str 
 def _tickers(column: pl.Expr, kind: pl.DataType, split: str | None) -> pl.Expr:
     if isinstance(kind, pl.List):
         column = column.cast(pl.List(pl.String))
-        return column if split is None else column.list.join(split).str.split(split)
-    column = column.cast(pl.String)
-    return column if split is None else column.str.split(split)
+        column = column if split is None else column.list.join(split).str.split(split)
+    else:
+        column = column.cast(pl.String)
+        if split is None:
+            return column
+        column = column.str.split(split)
+    # a ticker named twice is named; an empty name is none
+    trimmed = column.list.eval(pl.element().str.strip_chars()).list
+    return trimmed.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
 
 
 def _when(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
     if kind == pl.Datetime:
         return column.dt.date().cast(pl.String)
-    return column.cast(pl.String).str.strip_chars_start().str.slice(0, _KEY)
+    # a blank parts the day from the time, or stands within a day (2026 年 7 月 31 日)
+    close = column.cast(pl.String).str.strip_chars_start().str.replace_all(r"\s*([-/.年月])\s*", "$1")
+    return close.str.slice(0, _KEY)
 
 
 def _day(frame: pl.DataFrame) -> pl.Series:

@@ -142,6 +142,13 @@ def read_returns(path: Path, by: str) -> pl.DataFrame:
     read = written.select("ticker", day=days("when"), **{"return": pl.col("value")}).drop_nulls()
     if not read.height:
         raise DataError(f"{path}: no row has a ticker, a date such as 2026-07-31 and a number as its return")
+    worst = read.filter(~pl.col("return").is_finite() | (pl.col("return") <= -1)).head(1)
+    if worst.height:
+        value, ticker, day = worst.select("return", "ticker", "day").row(0)
+        raise DataError(
+            f"{path}: the return {value:g} of {ticker} on {day} in column {names['return']} is no fraction above -1; "
+            "returns are fractions (0.01 is one percent): divide percentages by 100"
+        )
     if read.select("ticker", "day").is_duplicated().any():
         raise DataError(f"{path}: a ticker has two returns on one day; keep one")
     return read.sort("ticker", "day")

@@ -46,7 +46,7 @@ class Rules:
         """
         if self.min_count < 1:
             raise ConfigError(f"min_count is {self.min_count}; it must be 1 or more")
-        if self.half_life <= 0:
+        if not 0 < self.half_life < float("inf"):
             raise ConfigError(f"half_life is {self.half_life}; it must be over 0, in days")
         if self.window < 2:
             raise ConfigError(f"window is {self.window}; it must be 2 or more")
@@ -95,9 +95,11 @@ class Index:
             else:
                 self.frame.write_parquet(part)
             os.replace(part, path)
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
+            said = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
+            raise DataError(f"{path}: cannot be written: {said}") from error
+        finally:
             part.unlink(missing_ok=True)
-            raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def make_index(
@@ -146,6 +148,8 @@ def _by_source(frame: pl.DataFrame, sums: pl.DataFrame, rules: Rules) -> pl.Data
     """Texts and mean score of each source, and of two sources the difference of their scores."""
     names = sorted(name for name in sums["source"].unique().to_list() if name is not None)
     for name in names:
+        if f"score_{name}" in frame.columns:
+            raise DataError(f"a source is called {name!r}, and score_{name} is a column of its own here; rename it")
         part = sums.filter(pl.col("source") == name).select(
             "ticker", "day", pl.col("texts").alias(f"texts_{name}"),
             pl.when(pl.col("texts") >= rules.min_count).then(mean_score()).alias(f"score_{name}"),

@@ -60,7 +60,8 @@ def recent(ticker: NDArray[np.int64], day: NDArray[np.int64], score: Reals, text
     """
     out = np.empty(len(day))
     count = int(ticker.max(initial=-1)) + 1
-    above, below, last = np.zeros(count), np.zeros(count), np.zeros(count)
+    above, below = np.zeros(count), np.zeros(count)
+    last = np.full(count, float(day[0]) if len(day) else 0.0)  # a day before 1970 is negative: 0 would be after it
     # one turn a day over all tickers at once: the state is a sum that fades, so no window has to be held
     edges = np.flatnonzero(np.diff(day, prepend=np.nan)) if len(day) else np.zeros(0, dtype=np.int64)
     for start, stop in zip(edges, [*edges[1:], len(day)], strict=True):

@@ -7,8 +7,10 @@ trained; the router learns from stored states of the old domains, not from their
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ from finsa_moe.training.probe import SAMPLE, answers, encoder_of, sampled, state
 from finsa_moe.training.unlabelled import routing_rows
 from finsa_moe.training.widen import new_layers
 
-MOE, EXPERT, METRICS = "moe", "expert", "metrics.json"
+MOE, EXPERT, METRICS, STARTED = "moe", "expert", "metrics.json", "started.json"
 FEW, FRESH = 100, "fresh"
 
 
@@ -66,8 +68,11 @@ def add_domain(
     Raises:
         ModelError: If the name is taken, the experts share a head, or no states of the old domains are at hand.
         DataError: If the rows cannot be used.
-        ConfigError: If `out` holds a finished mixture, or an unfinished run and `resume` is off.
+        ConfigError: If `out` holds a finished mixture, or an unfinished run and `resume` is off, or the run of another
+            domain or of other rows.
     """
+    if resume or (out / EXPERT).exists():
+        _check_same(out, domain, data)
     if (out / MOE).exists():
         if resume:
             return read_json(out / MOE / METRICS)
@@ -83,11 +88,12 @@ def add_domain(
     start = _start(source, model, encode, train, settings, say)
     settled = _expert_settings(config.rank, config.scaling[0], model, settings, len(train.texts), len(valid.texts))
     bundled = source / BACKBONE
-    facts = train_expert(
-        domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
-        settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
-        tokenizer_from=source,
-    )  # fmt: skip
+    with _started(out, domain, data):
+        facts = train_expert(
+            domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
+            settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
+            tokenizer_from=source,
+        )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
     new = states_of(model, encode, _whole_and_cut(train, settings.seed))
     old = model.router.float().cpu()
@@ -110,6 +116,37 @@ def add_domain(
     small = widened(read_tensors(source / WEIGHTS), head, layers.state_dict())
     add(source, out / MOE, domain, out / EXPERT, small, scaling=settled.alpha / settled.rank, replay=states, more=more)
     return facts
+
+
+def _check_same(out: Path, domain: str, data: Path) -> None:
+    """A run goes on only as what it began as."""
+    marker = out / STARTED
+    begun = read_json(marker) if marker.is_file() else {}
+    for name, was, now in (("domain", begun.get("domain"), domain), ("rows", begun.get("rows"), _mark_of(data))):
+        if was is not None and was != now:
+            found = f"of {was}" if name == "domain" else "on other rows"
+            raise ConfigError(f"{out}: holds a run {found}; name another --out, or remove it first")
+
+
+@contextmanager
+def _started(out: Path, domain: str, data: Path) -> Iterator[None]:
+    """Note what a run is of, for as long as there is something of it."""
+    there = out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    (out / STARTED).write_text(json.dumps({"domain": domain, "rows": _mark_of(data)}) + "\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        if not (out / EXPERT).exists():  # refused before it began
+            (out / STARTED).unlink()
+            if not there:
+                out.rmdir()
+
+
+def _mark_of(data: Path) -> str:
+    """A fingerprint of the rows that are learnt from and chosen by."""
+    files = [data / f"{split}.csv" for split in ("train", "valid")]
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
 
 
 def _beware(domain: str, train: Rows, valid: Rows, settings: DomainConfig) -> list[str]:
