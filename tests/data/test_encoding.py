@@ -58,3 +58,17 @@ def test_offsets_hold_across_blocks(tmp_path, monkeypatch, cut):
     path.write_bytes(good + b"\xff" + "涨".encode() * 40)
     with pytest.raises(DataError, match=f"byte {len(good)}: 0xff"):
         detect(path)
+
+
+def test_big5_is_not_taken_for_gb18030(tmp_path):
+    path = tmp_path / "posts.csv"
+    path.write_bytes("text\n主力又在砸盤,真想割肉走人\n公司淨利潤同比增長三成\n".encode("big5"))
+    with pytest.raises(DataError, match=r"posts\.csv: seems to be Big5, .*; save it as UTF-8"):
+        detect(path)
+
+
+def test_utf32_is_not_taken_for_utf16(tmp_path):
+    path = tmp_path / "posts.csv"
+    path.write_bytes("text\n涨停\n".encode("utf-32"))
+    with pytest.raises(DataError, match="is in UTF-32; save the file as UTF-8"):
+        detect(path)

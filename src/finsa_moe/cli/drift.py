@@ -13,6 +13,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads, refuse_inputs
+from finsa_moe.cli.screen import remark_on_fonts
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -165,3 +166,4 @@ def _save(
         from finsa_moe.drift.figure import drift_picture
 
         write(plot, drift_picture(found, old.stem, new.stem))
+        remark_on_fonts()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import refuse_inputs
+from finsa_moe.cli.screen import remark_on_fonts
 
 if TYPE_CHECKING:
     from finsa_moe.scale.event_study import Study
@@ -123,6 +124,8 @@ def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] 
             part.unlink(missing_ok=True)
             raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
         typer.echo(f"written: {target}", err=True)
+    if (plot or heatmap) and any(not name.isascii() for name in made.frame["ticker"].unique()):
+        remark_on_fonts()
 
 
 def _show(study: Study, measure: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import typer
 
+from finsa_moe.cli.screen import remark_on_fonts
 from finsa_moe.errors import ConfigError
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import COLUMNS, WordRow, WordTable
@@ -113,6 +114,7 @@ class Outputs:
 
         if self.plot is not None:
             write(self.plot, word_bars(self.words, least=self.least))
+            remark_on_fonts()
         if self.html is not None:
             write(self.html, self._page(rows, title))
 

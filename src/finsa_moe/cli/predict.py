@@ -106,7 +106,9 @@ def _file(finsa: FinSA, source: Path, target: Path, *, bom: bool, **columns: str
         )
     rate = tally.answered / max(tally.seconds, 1e-9)
     typer.echo(
-        f"{target}: {tally.answered:,} of {tally.rows:,} rows answered, {rate:,.0f} a second ({tally.engine})", err=True
+        f"{target}: {tally.answered:,} of {tally.rows:,} rows answered by column {tally.column}, {rate:,.0f} a second "
+        f"({tally.engine})",
+        err=True,
     )
     if tally.truncated:
         typer.echo(f"{tally.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)

@@ -24,6 +24,18 @@ def screen() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_WIDE)
 
 
+def remark_on_fonts() -> None:
+    """Tell who has drawn a picture when Chinese could not be written in it."""
+    from finsa_moe.data.fonts import chinese_font
+
+    if chinese_font() is None:
+        typer.echo(
+            "no font here writes Chinese, so the picture has numbers instead; install one (Debian: fonts-noto-cjk) "
+            "and draw it again",
+            err=True,
+        )
+
+
 def typed(context: typer.Context) -> str:
     """The command with the arguments and options that were given, as a shell takes it."""
     words = ["finsa", str(context.info_name)]

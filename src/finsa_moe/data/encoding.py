@@ -58,7 +58,17 @@ def detect(path: Path) -> str:
             f"{path}: neither UTF-8 (fails at {_byte(path, broken)}) nor GB18030 (fails at {_byte(path, other)}); "
             "save the file as UTF-8"
         )
+    if _private(path) and _first_broken(path, "big5hkscs") is None:
+        raise DataError(f"{path}: seems to be Big5, of which GB18030 makes characters of no meaning; save it as UTF-8")
     return "gb18030"
+
+
+def _private(path: Path) -> bool:
+    """Whether a file read as GB18030 begins with many characters of private use, which no such text has."""
+    with path.open("rb") as file:
+        found = file.read(_WINDOW).decode("gb18030", errors="ignore")
+    beyond = [char for char in found if not char.isascii()]
+    return sum("\ue000" <= char <= "\uf8ff" for char in beyond) > 0.05 * len(beyond)
 
 
 def _first_broken(path: Path, encoding: str) -> int | None:

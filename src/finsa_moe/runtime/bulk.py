@@ -30,6 +30,7 @@ class Tally:
         rejects: Where the refused rows are; None when there are none.
         seconds: Wall time of the whole run, in seconds.
         engine: What answered.
+        column: The column of the texts, or several joined.
     """
 
     rows: int = 0
@@ -41,6 +42,7 @@ class Tally:
     rejects: Path | None = None
     seconds: float = 0.0
     engine: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def predict_file(
     predictor.predict([], domain)  # an unknown domain is told before the file is read
     layout = Layout.of(columns(source), predictor.engine.domains, source, text=text, id=id)
     rejects = target.with_name(f"{target.name}.rejects.csv")
-    tally, first = Tally(), ""
+    tally, first = Tally(column="+".join(layout.text)), ""
     with (
         Writer(target, layout.columns, layout.types, bom=bom) as out,
         Writer(rejects, REJECT_COLUMNS, bom=bom) as refused,

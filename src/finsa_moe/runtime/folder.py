@@ -137,8 +137,8 @@ class Manifest:
         if wanted is not None:
             if wanted not in self.graphs:
                 raise ConfigError(
-                    f"precision {wanted!r}: this folder holds {', '.join(self.graphs)}; choose one of them, or "
-                    f"export it with --precision {wanted}"
+                    f"precision {wanted!r}: this folder holds {', '.join(self.graphs)}; leave --dtype out, or export "
+                    f"the mixture with --precision {wanted}"
                 )
             return wanted
         order = ("int8", "bf16", "fp32") if engine == "onnxruntime" else ("bf16", "int8", "fp32")
