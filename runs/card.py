@@ -16,6 +16,7 @@ from typing import Any
 from dev import FILES
 
 TEMPLATE = Path(__file__).with_name("card.md")
+SPEED = Path("benchmarks/results/one_core.json")
 READINGS = ("news", "boards", "investors")
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
@@ -47,6 +48,8 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
+        "speed": json.loads(SPEED.read_text(encoding="utf-8"))["texts_per_second"],
+        "agreement": read("agreement.json") if (out / "agreement.json").is_file() else None,
     }
 
 
@@ -75,8 +78,26 @@ def text(card: dict[str, Any]) -> str:
         start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
-        missed=_missed(behaviour["missed"]),
+        missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),
     )  # fmt: skip
+
+
+def _speed(found: dict[str, Any]) -> str:
+    rate = {name: f"{one['median']:.0f} ({one['low']:.0f}–{one['high']:.0f})" for name, one in found.items()}
+    return (
+        f"| | ours | a bare BERT of 6 × 256, same ids |\n|---|---:|---:|\n"
+        f"| ONNX Runtime | {rate['onnxruntime']} | {rate['bert onnxruntime']} |\n"
+        f"| OpenVINO | {rate['openvino']} | {rate['bert openvino']} |"
+    )
+
+
+def _agreement(found: dict[str, int] | None) -> str:
+    """What the exported graphs answer otherwise than the weights on all dev texts, where it was counted."""
+    if found is None:
+        return ""
+    return (
+        f" Of the {found['texts']:,} dev texts the graphs answer {found['different']:,} otherwise than the weights do."
+    )
 
 
 def _start(rounds: list[dict[str, Any]]) -> str:
