@@ -124,6 +124,10 @@ def test_a_mixture_without_its_weights_is_one_error(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_default_model_has_a_name() -> None:
+    assert finsa_moe.load("default").card == finsa_moe.load().card
+
+
 def test_an_installation_without_a_default_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shipped, "MODEL", tmp_path / "default")
     with pytest.raises(ModelError, match=r"no default model.*make demo.*demo/model/moe_joint"):

@@ -96,6 +96,8 @@ def test_mistakes_end_in_one_line(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, data = str(trained("modernbert").joint), str(prepared["notices"])
+    odd = tmp_path / "odd.csv"
+    odd.write_text("text,label\n涨,利好\n跌,坏\n", encoding="utf-8")
     for words, expected in (
         (["add-domain", source, "news", data], "has an expert news already"),
         (["add-domain", source, "notices", str(tmp_path)], "train.csv: missing; make the folder with: finsa prepare"),
@@ -105,6 +107,7 @@ def test_mistakes_end_in_one_line(
             "no domain posts; allowed are news, forum, notices",
         ),
         (["add-domain", source, "notices", data, "--check", "news=none.csv"], "none.csv: no such file"),
+        (["add-domain", source, "notices", data, "--check", f"news={odd}"], "odd.csv, line 3: "),
         (["remove-domain", source, "notices"], "has no expert notices; it has "),
     ):
         assert main([*words, "--out", str(tmp_path / "o")]) == 2

@@ -55,6 +55,19 @@ def test_texts_as_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(0 < float(line[1]) < 1 for line in lines)
 
 
+def test_a_file_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "posts.csv").write_text("text\n涨\n", encoding="utf-8")
+    for verb in ("predict", "explain"):
+        assert main([verb, str(tmp_path / "posts.csv")]) == 2
+        assert f"posts.csv is a file; write finsa {verb} --input " in capsys.readouterr().err
+
+
+def test_a_dash_is_the_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", Piped("涨\n跌\n".encode()))
+    assert main(["predict", "-"]) == 0
+    assert [line.split("\t")[-1] for line in capsys.readouterr().out.splitlines()] == ["涨", "跌"]
+
+
 def test_json_has_every_field(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "--json", "--domain", "news", "--abstain-below", "0.99", "涨", "跌"]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
@@ -78,7 +91,8 @@ def test_a_file_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["predict", *arguments]) == 0
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "1 of 2 rows answered" in shown.err
+    assert "1 of 2 rows answered by column words" in shown.err
+    assert "(fake)" in shown.err
     assert "1 rows refused, with the reason, in" in shown.err
     (row,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
     assert (row["key"], row["words"], row["sentiment"]) == ("a", "涨", "利好")

@@ -24,7 +24,7 @@ from finsa_moe.data.prepare import FILES, PRESETS, made_here, prepare
 from finsa_moe.data.read import Columns
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.polarity import LabelMap
+from finsa_moe.polarity import NAMES, LabelMap
 
 LABELS = ["利空", "中性", "利好"]
 
@@ -88,7 +88,7 @@ def test_presets(tmp_path, domain, sizes):
     report = prepare([raw], domain=domain, out=tmp_path / "out")
     assert tuple(part["rows"] for part in report.splits.values()) == sizes
     assert PRESETS.get(domain, (80, 10, 10)) == sizes
-    assert len(report.warnings) == 2  # no row is 利空, none 中性
+    assert len(report.warnings) == 2 + (domain == "news")  # no row is 利空, none 中性; a test of one row
 
 
 @given(
@@ -300,6 +300,17 @@ def test_exact_lets_near_texts_part(tmp_path):
     assert set(sides(tmp_path / "near").values()) == {"train"}
     assert exact.near == {"clusters": 0, "rows": 0, "largest": 1}
     assert [part["rows"] for part in exact.splits.values()] == [54, 18, 18]
+
+
+def test_a_test_of_a_few_rows_is_told_of(tmp_path):
+    rows = [(f"{at}号公司的第{at * 7}条消息", at % 3) for at in range(300)]
+    source = tmp_path / "a.csv"
+    source.write_text("text,label\n" + "".join(f"{text},{NAMES[label]}\n" for text, label in rows), encoding="utf-8")
+    told = {}
+    for shares in ((98, 1, 1), (60, 20, 20)):
+        told[shares] = prepare([source], domain="news", out=tmp_path / "out", ratios=shares, by="exact", force=True)
+    assert any("test has 3 rows (shares 98/1/1)" in line for line in told[98, 1, 1].warnings)
+    assert not any("test has" in line for line in told[60, 20, 20].warnings)
 
 
 def test_a_large_cluster_is_told_of(tmp_path):

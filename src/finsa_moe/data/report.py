@@ -146,8 +146,8 @@ def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], read:
             warnings.append(f"no row is labelled {label}: nothing can learn that class from this set")
         elif empty:
             warnings.append(f"too few rows labelled {label}: none in {' and '.join(empty)}")
-    rows = splits["test"]["rows"]
-    if ratios["test"] and sum(split["rows"] for split in splits.values()) >= _FEW and rows < _FEW:
+    rows, share = splits["test"]["rows"], ratios["test"] / sum(ratios.values())
+    if 0 < share < 0.1 and rows < _FEW <= sum(split["rows"] for split in splits.values()):
         given = "/".join(f"{100 * ratios[name] / sum(ratios.values()):g}" for name in SPLITS)
         warnings.append(
             f"test has {rows} rows (shares {given}): a score on so few says little; --ratios 80/10/10 gives it more"
