@@ -57,7 +57,7 @@ def audit(
 ) -> None:
     """Find texts that the splits of a set share, word for word or nearly, and labels that contradict each other."""
     from finsa_moe.cli.screen import screen, typed
-    from finsa_moe.errors import require
+    from finsa_moe.errors import DataError, require
 
     require("polars", "data", "finsa audit")
     from finsa_moe.data.columns import Columns
@@ -73,6 +73,8 @@ def audit(
         splits, told = read_splits(files, columns, LabelMap.parse(labels), bar.show)
     for line in told:
         typer.echo(line, err=True)
+    if fail_on_leak and (empty := [name for name, rows in splits.items() if not rows.height]):
+        raise DataError(f"{empty[0]}: no row that can be compared, so nothing is known of its leaks")
     missing: list[str] = []
     with Bar() as bar:
         report = find(splits, threshold=threshold, n=n, progress=lambda done, of: bar.show("comparing", done, of))
