@@ -23,8 +23,8 @@ def new_layers(
     """Train the layers that give one domain more its logit.
 
     On old states they are taught to leave the old router's weights as they are, on new ones to win; batches are half
-    and half. Then their bias is lowered until the new domain wins at most the share `taken` of every second old state,
-    which were not trained on.
+    and half. Then their bias is lowered until the new domain wins at most the share `taken` of each old domain's states,
+    counted on every second state, which were not trained on.
 
     Args:
         old: The router of E domains; it is not trained.
@@ -32,7 +32,7 @@ def new_layers(
         new: float32 (m, d) of the new one.
         steps: Steps of 512 states.
         learning_rate: Of Adam, falling to nothing along a cosine.
-        taken: Share of the old domains' states that the new expert may win.
+        taken: Share of any old domain's states that the new expert may win.
         seed: Seed of weights, order and dropout.
 
     Returns:
@@ -41,7 +41,9 @@ def new_layers(
     set_seed(seed)
     old.eval()
     known = torch.cat(list(states.values()))
-    known = known[torch.randperm(len(known))]
+    domains = torch.repeat_interleave(torch.arange(len(states)), torch.tensor([len(part) for part in states.values()]))
+    order = torch.randperm(len(known))
+    known, domains = known[order], domains[order]
     with torch.no_grad():
         temperature = old.temperature.clamp(min=old.lowest_temperature)
         before, theirs = old(known), old(new)  # logits over the temperature
@@ -65,14 +67,18 @@ def new_layers(
         optimizer.step()
         schedule.step()
     layers.eval()
-    _hold_back(layers, known[::2], before[::2] * temperature, taken)
+    _hold_back(layers, known[::2], before[::2] * temperature, domains[::2], taken)
     return layers
 
 
 @torch.no_grad()
-def _hold_back(layers: nn.Sequential, known: Tensor, logits: Tensor, taken: float) -> None:
-    """Lower the bias until the new logit wins at most that share of known states."""
-    over = float(torch.quantile(layers(known)[:, 0] - logits.max(-1).values, 1.0 - taken))
+def _hold_back(layers: nn.Sequential, known: Tensor, logits: Tensor, domains: Tensor, taken: float) -> None:
+    """Lower the bias until the new logit wins at most that share of each domain's known states.
+
+    Of all domains together it would not do: headlines look like posts' titles, and took 0.6 % of the posts and no news.
+    """
+    ahead = layers(known)[:, 0] - logits.max(-1).values
+    over = max(float(torch.quantile(ahead[domains == at], 1.0 - taken)) for at in domains.unique())
     if over > 0:
         last = layers[4]
         assert isinstance(last, nn.Linear)
