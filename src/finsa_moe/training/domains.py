@@ -32,7 +32,7 @@ from finsa_moe.model.router import Router
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.expert import train_expert
-from finsa_moe.training.probe import SAMPLE, answers, encoder_of, sampled, states_of
+from finsa_moe.training.probe import KEPT, answers, encoder_of, sampled, states_of
 from finsa_moe.training.unlabelled import routing_rows
 from finsa_moe.training.widen import new_layers
 
@@ -223,7 +223,7 @@ def _known(
     if odd := sorted(set(replay) ^ set(domains)):
         word = "no texts of" if odd[0] in domains else "no expert"
         raise DataError(f"{source}: {word} {odd[0]}; give --replay NAME=FILE once for each of {', '.join(domains)}")
-    rows = routing_rows(replay, most=SAMPLE, held_out=held_out, seed=seed)
+    rows = routing_rows(replay, most=KEPT, held_out=held_out, seed=seed)
     return {name: states_of(model, encode, rows[name]) for name in domains}
 
 

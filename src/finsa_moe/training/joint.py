@@ -30,7 +30,7 @@ from finsa_moe.model.replay import write_replay
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
-from finsa_moe.training.probe import SAMPLE, drawn, states_of
+from finsa_moe.training.probe import KEPT, drawn, states_of
 from finsa_moe.training.resume import finish
 from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
@@ -146,7 +146,7 @@ def _seen(
     """A sample of what the router reads of each domain; the frozen trunk makes it, so training does not change it."""
     sources = {name: [rows, more[name]] if name in more else [rows] for name, rows in labelled.items()}
     return {
-        name: torch.cat([states_of(model, encoder, drawn(rows, SAMPLE // len(parts))) for rows in parts])
+        name: torch.cat([states_of(model, encoder, drawn(rows, KEPT // len(parts))) for rows in parts])
         for name, parts in sources.items()
     }
 

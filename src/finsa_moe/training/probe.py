@@ -18,7 +18,9 @@ from finsa_moe.model.replay import routed_states
 from finsa_moe.training.batches import Collator, EncodedRows, Rows
 
 SAMPLE = 1000
-"""States kept of each domain."""
+"""Rows by which experts are compared before a new one is trained."""
+KEPT = 4000
+"""States kept of each domain: a limit of a tenth of a percent needs some thousand to be told by."""
 
 
 def encoder_of(folder: Path, model: FinSAMoE) -> TextEncoder:
@@ -44,7 +46,7 @@ def states_of(model: FinSAMoE, encode: TextEncoder, rows: Rows) -> Tensor:
     return routed_states(model, batches)[np.argsort(order).tolist()]
 
 
-def sampled(states: Tensor, most: int = SAMPLE, seed: int = 13) -> Tensor:
+def sampled(states: Tensor, most: int = KEPT, seed: int = 13) -> Tensor:
     """At most so many of some states, evenly drawn."""
     return states[torch.randperm(len(states), generator=torch.Generator().manual_seed(seed))[:most]]
 

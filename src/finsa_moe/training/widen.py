@@ -23,8 +23,8 @@ def new_layers(
     """Train the layers that give one domain more its logit.
 
     On old states they are taught to leave the old router's weights as they are, on new ones to win; batches are half
-    and half. Then their bias is lowered until the new domain wins at most the share `taken` of each old domain's states,
-    counted on every second state, which were not trained on.
+    and half. Then their bias is lowered until the new domain wins at most the share `taken` of each old domain's
+    states, counted on every second one, which was not trained on.
 
     Args:
         old: The router of E domains; it is not trained.
