@@ -246,6 +246,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     else:
         with team.together(stage.name):
             loss = trainer.train(resume_from_checkpoint=str(newest) if newest else None).training_loss
+    team.wait()  # all have read the best weights before the first removes the checkpoints
     state = trainer.state
     if newest:  # the Trainer divides the loss since the resume by all steps
         logged = [row["loss"] for row in state.log_history if "loss" in row]
