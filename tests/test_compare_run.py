@@ -6,19 +6,21 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "runs" / "compare.sh"
-# notes its arguments, and leaves the one file that says a folder is prepared
-NOTE = """#!/usr/bin/env bash
-printf '%q ' "$@" >> finsa.log; echo >> finsa.log
-verb=$1 last=
-for word in "$@"; do
-  [ "$verb $last" != "prepare --out" ] || { mkdir -p "$word"; touch "$word/report.json"; }
-  last=$word
-done
+# Notes its arguments, and leaves the one file that says a folder is prepared. Two of them run at once: a line is one write.
+NOTE = f"""#!{sys.executable} -IS
+import pathlib, shlex, sys
+with open("finsa.log", "a", encoding="utf-8") as log:
+    log.write(shlex.join(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "prepare":
+    out = pathlib.Path(sys.argv[sys.argv.index("--out") + 1])
+    out.mkdir(parents=True)
+    (out / "report.json").touch()
 """
 
 
