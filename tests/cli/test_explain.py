@@ -53,6 +53,14 @@ def test_a_text_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
     assert "forum (router 0.70)" in second
 
 
+def test_a_long_text_says_how_many_of_its_words_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "公告 大涨 跌 升 了 " * 4
+    moved = sum(value != 0 for _, value in fake_finsa().explain(text).top(99))
+    assert main(["explain", text]) == 0
+    assert f"evaluations; 10 of {moved} words shown" in capsys.readouterr().out
+    assert moved > 10
+
+
 def test_words_are_coloured_where_a_terminal_is_forced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

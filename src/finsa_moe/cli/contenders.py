@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 EVALUATIONS = 300
 """Coalitions of a wrong answer's words that are asked: enough to see what misled, few enough for forty texts."""
 MIXTURE = "finsa"
-PLACED = ("hf", "lora", "finetune")
+TRAINED = ("lora", "finetune")
+"""Models that `training` makes."""
+PLACED = ("hf", *TRAINED)
 """Models whose spec may name a device."""
 
 
@@ -77,24 +80,26 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
     from finsa_moe.evaluation.baselines.registry import make
     from finsa_moe.evaluation.cells import of_folder
 
+    print_of = cache(of_folder)  # the forms of a mixture share a folder, trained models a backbone
+
     def made(spec: Spec) -> Any:
         if spec.name == MIXTURE:
             return _mixture(spec, running)
         if running.device and spec.name in PLACED:
             _check(running.device)
             spec = replace(spec, options={"device": running.device, **spec.options})
-        if spec.name in ("lora", "finetune"):
+        if spec.name in TRAINED:
             from finsa_moe.training.contestants import contestants
 
             return make(spec, contestants(shipped.weights))
-        return make(spec, dict.fromkeys((MIXTURE, "lora", "finetune"), _made_above))  # for the list of what is known
+        return make(spec, elsewhere=(MIXTURE, *TRAINED))
 
     def mark(spec: Spec) -> str:
         """Of the files a model comes from, or that its training starts from; empty for one that has none."""
         if spec.name not in (MIXTURE, *PLACED):
             return ""
         folder = place(spec) if spec.name == MIXTURE else Path(spec.target or shipped.weights())
-        found = [of_folder(folder) if folder.is_dir() else spec.target]
+        found = [print_of(folder) if folder.is_dir() else spec.target]
         if spec.name == MIXTURE and running.dtype:
             found.append(running.dtype)
         if (config := Path(spec.options.get("config", ""))).is_file():
@@ -102,10 +107,6 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         return " ".join(found)
 
     return made, mark
-
-
-def _made_above(spec: Spec) -> Any:
-    raise AssertionError(f"{spec.text} is made by the registry")
 
 
 def _mixture(spec: Spec, running: Running) -> Any:

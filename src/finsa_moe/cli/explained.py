@@ -50,10 +50,12 @@ def show(entry: Explanation, polarity: Polarity | None = None) -> None:
         console.print(out.append(f"  {cells}"), soft_wrap=True)
     base, score = entry.base[ENGLISH[shown]], entry.scores[ENGLISH[shown]]
     way = "exact" if entry.exact else f"{'sampled' if entry.method == 'permutation' else 'Owen values'}"
+    every = len(entry.top(len(entry.words), shown))
+    left = f"; {len(top)} of {every} words shown" if len(top) < every else ""
     cut = "; too long, its middle was not read" if entry.truncated else ""
     console.print(
         Text(f"  all words hidden {base:.4f}, words {score - base:+.4f}, answer {score:.4f}; {way}, "
-             f"{entry.evaluations:,} evaluations{cut}", style="dim"),
+             f"{entry.evaluations:,} evaluations{left}{cut}", style="dim"),
         soft_wrap=True,
     )  # fmt: skip
 

@@ -87,12 +87,15 @@ def names(also: Mapping[str, Factory] | None = None) -> tuple[str, ...]:
     return (*FACTORIES, *(also or {}))
 
 
-def make(spec: str | Spec, also: Mapping[str, Factory] | None = None) -> Baseline:
+def make(
+    spec: str | Spec, also: Mapping[str, Factory] | None = None, *, elsewhere: Sequence[str] = ()
+) -> Baseline:
     """The untrained model of a spec, such as ``tfidf-lr``, ``hf:DIR`` or ``llm:MODEL@ENDPOINT?shots=4``.
 
     Args:
         spec: What the user wrote.
-        also: More models by name, such as `finsa_moe.training.contestants.CONTESTANTS`.
+        also: More models by name, such as `finsa_moe.training.contestants.contestants` gives.
+        elsewhere: Names that the caller makes itself, for the list that an unknown name is answered with.
 
     Raises:
         ConfigError: For an unknown name, or an option, a target or a value that the model does not take.
@@ -101,8 +104,8 @@ def make(spec: str | Spec, also: Mapping[str, Factory] | None = None) -> Baselin
     found = Spec.parse(spec) if isinstance(spec, str) else spec
     known = {**FACTORIES, **(also or {})}
     if found.name not in known:
+        listed = list(dict.fromkeys((*known, *elsewhere)))
         raise ConfigError(
-            f"model {found.text}: unknown name {found.name!r}; known are {', '.join(known)}"
-            f"{closest(found.name, list(known))}"
+            f"model {found.text}: unknown name {found.name!r}; known are {', '.join(listed)}{closest(found.name, listed)}"
         )
     return known[found.name](found)
