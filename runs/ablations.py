@@ -160,7 +160,7 @@ def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, l
         probs[name] = np.array([list(a.scores.values()) for a in answered], dtype=np.float32)
         chosen[name] = [a.expert for a in answered]
         if len(names) > 1:
-            probs[f"{name}/own"] = finsa.predict_proba(texts, name).astype(np.float32)
+            probs[f"{name}/own"] = finsa.predict_proba(texts, domain=name).astype(np.float32)
     shutil.rmtree(work)
     return Answers(probs, chosen, {**facts, "seconds": round(time.perf_counter() - began, 1)})
 

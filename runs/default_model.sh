@@ -80,7 +80,7 @@ start=()
 [ -d "$from" ] && start=(--init "$from")
 processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(os.sched_getaffinity(0)))')
 [ -n "${BACKBONE:-}" ] || [ -f "$out/backbone/pretrain.json" ] ||
-  OMP_NUM_THREADS=1 torchrun --nproc-per-node "$processes" --no-python finsa pretrain \
+  OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node "$processes" --no-python finsa pretrain \
     "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
 ends_at backbone

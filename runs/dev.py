@@ -44,7 +44,7 @@ def main() -> None:
         answers = finsa.predict(texts)
         probs = np.array([list(answer.scores.values()) for answer in answers])
         near = near_clusters(texts).ids
-        routed, own = (score(truth, p, clusters=near) for p in (probs, finsa.predict_proba(texts, domain)))
+        routed, own = (score(truth, p, clusters=near) for p in (probs, finsa.predict_proba(texts, domain=domain)))
         right = float(np.mean([answer.expert == domain for answer in answers]))
         low, high = (100 * bound for bound in routed.macro_f1_interval)
         print(

@@ -20,7 +20,9 @@ def chromium() -> Iterator[Any]:
     if program is None:
         pytest.skip("no chromium on this machine; on Debian: apt-get install chromium")
     with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=180_000
+        )
         yield browser
         browser.close()
 
@@ -30,7 +32,7 @@ def browser_page(chromium: Any) -> Iterator[Any]:
     """A fresh page; the test fails if a script of it failed, or if it asked another place than loopback for anything."""
     context = chromium.new_context(locale="en-US")
     page = context.new_page()
-    page.set_default_timeout(5_000)
+    page.set_default_timeout(60_000)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(

@@ -14,10 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a test that reaches for the network fails, and says so
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # shap compiles for seconds what runs in milliseconds
+for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):  # what is printed hangs on no one's terminal
+    os.environ.pop(name, None)
+# No example fails for a slow machine, and every run tries the same ones
+settings.register_profile("here", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 DOMAINS = ("news", "forum")
 STEPS = ("max_steps=4", "warmup_steps=1", "eval_steps=2", "learning_rate=1e-2", "batch_size=4", "trackers=none")
 EXPERT = (*STEPS, "rank=4", "max_length=96")

@@ -42,7 +42,7 @@ def run(place: Path) -> tuple[list[list[str]], str]:
     """Calls of ``finsa`` and what was printed."""
     (place / "finsa.log").unlink(missing_ok=True)
     done = subprocess.run(
-        ["bash", "runs/compare.sh", "data", "out"], cwd=place, capture_output=True, text=True, check=True, timeout=60
+        ["bash", "runs/compare.sh", "data", "out"], cwd=place, capture_output=True, text=True, check=True, timeout=300
     )
     return [shlex.split(line) for line in (place / "finsa.log").read_text(encoding="utf-8").splitlines()], done.stdout
 

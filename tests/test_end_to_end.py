@@ -43,7 +43,7 @@ def serve(words: list[str], folder: Path) -> None:
             assert [line.split()[0] for line in told.splitlines()] == ["利好", "利空"]
         finally:
             service.terminate()
-        assert service.wait(60) == 0
+        assert service.wait(300) == 0
 
 
 def label(words: list[str], folder: Path) -> None:
@@ -56,7 +56,7 @@ def label(words: list[str], folder: Path) -> None:
     ) as server:
         assert server.stdout is not None
         host, _, path = server.stdout.readline().strip().removeprefix("http://").partition("/")
-        connection = http.client.HTTPConnection(host, timeout=20)
+        connection = http.client.HTTPConnection(host, timeout=120)
         headers = {"Origin": f"http://{host}", "Content-Type": "application/json"}
         asked = {"do": "show", "row": ""}
         while True:
@@ -67,7 +67,7 @@ def label(words: list[str], folder: Path) -> None:
             asked = {"do": "label", "row": shown["row"], "label": shown["told"]["guess"]}
         connection.close()
         server.terminate()
-        assert server.wait(20) == 0
+        assert server.wait(120) == 0
     shutil.copy(folder / "batch.labels.li.csv", folder / "batch.labels.wang.csv")
 
 

@@ -68,6 +68,74 @@ def test_a_frame_needs_its_text_column(column: str | None, says: str) -> None:
         fake_finsa().predict(["涨"], column="text")  # type: ignore[call-overload]
 
 
+def frames() -> list[object]:
+    pandas = pytest.importorskip("pandas", reason="pandas is not among the dependencies")
+    rows = {"id": [1, 2], "text": ["公告涨", "跌"]}
+    return [pl.DataFrame(rows), pandas.DataFrame(rows)]
+
+
+def test_every_method_takes_a_frames_column() -> None:
+    finsa = fake_finsa()
+    wanted = finsa.predict_proba(["公告涨", "跌"])
+    for frame in frames():
+        np.testing.assert_array_equal(finsa.predict_proba(frame, column="text"), wanted)
+        assert [p.sentiment for p in finsa.stream(frame, column="text")] == ["利好", "利空"]
+        for ask in (finsa.predict_proba, finsa.stream, finsa.explain, finsa.predict):
+            with pytest.raises(DataError, match="no column= was given; the frame has id, text"):
+                ask(frame)  # type: ignore[operator]
+            with pytest.raises(DataError, match=r"no column 'txt'.*did you mean 'text'"):
+                ask(frame, column="txt")  # type: ignore[operator]
+
+
+def test_a_series_is_a_list_and_a_string_is_one_text() -> None:
+    finsa = fake_finsa()
+    for frame in frames():
+        series = frame["text"]  # type: ignore[index]
+        assert [p.text for p in finsa.predict(series)] == ["公告涨", "跌"]
+        assert [p.text for p in finsa.stream(series)] == ["公告涨", "跌"]
+        assert finsa.predict_proba(series).shape == (2, 3)
+    assert [p.text for p in finsa.stream("公告涨")] == ["公告涨"]
+    np.testing.assert_array_equal(finsa.predict_proba("公告涨"), finsa.predict_proba(["公告涨"]))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [pl.LazyFrame({"text": ["涨"]}), pl.DataFrame({"text": ["涨"]}).to_arrow(), {"text": "涨"}, "涨".encode(), 7, None],
+    ids=["lazy", "arrow", "dict", "bytes", "int", "None"],
+)
+def test_what_holds_no_texts_is_one_line_with_the_remedy(given: object) -> None:
+    finsa = fake_finsa()
+    for ask in (finsa.predict, finsa.predict_proba, finsa.stream, finsa.explain):
+        for column in (None, "text"):
+            with pytest.raises(DataError, match=rf"texts are a {type(given).__name__}; allowed .*collect") as caught:
+                ask(given, column=column)  # type: ignore[operator]
+            assert "\n" not in str(caught.value)
+
+
+def test_explain_takes_a_frames_column() -> None:
+    pytest.importorskip("shap", reason="the extra explain is not installed")
+    for frame in frames():
+        found = fake_finsa().explain(frame, column="text", evaluations=64)
+        assert [(one.text, one.sentiment) for one in found] == [("公告涨", "利好"), ("跌", "利空")]
+
+
+def test_pandas_columns_need_no_names_of_their_own() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not among the dependencies")
+    finsa = fake_finsa()
+    assert list(finsa.predict(pandas.DataFrame([["涨"], ["跌"]]), column="0")["sentiment"]) == ["利好", "利空"]
+    twice = pandas.DataFrame([["涨", "跌"]], columns=["text", "text"])
+    with pytest.raises(DataError, match="2 columns 'text'; rename"):
+        finsa.predict(twice, column="text")
+
+
+def test_the_domain_is_named_everywhere() -> None:
+    finsa = fake_finsa()
+    assert finsa.predict_proba(["涨"], domain="news").tolist() == finsa.predict_proba(["涨"], domain=["news"]).tolist()
+    for ask in (finsa.predict, finsa.predict_proba, finsa.stream, finsa.explain):
+        with pytest.raises(TypeError, match="positional"):
+            ask(["涨"], "news")  # type: ignore[operator]
+
+
 def write(folder: Path, **files: object) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -142,10 +210,11 @@ def test_where_training_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(shipped, "REPOSITORY", tmp_path / "checkout")
     monkeypatch.delenv(shipped.VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"no backbone in .*set FINSA_DEFAULT") as caught:
-        shipped.weights()
-    assert "\n" not in str(caught.value)
     checkout = tmp_path / "checkout" / "models" / "default" / "backbone"
+    with pytest.raises(ModelError, match="set FINSA_DEFAULT") as caught:
+        shipped.weights()
+    assert str(caught.value).startswith(f"no backbone in models/default or {checkout.parent};")
+    assert "\n" not in str(caught.value)
     checkout.mkdir(parents=True)
     assert shipped.weights() == checkout
     (tmp_path / "models" / "default" / "backbone").mkdir(parents=True)
@@ -164,7 +233,7 @@ def test_torch_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

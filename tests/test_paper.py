@@ -22,7 +22,8 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Calls:
     made: Calls = []
     monkeypatch.setattr(paper, "finsa", lambda words: made.append(words) or 0)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "demo" / "data" / "news").mkdir(parents=True)
+    for left in ("data/news", "backbone"):
+        (tmp_path / "demo" / left).mkdir(parents=True)
     return made
 
 
@@ -94,6 +95,20 @@ def test_the_users_own_data_comes_before_the_demos_and_gets_the_papers_values(ca
     assert own[2] == "data/processed/news"
     assert own[-2:] == ["--config", "paper"]
     assert chosen[-4:] == ["--config", "mine.yaml", "--set", "seed=21"]
+
+
+def test_the_users_own_backbone_comes_first_and_the_default_models_last(calls: Calls, tmp_path: Path) -> None:
+    paper.train_expert("news", [])
+    (tmp_path / "outputs" / "backbone").mkdir(parents=True)
+    paper.train_expert("news", [])
+    for left in ("outputs", "demo"):
+        (tmp_path / left / "backbone").rmdir()
+    paper.train_expert("news", [])
+    demo, own, neither = calls
+    assert demo[demo.index("--backbone") + 1] == "demo/backbone"
+    assert own[own.index("--backbone") + 1] == "outputs/backbone"
+    assert "--backbone" not in neither, "the verb takes the default model's"
+    accepted(neither)
 
 
 def test_requirements_name_the_torch_of_the_makefile() -> None:

@@ -1,14 +1,13 @@
 """One frozen configuration a stage: the paper's values as defaults, YAML in and out, every value checked at the door.
 
-A YAML file has one section a stage (``pretrain``, ``expert``, ``merge``, ``joint``); ``--set key=value`` changes the
-section of the verb it is given to. The module knows what the values may be, not what they do.
+A YAML file has one section a stage (``pretrain``, ``adapt``, ``expert``, ``merge``, ``joint``, ``domain``); ``--set
+key=value`` changes the section of the verb it is given to. The module knows what the values may be, not what they do.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from finsa_moe.errors import ConfigError, closest
+from finsa_moe.files import write
 
 SHIPPED = Path(__file__).parent / "configs"
 """Configurations in the package; ``--config laptop`` finds ``laptop.yaml`` here."""
@@ -74,10 +74,7 @@ class StageConfig:
 
     def save(self, path: Path) -> None:
         """Write the resolved configuration as YAML, under its section's name."""
-        working = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        text = yaml.safe_dump({self.section(): self.as_dict()}, sort_keys=False, allow_unicode=True)
-        working.write_text(text, encoding="utf-8")
-        os.replace(working, path)
+        write(path, yaml.safe_dump({self.section(): self.as_dict()}, sort_keys=False, allow_unicode=True))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ imported when a torch mixture is opened and not before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -74,39 +74,44 @@ class FinSA:
             ``predicted_`` before it).
 
         Raises:
-            DataError: For an empty text, naming its position; an unknown domain; a column that is not there.
+            DataError: For an empty text, naming its position; an unknown domain; a column that is not there; for what
+                is neither texts nor a frame.
         """
+        answers = self.predictor.predict(_texts(texts, column), domain)
         if isinstance(texts, str):
-            return self.predictor.predict([texts], domain)[0]
-        if hasattr(texts, "columns"):
-            return self._predict_frame(texts, column, domain)
-        if column is not None:
-            raise DataError("column= is for pandas and polars frames; leave it out for a list of texts")
-        return self.predictor.predict(texts, domain)
+            return answers[0]
+        return self._added(texts, answers) if _is_frame(texts) else answers
 
-    def predict_proba(self, texts: Iterable[str], domain: Domain = None) -> NDArray[np.float32]:
+    def predict_proba(self, texts: Any, *, column: str | None = None, domain: Domain = None) -> NDArray[np.float32]:
         """Probabilities (n, 3) float32, columns bearish, neutral, bullish; arguments and errors as `predict`."""
-        return self.predictor.predict_proba(texts, domain)
+        return self.predictor.predict_proba(_texts(texts, column), domain)
 
-    def stream(self, texts: Iterable[str], *, domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:
-        """Answer an endless iterable, in order, holding at most `window` texts at a time."""
-        return self.predictor.stream(texts, domain, window)
+    def stream(
+        self, texts: Any, *, column: str | None = None, domain: str | None = None, window: int = WINDOW
+    ) -> Iterator[Prediction]:
+        """Answer an endless iterable, in order, holding at most `window` texts at a time; else as `predict`."""
+        return self.predictor.stream(_texts(texts, column), domain, window)
 
     @overload
-    def explain(  # type: ignore[overload-overlap]
-        self, texts: str, *, domain: str | None = None, evaluations: int = 2000, seed: int = 13
+    def explain(
+        self, texts: str, *, column: None = None, domain: str | None = None, evaluations: int = 2000, seed: int = 13
     ) -> Explanation: ...
     @overload
     def explain(
-        self, texts: Iterable[str], *, domain: str | None = None, evaluations: int = 2000, seed: int = 13
-    ) -> list[Explanation]: ...
-    def explain(self, texts: Any, *, domain: str | None = None, evaluations: int = 2000, seed: int = 13) -> Any:
+        self, texts: Any, *, column: str | None = None, domain: str | None = None, evaluations: int = 2000,
+        seed: int = 13,
+    ) -> list[Explanation]: ...  # fmt: skip
+    def explain(
+        self, texts: Any, *, column: str | None = None, domain: str | None = None, evaluations: int = 2000,
+        seed: int = 13,
+    ) -> Any:  # fmt: skip
         """SHAP values of a text's words by class, and which expert spoke; needs the extra ``explain``.
 
         The expert that answers the text is held while words are hidden, so that the reasons are that expert's.
 
         Args:
-            texts: A string, or an iterable of them.
+            texts: A string, an iterable of them, or a frame.
+            column: The frame's text column; only for frames.
             domain: Expert to use; None leaves it to the router.
             evaluations: Most masked texts that the model answers for one text; a text of few words needs fewer and is
                 then explained exactly.
@@ -116,27 +121,19 @@ class FinSA:
             One `Explanation` for a string, else a list in the order given.
 
         Raises:
-            DataError: For an empty text, naming its position; for an unknown domain.
+            DataError: As `predict`.
             ConfigError: For a budget too small.
             MissingExtra: If shap or rjieba is not installed.
         """
         from finsa_moe.explain.explain import Settings, explain
 
-        one = isinstance(texts, str)
         settings = Settings(evaluations=evaluations, seed=seed)
-        found = explain(self.predictor, [texts] if one else texts, domain=domain, settings=settings)
-        return found[0] if one else found
+        found = explain(self.predictor, _texts(texts, column), domain=domain, settings=settings)
+        return found[0] if isinstance(texts, str) else found
 
-    def _predict_frame(self, frame: Any, column: str | None, domain: Domain) -> Any:
-        known = [str(name) for name in frame.columns]
-        if column is None or column not in known:
-            said = "no column= was given" if column is None else f"there is no column {column!r}"
-            raise DataError(
-                f"{said}; the frame has {', '.join(known) or 'no columns'}{closest(column or 'text', known)}; "
-                "say column=NAME for the one that holds the texts"
-            )
-        answers = [p.answers() for p in self.predictor.predict(list(frame[column]), domain)]
-        names = free_names(list(answer_columns(self.domains)), known)
+    def _added(self, frame: Any, predictions: list[Prediction]) -> Any:
+        answers = [p.answers() for p in predictions]
+        names = free_names(list(answer_columns(self.domains)), [str(name) for name in frame.columns])
         added = {names[key]: [answer[key] for answer in answers] for key in names}
         if hasattr(frame, "with_columns"):
             polars = require("polars", "data", "answering a polars frame")
@@ -146,6 +143,44 @@ class FinSA:
                 for key, kind in answer_columns(self.domains).items()
             )
         return frame.assign(**added)
+
+
+def _texts(given: Any, column: str | None) -> Iterable[str]:
+    """What a caller handed over, as texts: a string is one, a frame has a column of them, others are gone through.
+
+    Raises:
+        DataError: For what holds no texts in an order; a frame without that column; a column where there is no frame.
+    """
+    if _is_frame(given):
+        return _column(given, column)
+    if not isinstance(given, Iterable) or isinstance(given, bytes | bytearray | Mapping):
+        raise DataError(
+            f"texts are a {type(given).__name__}; allowed are a string, a list or Series of strings, or a pandas or "
+            "polars DataFrame with column=NAME: turn it into one of these, a LazyFrame by collect()"
+        )
+    if column is not None:
+        raise DataError("column= is for pandas and polars frames; leave it out for a list of texts")
+    return [given] if isinstance(given, str) else given
+
+
+def _is_frame(given: Any) -> bool:
+    """Whether it is a pandas or polars frame with its rows in memory; neither needs to be installed for that."""
+    kind = type(given)
+    grows = hasattr(kind, "with_columns") or hasattr(kind, "assign")
+    return grows and hasattr(kind, "columns") and hasattr(kind, "__len__")
+
+
+def _column(frame: Any, column: str | None) -> list[str]:
+    known = [str(name) for name in frame.columns]
+    if column is None or column not in known:
+        said = "no column= was given" if column is None else f"there is no column {column!r}"
+        raise DataError(
+            f"{said}; the frame has {', '.join(known) or 'no columns'}{closest(column or 'text', known)}; "
+            "say column=NAME for the one that holds the texts"
+        )
+    if known.count(column) > 1:
+        raise DataError(f"the frame has {known.count(column)} columns {column!r}; rename all but the one of the texts")
+    return list(frame[frame.columns[known.index(column)]])
 
 
 def load(

@@ -1,7 +1,8 @@
 """The paper's commands over the verbs of `finsa`: its option names, and defaults that need no path edited.
 
 `scripts/*.py`, `main.py` and `src/inference.py` call these functions. Data is looked for in ``data/processed/<domain>``
-and else in what ``make demo`` left; results go to ``outputs/``. Nothing is computed here.
+and else in what ``make demo`` left; results go to ``outputs/``. Where neither has a backbone, the default model's is
+taken. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ def train_expert(domain: str, arguments: Sequence[str] | None = None) -> int:
     """``scripts/train_news_expert.py`` and ``scripts/train_forum_expert.py``."""
     parser = _parser(f"Train the {domain} expert (stage 1).")
     parser.add_argument("--data_path", default=str(_data(domain)), help="folder with train.csv and valid.csv")
-    parser.add_argument("--backbone", default=str(_backbone()), help="backbone folder or hub name")
+    parser.add_argument("--backbone", default=_backbone(), help="folder or hub name; None: the default model's")
     parser.add_argument("--output_dir", default=str(OUTPUTS / f"{domain}_expert"))
     known, rest = parser.parse_known_args(arguments)
-    verb = ["train-expert", domain, known.data_path, "--out", known.output_dir, "--backbone", known.backbone]
-    return finsa([*verb, *_config(known.data_path, rest)])
+    verb = ["train-expert", domain, known.data_path, "--out", known.output_dir]
+    backbone = ["--backbone", known.backbone] if known.backbone else []
+    return finsa([*verb, *backbone, *_config(known.data_path, rest)])
 
 
 def merge(arguments: Sequence[str] | None = None) -> int:
@@ -101,9 +103,8 @@ def _data(domain: str) -> Path:
     return processed if processed.is_dir() else DEMO / "data" / domain
 
 
-def _backbone() -> Path:
-    own = OUTPUTS / "backbone"
-    return own if own.is_dir() else DEMO / "backbone"
+def _backbone() -> str | None:
+    return next((str(place / "backbone") for place in (OUTPUTS, DEMO) if (place / "backbone").is_dir()), None)
 
 
 def _model() -> Path:

@@ -45,6 +45,6 @@ def weights(part: str = "backbone") -> Path:
         if (place / part).is_dir():
             return place / part
     raise ModelError(
-        f"no {part} in {' or '.join(map(str, places[:1]))}; training starts from the weights in the project's "
+        f"no {part} in {' or '.join(map(str, places))}; training starts from the weights in the project's "
         f"repository: set {VARIABLE} to its models/default, or name a backbone with --backbone"
     )

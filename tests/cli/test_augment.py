@@ -15,6 +15,7 @@ import pytest
 
 from finsa_moe.cli import main
 from finsa_moe.data.sample import path as sample
+from finsa_moe.llm.endpoint import KEY
 from tests.llm.server import Handler, says, serving, status
 
 
@@ -94,17 +95,16 @@ def test_killed_half_way_nothing_is_asked_twice(prepared: Path, tmp_path: Path) 
         command = [sys.executable, "-m", "finsa_moe", "augment", str(prepared / "train.csv"), "--out", str(out), "--synonyms", "0",
                    "--copies", "1", "--endpoint", server.url, "--model-name", "m"]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(server.requests) < 40:
+        while len(server.requests) < 40 and process.poll() is None:
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert not out.exists()
-        time.sleep(0.1)
-        first = len(server.requests)
-        kept = len(out.with_suffix(".answers.jsonl").read_text(encoding="utf-8").splitlines())
-        assert first - kept <= 8  # those under way
-        subprocess.run(command, check=True, capture_output=True)
-        assert len(server.requests) - first == len(load(prepared / "train.csv")) - kept
+        kept = out.with_suffix(".answers.jsonl").read_text(encoding="utf-8").count("\n")
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, KEY: "second"})
+        again = sum(headers.get("Authorization") == "Bearer second" for _, _, headers in server.requests)
+        assert again == len(load(prepared / "train.csv")) - kept
+        assert len(server.requests) - again - kept <= 8  # those under way
     assert len(load(out)) > len(load(prepared / "train.csv"))
     assert json.loads(out.with_suffix(".answers.jsonl").read_text(encoding="utf-8").splitlines()[0])["text"]
 
@@ -128,3 +128,31 @@ def test_mistakes_are_one_line(
     assert says_why in error
     assert "\n" not in error
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_held_out_texts_under_the_name_given(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside a split, and by --hold-out: under the split's own name or the usual one."""
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("train", "valid"):
+        rows = load(prepared / f"{name}.csv")
+        with (own / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(
+                [["headline", "label", "content"], *([r["text"], r["label"], "x"] for r in rows)]
+            )
+    asked = [
+        "augment",
+        str(own / "train.csv"),
+        "--out",
+        str(tmp_path / "x.csv"),
+        "--text",
+        "headline",
+        "--synonyms",
+        "1",
+    ]
+    assert main([*asked, "--hold-out", str(prepared / "test.csv")]) == 0
+    (own / "valid.csv").write_bytes((own / "train.csv").read_bytes())
+    assert main(asked) == 2
+    assert "augment a training split alone" in capsys.readouterr().err

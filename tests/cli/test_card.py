@@ -9,6 +9,7 @@ import pytest
 
 from finsa_moe.cli import main
 from tests.conftest import Trained
+from tests.documented import blocks
 from tests.evaluation.test_card import CONFIG, EXPERT, JOINT, comparison
 
 
@@ -32,7 +33,10 @@ def test_the_card_lands_in_the_models_folder(capsys: pytest.CaptureFixture[str])
 
 
 def test_of_a_mixture_as_it_is_trained_and_compared(
-    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+    trained: Callable[[str], Trained],
+    prepared: Mapping[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Its own folder, and the JSON that ``finsa compare`` and ``finsa evaluate`` really write."""
     folder = tmp_path / "moe"
@@ -45,6 +49,9 @@ def test_of_a_mixture_as_it_is_trained_and_compared(
     page = (folder / "README.md").read_text(encoding="utf-8")
     for part in ("Joint training (moe_joint)", "`majority`", "### Routing", "finsa compare --model"):
         assert part in page
+    for body in blocks(folder / "README.md", "python"):
+        exec(compile(body, "README.md", "exec"), {})
+    assert "sentiment=" in capsys.readouterr().out
     files = [str(data / "test.csv") for data in prepared.values()]
     assert main(["evaluate", str(folder), *files, "--json", "e.json", "--domain", next(iter(prepared))]) == 0
     assert main(["card", str(folder), "--results", "e.json", "--out", "e.md"]) == 0
@@ -80,6 +87,7 @@ def test_a_page_of_someone_else_is_not_replaced(capsys: pytest.CaptureFixture[st
         (["plain", "--results", "r.json"], "plain: config.json names no domains"),
         (["m", "--results", "r.json", "--out", "a/b.md"], "a/b.md: there is no folder a"),
         (["m", "--results", "list.json"], "list.json: holds no JSON object"),
+        (["m", "--results", "none.json", "--out", "plain"], "plain: is a folder; name a file in it"),
     ],
 )
 def test_one_line_for_what_cannot_be(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

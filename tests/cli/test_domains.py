@@ -116,6 +116,28 @@ def test_mistakes_end_in_one_line(
     assert not (tmp_path / "o").exists()
 
 
+def test_every_file_in_the_user_s_own_words(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows, checks, replayed and held-out texts; the one that has the usual name is read by that."""
+    files = {name: tmp_path / f"{name}.csv" for name in ("news", "forum", "train", "valid")}
+    sources = [prepared["news"], prepared["forum"], prepared["notices"], prepared["notices"]]
+    for (name, file), folder in zip(files.items(), sources, strict=True):
+        rows = (folder / f"{name if name in ('train', 'valid') else 'test'}.csv").read_text(encoding="utf-8-sig")
+        file.write_text(rows.replace("text", "headline", 1).replace("label", "mark", 1), encoding="utf-8")
+    out = tmp_path / "o"
+    words = [
+        "add-domain", str(trained("modernbert").joint), "notices", str(tmp_path), "--out", str(out), "--no-export",
+        "--text", "headline", "--label", "mark", "--check", f"news={files['news']}",
+        "--check", f"forum={prepared['forum'] / 'test.csv'}", "--replay", f"news={files['news']}",
+        "--replay", f"forum={files['forum']}", "--hold-out", str(prepared["news"] / "valid.csv"), *FAST,
+    ]  # fmt: skip
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    for domain in DOMAINS:
+        assert re.search(rf"{domain} +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 ", said), said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [True, False])
 def test_the_old_experts_keep_their_temperatures_and_what_is_known(

@@ -112,7 +112,7 @@ def test_refused_rows_stop_the_evaluation_unless_allowed(capsys: pytest.CaptureF
         (["empty.csv"], "the file is empty"),
         (["news.csv", "--label", "tag"], "no column 'tag'"),
         (["unlabelled.csv"], "no label column"),
-        (["header.csv"], "no row to evaluate"),
+        (["header.csv"], "header.csv: no row that can be used"),
         (["news.csv", "--domain", "weibo"], "'weibo' is not in this mixture"),
         (["news.csv", "--protocol", "paper"], "routed, finsa"),
         (["news.csv", "--json", "no/out.json"], "no folder no"),

@@ -173,7 +173,7 @@ def test_a_file_without_a_list_shows_what_matters(
         (["涨", "--evaluations", "4"], "evaluations is 4; it must be 10 or more"),
         (["涨", "--html", "no/where.html"], "there is no folder no"),
         (["涨", "--table", "t.xlsx"], "unknown ending '.xlsx'"),
-        (["涨", "--plot", "t.pdf"], "name a file ending in .png"),
+        (["涨", "--plot", "t.pdf"], "--plot t.pdf: the picture is a PNG; call it t.png"),
         (["涨", "--lexicon", "none.txt"], "none.txt: No such file"),
         (["涨", "--domain", "nws"], "did you mean 'news'"),
         ([" "], "text 0 (counted from 0) holds nothing"),

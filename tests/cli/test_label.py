@@ -58,6 +58,15 @@ def test_a_sample_leaves_out_what_is_labelled(posts: Path, capsys: pytest.Captur
     ]  # fmt: skip
 
 
+def test_labelled_texts_under_the_name_given_or_the_usual_one(posts: Path) -> None:
+    out, sheet = posts.with_name("s.csv"), write(posts.with_name("p.csv"), [["headline"], *([text] for text in TEXTS)])
+    known = [write(posts.with_name("k.csv"), [["headline", "content"], [TEXTS[0], "x"]]),
+             write(posts.with_name("l.csv"), [["text"], [TEXTS[2]]])]  # fmt: skip
+    without = [word for file in known for word in ("--without", str(file))]
+    assert main(["sample", str(sheet), "--n", "9", "--out", str(out), "--text", "headline", *without]) == 0
+    assert {row["text"] for row in rows(out)} == {TEXTS[1], *TEXTS[3:]}
+
+
 def test_a_random_sample_says_so(posts: Path) -> None:
     out = posts.with_name("s.jsonl")
     assert main(["sample", str(posts), "--n", "2", "--out", str(out), "--at-random"]) == 0
@@ -118,14 +127,14 @@ def test_the_page_is_served_until_a_signal_comes(posts: Path, kind: signal.Signa
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         host, _, path = url.removeprefix("http://").partition("/")
-        connection = http.client.HTTPConnection(host, timeout=10)
+        connection = http.client.HTTPConnection(host, timeout=120)
         headers = {"Origin": f"http://{host}", "Content-Type": "application/json"}
         body = json.dumps({"do": "label", "row": "0", "label": "利好"})
         connection.request("POST", f"/{path}act", body, headers)
         assert json.loads(connection.getresponse().read())["row"] == "1"
         connection.close()
         server.send_signal(kind)
-        _, told = server.communicate(timeout=20)
+        _, told = server.communicate(timeout=120)
         assert server.returncode == 0, told
     assert "posts.labels.csv: 1\n" in told
     out = posts.with_name("posts.labels.csv")

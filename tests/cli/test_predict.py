@@ -131,7 +131,7 @@ def test_an_answer_comes_before_the_next_line_is_written() -> None:
     process = start(stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin
     assert process.stdout
-    watchdog = threading.Timer(50, process.kill)
+    watchdog = threading.Timer(300, process.kill)
     watchdog.start()
     for words, sentiment in (("涨", "利好"), ("跌", "利空")):
         process.stdin.write(f"{words}\n".encode())
@@ -139,7 +139,7 @@ def test_an_answer_comes_before_the_next_line_is_written() -> None:
         assert process.stdout.readline().decode().startswith(sentiment)
     process.stdin.close()
     assert process.stdout.read() == b""
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     watchdog.cancel()
 
 
@@ -153,7 +153,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr
         assert process.stderr.read() == b""
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
 
 
 def test_a_terminal_is_answered_text_by_text_until_quit() -> None:
@@ -162,12 +162,12 @@ def test_a_terminal_is_answered_text_by_text_until_quit() -> None:
     process = start(stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     os.write(ours, "公告涨停\n\n跌\nquit\n".encode())
-    watchdog = threading.Timer(50, process.kill)
+    watchdog = threading.Timer(300, process.kill)
     watchdog.start()
     shown = b""
     with os.fdopen(ours, "rb", buffering=0) as screen:
         shown = _all_of(screen)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=120) == 0
     watchdog.cancel()
     words = shown.decode()
     assert "experts: news, forum" in words

@@ -104,3 +104,14 @@ def test_the_data_room_never_loads_torch(raw, tmp_path):
         "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules), 'prepare loads too much'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_held_out_texts_under_the_name_given(raw, tmp_path):
+    held = tmp_path / "held.csv"
+    held.write_text("headline,content\n第7条,x\n", encoding="utf-8")
+    run(*arguments(raw, tmp_path / "out"), "--labels", "finsa", "--by", "exact", "--hold-out", held)
+    kept = "".join(
+        (tmp_path / "out" / f"{name}.csv").read_text(encoding="utf-8-sig") for name in ("train", "valid", "test")
+    )
+    assert ",第8条," in kept
+    assert ",第7条," not in kept

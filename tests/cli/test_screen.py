@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from finsa_moe.cli import app as finsa
 from finsa_moe.cli.screen import screen, typed
 
 
@@ -40,3 +41,18 @@ def test_only_what_was_given(words: str, again: str) -> None:
 def test_a_pipe_is_wide(capsys: pytest.CaptureFixture[str]) -> None:
     screen().print("x" * 150)
     assert capsys.readouterr().out == "x" * 150 + "\n"
+
+
+def test_other_peoples_texts_mean_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+    screen().print("[bold]a[/]")
+    screen(markup=False).print("[bold]a[/] :smile:")
+    assert capsys.readouterr().out == "a\n[bold]a[/] :smile:\n"
+
+
+def test_every_option_says_what_it_is_in_a_sentence() -> None:
+    """No fragment that only who wrote it can complete, such as "Of the draws."."""
+    for verb, command in typer.main.get_command(finsa).commands.items():  # type: ignore[attr-defined]
+        for option in command.params:
+            said = getattr(option, "help", None) or ""
+            assert not said.startswith("Of "), (verb, option.name, said)
+            assert option.name != "seed" or said.startswith("Random seed for "), (verb, said)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.cli import main
+from finsa_moe.config import shipped_names
 from tests.conftest import EXPERT, JOINT, Trained
 
 Run = Callable[..., tuple[int, str, str]]
@@ -130,6 +131,13 @@ def test_bad_training_rows(
         finsa("train-expert", "news", data, "--out", tmp_path / "x", "--backbone", backbone_of("modernbert")), *said
     )
     assert not (tmp_path / "x").exists()
+
+
+def test_help_names_every_shipped_configuration(finsa: Run) -> None:
+    status, out, _ = finsa("train-expert", "--help")
+    assert status == 0
+    shown = " ".join(out.replace("│", " ").split())
+    assert f"or a shipped one by its name: {', '.join(shipped_names())}." in shown
 
 
 def test_a_folder_without_splits(finsa: Run, tmp_path: Path) -> None:

@@ -46,3 +46,17 @@ def test_a_headerless_file_does_not_flood_the_screen():
     with pytest.raises(DataError) as caught:
         resolve(["这是一句很长的话" * 50] * 40, Columns(), "f.csv")
     assert len(str(caught.value)) < 600
+
+
+def test_a_file_beside_falls_back_to_the_usual_names():
+    loose = Columns(text="headline", label="mark", loose=True)
+    assert resolve(["headline", "text", "mark"], loose, "f.csv").text == (0,)
+    found = resolve(["id", "text", "label"], loose, "f.csv")
+    assert (found.text, found.label) == ((1,), 2)
+    with pytest.raises(DataError, match="no column 'headline'; columns found: words, label"):
+        resolve(["words", "label"], loose, "f.csv")
+    joined = Columns(text="title+body", loose=True)
+    assert resolve(["title", "body"], joined, "f.csv", need_label=False).text == (0, 1)
+    assert resolve(["title", "text"], joined, "f.csv", need_label=False).text == (1,), "never half of what was named"
+    with pytest.raises(DataError, match="no column 'headline'"):
+        resolve(["text", "label"], Columns(text="headline"), "f.csv")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
 
 import polars as pl
 import pytest
 
-from finsa_moe.data.days import days, later, parse_day
+from finsa_moe.data.days import day, days, later, parse_day
 from finsa_moe.errors import ConfigError
 
 
@@ -26,7 +28,7 @@ from finsa_moe.errors import ConfigError
 )
 def test_a_day(written: str) -> None:
     assert pl.DataFrame({"date": [written]}).select(days())["date"].to_list() == [date(2026, 7, 31)]
-    assert parse_day(written, "--test-after") == date(2026, 7, 31)
+    assert day(written) == parse_day(written, "--test-after") == date(2026, 7, 31)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +48,22 @@ def test_a_day(written: str) -> None:
         "202612",
         "2026123",
         "2026-1231",
+        "２０２６-07-31",
         None,
     ],
 )
 def test_no_day(written: str | None) -> None:
     assert pl.DataFrame({"date": [written]}, schema={"date": pl.String}).select(days())["date"].to_list() == [None]
     if written is not None:
+        assert day(written) is None
         with pytest.raises(ConfigError, match=r"--test-after .* allowed is a day such as 2026-07-31"):
             parse_day(written, "--test-after")
+
+
+def test_one_cell_is_read_without_polars() -> None:
+    script = "import sys; sys.modules['polars'] = None; from finsa_moe.data.days import day; print(day('2026.7.31'))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "2026-07-31\n"
 
 
 def test_a_cluster_on_both_sides_stays_on_the_early_one() -> None:

@@ -115,9 +115,9 @@ def test_a_hundred_thousand_characters_are_quick() -> None:
     tokenizer = characters()
     encoder = TextEncoder(tokenizer, max_length=128)
     text = "涨大" * 25_000 + "平" + "跌大" * 25_000
-    started = time.perf_counter()
+    started = time.process_time()
     encoded = encoder([text])[0]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert spelt(tokenizer, encoded) == "[CLS]" + "涨大" * 42 + "跌大" * 21 + "[SEP]"
     assert encoded.truncated
 

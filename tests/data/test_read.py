@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.data.encoding import detect
-from finsa_moe.data.read import REJECTS, Columns, read_frame, read_rows
+from finsa_moe.data.read import REJECTS, Columns, read_frame, read_rows, read_texts
+from finsa_moe.data.rows import cell
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 
@@ -135,6 +136,21 @@ def test_a_header_alone_is_no_row(tmp_path):
     assert (table.rows_in, table.frame.height, table.rejects.height) == (0, 0, 0)
 
 
+def test_a_table_that_lacks_rows_is_refused_unless_that_is_allowed(tmp_path):
+    some = read(csv_file(tmp_path / "some.csv", [("1", "涨", "利好"), ("2", "", "利好"), ("3", "跌", "x")]))
+    said = rf"^{tmp_path}/some\.csv, line 3: empty text \(2 of 3 rows cannot be used\); mend it"
+    with pytest.raises(DataError, match=said):
+        some.check("mend it")
+    some.check(allow_rejects=True)
+    none = read(csv_file(tmp_path / "none.csv", [("2", "", "利好")]))
+    with pytest.raises(DataError, match=r"none\.csv: no row that can be used; name a file of labelled rows"):
+        none.check(allow_rejects=True)
+
+
+def test_a_cell_is_text_whatever_the_row():
+    assert [cell((" a ", None, 3, 0), at) for at in (0, 1, 2, 3, 4, None)] == ["a", "", "3", "0", "", ""]
+
+
 def test_progress_counts_files(tmp_path):
     for name in "abc":
         csv_file(tmp_path / f"{name}.csv", [("1", "涨", "利好")])
@@ -152,3 +168,12 @@ def test_read_frame_keeps_all_columns_and_refuses_broken_rows(tmp_path):
         read_frame(path)
     with pytest.raises(DataError, match="name one file"):
         read_frame(tmp_path)
+
+
+def test_texts_of_files_with_and_without_the_column_that_is_named(tmp_path):
+    own = csv_file(tmp_path / "a.csv", [("1", "甲", "短")], ("id", "headline", "content"))
+    other = csv_file(tmp_path / "b.csv", [("1", "乙", "")])
+    (tmp_path / "c.txt").write_text("丙\n", encoding="utf-8")
+    assert read_texts([own, other, tmp_path / "c.txt"], "headline") == ["甲", "乙", "丙"]
+    assert read_texts([own]) == ["短"]
+    assert read_texts([], "headline") == []

@@ -30,7 +30,7 @@ def test_the_table_by_hand():
 @pytest.mark.parametrize("font", [None, "DejaVu Sans"])
 def test_the_figure_is_a_picture_in_the_colours_of_the_classes(tmp_path, monkeypatch, font):
     monkeypatch.setattr(stats, "chinese_font", lambda: font)
-    path = tmp_path / "figures" / "f.png"
+    path = tmp_path / "f.png"
     named = {name.replace("news", "新闻"): frame for name, frame in frames().items()} if font is None else frames()
     with warnings.catch_warnings():
         warnings.simplefilter("error" if font is None else "ignore")  # a missing glyph warns

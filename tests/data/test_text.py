@@ -120,9 +120,9 @@ def test_texts_that_differ_in_meaning_keep_apart(one, other):
     ["$-" * 7_000 + "a" + "(S600000)$" * 7_000, "http://" * 14_000, "SH" * 50_000, "薴" * 100_000, "12345." * 16_000, "-" * 100_000],
 )  # fmt: skip
 def test_hostile_texts_of_100000_characters_cost_little(text):
-    began = time.perf_counter()
+    began = time.process_time()
     assert duplicate_key(text)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_threads_agree():

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-import pytest
-
-from finsa_moe.errors import DataError
-from finsa_moe.evaluation.leak_page import audit_page, write
+from finsa_moe.evaluation.leak_page import audit_page
 from tests.evaluation.audited import BOTH, alone, audited
 
 
@@ -32,13 +28,3 @@ def test_one_split_without_a_leak() -> None:
     assert "No text repeats." in page
     assert "What the leak does" not in page
     assert "<img" in page
-
-
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    write(tmp_path / "a.html", "<p>涨</p>")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
-    assert (tmp_path / "a.html").read_text(encoding="utf-8") == "<p>涨</p>"
-    (tmp_path / "b.html").mkdir()
-    with pytest.raises(DataError, match=r"b\.html: cannot be written"):
-        write(tmp_path / "b.html", b"")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html"]

@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -141,6 +142,36 @@ def test_another_question_starts_anew(source: Path, tmp_path: Path) -> None:
         Run(source, output=out, progress=stop)
     source.write_text(source.read_text() + "h,涨,2\n")
     assert Run(source, output=out).tally.resumed == 0
+
+
+def test_two_runs_do_not_write_one_file(source: Path, tmp_path: Path) -> None:
+    """The second is refused, the first ends as if it had been alone, and a third may begin."""
+    pytest.importorskip("fcntl")
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    Run(source, output=whole)
+
+    def meanwhile(_rows: int) -> None:
+        with pytest.raises(ConfigError, match=r"out\.jsonl: another run is writing it; wait for its end"):
+            Run(source, output=out, domain="news")
+
+    Run(source, output=out, progress=meanwhile)
+    assert out.read_bytes() == whole.read_bytes()
+    assert Run(source, output=out).tally.resumed == 0
+
+
+def test_a_file_taken_away_while_it_was_opened_is_not_written_to(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the run that held it ends between the opening and the lock."""
+    from finsa_moe.explain import ledger
+
+    def late(file: BinaryIO) -> bool:
+        (tmp_path / ".out.jsonl.partial").unlink()
+        return True
+
+    monkeypatch.setattr(ledger, "hold", late)
+    with pytest.raises(ConfigError, match="another run is writing it"):
+        Run(source, output=tmp_path / "out.jsonl")
 
 
 def test_rows_of_a_file_keep_their_domain(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,14 +13,18 @@ import pytest
 import torch
 
 from finsa_moe.cli import main
+from finsa_moe.data.marks import Noted
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.export import export as room
 from finsa_moe.export import graphs
-from finsa_moe.export.export import export_mixture, trained_on
+from finsa_moe.export.export import export_mixture
+from finsa_moe.export.known import Known
 from finsa_moe.export.parity import LOSS, SAME, Parity, Reference
 from finsa_moe.export.quantise import quantised
 from finsa_moe.export.rows import FEWEST, UNKNOWN, Texts, held_out, topped_up, training
+from finsa_moe.export.sources import Sources, trained_on
 from finsa_moe.export.split import Expert, Trunk
+from finsa_moe.export.tuned import Earlier
 from finsa_moe.runtime.sessions import open_session
 from tests.conftest import Export, Trained
 from tests.fakes import FakeEngine
@@ -205,7 +210,42 @@ def test_rows_of_every_domain_topped_up_to_a_thousand(prepared: Mapping[str, Pat
 def test_a_mixture_remembers_what_it_was_trained_on(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path]
 ) -> None:
-    assert trained_on(trained("modernbert").joint) == {name: prepared[name] for name in ("news", "forum")}
+    assert trained_on(trained("modernbert").joint) == Sources({name: prepared[name] for name in ("news", "forum")}, {})
+
+
+def noting(mixture: Path, copy: Path, data: Mapping[str, object]) -> Path:
+    """A copy of a mixture that was trained on these."""
+    shutil.copytree(mixture, copy)
+    (copy / "metrics.json").write_text(json.dumps({"data": data}), encoding="utf-8")
+    return copy
+
+
+def test_another_folder_of_the_same_name_is_not_taken(
+    exported: Export, prepared: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paths stand as typed: from elsewhere they lead nowhere, or to rows that the mixture never saw."""
+    for domain in ("news", "forum"):
+        shutil.copytree(prepared[domain], tmp_path / "here" / "data" / domain)
+    monkeypatch.chdir(tmp_path / "here")
+    notes = {name: Noted.of(Path("data") / name).as_dict() for name in ("news", "forum")}
+    model = noting(exported.mixture, tmp_path / "m", notes)
+    assert not trained_on(model).lost
+    shutil.copytree(prepared["notices"], tmp_path / "there" / "data" / "news")
+    monkeypatch.chdir(tmp_path / "there")
+    found = trained_on(model)
+    assert found == Sources({}, {"news": "data/news (other rows now)", "forum": "data/forum (no such folder here)"})
+    both = "--data news=FOLDER --data forum=FOLDER"
+    assert found.complaint(Earlier()) == (
+        "missing training rows: news=data/news (other rows now), forum=data/forum (no such folder here); the export has "
+        f"no calibration of news, forum and no novelty score; to mend that: {both}"
+    )
+    kept = Earlier(temperatures={"news": 1.0})
+    assert "no calibration of forum and no novelty" in str(found.complaint(kept))
+    known = Known.load(exported.folder)
+    assert known is not None
+    assert found.complaint(Earlier(temperatures={"news": 1.0, "forum": 1.0}, known=known)) is None
+    older = noting(exported.mixture, tmp_path / "older", {"news": "data/news"})  # which noted the path alone
+    assert trained_on(older) == Sources({"news": Path("data/news")}, {})
 
 
 def test_settings_are_checked_before_the_work(exported: Export, tmp_path: Path) -> None:
@@ -218,8 +258,13 @@ def test_settings_are_checked_before_the_work(exported: Export, tmp_path: Path) 
 def test_the_command_without_data_says_what_is_missing(
     exported: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["export", str(exported.mixture), "--out", str(tmp_path / "o"), "--precision", "fp32"]) == 0
-    out = capsys.readouterr().out
+    model = noting(exported.mixture, tmp_path / "m", {name: f"data/{name}" for name in ("news", "forum")})
+    assert main(["export", str(model), "--out", str(tmp_path / "o"), "--precision", "fp32"]) == 0
+    out, err = capsys.readouterr()
+    assert err.startswith(
+        "missing training rows: news=data/news (no such folder here), forum=data/forum (no such folder"
+    )
+    assert err.splitlines()[0].endswith("to mend that: --data news=FOLDER --data forum=FOLDER")
     assert "1,000" in out
     assert "100.00 %" in out
     assert "not calibrated, no novelty" in out

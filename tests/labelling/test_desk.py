@@ -136,7 +136,7 @@ def test_a_second_desk_on_one_journal_is_refused_while_the_first_lives(sheet: Pa
     script = (
         "import sys, time; from pathlib import Path; from finsa_moe.labelling.desk import Desk, read_sheet\n"
         f"path = Path({str(sheet)!r}); desk = Desk(path, read_sheet(path)); desk.act('label', 'r0', '利好')\n"
-        "print('ready', flush=True); time.sleep(60)"
+        "print('ready', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

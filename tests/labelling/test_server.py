@@ -37,7 +37,7 @@ def ask(
     host = f"127.0.0.1:{server.server_port}"
     headers: dict[str, str | None] = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
     headers |= {name.replace("_", "-"): value for name, value in changed.items()}
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
     words = json.dumps({"do": "label", "row": "a", "label": "利好"} if body is None else body).encode()
     path = f"/{server.secret}/" + ("act" if method == "POST" else "") if path is None else path
     connection.putrequest(method, path, skip_host=True)
@@ -102,7 +102,7 @@ def test_the_page_is_kept_from_other_names_too(server: LabelServer) -> None:
 
 
 def test_broken_words_are_answered(server: LabelServer) -> None:
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=5) as raw:
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=60) as raw:
         host = f"127.0.0.1:{server.server_port}"
         head = f"POST /{server.secret}/act HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
         raw.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 3\r\n\r\n".encode() + b"\xff\xfe{")

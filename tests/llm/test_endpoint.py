@@ -38,12 +38,12 @@ def test_an_answer_in_either_form(form: str, place: str) -> None:
         (raw(b'{"choices": [{"message": {"content": null}}]}'), "not an answer"), (raw(b"\xff\xfe"), "not an answer"),
         (raw(b"[" * 200_000), "not an answer"),
         (raw(b"x" * (1 << 22) + b"y"), "over 4 MiB"), (closes, "http://127.0.0.1"), (breaks_off, "http://127.0.0.1"),
-        (slow(1.0), "timed out"),
+        (slow(30.0), "timed out"),
     ],
 )  # fmt: skip
 def test_what_may_pass(behaviour, says_why: str) -> None:
     with serving(behaviour) as server:
-        endpoint = Endpoint(server.url, "m", timeout=0.4)
+        endpoint = Endpoint(server.url, "m", timeout=0.4 if says_why == "timed out" else 120)
         with pytest.raises(PassingError) as caught:
             endpoint.ask(endpoint.request(ASKED, 0, 9))
     assert says_why in str(caught.value)
@@ -65,7 +65,7 @@ def test_one_that_trickles_is_left() -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "100000")
         handler.end_headers()
-        for _ in range(60):
+        for _ in range(2400):
             handler.wfile.write(b" ")
             handler.wfile.flush()
             time.sleep(0.05)
@@ -73,15 +73,15 @@ def test_one_that_trickles_is_left() -> None:
     with serving(trickles) as server:
         began = time.monotonic()
         with pytest.raises(PassingError, match="did not end in time"):
-            Endpoint(server.url, "m", timeout=0.3).ask({})
-        assert time.monotonic() - began < 1.5
+            Endpoint(server.url, "m", timeout=1.0).ask({})
+        assert time.monotonic() - began < 60  # it would go on for two minutes
 
 
 @pytest.mark.parametrize(
-    ("told", "least", "most"), [("7", 7, 7), ("0.5", 0.5, 0.5), ("soon", 0, 0), ("-3", 0, 0), ("date", 25, 30)]
+    ("told", "least", "most"), [("7", 7, 7), ("0.5", 0.5, 0.5), ("soon", 0, 0), ("-3", 0, 0), ("date", 500, 600)]
 )
 def test_how_long_it_asks_to_wait(told: str, least: float, most: float) -> None:
-    value = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True) if told == "date" else told
+    value = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True) if told == "date" else told
     with serving(status(429, Retry_After=value)) as server, pytest.raises(PassingError) as caught:
         Endpoint(server.url, "m").ask({})
     assert least <= caught.value.wait <= most
@@ -137,8 +137,8 @@ def test_nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(PassingError, match="refused"):
-        Endpoint(url, "m").ask({})
+        with pytest.raises(PassingError, match="refused"):  # held, so that no other process comes to listen there
+            Endpoint(url, "m").ask({})
 
 
 @pytest.mark.parametrize(

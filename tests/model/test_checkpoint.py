@@ -87,6 +87,56 @@ def test_saving_over_a_mixture_replaces_it_and_keeps_what_others_put_there(
     assert [p.name for p in tmp_path.iterdir()] == ["m"], "nothing is left beside it"
 
 
+def test_what_was_said_of_the_mixture_before_does_not_stay(backbone_of: Backbones, tmp_path: Path) -> None:
+    """Its metrics name other data, and its sample of states would teach the router of another trunk."""
+    home, folder = backbone_of("bert"), tmp_path / "m"
+    saved(make_mixture(home), home, folder)
+    for name in ("metrics.json", "config.yaml", "replay.safetensors", "novelty.safetensors"):
+        (folder / name).write_text("of the old one")
+    (folder / "history" / "notices").mkdir(parents=True)
+    tokenizer = (folder / "tokenizer.json").read_bytes()
+    save_mixture(make_mixture(home, seed=3), folder)
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json", "model.safetensors", "experts", "backbone", "tokenizer.json", "tokenizer_config.json",
+    }  # fmt: skip
+    assert (folder / "tokenizer.json").read_bytes() == tokenizer, "the new one brought none"
+
+
+class KillError(BaseException):
+    """As by a signal: nothing catches it."""
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_killed_while_it_replaces_it_loses_neither(
+    renames: int, backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, folder = backbone_of("bert"), tmp_path / "m"
+    old, new = make_mixture(home), make_mixture(home, seed=3)
+    saved(old, home, folder)
+    (folder / "notes.txt").write_text("mine")
+    real, done = checkpoint.os.replace, []
+
+    def killed(source: Path, target: Path) -> None:
+        if len(done) == renames:
+            raise KillError
+        done.append(target)
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "replace", killed)
+        with pytest.raises(KillError):
+            saved(new, home, folder)
+    left = folder if folder.exists() else tmp_path / ".m.old"
+    expected = new if renames == 2 else old
+    with torch.no_grad():
+        assert torch.equal(load_mixture(left, device="cpu")(IDS, MASK).logits, expected(IDS, MASK).logits)
+    saved(new, home, folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+    with torch.no_grad():
+        assert torch.equal(load_mixture(folder, device="cpu")(IDS, MASK).logits, new(IDS, MASK).logits)
+
+
 def test_saving_over_a_mixture_of_another_backbone(
     backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

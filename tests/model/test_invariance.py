@@ -73,7 +73,9 @@ def by_route(backbone_of: Callable[[str], Path]) -> Callable[[float], FinSAMoE]:
     return cache(lambda route_at: make_mixture(backbone_of("qwen3"), route_at=route_at))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     texts=st.lists(st.lists(st.integers(0, 300), min_size=1, max_size=40), min_size=1, max_size=6),
     more=st.integers(0, 20), left=st.booleans(), route_at=st.sampled_from(ROUTES), data=st.data(),

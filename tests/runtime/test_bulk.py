@@ -32,9 +32,9 @@ def write_csv(path: Path, table: list[list[str]], encoding: str = "utf-8", **sty
     return path
 
 
-def read_csv(path: Path, encoding: str = "utf-8") -> list[dict[str, str]]:
+def read_csv(path: Path, encoding: str = "utf-8", delimiter: str = ",") -> list[dict[str, str]]:
     with path.open(encoding=encoding, newline="") as file:
-        return list(csv.DictReader(file))
+        return list(csv.DictReader(file, delimiter=delimiter))
 
 
 def test_csv_keeps_all_columns_and_adds_answers(tmp_path: Path) -> None:
@@ -78,7 +78,9 @@ cells = st.text(alphabet='涨跌公告 ,;\t\n\r"\x00\u3000a1🚀', max_size=12)
 
 
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=12), st.sampled_from([",", "\t", ";"]))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_rows_in_are_rows_out_plus_refused(tmp_path: Path, table: list[tuple[str, str]], delimiter: str) -> None:
     source = write_csv(tmp_path / "in.csv", [["note", "text"], *map(list, table)], delimiter=delimiter)
     good = [row for row in table if normalise(row[1])]
@@ -111,6 +113,64 @@ def test_json_lines_keep_their_types_and_late_keys(tmp_path: Path) -> None:
     answer(source, tmp_path / "out.csv")
     assert read_csv(tmp_path / "out.csv")[0]["meta"] == '{"a": [1, null]}'
     assert read_csv(tmp_path / "out.csv")[1]["late"] == "true"
+
+
+TINY = {"text": "涨", "p": 1.2e-7, "q": 1e-9, "at": 1785456000.1234567, "n": 3, "z": 0.1 + 0.2, "deep": {"a": [1e-9]}}
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".ndjson", ".json", ".parquet"])
+def test_the_users_own_numbers_are_not_touched(tmp_path: Path, ending: str) -> None:
+    """And those of the answer have six digits where they are written as text."""
+    source, flat = tmp_path / f"in{ending}", [name for name in TINY if name not in ("text", "deep")]
+    if ending == ".parquet":
+        pl.DataFrame([TINY]).write_parquet(source)
+    else:
+        written = json.dumps([TINY] if ending == ".json" else TINY, ensure_ascii=False)
+        source.write_text(written, encoding="utf-8")
+    for target in ("out.jsonl", "out.csv", "out.tsv", "out.parquet"):
+        answer(source, tmp_path / target)
+    back = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))
+    assert {name: back[name] for name in TINY} == TINY
+    for delimited in (read_csv(tmp_path / "out.csv")[0], read_csv(tmp_path / "out.tsv", delimiter="\t")[0]):
+        assert [delimited[name] for name in flat] == [repr(TINY[name]) for name in flat]
+        assert json.loads(delimited["deep"]) == TINY["deep"]
+        assert delimited["bullish"] == str(back["bullish"])
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    for name in flat:
+        assert table[name].item() == (TINY[name] if ending == ".parquet" else repr(TINY[name]))
+    exact = Predictor(FakeEngine()).predict(["涨"])[0].scores["bullish"]
+    assert back["bullish"] == round(exact, 6) != exact
+    assert table["bullish"].item() == exact
+
+
+@pytest.mark.parametrize("lines", [True, False])
+def test_json_keeps_its_types_as_json_lines_do(tmp_path: Path, lines: bool) -> None:
+    entries: list[object] = [
+        {"id": 7, "text": "涨", "n": 3, "ok": True, "none": None, "meta": {"a": [1, "x"]}}, {"text": "跌", "late": 0.5},
+        ["涨", 2], 5,
+    ]  # fmt: skip
+    written = [json.dumps(entry, ensure_ascii=False) for entry in (entries[:2] if lines else entries)]
+    source = tmp_path / "in.json"
+    source.write_text("\n".join(written) if lines else "[\n" + ",\n".join(written) + "\n]", encoding="utf-8")
+    tally = answer(source, tmp_path / "out.jsonl")
+    back = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert back[0] | entries[0] == back[0]  # type: ignore[operator]
+    assert isinstance(back[0]["ok"], bool)
+    assert back[1]["late"] == 0.5
+    assert (tally.rows, tally.refused) == ((2, 0) if lines else (4, 1))
+    if not lines:
+        assert (back[2]["text"], back[2]["label"]) == ("涨", 2)
+        assert [(row["line"], row["text"]) for row in read_csv(tally.rejects or tmp_path)] == [("5", "5")]
+
+
+def test_a_json_file_that_the_disk_does_not_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "in.json").write_text("[]")
+    monkeypatch.setattr(rows, "json_values", failing)
+    with pytest.raises(DataError, match=r"in.json: cannot be read: Input/output error"):
+        answer(tmp_path / "in.json", tmp_path / "out.csv")
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_line_is_given_before_the_next_is_written() -> None:
 
     def write() -> None:
         os.write(writer, b"one\ntw")
-        assert go.wait(timeout=20)
+        assert go.wait(timeout=120)
         os.write(writer, b"o\n")
         os.close(writer)
 

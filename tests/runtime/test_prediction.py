@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from dataclasses import replace
 
+import pytest
+
+from finsa_moe.polarity import Polarity
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 
 ANSWER = Prediction(
@@ -30,6 +36,32 @@ def test_answer_columns_name_and_type_the_row() -> None:
     assert list(types) == list(answers)
     assert answers.pop("novelty") is None
     assert all(isinstance(value, types[name]) for name, value in answers.items())
+
+
+@pytest.mark.parametrize(
+    ("sentiment", "polarity", "label"),
+    [
+        ("利空", Polarity.BEARISH, "bearish"),
+        ("中性", Polarity.NEUTRAL, "neutral"),
+        ("利好", Polarity.BULLISH, "bullish"),
+    ],
+)
+def test_the_class_is_a_number_and_an_english_word_too(sentiment: str, polarity: Polarity, label: str) -> None:
+    scores = {name: 0.8 if name == label else 0.1 for name in ANSWER.scores}
+    answer = replace(ANSWER, sentiment=sentiment, scores=scores)
+    assert answer.polarity is polarity
+    assert answer.label == label
+    for again in (pickle.loads(pickle.dumps(answer)), copy.deepcopy(answer)):
+        assert again == answer
+        assert again.polarity is polarity
+    assert {"polarity", "label"}.isdisjoint(answer.as_dict())
+
+
+def test_the_label_is_the_one_that_the_service_sends() -> None:
+    pytest.importorskip("pydantic", reason="the extra serve is not installed")
+    from finsa_moe.service.shapes import wire
+
+    assert wire(ANSWER, scores=False)["label"] == ANSWER.label == "bullish"
 
 
 def test_json_holds_every_field() -> None:

@@ -46,7 +46,7 @@ def test_fields_of_one_answer() -> None:
     assert answer.uncertain
     assert not answer.truncated
     assert answer.novelty is None
-    assert 0 < answer.seconds < 10
+    assert 0 < answer.seconds < 60
 
 
 def test_given_domain_wins_while_the_router_still_reports() -> None:
@@ -150,7 +150,7 @@ def test_threads_get_the_same_answers_and_enter_one_at_a_time(concurrent: bool) 
     expected = predictor.predict_proba(TEXTS)
 
     def work(_: int) -> np.ndarray:
-        gate.wait(timeout=20)
+        gate.wait(timeout=120)
         return np.stack([predictor.predict_proba(TEXTS) for _ in range(20)])
 
     with ThreadPoolExecutor(16) as pool:

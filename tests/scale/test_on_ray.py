@@ -23,7 +23,7 @@ def on_ray(*words: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own: Ray leaves threads behind."""
     command = [sys.executable, "-m", "finsa_moe", "score", *words, "--backend", "ray", "--engine", "onnxruntime"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -54,13 +55,13 @@ def test_two_workers_answer_as_one_and_a_lost_one_is_replaced(tmp_path: Path) ->
     frame(3000).write_parquet(tmp_path / "a.parquet")
     score([tmp_path / "a.parquet"], tmp_path / "one", engine="onnxruntime", shard_rows=200)
     process = start(tmp_path / "a.parquet", tmp_path / "two", "--workers", "2", "--shard-rows", "200")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list((tmp_path / "two").glob("scores/*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     victims = children(process.pid)
     assert len(victims) == 2
     os.kill(victims[0], signal.SIGKILL)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told.decode()
     one, two = (answers(tmp_path / name).sort("key") for name in ("one", "two"))
     assert one.equals(two)
@@ -73,7 +74,8 @@ def test_workers_that_always_die_end_the_run_with_one_error(tmp_path: Path) -> N
     process = start(tmp_path / "a.parquet", tmp_path / "out", "--workers", "1")
     while process.poll() is None:
         for child in children(process.pid):
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # shot a turn ago, and gone only now
+                os.kill(child, signal.SIGKILL)
         time.sleep(0.02)
     _, told = process.communicate()
     assert process.returncode == 2
@@ -88,7 +90,7 @@ def test_an_interrupt_leaves_what_is_done(tmp_path: Path) -> None:
         time.sleep(0.01)
     workers = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of them
-    _, told = process.communicate(timeout=30)
+    _, told = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "the same command goes on from there" in told.decode()
     assert "Traceback" not in told.decode()
@@ -119,7 +121,7 @@ def test_killed_at_random_every_row_comes_once(tmp_path: Path) -> None:
             process.communicate()
     assert kills >= 4
     process = start(*arguments)  # type: ignore[arg-type]
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=300)
     assert process.returncode == 0, told.decode()
     assert sorted(answers(tmp_path / "out")["key"].cast(pl.Int64)) == list(range(4_000))
     assert left_behind(tmp_path / "out") == []

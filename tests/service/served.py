@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,8 +38,16 @@ class Reply:
         return json.loads(self.body)
 
 
+def until(there: Callable[[], object], seconds: float = 120.0) -> None:
+    """Wait for something to be so; a bound far over what a busy machine takes."""
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end, "what was waited for did not come"
+        time.sleep(0.01)
+
+
 class SlowEngine(FakeEngine):
-    """Takes `seconds` for a batch, or waits for `gate` to be set."""
+    """Takes `seconds` for a batch, or waits for `gate` to be set; `held` counts the texts that have come to a shut one."""
 
     concurrent = True
     workers = 2
@@ -49,8 +57,12 @@ class SlowEngine(FakeEngine):
         self.seconds = seconds
         self.gate = threading.Event()
         self.gate.set()
+        self.held = 0
 
     def run(self, ids: Any, mask: Any, experts: Any) -> Any:
+        if not self.gate.is_set():
+            with self._count:
+                self.held += len(ids)
         self.gate.wait()
         if self.seconds:
             time.sleep(self.seconds)
@@ -65,7 +77,7 @@ class Service:
         self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         more = dict(headers or {})
         if isinstance(body, dict | list):
             body = json.dumps(body, ensure_ascii=False).encode()
@@ -87,9 +99,14 @@ class Service:
 
 @contextmanager
 def serving(settings: Settings | None = None, engine: FakeEngine | None = None, load: Any = None) -> Iterator[Service]:
-    """A service with these settings; `load` opens its model, else it is the fake engine's."""
+    """A service with these settings; `load` opens its model, else it is the fake engine's.
+
+    Where no deadline is given there is a long one: a busy machine's five seconds may be too few.
+    """
     engine = engine or SlowEngine()
-    settings = replace(settings or Settings(), threads=(settings and settings.threads) or 2)
+    settings = settings or Settings()
+    patient = 120.0 if settings.deadline == Settings.deadline else settings.deadline
+    settings = replace(settings, threads=settings.threads or 2, deadline=patient)
     card = {"name": "a fake"}
     shelf = Shelf(
         load or (lambda: FinSA(Predictor(engine, abstain_below=settings.abstain_below), card)),  # type: ignore[arg-type]
@@ -107,6 +124,6 @@ def serving(settings: Settings | None = None, engine: FakeEngine | None = None, 
     finally:
         engine.gate.set() if isinstance(engine, SlowEngine) else None
         server.should_exit = True
-        thread.join(30)
+        thread.join(300)  # which ends when what it imports meanwhile is there
         assert not thread.is_alive()
         listening.close()

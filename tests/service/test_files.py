@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.service.spool import Spool, ending_of, saved_as
 from finsa_moe.service.summary import Summary, day_of
 from tests.fakes import FakeEngine
-from tests.service.served import Reply, Service, Settings, SlowEngine, serving
+from tests.service.served import Reply, Service, Settings, SlowEngine, serving, until
 
 CSV = {"Content-Type": "text/csv"}
 EVENTS = {"Accept": "text/event-stream"}
@@ -34,6 +34,8 @@ def service() -> Iterator[Service]:
 def events(reply: Reply) -> list[tuple[str, Any]]:
     found = []
     for block in reply.body.decode().strip().split("\n\n"):
+        if block.startswith(":"):  # a remark, of a service that is slow
+            continue
         fields = dict(line.split(": ", 1) for line in block.splitlines())
         found.append((fields["event"], json.loads(fields["data"])))
     return found
@@ -74,6 +76,37 @@ def test_json_lines_keep_types_and_broken_lines(service: Service) -> None:
     assert found[2]["more"] == [1, 2]
     assert found[1]["text"] == "not json"
     assert "not JSON" in found[1]["refused"]
+
+
+def test_a_files_own_numbers_are_not_touched(service: Service) -> None:
+    body = '{"text": "涨停", "p": 1e-9, "at": 1785456000.1234567}\n'
+    reply = service.ask("POST", "/v1/predict/file", body.encode(), {"Content-Type": "application/x-ndjson"})
+    found = json.loads(reply.body)
+    assert (found["p"], found["at"]) == (1e-9, 1785456000.1234567)
+    assert found["bullish"] == round(Predictor(FakeEngine()).predict(["涨停"])[0].scores["bullish"], 6)
+
+
+@pytest.mark.parametrize("more", [{}, EVENTS])
+def test_a_text_over_the_limit_is_refused_in_place_as_alone(service: Service, more: dict[str, str]) -> None:
+    """Never cut: what a file's row gets is what the same text gets by itself."""
+    longest = "".join(chr(0x4E00 + at) for at in range(9_999)) + "涨"
+    texts = ["涨", longest, "涨" + longest, "跌"]
+    body = "id,text\n" + "".join(f"{at},{text}\n" for at, text in enumerate(texts))
+    reply = service.ask("POST", "/v1/predict/file", body.encode(), {**CSV, **more})
+    if more:
+        done = events(reply)[-1][1]
+        assert (done["rows"], done["answered"], done["refused"]) == (4, 3, 1)
+        reply = service.ask("GET", done["file"])
+    found = rows(reply)
+    assert [row["text"] for row in found] == texts
+    alone = service.predict(texts[2])
+    assert alone.status == 422
+    assert found[2]["refused"] == alone.json()["errors"][0]["detail"]
+    assert "over 10,000 characters" in found[2]["refused"]
+    assert found[2]["sentiment"] == ""
+    assert [row["refused"] for row in found[:2] + found[3:]] == [""] * 3
+    assert found[1]["truncated"] == "true"
+    assert found[1]["bullish"] == str(service.predict(longest).json()["predictions"][0]["scores"]["bullish"])
 
 
 def test_parquet_keeps_its_types(service: Service, tmp_path: Path) -> None:
@@ -168,7 +201,6 @@ def test_a_parquet_file_that_unpacks_to_too_much(service: Service, tmp_path: Pat
 
 def test_nothing_is_left_behind_and_slots_come_back() -> None:
     import socket
-    import time
 
     engine = SlowEngine()
     with serving(Settings(files_at_once=1), engine) as service:
@@ -179,16 +211,19 @@ def test_nothing_is_left_behind_and_slots_come_back() -> None:
         head = f"POST /v1/predict/file HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", service.port)) as left:
             left.sendall(head.encode() + body)
-            time.sleep(0.5)
+            until(lambda: engine.held)
             busy = service.ask("POST", "/v1/predict/file", b"text\na\n", CSV)
             assert busy.status == 503
             assert "retry-after" in busy.headers
         engine.gate.set()
-        until = time.monotonic() + 5
-        while (reply := service.ask("POST", "/v1/predict/file", b"text\na\n", CSV)).status == 503:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        assert len(rows(reply)) == 1
+        replies: list[Reply] = []
+
+        def taken() -> bool:
+            replies.append(service.ask("POST", "/v1/predict/file", b"text\na\n", CSV))
+            return replies[-1].status != 503
+
+        until(taken)
+        assert len(rows(replies[-1])) == 1
 
 
 def test_kept_answers_go_after_a_while(tmp_path: Path) -> None:
@@ -227,9 +262,17 @@ def test_days_are_read_as_files_write_them() -> None:
         "",
         "2026-13-01",
         "600001",
+        "2026-12",
+        "202612",
+        "2026年12月",
+        "2026123",
     ]
     wanted = pl.DataFrame({"date": written}).select(days())["date"].to_list()
     assert [day_of(each) for each in written] == wanted
+    assert wanted[-4:] == [None] * 4
+    assert [day_of(each) for each in (date(2026, 7, 31), datetime(2026, 7, 31, 9), 20260731)] == [
+        date(2026, 7, 31)
+    ] * 2 + [None]
     summary = Summary(["Date", "text", "Ticker"])
     summary.add(["2026-07-31", "a", "600001"], "bullish")
     summary.add(["?", "a", None], "bearish")

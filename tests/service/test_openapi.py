@@ -56,7 +56,7 @@ def test_schemathesis_finds_no_fault(service: Service) -> None:
             checked += 1
             case.call_and_validate(
                 checks=[schemathesis.checks.not_a_server_error, status_code_conformance, content_type_conformance,
-                        response_schema_conformance]
+                        response_schema_conformance], timeout=300
             )  # fmt: skip
 
         ask()

@@ -13,7 +13,7 @@ from finsa_moe.face import FinSA
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import FakeEngine
-from tests.service.served import Service, Settings, SlowEngine, serving
+from tests.service.served import Service, Settings, SlowEngine, serving, until
 
 TEXTS = ["涨停了", "公告:跌停", "横盘", "又跌了,空", "升升升" * 30]
 WANTED = {"sentiment", "label", "confidence", "expert", "scores", "expert_weights", "novelty", "truncated", "uncertain"}
@@ -141,9 +141,7 @@ def test_requests_that_wait_go_together() -> None:
         threads = [threading.Thread(target=service.predict, args=("涨停" * (1 + at % 3),)) for at in range(20)]
         for thread in threads:
             thread.start()
-        while service.metric("finsa_in_flight") < 21:  # this question is one
-            time.sleep(0.01)
-        time.sleep(0.05)
+        until(lambda: engine.held + service.metric("finsa_queue_texts") == 20)
         engine.shapes.clear()
         engine.gate.set()
         for thread in threads:
@@ -171,9 +169,9 @@ def test_more_than_can_be_answered_in_time_is_refused_at_once() -> None:
             thread.join()
         statuses = {status for status, _, _ in replies}
         assert statuses == {200, 503}
-        assert all(seconds < 2.0 for status, seconds, _ in replies if status == 200)
+        assert all(seconds < 20 for status, seconds, _ in replies if status == 200)
         assert all(int(after) >= 1 for status, _, after in replies if status == 503)
-        assert service.predict("涨").status == 200
+        until(lambda: service.predict("涨").status == 200)
 
 
 def test_a_deadline_ends_the_wait() -> None:
@@ -184,29 +182,26 @@ def test_a_deadline_ends_the_wait() -> None:
         reply = service.predict("涨")
         assert reply.status == 503
         assert reply.json()["type"] == "urn:finsa:deadline"
-        assert 0.25 < time.perf_counter() - began < 2
+        assert 0.25 < time.perf_counter() - began < 60
         engine.gate.set()
-        assert service.predict("涨").status == 200
+        until(lambda: service.predict("涨").status == 200)
 
 
 def test_what_a_client_left_is_not_begun() -> None:
     import socket
 
     engine = SlowEngine()
-    with serving(Settings(deadline=30, threads=1), engine) as service:
+    with serving(Settings(deadline=300, threads=1), engine) as service:
         engine.gate.clear()
         blocker = threading.Thread(target=service.predict, args=("空空",))
         blocker.start()
-        time.sleep(0.2)
+        until(lambda: engine.held == 1)
         body = json.dumps({"texts": ["升" * 40] * 8}).encode()
         head = f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         with socket.create_connection(("127.0.0.1", service.port)) as left:
             left.sendall(head.encode() + b"\r\n\r\n" + body)
-            time.sleep(0.3)
-            assert service.metric("finsa_queue_texts") == 8
-        deadline = time.monotonic() + 5
-        while service.shelf.served and _waiting(service) and time.monotonic() < deadline:
-            time.sleep(0.02)
+            until(lambda: service.metric("finsa_queue_texts") == 8)
+        until(lambda: service.metric("finsa_in_flight") <= 2)  # the one that blocks, and this question
         engine.shapes.clear()
         engine.gate.set()
         blocker.join()
@@ -214,19 +209,14 @@ def test_what_a_client_left_is_not_begun() -> None:
         assert all(width < 40 for _, width in engine.shapes)
 
 
-def _waiting(service: Service) -> bool:
-    """In flight: the one that blocks, and this question."""
-    return service.metric("finsa_in_flight") > 2
-
-
 def test_too_many_of_one_address() -> None:
     engine = SlowEngine()
-    with serving(Settings(per_client=3, deadline=30), engine) as service:
+    with serving(Settings(per_client=3, deadline=300, threads=3), engine) as service:
         engine.gate.clear()
         threads = [threading.Thread(target=service.predict, args=("涨",)) for _ in range(3)]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
+        until(lambda: engine.held == 3)  # by no question to the service, which would be a fourth
         reply = service.predict("涨")
         assert reply.status == 429
         assert reply.headers["retry-after"] == "1"
@@ -322,11 +312,11 @@ def test_a_reload_fails_no_request() -> None:
         for thread in threads:
             thread.start()
         for _ in range(20):
-            service.shelf.reload()
-            time.sleep(0.03)
+            name = service.shelf.reload().name
+            until(lambda name=name: wrong or name in models)
         stop.set()
         for thread in threads:
             thread.join()
         assert not wrong
-        assert len(models) > 5
+        assert len(models) >= 20
         assert service.predict("涨").json()["model"] == "model 21"

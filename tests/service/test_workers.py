@@ -10,19 +10,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.service.served import Reply, Service, Settings, SlowEngine, serving
+from tests.service.served import Reply, Service, SlowEngine, serving, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds worker processes under /proc")
 
 
 @contextmanager
 def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], Service]]:
-    command = [sys.executable, "-m", "finsa_moe", "serve", "--port", "0", *options]
+    command = [sys.executable, "-m", "finsa_moe", "serve", "--port", "0", "--deadline", "120", *options]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     found = re.match(r"http://127\.0\.0\.1:(\d+) ", running.stderr.readline())
@@ -32,20 +32,17 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], Service]]:
     reader.start()
     service = Service(int(found[1]), None, None)  # type: ignore[arg-type]
     try:
-        until = time.monotonic() + 60
-        while status(service) != 200:
-            assert time.monotonic() < until, lines
-            time.sleep(0.1)
+        until(lambda: status(service) == 200, 300)
         yield running, service
     finally:
         if running.poll() is None:
             running.terminate()
         try:
-            running.wait(60)
+            running.wait(300)
         except subprocess.TimeoutExpired:
             running.kill()
             raise
-        reader.join(5)
+        reader.join(60)
     assert "Traceback" not in "".join(lines)
 
 
@@ -58,8 +55,12 @@ def status(service: Service) -> int:
 
 def workers(running: subprocess.Popen[str]) -> set[int]:
     """Children that are workers: not what Python starts beside them."""
-    listed = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    return {int(pid) for pid in listed if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+    found = set()
+    for pid in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
+            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                found.add(int(pid))
+    return found
 
 
 @pytest.mark.slow
@@ -68,10 +69,7 @@ def test_a_killed_worker_comes_back_and_the_others_answer(tmp_path: Path) -> Non
     token.write_text("0123456789abcdef0123")
     bear = {"Authorization": "Bearer 0123456789abcdef0123"}
     with process("--workers", "2", "--token-file", str(token)) as (running, service):
-        until = time.monotonic() + 60
-        while len(workers(running)) < 2:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: len(workers(running)) == 2, 300)
         time.sleep(1)  # both listen
         stop, statuses, broken = threading.Event(), [], []
 
@@ -91,29 +89,24 @@ def test_a_killed_worker_comes_back_and_the_others_answer(tmp_path: Path) -> Non
         before = workers(running)
         os.kill(min(before), signal.SIGKILL)
         after = len(statuses)
-        until = time.monotonic() + 60
-        while len(workers(running) - {min(before)}) < 2:
-            assert time.monotonic() < until, "the worker did not come back"
-            time.sleep(0.1)
+        until(lambda: len(statuses) > after + 10, 300)  # the other one answers
+        until(lambda: len(workers(running) - {min(before)}) == 2, 300)  # and the killed one comes back
         time.sleep(1)
         stop.set()
         for thread in threads:
             thread.join()
         assert set(statuses) == {200}
-        assert len(statuses) > after + 10, "the other worker did not answer meanwhile"
         assert len(broken) <= 4, "only what the killed one held may break: one request a client"
 
         assert service.ask("POST", "/v1/reload", headers=bear).status == 200  # by one worker, which has all do it
-        until = time.monotonic() + 60
-        while not (count := reloads(service, bear)) >= 2:
-            assert time.monotonic() < until, count
-            time.sleep(0.2)
+        until(lambda: reloads(service, bear) >= 3, 300)  # the asked one twice
         text = service.ask("GET", "/metrics", headers=bear).body.decode()
         asked = re.search(r'finsa_requests_total\{route="/v1/predict",status="200"\} (\d+)', text)
         assert asked
-        assert int(asked[1]) == len(statuses), "any worker tells the sums of all, the dead one's as well"
+        # any worker tells the sums of all, the dead one's as well, but for a request it was killed in after its answer
+        assert len(statuses) - 1 <= int(asked[1]) <= len(statuses)
         running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 0
+        assert running.wait(300) == 0
 
 
 def reloads(service: Service, bear: dict[str, str]) -> float:
@@ -128,7 +121,7 @@ def test_one_process_told_to_end_leaves_nothing_behind(tmp_path: Path, monkeypat
         assert service.predict("涨停了").status == 200
         assert list(tmp_path.glob("finsa-serve-*"))
         running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 0
+        assert running.wait(300) == 0
     assert not list(tmp_path.glob("finsa-*"))
 
 
@@ -154,22 +147,18 @@ def test_a_signal_changes_the_model_and_a_bad_folder_is_refused(tmp_path: Path) 
 
 
 def wait_for(service: Service, line: str) -> None:
-    until = time.monotonic() + 30
-    while line not in service.ask("GET", "/metrics").body.decode():
-        assert time.monotonic() < until, line
-        time.sleep(0.1)
+    until(lambda: line in service.ask("GET", "/metrics").body.decode(), 300)
 
 
 def test_what_was_taken_is_answered_before_the_end() -> None:
     engine = SlowEngine()
     replies: list[Reply] = []
-    with serving(Settings(deadline=20), engine) as service:
+    with serving(engine=engine) as service:
         engine.gate.clear()
         threads = [threading.Thread(target=lambda: replies.append(service.predict(["涨", "跌"]))) for _ in range(10)]
         for thread in threads:
             thread.start()
-        while service.metric("finsa_in_flight") < 11:
-            time.sleep(0.02)
+        until(lambda: service.metric("finsa_in_flight") == 11)
         threading.Timer(0.5, engine.gate.set).start()
     for thread in threads:
         thread.join()

@@ -16,12 +16,14 @@ from typer.testing import CliRunner
 
 from finsa_moe.cli import app
 from finsa_moe.config import AdaptConfig
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_backbone, load_tokenizer, save_weights
-from finsa_moe.polarity import NAMES
+from finsa_moe.polarity import ENGLISH, NAMES, LabelMap
 from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, hide_tokens, soft_cross_entropy
 from finsa_moe.training.answers import TaskModelAnswers
+from finsa_moe.training.heads import mean_head
 from finsa_moe.training.tasks import read_tasks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,6 +104,24 @@ def test_texts_held_out_are_not_learnt_from(events: Path, answers: Path) -> None
     assert len(tasks[0].train) + len(tasks[0].valid) + tasks[0].dropped == 200
 
 
+def test_tasks_in_the_user_s_own_words(events: Path, answers: Path, tmp_path: Path) -> None:
+    """A named column where it is, the usual ones elsewhere; of labels only those named, whatever else they could mean."""
+    rows = [[f"第{at}条", f"内文{at}", str(at % 3), "up"] for at in range(60)]
+    own = write(tmp_path / "own.csv", ["headline", "content", "mark", "label"], rows)
+    columns, labels = Columns(text="headline+content", label="mark"), LabelMap.parse("0=利空,1=中性,2=利好")
+    tasks = read_tasks({"own": own, "events": events}, {"taught": answers}, columns=columns, labels=labels)
+    assert [task.classes for task in tasks] == [tuple(sorted(NAMES)), tuple(sorted(KINDS)), ENGLISH]
+    texts = tasks[0].train.texts + tasks[0].valid.texts
+    assert sorted(texts) == sorted(f"第{at}条 内文{at}" for at in range(60))
+    shares = dict(zip(texts, np.concatenate([tasks[0].train.targets, tasks[0].valid.targets]), strict=True))
+    assert all(tasks[0].classes[shares[f"第{at}条 内文{at}"].argmax()] == NAMES[at % 3] for at in range(60))
+    assert read_tasks({"own": own}, {}, columns=columns)[0].classes == ("0", "1", "2")
+    words = write(tmp_path / "words.csv", ["text", "label"], [["甲", "up"], ["乙", "down"], ["丙", "1"]])
+    assert read_tasks({"words": words}, {}, labels=labels)[0].classes == ("down", "up", "中性")
+    with pytest.raises(DataError, match=r"odd.csv: no column 'mark'; columns found: headline"):
+        read_tasks({"odd": write(tmp_path / "odd.csv", ["headline"], [["甲"]])}, {}, columns=columns)
+
+
 def test_it_learns_and_the_backbone_can_be_trained_on(
     events: Path, answers: Path, backbone_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -176,7 +196,7 @@ def test_rows_pad_their_targets(events: Path, answers: Path, backbone_of: Callab
 @pytest.mark.parametrize(
     ("header", "row", "says"),
     [
-        (["text"], ["甲"], r"x.csv: no column 'label'; it has text"),
+        (["text"], ["甲"], r"x.csv: no label column; columns found: text; name it by --label COL"),
         (["text", "label"], ["甲", ""], r"x.csv: row 2: no label"),
         (["text", "label"], ["　", "好"], r"x.csv: row 2: no text"),
         (["text", "label"], ["乙", "好"], r"x.csv: 1 class among 2 rows"),
@@ -206,6 +226,26 @@ def test_the_command(events: Path, backbone_of: Callable[[str], Path], tmp_path:
     run = CliRunner().invoke(app, ["adapt", start, "--task", f"e={events}", "--out", str(tmp_path / "out"), *asked])
     assert run.exit_code == 0, run.output
     assert "3 steps on 196 rows" in run.output
+
+
+def test_the_command_in_the_user_s_own_words(backbone_of: Callable[[str], Path], tmp_path: Path) -> None:
+    rows = [
+        [f"周三第{at}次{word}", mark]
+        for at in range(50)
+        for mark, word in enumerate(("又要跌停", "发布公告", "突破新高"))
+    ]
+    own = write(tmp_path / "own.csv", ["headline", "mark"], [[text, str(mark)] for text, mark in rows])
+    held = write(tmp_path / "held.csv", ["text"], [["周三第7次突破新高"]])
+    asked = [part for setting in (*QUICK, "max_steps=3") for part in ("--set", setting)]
+    run = CliRunner().invoke(
+        app, ["adapt", str(backbone_of("modernbert")), "--task", f"own={own}", "--out", str(tmp_path / "out"), "--device",
+              "cpu", "--text", "headline", "--label", "mark", "--labels", "finsa", "--hold-out", str(held), *asked],
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    task = json.loads((tmp_path / "out" / "adapt.json").read_text(encoding="utf-8"))["tasks"]["own"]
+    assert set(task["names"]) == set(NAMES)
+    assert task["dropped"] >= 1
+    assert set(mean_head(tmp_path / "out", ["own"])) == {"weight", "bias"}, "an expert can start from it"
 
 
 def test_hidden_tokens_are_the_share_asked_for_and_never_special_ones() -> None:

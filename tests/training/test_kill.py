@@ -33,14 +33,14 @@ def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
 
 def finish(arguments: Sequence[str]) -> None:
     process = start(arguments)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, output.decode()
 
 
 def kill_when(arguments: Sequence[str], there: Callable[[], bool], later: float) -> bool:
     """Start, wait until `there` holds and a while longer, kill; False when the process was done before."""
     process = start(arguments)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while process.poll() is None and not there() and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(later)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -104,6 +105,15 @@ def test_statistics_of_a_run(trained: Mapping[str, Trained]) -> None:
         )
         last = rows[-1]
         assert np.isfinite(last["train_loss"])
+
+
+def test_no_peak_memory_where_the_system_tells_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which has neither /proc nor the module `resource`."""
+    assert not hasattr(loop, "resource")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert loop.peak_memory() == 0
 
 
 def test_tensorboard_is_written_where_the_run_is(

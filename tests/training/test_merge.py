@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from finsa_moe.config import ExpertConfig, MergeConfig
-from finsa_moe.errors import FinSAError, ModelError
+from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.model.backbone import expert_targets, load_backbone, load_tokenizer
 from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.training.expert import ExpertModel, train_expert
 from finsa_moe.training.merge import merge
 from tests.conftest import EXPERT, Trained
@@ -289,6 +290,34 @@ def test_refuses_names_and_numbers_that_cannot_be(pair: dict[str, Path], tmp_pat
         merged({}, tmp_path / "m")
     with pytest.raises(FinSAError, match="domain 'a/b'"):
         merged({"a/b": pair["news"]}, tmp_path / "m")
+
+
+def test_a_folder_that_is_there_is_refused_and_stays(trained: Callable[[str], Trained], tmp_path: Path) -> None:
+    run = trained("bert")
+    model = shutil.copytree(run.joint, tmp_path / "m")
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match=r"m: exists already; name another --out, or remove it first"):
+        merged(run.experts, model)
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("at", ["save_pretrained", "save"])
+def test_killed_it_leaves_no_folder_that_the_next_run_would_refuse(
+    at: str, trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experts = trained("bert").experts
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FinSAMoEConfig if at == "save_pretrained" else MergeConfig, at, killed)
+        with pytest.raises(KeyboardInterrupt):
+            merged(experts, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    merged(experts, tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert (tmp_path / "m" / "config.yaml").is_file()
 
 
 def test_an_adapter_that_names_no_backbone(backbone_of: Backbones, tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def test_two_processes_end_at_the_same_weights(tmp_path: Path) -> None:
     asked = [part for setting in SETTINGS for part in ("--set", setting)]
     one, two = tmp_path / "one", tmp_path / "two"
     alone = [sys.executable, "-m", "finsa_moe", "pretrain", str(source), "--device", "cpu", *asked, "--out"]
-    together = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", *alone[2:]]
+    launch = ["--nproc-per-node", "2", "--master-port", "0", "--standalone"]  # another run may have the usual port
+    together = [sys.executable, "-m", "torch.distributed.run", *launch, "-m", *alone[2:]]
     for command in ([*alone, str(one)], [*together, str(two)]):
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         assert done.returncode == 0, done.stdout + done.stderr

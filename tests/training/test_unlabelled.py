@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from finsa_moe.config import JointConfig
+from finsa_moe.data.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training.joint import joint_loss, train_joint
@@ -57,6 +58,15 @@ def test_held_out_texts_teach_nothing(files: dict[str, Path]) -> None:
         routing_rows(files, most=200, held_out=["这一句是留着评测用的，谁也不许学！"])
 
 
+def test_texts_under_the_user_s_own_name(files: dict[str, Path], tmp_path: Path) -> None:
+    own = tmp_path / "news.csv"
+    lines = files["news"].read_text(encoding="utf-8").splitlines()
+    own.write_text("headline,content\n" + "\n".join(f"{line},x" for line in lines), encoding="utf-8")
+    ours = routing_rows({**files, "news": own}, most=200, text="headline")
+    theirs = routing_rows(files, most=200)
+    assert {name: part.texts for name, part in ours.items()} == {name: part.texts for name, part in theirs.items()}
+
+
 def test_a_row_without_a_class_adds_to_the_routing_loss_alone(trained: Callable[[str], Trained]) -> None:
     model = load_mixture(trained("bert").joint, device="cpu")
     ids, mask = batch_of([[2, 30, 41, 52, 3], [2, 99, 3], [2, 7, 8, 3], [2, 9, 8, 3]], 0)
@@ -85,5 +95,20 @@ def test_joint_training_with_them(
     start = trained("bert").start
     facts = train_joint(start, data, tmp_path / "j", settings=settings, device="cpu", unlabelled=files)
     assert facts["moe_joint"]["unlabelled"] == {"news": 10, "forum": 10}
+    own = {domain: tmp_path / f"own {domain}" for domain in DOMAINS}
+    for domain, folder in own.items():
+        folder.mkdir()
+        for split in ("train", "valid"):
+            rows = (data[domain] / f"{split}.csv").read_text(encoding="utf-8-sig")
+            (folder / f"{split}.csv").write_text(rows.replace("text", "headline", 1), encoding="utf-8")
+        lines = files[domain].read_text(encoding="utf-8").splitlines()
+        (folder / "more.csv").write_text(
+            "\n".join(["headline,content", *(f"{line},x" for line in lines)]), encoding="utf-8"
+        )
+    more = {domain: folder / "more.csv" for domain, folder in own.items()}
+    again = train_joint(start, own, tmp_path / "h", settings=settings, device="cpu", unlabelled=more,
+                        columns=Columns(text="headline"))  # fmt: skip
+    assert again["moe_joint"]["unlabelled"] == {"news": 10, "forum": 10}
+    assert again["moe_joint"]["train_loss"] == facts["moe_joint"]["train_loss"], "the very same rows"
     with pytest.raises(DataError, match=r"nothing given for domain forum; give --unlabelled NAME=FILE once for each"):
         train_joint(start, data, tmp_path / "k", settings=settings, device="cpu", unlabelled={"news": files["news"]})

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, Id, Label, Labels, Text, Threshold, refuse_inputs
+from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, Id, Label, Labels, Text, Threshold
+from finsa_moe.cli.screen import screen, typed
+from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
+from finsa_moe.files import write
 
 if TYPE_CHECKING:
     from finsa_moe.data.leakage import LeakReport
@@ -37,12 +40,15 @@ def audit(
     ],
     json_out: Annotated[Path | None, typer.Option("--json", metavar="F", help="Save every count as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="F", help="Save one self-contained page, with examples.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Save the picture alone, without a text.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="F.png", help="Save the picture alone, in which no text of the data stands.")
+    ] = None,
     fail_on_leak: Annotated[
-        bool, typer.Option("--fail-on-leak", help="Exit with status 1 when a later split shares texts with an earlier.")
+        bool,
+        typer.Option("--fail-on-leak", help="Exit with status 1 when a later split shares texts with an earlier one."),
     ] = False,
     allowed: Annotated[
-        float, typer.Option(min=0, max=1, help="With --fail-on-leak: the share of a split that may leak.")
+        float, typer.Option(min=0, max=1, help="With --fail-on-leak: the share of a split's rows that may leak.")
     ] = 0.0,
     scores: Annotated[
         bool, typer.Option("--scores/--no-scores", help="Measure what the leak does to scores (trains TF-IDF).")
@@ -56,7 +62,6 @@ def audit(
     labels: Labels = None,
 ) -> None:
     """Find texts that the splits of a set share, word for word or nearly, and labels that contradict each other."""
-    from finsa_moe.cli.screen import screen, typed
     from finsa_moe.errors import DataError, require
 
     require("polars", "data", "finsa audit")
@@ -66,7 +71,8 @@ def audit(
     from finsa_moe.evaluation.leak_tables import audit_tables, remarks, verdict
     from finsa_moe.polarity import LabelMap
 
-    _check(json_out, html, plot)
+    check_targets(json_out, html, plot)
+    check_picture(plot, "--plot")
     refuse_inputs({"--json": json_out, "--html": html, "--plot": plot}, named_splits(files).values())
     columns = Columns(text=text, label=label, id=id, date=date)
     with Bar() as bar:
@@ -94,22 +100,6 @@ def audit(
         raise typer.Exit(1)
 
 
-def _check(json_out: Path | None, html: Path | None, plot: Path | None) -> None:
-    """Refuse what could not be written, before anything is read."""
-    from finsa_moe.errors import ConfigError
-
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise ConfigError(f"--plot {plot}: the picture is a PNG; call it {plot.with_suffix('.png')}")
-    targets = [path for path in (json_out, html, plot) if path is not None]
-    for target in targets:
-        if not target.parent.is_dir():
-            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
-        if target.is_dir():
-            raise ConfigError(f"{target}: is a folder; name a file in it")
-    if len({target.resolve() for target in targets}) < len(targets):
-        raise ConfigError(f"{targets[0]}: --json, --html and --plot need a file each")
-
-
 def _harms(report: LeakReport, missing: list[str], bar: Bar) -> list[Harm]:
     """Scores with and without the leak; adds to `missing` why some are."""
     from finsa_moe.errors import MissingExtra, require
@@ -133,7 +123,7 @@ def _save(
     report: LeakReport, harms: list[Harm], json_out: Path | None, html: Path | None, plot: Path | None, command: str
 ) -> None:
     from finsa_moe.evaluation.leak_figure import audit_picture
-    from finsa_moe.evaluation.leak_page import audit_page, write
+    from finsa_moe.evaluation.leak_page import audit_page
 
     if json_out is not None:
         content = {**report.to_dict(), "scores": [harm.to_dict() for harm in harms]}

@@ -13,6 +13,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.targets import check_targets, refuse_inputs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,45 +29,57 @@ def register(app: typer.Typer) -> None:
 
 def augment(
     source: Annotated[Path, typer.Argument(metavar="TRAIN.csv", help="Labelled rows of a training split.")],
-    out: Annotated[Path, typer.Option(metavar="F.csv", help="File of the rows and the new ones.")],
-    synonyms: Annotated[float, typer.Option(help="Share of rows put in synonyms; the others are rewritten.")] = 0.2,
-    copies: Annotated[int, typer.Option(help="Most new rows of each row.")] = 3,
-    words: Annotated[float, typer.Option(help="Share of a text's known words that is replaced.")] = 0.3,
+    out: Annotated[Path, typer.Option(metavar="F.csv", help="File for the original rows and the new ones.")],
+    synonyms: Annotated[
+        float, typer.Option(help="Share of rows reworded by synonyms; the others are rewritten by a language model.")
+    ] = 0.2,
+    copies: Annotated[int, typer.Option(help="How many new rows to make of each row at most.")] = 3,
+    words: Annotated[
+        float, typer.Option(help="Share of the words with known synonyms that is replaced in a text.")
+    ] = 0.3,
     only_new: Annotated[bool, typer.Option("--only-new", help="Leave the original rows out.")] = False,
     domain: Annotated[
         str | None, typer.Option(metavar="NAME", help="Domain of all rows; left out: the file's column `domain`.")
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where a language model rewrites; left out: none is asked.")
+        str | None,
+        typer.Option(metavar="URL", help="Address of a language model that rewrites; left out: none is asked."),
     ] = None,
-    model_name: Annotated[str | None, typer.Option(metavar="NAME", help="The model's name there.")] = None,
-    api: Annotated[str, typer.Option(metavar="openai|ollama", help="The form the endpoint speaks.")] = "openai",
+    model_name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the model at the endpoint.")] = None,
+    api: Annotated[str, typer.Option(metavar="openai|ollama", help="Interface that the endpoint offers.")] = "openai",
     key_file: Annotated[
-        Path | None, typer.Option(metavar="F", help="File with the key; left out: FINSA_API_KEY of the environment.")
+        Path | None,
+        typer.Option(metavar="F", help="File with the API key; left out: the environment variable FINSA_API_KEY."),
     ] = None,
-    at_once: Annotated[int, typer.Option(help="Requests under way at a time.")] = 4,
+    at_once: Annotated[int, typer.Option(help="How many requests to send at the same time.")] = 4,
     per_minute: Annotated[float, typer.Option(min=0, help="Most requests a minute; 0: no limit.")] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 60.0,
-    tries: Annotated[int, typer.Option(help="Times a request is sent before it is given up.")] = 5,
+    tries: Annotated[int, typer.Option(help="How often a request is sent before it is given up.")] = 5,
     prices: Annotated[
         str | None, typer.Option(metavar="IN/OUT", help="Price of a million tokens of prompt and of answer.")
     ] = None,
     answers: Annotated[
-        Path | None, typer.Option(metavar="F", help="File of answers, for a run that goes on; left out: beside --out.")
+        Path | None,
+        typer.Option(
+            metavar="F", help="File that keeps the model's answers, so that no run asks twice; left out: beside --out."
+        ),
     ] = None,
     check: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Model folder, or 'default', that must read a rewrite as its label."),
+        typer.Option(
+            metavar="MODEL",
+            help="Model folder, or 'default': a rewrite is kept only if this model gives it the row's label.",
+        ),
     ] = None,
     hold_out: HoldOut = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 13,
+    seed: Annotated[int, typer.Option(help="Random seed for which rows and words are changed.")] = 13,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002
     labels: Labels = None,
 ) -> None:
     """Make new rows of a training split; each names its original (source_id), and none may leak."""
-    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.errors import require
 
     require("polars", "data", "finsa augment")
     from finsa_moe.data.augment import Settings
@@ -75,17 +88,16 @@ def augment(
     from finsa_moe.data.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
 
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out}: there is no folder {out.parent}; make it first or name another")
-    if out.resolve() == source.resolve():
-        raise ConfigError(f"{out}: is the file that is read; name another")
+    check_targets(out)
+    check_targets(out.with_suffix(".rejects.csv"))
+    refuse_inputs({"--out": out}, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
     asked = None
     if endpoint is not None:
         kept = answers or out.with_suffix(".answers.jsonl")
         asked = _client(endpoint, model_name, api, key_file, (at_once, per_minute, timeout, tries), kept)
     price = _prices(prices)
-    judged_by = read_texts([*_siblings(source), *(hold_out or [])])
+    judged_by = read_texts([*_siblings(source), *(hold_out or [])], text)
     table = read_rows([source], Columns(text=text, label=label, id=id), LabelMap.parse(labels), domain)
     if table.rejects.height:
         typer.echo(f"{source}: {table.rejects.height:,} rows cannot be used and are left out", err=True)

@@ -6,11 +6,13 @@ It reads the model's folder and the result, and writes one file.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from finsa_moe.cli.targets import check_targets
+from finsa_moe.files import write
 
 if TYPE_CHECKING:
     from finsa_moe.evaluation.card import Subject
@@ -26,13 +28,21 @@ def register(app: typer.Typer) -> None:
 def card(
     model: Annotated[Path, typer.Argument(help="Model folder.", show_default=False)],
     results: Annotated[
-        Path, typer.Option(metavar="JSON", help="comparison.json of finsa compare, or the --json of finsa evaluate.")
+        Path,
+        typer.Option(
+            metavar="JSON",
+            help="What was measured: comparison.json of finsa compare, or the --json file of finsa evaluate.",
+        ),
     ],
-    out: Annotated[Path | None, typer.Option("--out", metavar="F", help=f"Left out: {NAME} of the model.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="F", help=f"File to write; left out: the model's {NAME}.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="What the card calls the model; left out: its folder's name.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is no card of finsa's.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file even if finsa card did not make it.")
+    ] = False,
 ) -> None:
     """Write a model's card: what it is, its scores with intervals beside other models, routing, leaks, how measured."""
     from finsa_moe import shipped
@@ -41,18 +51,15 @@ def card(
     from finsa_moe.evaluation.card import card as written
     from finsa_moe.evaluation.measured import measured
 
-    subject = _subject(model, name)
-    found = measured(_json(results), model, source=str(results), default=shipped.MODEL)
     target = out or model / NAME
-    if not target.parent.is_dir():
-        raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    subject = _subject(model, name)
+    check_targets(target)
+    found = measured(_json(results), model, source=str(results), default=shipped.MODEL)
     old = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
     if old.strip() and MARK not in old and not force:
         raise ConfigError(f"{target}: stands already and was not made by finsa card; --out F, or --force to replace it")
     page = written(subject, found, load=str(model), notes=notes_of(old) if MARK in old else "")
-    working = target.with_name(f".{target.name}.tmp{os.getpid()}")
-    working.write_text(page, encoding="utf-8")
-    working.replace(target)
+    write(target, page)
     typer.echo(f"saved {target}: {len(found.lines)} test sets, {len(found.beside)} models beside")
 
 

@@ -35,31 +35,36 @@ def compare(
     test: Annotated[
         list[str],
         typer.Option(
-            "--test", metavar="NAME=FILE", help="Labelled rows; news/latest is a set of domain news. Repeatable."
+            "--test", metavar="NAME=FILE",
+            help="Labelled test rows; the domain stands before a slash, as in news/latest. Repeatable.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the report and of what is kept between runs.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the report, and for results that a next run reuses.")],
     train: Annotated[
         list[str] | None,
         typer.Option("--train", metavar="NAME=FILE", help="Labelled rows of a domain to train on. Repeatable."),
     ] = None,
     dev: Annotated[
         list[str] | None,
-        typer.Option("--dev", metavar="NAME=FILE", help="Rows to choose settings by, never to judge by. Repeatable."),
+        typer.Option("--dev", metavar="NAME=FILE", help="Rows to choose settings on, never scored. Repeatable."),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(metavar="NAME|SPEC", help="What others are held against; left out: the first.")
+        str | None,
+        typer.Option(metavar="NAME|SPEC", help="Model that the others are compared with; left out: the first."),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds of models that draw at random.")] = SEEDS,
+    seeds: Annotated[str, typer.Option(help="Random seeds, by commas; a model that uses none runs once.")] = SEEDS,
     curves: Annotated[bool, typer.Option("--curves", help=f"Learning curves at {SHARES} of the rows.")] = False,
     matrix: Annotated[
-        bool, typer.Option("--matrix", help="Also every expert of a mixture on every test set, router or not.")
+        bool, typer.Option("--matrix", help="Also score each expert of a mixture alone on every test set.")
     ] = False,
     examples: Annotated[
-        int, typer.Option(min=0, help="Surest wrong answers to show of each test set, explained; 0: show no text.")
+        int,
+        typer.Option(
+            min=0, help="How many of the surest wrong answers to show and explain of each test set; 0: show no text."
+        ),
     ] = 10,
     protocol: Annotated[
-        str, typer.Option(help="ours; or finsa: also the paper's two tables, its published rows beside.")
+        str, typer.Option(help="ours, or finsa: also the paper's two tables, with its published results beside.")
     ] = "ours",
     text: Text = None,
     label: Label = None,
@@ -78,9 +83,10 @@ def compare(
     from finsa_moe.errors import ConfigError, require
 
     require("sklearn", "train", "comparing models")
-    from finsa_moe.cli.compared import command, publish
+    from finsa_moe.cli.compared import FILES, command, publish
     from finsa_moe.cli.compared_rows import inputs, judged_sets, labelled
     from finsa_moe.cli.contenders import Running, experts, mistakes, registry
+    from finsa_moe.cli.targets import check_targets
     from finsa_moe.data.columns import Columns
     from finsa_moe.evaluation.baselines.spec import Spec
     from finsa_moe.evaluation.cells import Cells
@@ -101,6 +107,8 @@ def compare(
     held = next((spec for spec, name in names.items() if name == reference), reference or models[0])
     if held not in models:
         raise ConfigError(f"--reference {held}: is none of the models compared: {', '.join(model)}")
+    if out.is_dir():
+        check_targets(*(out / name for name in FILES))
     columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
     rows = labelled(train or [], "--train", columns, spelling)
     chosen = labelled(dev, "--dev", columns, spelling) if dev else None

@@ -6,15 +6,20 @@ A `Comparison` and wrong answers go in; a file appears whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finsa_moe.cli.screen import screen
+from finsa_moe.files import write
+
 if TYPE_CHECKING:
     from finsa_moe.evaluation.comparison import Comparison
     from finsa_moe.evaluation.examples import Example
+
+FILES = ("comparison.html", "comparison.md", "comparison.json")
+"""What `publish` writes."""
 
 
 def command(
@@ -41,17 +46,17 @@ def publish(
 
     Args:
         result: What was measured.
-        out: Made if it is not there.
-        words: The command.
-        examples: Wrong answers.
-        remark: Stands over them.
+        out: The folder, made if it is not there.
+        words: The command that gives the same result.
+        examples: Wrong answers to show.
+        remark: What is said above the wrong answers.
         published: Whether the paper's two tables are wanted.
     """
     import typer
-    from rich.console import Console
 
     from finsa_moe.evaluation.comparison_page import page
-    from finsa_moe.evaluation.comparison_tables import UNSURE, leak_lines, markdown, screen
+    from finsa_moe.evaluation.comparison_tables import UNSURE, leak_lines, markdown
+    from finsa_moe.evaluation.comparison_tables import screen as table
     from finsa_moe.evaluation.published import absent, as_dict, of_comparison, protocol_tables, section
     from finsa_moe.evaluation.published import markdown as protocol_markdown
 
@@ -60,21 +65,19 @@ def publish(
     paper = f"\n{protocol_markdown(ours)}\n" if ours else ""
     told = f"# Comparison\n\n{markdown(result, examples)}{paper}\n```sh\n{words} --out DIR\n```\n"
     facts = {**_facts(result, words, examples), **({"paper": as_dict(ours)} if ours else {})}
-    _save(out / "comparison.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
-    _save(out / "comparison.md", told)
+    write(out / "comparison.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+    write(out / "comparison.md", told)
     shown = section(ours) if ours else None
-    _save(out / "comparison.html", page(result, f"{words} --out DIR", examples, remark, shown))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    console.print(screen(result))
+    write(out / "comparison.html", page(result, f"{words} --out DIR", examples, remark, shown))
+    console = screen()
+    console.print(table(result))
     held = result.called(result.reference)
-    console.print(f"Bold: the best. {UNSURE}: not surely different from {held}, the reference.", highlight=False)
-    for table in protocol_tables(ours):
-        console.print(table)
+    console.print(f"Bold: the best. {UNSURE}: not surely different from {held}, the reference.")
+    for one in protocol_tables(ours):
+        console.print(one)
     for line in (*absent(ours), *leak_lines(result)):
-        console.print(line, highlight=False)
-    typer.echo(f"written to {out}: comparison.html, comparison.md, comparison.json")
+        console.print(line)
+    typer.echo(f"written to {out}: {', '.join(FILES)}")
 
 
 def _facts(result: Comparison, words: str, examples: Sequence[Example]) -> dict[str, Any]:
@@ -86,9 +89,3 @@ def _facts(result: Comparison, words: str, examples: Sequence[Example]) -> dict[
         "wrong": [example.as_dict() for example in examples],
         "command": words,
     }
-
-
-def _save(path: Path, content: str) -> None:
-    working = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    working.write_text(content, encoding="utf-8", errors="replace")  # half an emoji cannot be written
-    working.replace(path)

@@ -15,7 +15,6 @@ from finsa_moe.cli.options import named
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.leakage import audit
 from finsa_moe.data.read import read_rows
-from finsa_moe.errors import DataError
 from finsa_moe.evaluation.comparison import TestSet
 from finsa_moe.evaluation.evaluate import class_ids
 from finsa_moe.evaluation.runner import TrainRows
@@ -72,11 +71,5 @@ def _domain(name: str) -> str:
 
 def _frame(path: Path, columns: Columns, labels: LabelMap) -> pl.DataFrame:
     table = read_rows([path], columns, labels, None)
-    if table.rejects.height:
-        first = table.rejects.row(0, named=True)
-        raise DataError(
-            f"{path}, line {first['line']}: {first['reason']} ({table.rejects.height:,} such rows); mend or drop them"
-        )
-    if not table.frame.height:
-        raise DataError(f"{path}: no row")
+    table.check()
     return table.frame

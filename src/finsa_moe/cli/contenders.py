@@ -36,8 +36,8 @@ class Running:
     """How models run, where their specs do not say.
 
     Attributes:
-        device: Of every torch model; None leaves it to each.
-        dtype: Number format of mixtures; None as saved.
+        device: Device of every torch model; None leaves the choice to each model.
+        dtype: Number format of mixtures; None keeps the one they were saved in.
         batch_tokens: Most tokens of a mixture's batch, padding counted.
     """
 
@@ -95,7 +95,7 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         return make(spec, elsewhere=(MIXTURE, *TRAINED))
 
     def mark(spec: Spec) -> str:
-        """Of the files a model comes from, or that its training starts from; empty for one that has none."""
+        """Fingerprint of the files that a model is loaded from or trained on from; empty for one that has none."""
         if spec.name not in (MIXTURE, *PLACED):
             return ""
         folder = place(spec) if spec.name == MIXTURE else Path(spec.target or shipped.weights())
@@ -156,11 +156,11 @@ def mistakes(
 ) -> tuple[list[Example], str]:  # fmt: skip
     """The surest wrong answers of a model, explained where it is a mixture, and a remark for their reader.
 
-    Of the reference if it is a mixture, else of the first mixture, else of the reference.
+    The model is the reference if that is a mixture, else the first mixture, else the reference after all.
 
     Args:
-        n: How many of each test set.
-        reference: Its spec.
+        n: How many wrong answers of each test set.
+        reference: Spec of the model that the others are compared with.
         sets: What was answered.
         found: Answers by cell.
         make: Makes the mixture again.

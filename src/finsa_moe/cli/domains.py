@@ -17,7 +17,7 @@ Export = Annotated[bool, typer.Option("--export/--no-export", help="Also write t
 Runtime = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="MODEL's own export, whose temperatures the old experts keep; left out: beside MODEL."
+        metavar="DIR", help="Export of MODEL, whose calibration the old experts keep; left out: the one beside MODEL."
     ),
 ]
 
@@ -31,9 +31,9 @@ def register(app: typer.Typer) -> None:
 def add_domain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A mixture; 'default' is the project's own.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new domain.")],
-    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Its folder, made by finsa prepare.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write: expert, moe and runtime in it.")],
-    config: Annotated[Path | None, typer.Option(metavar="YAML", help="Settings; a section 'domain'.")] = None,
+    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Its folder of rows, made by finsa prepare.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it gets the folders expert, moe and runtime.")],
+    config: Annotated[Path | None, typer.Option(metavar="YAML", help="Settings file with a section 'domain'.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting.")] = None,
     check: Annotated[
         list[str] | None,
@@ -41,7 +41,9 @@ def add_domain(
     ] = None,
     replay: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE", help="Texts of each old domain, where MODEL keeps no sample of its own."),
+        typer.Option(
+            metavar="NAME=FILE", help="Texts of each old domain, where MODEL keeps no sample of its own. Repeatable."
+        ),
     ] = None,
     export: Export = True,
     runtime: Runtime = None,
@@ -71,12 +73,13 @@ def add_domain(
     before = read_config(source)
     check_new(before, source, name)
     columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
-    checks = grown.read_checks(named(check, "--check") if check else {}, before.domains, name)
+    loose = Columns(text=text, label=label, loose=True)
+    checks = grown.read_checks(named(check, "--check") if check else {}, before.domains, name, loose, spelling)
     if name not in checks and (own := grown.own_rows(data)):
         checks |= grown.read_checks({name: own}, before.domains, name, columns, spelling)
     facts = run(
         source, name, data, out, settings=settings, resume=resume, device=device, columns=columns, labels=spelling,
-        replay=named(replay, "--replay") if replay else None, held_out=read_texts(hold_out or []), say=_say,
+        replay=named(replay, "--replay") if replay else None, held_out=read_texts(hold_out or [], text), say=_say,
     )  # fmt: skip
     moved = grown.scores(source, out / MOE, checks, device)
     grown.show(facts["sent_to_own"], moved)
@@ -93,7 +96,7 @@ def add_domain(
 def remove_domain(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A mixture.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Domain to take out.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder to write: moe and runtime in it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; it gets the folders moe and runtime.")],
     export: Export = True,
     runtime: Runtime = None,
 ) -> None:

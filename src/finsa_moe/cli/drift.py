@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads, refuse_inputs
-from finsa_moe.cli.screen import remark_on_fonts
+from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads
+from finsa_moe.cli.screen import remark_on_fonts, screen
+from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
+from finsa_moe.files import write
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -32,20 +34,29 @@ def drift(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="Texts as they were, such as the training rows.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Texts as they come now.")],
     fail_on_drift: Annotated[
-        bool, typer.Option("--fail-on-drift", help="Exit with status 1 when a limit below is surely passed.")
+        bool,
+        typer.Option(
+            "--fail-on-drift",
+            help="Exit with status 1 when a change exceeds one of the limits below, its whole interval included.",
+        ),
     ] = False,
     max_novel: Annotated[
-        float, typer.Option(min=0, max=1, help="Most that the share of texts unlike all known ones may rise.")
+        float, typer.Option(min=0, max=1, help="Limit: how much the share of texts unlike all training texts may rise.")
     ] = 0.05,
     max_routing: Annotated[
-        float, typer.Option(min=0, max=1, help="Most that an expert's share of the texts may move.")
+        float, typer.Option(min=0, max=1, help="Limit: how much the share of texts that an expert answers may change.")
     ] = 0.1,
-    max_sentiment: Annotated[float, typer.Option(min=0, max=1, help="Most that a class's share may move.")] = 0.1,
+    max_sentiment: Annotated[
+        float, typer.Option(min=0, max=1, help="Limit: how much the share of a class may change.")
+    ] = 0.1,
     plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Save the picture.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", metavar="F", help="Save every number as JSON.")] = None,
-    words: Annotated[int, typer.Option(min=0, help="Most words shown that rose, and most that fell.")] = 15,
-    draws: Annotated[int, typer.Option(min=100, help="Bootstrap draws behind the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 13,
+    words: Annotated[
+        int,
+        typer.Option(min=0, help="How many words to show that became more frequent, and how many that became rarer."),
+    ] = 15,
+    draws: Annotated[int, typer.Option(min=100, help="Number of bootstrap draws for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed for the bootstrap draws.")] = 13,
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     text: Text = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
@@ -59,7 +70,8 @@ def drift(
     """
     from finsa_moe.errors import require
 
-    _check(plot, json_out)
+    check_targets(plot, json_out)
+    check_picture(plot, "--plot")
     refuse_inputs({"--plot": plot, "--json": json_out}, [old, new])
     for module in ("polars", "rjieba", *(["matplotlib"] if plot else [])):
         require(module, "data", "finsa drift")
@@ -93,18 +105,6 @@ def drift(
         raise typer.Exit(1)
 
 
-def _check(*targets: Path | None) -> None:
-    """Refuse what could not be written, before anything is read."""
-    from finsa_moe.errors import ConfigError
-
-    plot = targets[0]
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise ConfigError(f"--plot {plot}: the picture is a PNG; call it {plot.with_suffix('.png')}")
-    for target in targets:
-        if target is not None and not target.parent.is_dir():
-            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
-
-
 def _remark(file: Path, pool: Pool) -> None:
     if pool.refused:
         typer.echo(f"{file}: {pool.refused:,} of {pool.rows:,} rows are broken or have no text", err=True)
@@ -117,8 +117,6 @@ def _remark(file: Path, pool: Pool) -> None:
 def _show(found: Drift) -> None:
     from rich.markup import escape
     from rich.table import Table
-
-    from finsa_moe.cli.screen import screen
 
     console = screen()
     console.print(f"{found.old_rows:,} rows ({found.old_texts:,} distinct texts) before, "
@@ -155,8 +153,6 @@ def _show(found: Drift) -> None:
 def _save(
     found: Drift, limits: dict[str, float], old: Path, new: Path, plot: Path | None, json_out: Path | None
 ) -> None:
-    from finsa_moe.evaluation.leak_page import write
-
     if json_out is not None:
         entry = {
             "old": str(old), "new": str(new), "limits": limits, "drift": bool(found.beyond(limits)), **found.as_dict(),

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.screen import screen
+from finsa_moe.cli.targets import check_targets, refuse_inputs
+from finsa_moe.files import write
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -39,12 +42,15 @@ def evaluate(
     html: Annotated[Path | None, typer.Option(metavar="F", help="Save one self-contained page.")] = None,
     samples: Annotated[int, typer.Option(min=0, help="How many right and how many wrong rows to show.")] = 5,
     protocol: Annotated[
-        str, typer.Option(help="routed; or finsa: as published, router off, the given domain's expert.")
+        str,
+        typer.Option(
+            help="routed, or finsa: as in the paper, each text by the expert of its given domain, without the router."
+        ),
     ] = "routed",
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Evaluate the other rows when some cannot be used.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the sample and of the intervals.")] = 13,
+    seed: Annotated[int, typer.Option(help="Random seed for the rows shown and for the intervals.")] = 13,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002
@@ -68,9 +74,8 @@ def evaluate(
 
     if protocol not in PROTOCOLS:
         raise ConfigError(f"--protocol {protocol}: unknown; choose one of {', '.join(PROTOCOLS)}")
-    for target in (json_out, html):
-        if target is not None and not target.parent.is_dir():
-            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    check_targets(json_out, html)
+    refuse_inputs({"--json": json_out, "--html": html}, files)
     columns = Columns(text=text, label=label, id=id, date=date)
     table = _read(files, columns, labels, domain, allow_rejects=allow_rejects)
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
@@ -108,14 +113,7 @@ def _read(files: list[Path], columns: Columns, labels: str | None, domain: str |
                 f"{path} is a folder of splits, its training rows among them; name one split, e.g. {path / 'test.csv'}"
             )
     table = read_rows(files, columns, LabelMap.parse(labels), domain)
-    if table.rejects.height and not allow_rejects:
-        first = table.rejects.row(0, named=True)
-        raise DataError(
-            f"{first['file']}, line {first['line']}: {first['reason']} ({table.rejects.height:,} of {table.rows_in:,} "
-            "rows cannot be used); mend them, or leave them out by --allow-rejects"
-        )
-    if not table.frame.height:
-        raise DataError(f"{', '.join(map(str, files))}: no row to evaluate")
+    table.check("mend them, or leave them out by --allow-rejects", allow_rejects=allow_rejects)
     return table
 
 
@@ -142,14 +140,10 @@ def _files(table: Table) -> dict[str, list[str]]:
 
 
 def _show(result: Evaluation, paper: Mapping[str, Ours], *, refused: int, seconds: float) -> None:
-    from rich.console import Console
-
     from finsa_moe.evaluation.published import absent, protocol_tables
     from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, rows_table, runs_table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
+    console = screen()
     run = result.leading
     for table in (runs_table(result), class_table(run), confusion_table(run), routing_table(result)):
         if table is not None:
@@ -160,9 +154,9 @@ def _show(result: Evaluation, paper: Mapping[str, Ours], *, refused: int, second
     for table in protocol_tables(paper):
         console.print(table, "")
     for line in absent(paper):
-        console.print(line, highlight=False)
+        console.print(line)
     skipped = f", {refused:,} rows left out" if refused else ""
-    console.print(f"{result.n:,} rows{skipped}, {len(result.runs)} runs, {seconds:.1f} s", highlight=False)
+    console.print(f"{result.n:,} rows{skipped}, {len(result.runs)} runs, {seconds:.1f} s")
 
 
 def _facts(result: Evaluation, model: Path, finsa: FinSA, table: Table) -> dict[str, object]:
@@ -179,10 +173,5 @@ def _facts(result: Evaluation, model: Path, finsa: FinSA, table: Table) -> dict[
 
 
 def _save(path: Path, content: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(content, encoding="utf-8", errors="replace")  # half an emoji cannot be written
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write(path, content)
     typer.echo(f"saved {path}", err=True)

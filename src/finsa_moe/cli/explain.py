@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file
+from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Texts; none: from --input, or one a line by a pipe.")
+        list[str] | None, typer.Argument(help="Texts to explain; left out: from --input, or from a pipe, one a line.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     input: Annotated[  # noqa: A002 - the option's own name
         Path | None, typer.Option(help="File of texts: CSV, TSV, JSON lines, JSON, Parquet.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="F.jsonl", help="With --input: every explanation; a stopped run goes on.")
+        Path | None,
+        typer.Option(
+            metavar="F.jsonl", help="File for the explanations of --input; the same command continues a stopped run."
+        ),
     ] = None,
     text: Text = None,
     label: Label = None,
@@ -47,25 +51,35 @@ def explain(
     labels: Labels = None,
     domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
     evaluations: Annotated[
-        int, typer.Option(metavar="N", help="Most masked texts that are asked for one text.")
+        int,
+        typer.Option(
+            metavar="N", help="How often the model may be asked about one text, each time with other words hidden."
+        ),
     ] = 2000,
-    seed: Annotated[int, typer.Option(help="Of the orders of words that are sampled.")] = 13,
+    seed: Annotated[int, typer.Option(help="Random seed for the sampled orders in which words are hidden.")] = 13,
     polarity: Annotated[
         str | None,
-        typer.Option("--class", metavar="CLASS", help="Class whose reasons are shown; none: as answered."),
+        typer.Option(
+            "--class", metavar="CLASS", help="Class whose reasons are shown; left out: the class that was answered."
+        ),
     ] = None,
     only_label: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="With --input: only rows of this true label.")
+        str | None, typer.Option(metavar="LABEL", help="With --input: explain only rows with this label.")
     ] = None,
     lexicon: Annotated[
-        Path | None, typer.Option(metavar="F", help="Word list, one a line: its table instead of every word's.")
+        Path | None,
+        typer.Option(metavar="F", help="List of words, one a line: the table shows these instead of all words."),
     ] = None,
-    min_count: Annotated[int, typer.Option(min=1, metavar="N", help="Leave out words that occur less often.")] = 1,
-    table: Annotated[Path | None, typer.Option(metavar="F", help="Save the table of words: CSV, JSON lines …")] = None,
+    min_count: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Leave out words that occur less than N times.")
+    ] = 1,
+    table: Annotated[
+        Path | None, typer.Option(metavar="F", help="Save the table of words: CSV, TSV, JSON lines, Parquet.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Save the words that matter most as bars.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="F", help="Save one self-contained page.")] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="JSON: one explanation a line; with --input the table of words.")
+        bool, typer.Option("--json", help="Print JSON: one explanation a line; with --input, the table of words.")
     ] = False,
     bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
     device: Device = None,
@@ -97,9 +111,11 @@ def explain(
     known = read_lexicon(lexicon) if lexicon is not None else None
     spelt = LabelMap.parse(labels)
     asked = Outputs(
-        _class(polarity, "--class", LabelMap()), known, min_count, table, plot, html, bom=bom, as_json=as_json
+        _class(polarity, "--class", LabelMap()), known, min_count, table, plot, html, output, bom=bom, as_json=as_json
     )
     asked.check()
+    targets = {"--output": output, "--table": table, "--plot": plot, "--html": html}
+    refuse_inputs(targets, [path for path in (input, lexicon) if path is not None])
     only = _class(only_label, "--only-label", spelt)
     # shap compiles what runs in 50 ms for twelve seconds; who wants it compiled sets the variable to 0
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")

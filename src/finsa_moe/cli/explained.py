@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from finsa_moe.cli.screen import screen
 
+if TYPE_CHECKING:
     from finsa_moe.explain.explanation import Explanation
     from finsa_moe.explain.word_table import WordRow, WordTable
     from finsa_moe.polarity import Polarity
@@ -28,7 +28,7 @@ def show(entry: Explanation, polarity: Polarity | None = None) -> None:
 
     from finsa_moe.polarity import ENGLISH, NAMES, Polarity
 
-    console, shown = _console(), entry.polarity if polarity is None else polarity
+    console, shown = screen(markup=False), entry.polarity if polarity is None else polarity
     line = Text(entry.sentiment, style=f"bold {STYLES[entry.polarity]}")
     line.append(f"  {entry.confidence:.4f}  {_who(entry)}", style="default not bold")
     console.print(line, soft_wrap=True)
@@ -66,7 +66,7 @@ def show_words(
     """The lexicon's table, or the words that matter most for each class and domain."""
     from rich.table import Table
 
-    console = _console()
+    console = screen(markup=False)
     for domain in table.domains:
         for polarity in polarities:
             if lexicon is None:
@@ -121,13 +121,6 @@ def _who(entry: Explanation) -> str:
             best = max(scores, key=lambda key: scores[key])
             parts.append(f"{name} would say {NAMES[ENGLISH.index(best)]} {scores[best]:.4f}")
     return "; ".join(parts)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, emoji=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, emoji=False, markup=False, width=160)
 
 
 def _width(word: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import named
+from finsa_moe.cli.screen import screen
 
 if TYPE_CHECKING:
     from finsa_moe.export.export import Exported
@@ -27,17 +28,26 @@ def export(
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="fp32|bf16|int8", help="May be repeated; left out: bf16 and int8, as far as they pass the gate."
+            metavar="fp32|bf16|int8",
+            help="Number format to export, repeatable; left out: bf16 and int8, unless one answers otherwise.",
         ),
     ] = None,
-    single: Annotated[bool, typer.Option("--single", help="Also one graph from ids to probabilities.")] = False,
+    single: Annotated[
+        bool,
+        typer.Option("--single", help="Also write one graph of the whole mixture, from token ids to probabilities."),
+    ] = False,
     data: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=DIR", help="Prepared folder of a domain; left out: those it was trained on."),
+        typer.Option(
+            metavar="NAME=DIR", help="Prepared folder of a domain; left out: the folders the mixture was trained on."
+        ),
     ] = None,
     background: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TEXT", help="Other text, one a line, for the novelty score; may be repeated."),
+        typer.Option(
+            metavar="TEXT",
+            help="Texts of other kinds, one a line, that the novelty score compares with; may be repeated.",
+        ),
     ] = None,
 ) -> None:
     """Export a mixture for the torch-free runtime; fails unless it answers as the torch mixture does."""
@@ -56,12 +66,9 @@ def export(
 
 def show(made: Exported, out: Path) -> None:
     """Print what an export measured."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
+    console = screen()
     table = Table("runs as", "texts", "same polarity", "macro-F1 torch", "exported", "largest difference")
     for parity in made.parities.values():
         scores = ["-" if x is None else f"{x:.2f}" for x in (parity.macro_f1_torch, parity.macro_f1)]
@@ -70,15 +77,15 @@ def show(made: Exported, out: Path) -> None:
         )
     console.print(table)
     for precision, reason in made.left_out.items():
-        console.print(f"{precision} left out: {reason}", highlight=False, soft_wrap=True)
+        console.print(f"{precision} left out: {reason}", soft_wrap=True)
     for name, found in made.calibration.items():
         if found.ece_before is None or found.ece_after is None:
-            console.print(f"{name}: {found.rows} labelled rows, too few to calibrate on", highlight=False)
+            console.print(f"{name}: {found.rows} labelled rows, too few to calibrate on")
         else:
             console.print(
                 f"{name}: temperature {found.temperature:.3f}, calibration error {found.ece_before:.4f} before, "
-                f"{found.ece_after:.4f} after (cross-fitted on {found.rows:,} rows)", highlight=False,
-            )  # fmt: skip
+                f"{found.ece_after:.4f} after (cross-fitted on {found.rows:,} rows)"
+            )
     if not made.calibration:
         console.print("no held-out rows at hand: not calibrated, no novelty; name them with --data NAME=DIR")
-    console.print(f"written to {out}: {made.bytes / 1e6:.1f} MB", highlight=False, soft_wrap=True)
+    console.print(f"written to {out}: {made.bytes / 1e6:.1f} MB", soft_wrap=True)

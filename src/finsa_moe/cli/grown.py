@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finsa_moe.cli.screen import screen
+
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
     from finsa_moe.polarity import LabelMap
@@ -47,7 +49,7 @@ def read_checks(
     """
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_rows
-    from finsa_moe.errors import ConfigError, DataError
+    from finsa_moe.errors import ConfigError
     from finsa_moe.polarity import LabelMap
 
     found = {}
@@ -55,12 +57,8 @@ def read_checks(
         if name not in (*old, new):
             raise ConfigError(f"--check {name}={path}: there is no domain {name}; allowed are {', '.join((*old, new))}")
         table = read_rows([path], columns or Columns(), labels or LabelMap(), None)
-        if table.rejects.height:
-            first = table.rejects.row(0, named=True)
-            raise DataError(f"{path}, line {first['line']}: {first['reason']}; mend or drop the row")
-        if not (frame := table.frame).height:
-            raise DataError(f"{path}: no row to score; name a file of labelled rows")
-        found[name] = Checked(frame["text"].to_list(), frame["label"].to_list())
+        table.check()
+        found[name] = Checked(table.frame["text"].to_list(), table.frame["label"].to_list())
     return found
 
 
@@ -111,12 +109,8 @@ def warnings(old: Sequence[str], moved: Mapping[str, Moved]) -> list[str]:
 
 def show(sent: Mapping[str, Mapping[str, float | None]], moved: Mapping[str, Moved]) -> None:
     """Print every domain's share of states sent to its own expert, and its macro-F1, before and after."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
     table = Table("domain", "stored sample to its own expert", "", "rows", "routed macro-F1", "")
     table.add_row("", "before", "after", "", "before", "after")
     for name in {**sent, **moved}:
@@ -126,4 +120,4 @@ def show(sent: Mapping[str, Mapping[str, float | None]], moved: Mapping[str, Mov
         table.add_row(
             name, *shares, *([f"{one.rows:,}", f"{one.before:.1f}", f"{one.after:.1f}"] if one else ["-"] * 3)
         )
-    console.print(table)
+    screen().print(table)

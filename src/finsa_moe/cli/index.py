@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import refuse_inputs
-from finsa_moe.cli.screen import remark_on_fonts
+from finsa_moe.cli.screen import remark_on_fonts, screen
+from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
+from finsa_moe.files import write
 
 if TYPE_CHECKING:
     from finsa_moe.scale.event_study import Study
@@ -30,19 +31,28 @@ def index(
             metavar="SCORED...", help="Folders of finsa score, or files of finsa predict.", show_default=False
         ),
     ],
-    by: Annotated[str, typer.Option(metavar="COL", help="Column of the ticker: one, or a list of them.")],
+    by: Annotated[str, typer.Option(metavar="COL", help="Column of the ticker, or of a list of tickers.")],
     date: Annotated[str, typer.Option(metavar="COL", help="Column of the date or time.")],
-    out: Annotated[Path, typer.Option(metavar="F", help="The table: .parquet or .csv.")],
+    out: Annotated[Path, typer.Option(metavar="F", help="File for the table: .parquet or .csv.")],
     source: Annotated[
-        str | None, typer.Option(metavar="COL", help="Column telling news from forum; left out: the expert.")
+        str | None,
+        typer.Option(
+            metavar="COL", help="Column that tells news from forum posts; left out: the expert that answered."
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="SEP", help="What separates several tickers, e.g. ','.")] = None,
-    min_count: Annotated[int, typer.Option(min=1, help="Fewest texts of a day for a measure.")] = 5,
+    min_count: Annotated[
+        int, typer.Option(min=1, help="How many texts a day needs at least for its measures to be given.")
+    ] = 5,
     half_life: Annotated[float, typer.Option(help="Days after which a text counts half in score_recent.")] = 5.0,
-    window: Annotated[int, typer.Option(min=2, help="Values that the z-score looks back on.")] = 20,
-    plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Lines with volume.")] = None,
-    heatmap: Annotated[Path | None, typer.Option(metavar="F.png", help="Scores by ticker and day.")] = None,
-    show: Annotated[list[str] | None, typer.Option(metavar="TICKER", help="Tickers drawn; repeatable.")] = None,
+    window: Annotated[int, typer.Option(min=2, help="How many earlier values the z-score compares a day with.")] = 20,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="F.png", help="Save a picture of scores and numbers of texts over time.")
+    ] = None,
+    heatmap: Annotated[
+        Path | None, typer.Option(metavar="F.png", help="Save a heat map of scores by ticker and day.")
+    ] = None,
+    show: Annotated[list[str] | None, typer.Option(metavar="TICKER", help="Ticker to draw; repeatable.")] = None,
     returns: Annotated[
         Path | None, typer.Option(metavar="F", help="Daily returns (ticker, date, return): an event study is printed.")
     ] = None,
@@ -65,12 +75,9 @@ def index(
 
     if out.suffix.lower() not in ENDINGS:
         raise ConfigError(f"--out {out}: unknown ending {out.suffix!r}; name a file ending in {' or '.join(ENDINGS)}")
-    for picture in (plot, heatmap):
-        if picture is not None and picture.suffix.lower() != ".png":
-            raise ConfigError(f"{picture}: the picture is a PNG; call it {picture.with_suffix('.png')}")
-    for target in (out, plot, heatmap):
-        if target is not None and not target.parent.is_dir():
-            raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+    check_targets(out, plot, heatmap)
+    check_picture(plot, "--plot")
+    check_picture(heatmap, "--heatmap")
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, [*scored, *([returns] if returns else [])])
     until = None if trained_until is None else parse_day(trained_until, "--trained-until")
     prices = None
@@ -110,19 +117,12 @@ def _tell(made: Index, out: Path) -> None:
 
 
 def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] | None) -> None:
-    from finsa_moe.errors import DataError
     from finsa_moe.scale import pictures
 
     for target, draw in ((plot, pictures.lines), (heatmap, pictures.heat_map)):
         if target is None:
             continue
-        part = target.with_name(f".{target.name}.part")
-        try:
-            part.write_bytes(draw(made, show or None))
-            part.replace(target)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
+        write(target, draw(made, show or None))
         typer.echo(f"written: {target}", err=True)
     if (plot or heatmap) and any(not name.isascii() for name in made.frame["ticker"].unique()):
         remark_on_fonts()
@@ -130,8 +130,6 @@ def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] 
 
 def _show(study: Study, measure: str) -> None:
     from rich.table import Table
-
-    from finsa_moe.cli.screen import screen
 
     how = "Spearman across tickers, mean over days" if study.across else "Pearson over days"
     table = Table(title=f"information coefficient of {measure}: {how}; Newey–West errors", title_justify="left")

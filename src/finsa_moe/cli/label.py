@@ -16,7 +16,8 @@ from typing import Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads, refuse_inputs
+from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
 
@@ -29,19 +30,27 @@ def register(app: typer.Typer) -> None:
 def sample(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts to choose from, labelled or not.")],
     n: Annotated[int, typer.Option("--n", min=1, help="How many to choose.")],
-    out: Annotated[Path, typer.Option(metavar="F", help="File for them: CSV, TSV, JSON lines, Parquet.")],
+    out: Annotated[Path, typer.Option(metavar="F", help="File for the chosen texts: CSV, TSV, JSON lines, Parquet.")],
     without: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Texts already labelled: none equal or near to one is chosen. Repeatable."),
     ] = None,
     by_expert: Annotated[
-        bool, typer.Option("--by-expert", help="The same number from each expert that the router chose.")
+        bool, typer.Option("--by-expert", help="Choose equally many texts of each expert, as the router assigns them.")
     ] = False,
-    breadth: Annotated[float, typer.Option(help="Texts that stand for choice, for each that is chosen.")] = 50.0,
+    breadth: Annotated[
+        float,
+        typer.Option(
+            help="How many candidates are drawn for each text that is chosen; more make the choice more varied."
+        ),
+    ] = 50.0,
     at_random: Annotated[
-        bool, typer.Option("--at-random", help="Choose by chance: rows to measure a model by, not to teach it.")
+        bool,
+        typer.Option(
+            "--at-random", help="Choose at random: for rows that a model is to be measured on, not trained on."
+        ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of chance and of the groups of like texts.")] = 13,
+    seed: Annotated[int, typer.Option(help="Random seed for drawing texts and for grouping similar ones.")] = 13,
     model: Annotated[Path | None, typer.Option(help="Exported model; left out: the default model.")] = None,
     text: Text = None,
     id: Id = None,  # noqa: A002
@@ -58,15 +67,14 @@ def sample(
     As many are taken of each class that the model guesses as there are, lest a rare one be missed. Each comes with that
     guess and why it was chosen; `finsa label` takes the file.
     """
-    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.errors import require
     from finsa_moe.labelling.sample import Settings, write_sample
     from finsa_moe.labelling.sample import sample as chosen_of
     from finsa_moe.runtime.writers import check_ending
 
     settings = Settings(n, breadth, by_expert, at_random, seed)
     check_ending(out)
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out}: there is no folder {out.parent}; make it first or name another")
+    check_targets(out)
     refuse_inputs({"--out": out}, [file, *(without or [])])
     for module in ("polars", "rensa"):
         require(module, "data", "finsa sample")
@@ -74,7 +82,7 @@ def sample(
     from finsa_moe.face import load
     from finsa_moe.runtime.pool import read_pool
 
-    known = read_texts(without or [])
+    known = read_texts(without or [], text)
     finsa = load(model, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
     with Bar() as bar:
         pool = read_pool(finsa.predictor, file, text=text, id=id, date=date, domain=domain, progress=bar.show)
@@ -92,7 +100,8 @@ def label(
         Path | None, typer.Argument(metavar="[F]", help="Rows to label, such as `finsa sample` writes.")
     ] = None,
     annotator: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who labels; each has journal and labels of their own.")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the person who labels; each has a journal and a file of labels."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="F", help="File of the labels; left out: F.labels.csv, F.labels.NAME.csv.")
@@ -143,8 +152,12 @@ def _serve(
         from finsa_moe.runtime.writers import check_ending
 
         check_ending(out)
+        check_targets(out)
     with Desk(file, read_sheet(file, text, id), annotator, out) as desk, LabelServer(desk, port) as server:
         typer.echo(f"{file}: {len(desk.rows):,} rows, {desk.labelled:,} labelled; labels go to {desk.out}", err=True)
+        stopped = threading.Event()
+        for kind in (signal.SIGINT, signal.SIGTERM):  # before anybody can read the address
+            signal.signal(kind, lambda *_: stopped.set())
         typer.echo(server.url)
         sys.stdout.flush()
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -154,9 +167,6 @@ def _serve(
 
             webbrowser.open(server.url)
         typer.echo("Ctrl-C ends it; every key is saved as it is pressed", err=True)
-        stopped = threading.Event()
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(kind, lambda *_: stopped.set())
         while not stopped.wait(0.5):  # woken by a signal, on every system
             pass
         server.shutdown()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,41 +23,33 @@ Labels = Annotated[
     ),
 ]
 
-Device = Annotated[str | None, typer.Option(help="Where the model runs, e.g. cpu or cuda:0; left out: chosen.")]
-BatchTokens = Annotated[int, typer.Option(min=1, help="Most tokens of a batch, padding counted.")]
+Device = Annotated[
+    str | None, typer.Option(help="Where the model runs, e.g. cpu or cuda:0; left out: chosen by what is there.")
+]
+BatchTokens = Annotated[int, typer.Option(min=1, help="Most tokens in a batch, padding included.")]
 DType = Annotated[
     str | None, typer.Option(help="Number format: float32, bfloat16, for exported models int8; left out: as saved.")
 ]
 Engine = Annotated[
-    str | None, typer.Option(help="What runs an exported model: onnxruntime or openvino; left out: by the work.")
+    str | None,
+    typer.Option(help="What runs an exported model: onnxruntime or openvino; left out: chosen by the number of texts."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of an exported model; left out: every core.")]
 
 HoldOut = Annotated[
     list[Path] | None,
-    typer.Option(metavar="FILE", help="Texts to be judged by: what is equal or near to one is dropped. Repeatable."),
+    typer.Option(
+        metavar="FILE",
+        help="Texts that a model will be judged by: rows equal or near to one of them are dropped. Repeatable.",
+    ),
 ]
 
 # What near-duplicates are, as in data.clusters, which is not loaded for a list of options.
 THRESHOLD, GRAMS = 0.7, 4
-Threshold = Annotated[float, typer.Option(help="Least Jaccard similarity of two texts' n-grams that makes them near.")]
-Grams = Annotated[int, typer.Option("--n", help="Length of an n-gram, characters.")]
-
-
-def refuse_inputs(targets: Mapping[str, Path | None], sources: Iterable[Path]) -> None:
-    """Refuse to write over a file that is read.
-
-    Args:
-        targets: What is to be written, by its option.
-        sources: What is read, files or folders.
-
-    Raises:
-        ConfigError: Naming the option.
-    """
-    read = [source for source in sources if source.exists()]
-    for option, target in targets.items():
-        if target is not None and target.exists() and any(target.samefile(source) for source in read):
-            raise ConfigError(f"{option} {target}: is a file that is read here, and would be lost; name another")
+Threshold = Annotated[
+    float, typer.Option(help="Jaccard similarity of their n-grams from which on two texts count as near.")
+]
+Grams = Annotated[int, typer.Option("--n", help="Length of an n-gram, in characters.")]
 
 
 def is_file(text: str) -> bool:

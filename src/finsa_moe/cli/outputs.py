@@ -14,9 +14,10 @@ from pathlib import Path
 import typer
 
 from finsa_moe.cli.screen import remark_on_fonts
-from finsa_moe.errors import ConfigError
+from finsa_moe.cli.targets import check_picture, check_targets
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import COLUMNS, WordRow, WordTable
+from finsa_moe.files import write
 from finsa_moe.polarity import Polarity
 
 TEXTS, ROWS = 100, 600
@@ -38,6 +39,7 @@ class Outputs:
         table: File for the table of words.
         plot: File for the bars.
         html: File for the page.
+        explanations: File that `explain.file` writes.
         bom: Whether CSV starts with a byte order mark.
         as_json: Whether the screen gets JSON.
     """
@@ -48,6 +50,7 @@ class Outputs:
     table: Path | None
     plot: Path | None
     html: Path | None
+    explanations: Path | None = None
     bom: bool = False
     as_json: bool = False
     words: WordTable = field(default_factory=WordTable)
@@ -57,17 +60,14 @@ class Outputs:
         """Refuse files that cannot be written, before any work.
 
         Raises:
-            ConfigError: For a folder that is not there, or an ending that names no table.
+            ConfigError: For one that cannot be a file, or an ending that names no table or picture.
         """
-        for target in (self.table, self.plot, self.html):
-            if target is not None and not target.parent.is_dir():
-                raise ConfigError(f"{target}: there is no folder {target.parent}; make it first or name another")
+        check_targets(self.explanations, self.table, self.plot, self.html)
+        check_picture(self.plot, "--plot")
         if self.table is not None:
             from finsa_moe.runtime.writers import check_ending
 
             check_ending(self.table)
-        if self.plot is not None and self.plot.suffix.lower() != ".png":
-            raise ConfigError(f"{self.plot}: the picture is a PNG; name a file ending in .png")
 
     def use(self, explanation: Explanation, domain: str | None = None) -> None:
         """Count one explanation, of a text of this domain."""
@@ -109,7 +109,6 @@ class Outputs:
                 out.commit()
         if self.plot is None and self.html is None:
             return
-        from finsa_moe.evaluation.leak_page import write
         from finsa_moe.evaluation.word_figure import word_bars
 
         if self.plot is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads, is_file
+from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; none: from --input, a pipe, or a prompt.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts to answer; left out: from --input, a pipe, or a prompt.")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     input: Annotated[  # noqa: A002 - the option's own name
         Path | None, typer.Option(help="File of texts: CSV, TSV, JSON lines, JSON, Parquet.")
@@ -70,6 +73,7 @@ def predict(
         from finsa_moe.runtime.writers import check_ending
 
         check_ending(output)  # before a model is loaded for nothing
+        check_targets(output)
     finsa = load(
         model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens,
         abstain_below=abstain_below,

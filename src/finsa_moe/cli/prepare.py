@@ -14,6 +14,8 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, HoldOut, Id, Label, Labels, Text, Threshold, cores
+from finsa_moe.cli.screen import screen
+from finsa_moe.cli.targets import check_targets
 
 if TYPE_CHECKING:
     from finsa_moe.data.report import Report
@@ -41,7 +43,8 @@ def prepare(
         str,
         typer.Option(
             metavar="near|exact|COL",
-            help="What keeps rows on one side: near texts, equal texts alone, or a column beside near texts.",
+            help="Which rows stay in one split: those of near texts, of equal texts only, or of near texts and of "
+            "equal values in COL.",
         ),
     ] = "near",
     test_after: Annotated[
@@ -49,11 +52,14 @@ def prepare(
     ] = None,
     conflicts: Annotated[
         str,
-        typer.Option(metavar="majority|drop|keep", help="Which rows stand where equal texts bear several labels."),
+        typer.Option(
+            metavar="majority|drop|keep",
+            help="What to keep where equal texts have different labels: rows of the most frequent label, none, or all.",
+        ),
     ] = "majority",
     threshold: Threshold = THRESHOLD,
     n: Grams = GRAMS,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 13,
+    seed: Annotated[int, typer.Option(help="Random seed for the split.")] = 13,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
     ] = False,
@@ -83,7 +89,7 @@ def prepare(
         report = run(
             sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
             by=by, test_after=parse_day(test_after, "--test-after") if test_after else None, conflicts=conflicts,
-            threshold=threshold, n=n, held_out=read_texts(hold_out or []), processes=cores(), progress=bar.show,
+            threshold=threshold, n=n, held_out=read_texts(hold_out or [], text), processes=cores(), progress=bar.show,
         )  # fmt: skip
     _show_report(report, out)
 
@@ -93,12 +99,13 @@ def stats(
     plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the polarity table as a figure.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="F", help="Save both tables as one CSV.")] = None,
     near: Annotated[
-        bool, typer.Option("--near/--no-near", help="Count near texts too: a minute for a million rows.")
+        bool, typer.Option("--near/--no-near", help="Also count near texts, which takes a minute for a million rows.")
     ] = True,
 ) -> None:
     """Count the rows of each polarity by domain and split; lengths, repeats and days beside them."""
     from finsa_moe.errors import require
 
+    check_targets(plot, csv)
     require("polars", "data", "finsa stats")
     from finsa_moe.data.profile import profile
     from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared, save_csv
@@ -170,8 +177,6 @@ def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:
     """Print sets, each with its bullish, neutral, bearish and all rows."""
     from rich.table import Table
 
-    from finsa_moe.cli.screen import screen
-
     shown = Table(box=None, pad_edge=False)
     shown.add_column("split")
     for title in ("利好 bullish", "中性 neutral", "利空 bearish", "all"):
@@ -186,8 +191,6 @@ def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:
 def _show_texts(rows: Iterable[tuple[Any, ...]]) -> None:
     """Print sets, each with its texts' lengths, repeats and days."""
     from rich.table import Table
-
-    from finsa_moe.cli.screen import screen
 
     shown = Table(box=None, pad_edge=False)
     shown.add_column("split")

@@ -30,20 +30,30 @@ def score(
             metavar="SRC...", help="Files, folders, or URLs of a store: Parquet, CSV, JSON lines.", show_default=False
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of shards, rejects and manifest.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder for answers (shards), refused rows and the record of what is done (manifest)."
+        ),
+    ],
     model: Annotated[Path | None, typer.Option(help="Exported model; left out: the default model.")] = None,
     text: Text = None,
     id: Id = None,  # noqa: A002
     domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes, one core each; left out: every core.")] = None,
     backend: Annotated[
-        str | None, typer.Option(help="pool (processes of this machine) or ray; left out: ray with --ray-address.")
+        str | None,
+        typer.Option(
+            help="pool (processes of this machine) or ray; left out: pool, or ray where --ray-address is given."
+        ),
     ] = None,
     ray_address: Annotated[str | None, typer.Option(help="A Ray cluster, e.g. ray://head:10001 or auto.")] = None,
     shard_rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a shard; left out: by how many there are.")
+        int | None, typer.Option(min=1, help="Rows in each shard; left out: chosen by how many rows there are.")
     ] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Compare finished shards with their checksums.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check finished shards by their checksums, not only by their sizes.")
+    ] = False,
     abstain_below: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 _WIDE = 160  # a file or a pipe has no width of its own; Rich would take 80 columns and fold cells
 
 
-def screen() -> Console:
-    """Standard output: as wide as the terminal, plain and wide where there is none."""
+def screen(*, markup: bool = True) -> Console:
+    """Standard output: as wide as the terminal, plain and wide where there is none.
+
+    Args:
+        markup: Whether ``[bold]`` and ``:smile:`` mean something; in other people's texts they do not.
+    """
     from rich.console import Console
 
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+    console = Console(highlight=False, markup=markup, emoji=markup)
+    return console if console.is_terminal else Console(highlight=False, markup=markup, emoji=markup, width=_WIDE)
 
 
 def remark_on_fonts() -> None:

@@ -20,25 +20,31 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; any but loopback asks for a token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any that is free.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; the cores are shared among them.")] = 1,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but this machine's own (loopback) needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes; the cores are shared among them.")] = 1,
     token_file: Annotated[
-        Path | None, typer.Option(metavar="F", help="File with the token clients must bear; or set FINSA_TOKEN.")
+        Path | None, typer.Option(metavar="F", help="File with the token that clients must send; or set FINSA_TOKEN.")
     ] = None,
-    deadline: Annotated[float, typer.Option(metavar="S", help="Seconds in which a request is answered.")] = 5.0,
+    deadline: Annotated[
+        float, typer.Option(metavar="S", help="Seconds within which a request is answered, or refused.")
+    ] = 5.0,
     abstain_below: Annotated[
         float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,
-    max_texts: Annotated[int, typer.Option(min=1, help="Most texts of a request.")] = 1024,
-    max_chars: Annotated[int, typer.Option(min=1, help="Most characters of a text.")] = 10_000,
-    max_file: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest file, megabytes.")] = 64,
-    max_rows: Annotated[int, typer.Option(min=1, help="Most rows of a file.")] = 200_000,
-    per_client: Annotated[int, typer.Option(min=1, help="Most requests of one address at once.")] = 64,
+    max_texts: Annotated[int, typer.Option(min=1, help="Most texts in a request.")] = 1024,
+    max_chars: Annotated[int, typer.Option(min=1, help="Most characters in a text.")] = 10_000,
+    max_file: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest file taken, in megabytes.")] = 64,
+    max_rows: Annotated[int, typer.Option(min=1, help="Most rows in a file.")] = 200_000,
+    per_client: Annotated[
+        int, typer.Option(min=1, help="Most requests of one address under way at the same time.")
+    ] = 64,
     behind_proxy: Annotated[
-        bool, typer.Option("--behind-proxy", help="Believe X-Forwarded-For of a proxy on this machine.")
+        bool, typer.Option("--behind-proxy", help="Trust X-Forwarded-For from a proxy on this machine.")
     ] = False,
-    log_texts: Annotated[bool, typer.Option("--log-texts", help="Texts may stand in the log of errors.")] = False,
+    log_texts: Annotated[bool, typer.Option("--log-texts", help="Allow texts to be written to the error log.")] = False,
     engine: Engine = None,
     threads: Threads = None,
 ) -> None:

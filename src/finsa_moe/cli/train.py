@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
     from finsa_moe.polarity import LabelMap
 
+# As config.shipped_names has them; that file loads YAML, which no start should wait for.
+SHIPPED = sorted(path.stem for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"))
 Config = Annotated[
-    Path | None, typer.Option("--config", help="YAML file, or a shipped one by its name: laptop, paper.")
+    Path | None, typer.Option("--config", help=f"YAML file, or a shipped one by its name: {', '.join(SHIPPED)}.")
 ]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated.")
@@ -75,7 +77,7 @@ def adapt(
     out: Out,
     task: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=FILE|DIR", help="Labelled rows (text,label) of any classes. Repeatable."),
+        typer.Option(metavar="NAME=FILE|DIR", help="Labelled rows of any classes. Repeatable."),
     ] = None,
     soft: Annotated[
         list[str] | None,
@@ -86,18 +88,26 @@ def adapt(
     hold_out: HoldOut = None,
     resume: Resume = False,
     device: Device = None,
+    text: Text = None,
+    label: Label = None,
+    labels: Labels = None,
 ) -> None:
-    """Train a whole backbone on labelled tasks, or on a teacher's answers, before experts are trained on it."""
+    """Train a whole backbone on labelled tasks, or on a teacher's answers, before experts are trained on it.
+
+    A file without a column of the name given is read by the usual names. Of labels, those named by --labels become
+    利空, 中性 and 利好; the others are classes as they stand.
+    """
     from finsa_moe.config import AdaptConfig
     from finsa_moe.data.read import read_texts
     from finsa_moe.training.adapt import adapt as run
 
     settings = AdaptConfig.load(config, set_ or [])
+    columns, spelling = _columns(text, label, None, None, labels)
     tasks, answers = named(task or [], "--task"), named(soft or [], "--soft")
     with _stoppable(out):
         facts = run(
-            backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=read_texts(hold_out or []),
-            resume=resume, device=device,
+            backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=read_texts(hold_out or [], text),
+            resume=resume, device=device, columns=columns, labels=spelling,
         )  # fmt: skip
     _say(out, facts)
 
@@ -208,7 +218,7 @@ def train_joint(
         facts = run(
             start, named(data, "--data"), out, settings=settings, resume=resume, device=device,
             columns=columns, labels=spelling, unlabelled=named(unlabelled, "--unlabelled") if unlabelled else None,
-            held_out=read_texts(hold_out or []),
+            held_out=read_texts(hold_out or [], text),
         )  # fmt: skip
     for name, phase in facts.items():
         _say(out / name, phase)

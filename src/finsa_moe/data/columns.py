@@ -48,6 +48,8 @@ class Columns:
         id: Column of the row's id.
         date: Column of the row's date or time.
         by: Column whose equal values keep their rows together; there is no usual name for it.
+        loose: Whether a file without a column named here is read by the usual names: for files that stand beside
+            those it was named for.
     """
 
     text: str | None = None
@@ -55,6 +57,7 @@ class Columns:
     id: str | None = None
     date: str | None = None
     by: str | None = None
+    loose: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class Resolved:
         }  # fmt: skip
 
 
-def find_column(names: Sequence[str], kind: str, given: str | None, path: Path | str) -> int | None:
+def find_column(
+    names: Sequence[str], kind: str, given: str | None, path: Path | str, *, loose: bool = False
+) -> int | None:
     """Position of the column of one kind among a file's column names.
 
     Args:
@@ -85,6 +90,7 @@ def find_column(names: Sequence[str], kind: str, given: str | None, path: Path |
         kind: One of `USUAL`.
         given: The user's own name for it, if any; matched exactly, else whatever the case.
         path: The file, for the error.
+        loose: Whether a usual name does where the given one is no column.
 
     Returns:
         The position, or None when no name was given and no usual one is there.
@@ -93,27 +99,38 @@ def find_column(names: Sequence[str], kind: str, given: str | None, path: Path |
         DataError: If the given name is no column of the file.
     """
     folded = [_fold(name) for name in names]
+    usual = next((folded.index(usual) for usual in USUAL[kind] if usual in folded), None)
     if given is None:
-        return next((folded.index(usual) for usual in USUAL[kind] if usual in folded), None)
+        return usual
     if given in names:
         return list(names).index(given)
     if _fold(given) in folded:
         return folded.index(_fold(given))
+    if loose and usual is not None:
+        return usual
     near = closest(given, list(names))
     raise DataError(f"{path}: no column {given!r}{near}; columns found: {listed(names)}; name it by --{kind} COL")
 
 
-def find_text(names: Sequence[str], given: str | None, path: Path | str) -> tuple[int, ...]:
+def find_text(names: Sequence[str], given: str | None, path: Path | str, *, loose: bool = False) -> tuple[int, ...]:
     """Positions of the columns whose cells, joined by a space, are the text.
+
+    Where a part of a joined name is no column, `loose` takes a usual name for the whole.
 
     Raises:
         DataError: If there is no such column.
     """
     if given is not None and given not in names and "+" in given and given.strip(" +"):
         parts = [part.strip() for part in given.split("+")]
-        found = [find_column(names, "text", part, path) for part in parts if part]
+        try:
+            found = [find_column(names, "text", part, path) for part in parts if part]
+        except DataError:
+            usual = find_column(names, "text", None, path) if loose else None
+            if usual is None:
+                raise
+            found = [usual]
     else:
-        found = [find_column(names, "text", given, path)]
+        found = [find_column(names, "text", given, path, loose=loose)]
     return tuple(_need(position, names, "text", path) for position in found)
 
 
@@ -123,12 +140,13 @@ def resolve(names: Sequence[str], columns: Columns, path: Path | str, *, need_la
     Raises:
         DataError: If the text, or a needed label, or a column named by the user, is not there.
     """
-    label = find_column(names, "label", columns.label, path)
+    loose = columns.loose
+    label = find_column(names, "label", columns.label, path, loose=loose)
     return Resolved(
-        text=find_text(names, columns.text, path),
+        text=find_text(names, columns.text, path, loose=loose),
         label=_need(label, names, "label", path) if need_label else label,
-        id=find_column(names, "id", columns.id, path),
-        date=find_column(names, "date", columns.date, path),
+        id=find_column(names, "id", columns.id, path, loose=loose),
+        date=find_column(names, "date", columns.date, path, loose=loose),
         domain=find_column(names, "domain", None, path),
         source_id=find_column(names, "source_id", None, path),
         by=find_column(names, "by", columns.by, path),

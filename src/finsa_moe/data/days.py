@@ -1,15 +1,19 @@
 """Dates as files write them, read as days; and the cut that makes the test set the later rows.
 
-Strings go in, days come out, null where none is meant; nothing is guessed from a number that is no date.
+Strings go in, days come out, null where none is meant; nothing is guessed from a number that is no date. Single cells
+are read without polars, which an installation that only serves has not.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from finsa_moe.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _APART = r"^\s*((?:19|20)\d{2})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})(?:\D|$)"
 _TOGETHER = r"^\s*((?:19|20)\d{2})(\d{2})(\d{2})(?:\D|$)"
@@ -20,6 +24,8 @@ def days(column: str = "date") -> pl.Expr:
 
     A month alone (2026-12, 202612) is no day.
     """
+    import polars as pl
+
     text = pl.col(column)
     parts = [
         pl.coalesce(text.str.extract(_APART, group), text.str.extract(_TOGETHER, group)).cast(pl.Int32, strict=False)
@@ -29,16 +35,26 @@ def days(column: str = "date") -> pl.Expr:
     return written.str.to_date("%Y-%m-%d", strict=False)
 
 
+def day(value: str) -> date | None:
+    """The day of one value, as `days` reads it; None for what is no day."""
+    found = re.match(_APART, value) or re.match(_TOGETHER, value)
+    if found is None or not "".join(found.groups()).isascii():  # full-width digits are no number to polars
+        return None
+    try:
+        return date(*map(int, found.groups()))
+    except ValueError:
+        return None
+
+
 def parse_day(value: str, option: str) -> date:
     """A day from the command line.
 
     Raises:
         ConfigError: If it is none.
     """
-    day = pl.DataFrame({"date": [value]}).select(days())["date"][0]
-    if not isinstance(day, date):
+    if (found := day(value)) is None:
         raise ConfigError(f"{option} {value!r}: allowed is a day such as 2026-07-31")
-    return day
+    return found
 
 
 def later(rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -51,6 +67,8 @@ def later(rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl
         rows: Rows with ``date`` and ``cluster``.
         cut: The last day of training.
     """
+    import polars as pl
+
     dated = rows.with_columns(_day=days())
     known = dated.filter(pl.col("_day").is_not_null())
     after = pl.col("_day") > cut

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from finsa_moe.data.delimited import read_delimited, read_lines
-from finsa_moe.data.json_rows import read_json, read_json_lines
+from finsa_moe.data.json_rows import read_json
 from finsa_moe.data.rows import BATCH_ROWS, Batch, Row, unique_names
 from finsa_moe.errors import DataError, require
 
@@ -135,8 +135,8 @@ READERS: dict[str, Callable[[Path], Iterator[Batch]]] = {
     ".tsv": read_delimited,
     ".txt": read_lines,
     ".json": read_json,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
+    ".jsonl": read_json,
+    ".ndjson": read_json,
     ".parquet": _read_table,
     ".arrow": _read_table,
 }

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from finsa_moe.data.encoding import open_text
 from finsa_moe.data.rows import Batch, Broken, unique_names
@@ -18,43 +19,41 @@ from finsa_moe.errors import DataError
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_json_lines(path: Path) -> Iterator[Batch]:
-    """Yield the rows of a file with one JSON object, or one list of text and label, a line.
-
-    Raises:
-        DataError: If no encoding decodes the whole file.
-    """
-
-    def entries() -> Iterator[tuple[int, object]]:
-        with open_text(path) as file:
-            for line, text in enumerate(file, 1):
-                if not text.strip():
-                    continue
-                try:
-                    yield line, json.loads(text)
-                except (ValueError, RecursionError) as error:
-                    yield line, Broken(line, f"not JSON: {error}", text.strip())
-
-    yield from _batched(entries())
-
-
 def read_json(path: Path) -> Iterator[Batch]:
-    """Yield the rows of a JSON list of objects or of ``[text, label]`` pairs; JSON lines are read too.
+    """Yield the rows of `json_values`; each is an object, or a list of text and label.
 
     Raises:
-        DataError: If the list is damaged, as then no row behind the damage can be trusted.
+        DataError: As `json_values`.
+    """
+    yield from _batched(json_values(path))
+
+
+def json_values(path: Path) -> Iterator[tuple[int, object]]:
+    """Yield the JSON value of each row as it is, and the line on which it starts; a line that is no JSON is `Broken`.
+
+    A row is a line; under the ending ``.json`` it may be an entry of one list as well.
+
+    Raises:
+        DataError: If no encoding decodes the whole file; if the list is damaged, as then no row behind the damage can
+            be trusted.
     """
     with open_text(path) as file:
-        start = file.read(1 << 12).lstrip()
-        if not start.startswith("["):
-            yield from read_json_lines(path)
-            return
+        listed = path.suffix.lower() == ".json" and file.read(1 << 12).lstrip().startswith("[")
         file.seek(0)
-        text = file.read()
-    yield from _batched(_list_entries(text, path))
+        yield from _list_values(file.read(), path) if listed else _line_values(file)
 
 
-def _list_entries(text: str, path: Path) -> Iterator[tuple[int, object]]:
+def _line_values(file: TextIO) -> Iterator[tuple[int, object]]:
+    for line, text in enumerate(file, 1):
+        if not text.strip():
+            continue
+        try:
+            yield line, json.loads(text)
+        except (ValueError, RecursionError) as error:
+            yield line, Broken(line, f"not JSON: {error}", text.strip())
+
+
+def _list_values(text: str, path: Path) -> Iterator[tuple[int, object]]:
     decoder, blank = json.JSONDecoder(), re.compile(r"[\s\ufeff]*")
     position, line, counted = _past(blank, text, 0) + 1, 1, 0
     while True:

@@ -50,6 +50,32 @@ class Table:
         """Rows met in all files; equals the rows kept plus the rows refused."""
         return sum(source.rows for source in self.sources)
 
+    @property
+    def first_reject(self) -> str:
+        """Where the first refused row stands and why it was refused; empty where none was."""
+        if not self.rejects.height:
+            return ""
+        first = self.rejects.row(0, named=True)
+        return f"{first['file']}, line {first['line']}: {first['reason']}"
+
+    def check(self, remedy: str = "mend or drop them", *, allow_rejects: bool = False) -> None:
+        """Refuse a table without rows, or one that lacks some: a score without them would be of another set.
+
+        Args:
+            remedy: What to do about rows that cannot be used.
+            allow_rejects: Whether such rows may be missing.
+
+        Raises:
+            DataError: Naming the first such row and how many there are.
+        """
+        if self.rejects.height and not allow_rejects:
+            raise DataError(
+                f"{self.first_reject} ({self.rejects.height:,} of {self.rows_in:,} rows cannot be used); {remedy}"
+            )
+        if not self.frame.height:
+            files = ", ".join(str(source.path) for source in self.sources)
+            raise DataError(f"{files}: no row that can be used; name a file of labelled rows")
+
 
 def read_rows(
     sources: Sequence[Path],
@@ -96,11 +122,20 @@ def read_rows(
     )
 
 
-def read_texts(files: Sequence[Path]) -> list[str]:
-    """The texts of files, labelled or not, as written; none of no file."""
+def read_texts(files: Sequence[Path], text: str | None = None) -> list[str]:
+    """The texts of files, labelled or not, as written; none of no file.
+
+    Args:
+        files: Files and folders.
+        text: The user's name of their column; a file that has none of that name is read by the usual ones.
+
+    Raises:
+        DataError: If a file is missing, has no such column or cannot be read.
+    """
     if not files:
         return []
-    texts: list[str] = read_rows(files, Columns(), LabelMap(), None, need_label=False).frame["text"].to_list()
+    columns = Columns(text=text, loose=True)
+    texts: list[str] = read_rows(files, columns, LabelMap(), None, need_label=False).frame["text"].to_list()
     return texts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from finsa_moe.data.text import duplicate_key
+from finsa_moe.llm.thoughts import without_thoughts
 
 # The words round the text, by domain; any other domain is asked in the last form.
 _ASKED = {
@@ -24,9 +25,6 @@ _ASKED = {
         "改写下面这段中文财经文本:意思和情绪(利空、中性或利好)不变,换一种说法,长度相近。只输出改写后的文本,不要解释。"
     ),
 }
-_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPEN_THOUGHT = re.compile(r"^.*</(?:think|thinking|thought|reasoning)>", re.DOTALL | re.IGNORECASE)
-_UNCLOSED = re.compile(r"<(?:think|thinking|thought|reasoning)>.*$", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
 _POLITE = r"(?:好的|当然(?:可以)?|没问题|可以的?|以下是|下面是|这是|根据(?:您的)?要求)"
 _ABOUT = (
@@ -49,7 +47,7 @@ def messages(text: str, domain: str) -> list[dict[str, str]]:
 
 def bare(answer: str) -> str:
     """The rewrite alone: thoughts, fences, preambles, names and quotes round it taken off; one line."""
-    text = _UNCLOSED.sub("", _OPEN_THOUGHT.sub("", _THOUGHT.sub("", answer))).strip()
+    text = without_thoughts(answer, broken=True).strip()
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
     text = _PREAMBLE.sub("", text, count=1).strip()

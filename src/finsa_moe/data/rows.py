@@ -44,6 +44,11 @@ class Batch:
         return len(self.rows) + len(self.broken) >= BATCH_ROWS
 
 
+def cell(row: Sequence[object], at: int | None) -> str:
+    """A cell as stripped text; empty where there is no such column, the row is short, or it holds nothing."""
+    return "" if at is None or at >= len(row) or row[at] is None else str(row[at]).strip()
+
+
 def unique_names(names: Iterable[str]) -> list[str]:
     """Column names made usable: stripped, the nameless called ``column_3``, a repeated one ``label_2``."""
     found: list[str] = []

@@ -6,12 +6,12 @@ module reads none of them.
 
 from __future__ import annotations
 
-import shutil
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
 from finsa_moe.errors import DataError
+from finsa_moe.files import write
 
 Domain = Literal["news", "forum"]
 DOMAINS: tuple[Domain, ...] = get_args(Domain)
@@ -40,10 +40,8 @@ def copy(out: Path) -> list[Path]:
             raise DataError(f"{target}: is there already; choose another --out or remove it")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for domain, target in zip(DOMAINS, made, strict=True):
-            partial = target.with_name(f".{target.name}.partial")
-            shutil.copyfile(path(domain), partial)
-            partial.replace(target)
     except OSError as error:
-        raise DataError(f"{out}: the sample cannot be copied there: {error.strerror}") from error
+        raise DataError(f"{out}: no folder can be made there: {error.strerror}; choose another --out") from error
+    for domain, target in zip(DOMAINS, made, strict=True):
+        write(target, path(domain).read_bytes())
     return made

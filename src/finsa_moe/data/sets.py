@@ -89,10 +89,9 @@ def read_splits(
         table = read_rows([path], columns, labels, None, need_label=False, progress=show)
         frames[name] = table.frame
         if table.rejects.height:
-            first = table.rejects.row(0, named=True)
             told.append(
-                f"{first['file']}, line {first['line']}: {first['reason']} (and the like: {table.rejects.height:,} of "
-                f"{table.rows_in:,} rows of {name} are left out)"
+                f"{table.first_reject} (and the like: {table.rejects.height:,} of {table.rows_in:,} rows of {name} are "
+                "left out)"
             )
         unknown = table.frame["label"].null_count()
         if unknown:

@@ -59,8 +59,8 @@ class Staged:
     """Rows on disk.
 
     Attributes:
-        rows: Of every row kept ``id, label, domain, date, source_id, by, file, line, row`` and ``key``, a number equal
-            for texts that are the same; those of the middle six that no file has are all null.
+        rows: One row for each row kept, with ``id, label, domain, date, source_id, by, file, line, row`` and ``key``, a
+            number that is equal for equal texts; a column that no file has is null throughout.
         rejects: The rows refused.
         sources: The files read.
         skipped: Files met in a folder and left out, with the reason.

@@ -15,6 +15,7 @@ from finsa_moe.data.fonts import chinese_font
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.split import SPLITS
 from finsa_moe.errors import DataError, require
+from finsa_moe.files import whole_file
 from finsa_moe.polarity import Polarity
 
 if TYPE_CHECKING:
@@ -71,14 +72,8 @@ def save_csv(table: pl.DataFrame, path: Path) -> None:
     Raises:
         DataError: If it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.write_csv(partial)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with whole_file(path) as file:
+        table.write_csv(file)
 
 
 def plot_polarity(table: pl.DataFrame, path: Path) -> None:
@@ -89,7 +84,7 @@ def plot_polarity(table: pl.DataFrame, path: Path) -> None:
         path: The picture to write; its ending says the format (``.png``, ``.svg``, ``.pdf``).
 
     Raises:
-        DataError: If the ending is no picture format or the file cannot be written.
+        DataError: If the ending is no picture format, or the file cannot be written.
         MissingExtra: If matplotlib is not installed.
     """
     require("matplotlib", "data", "drawing the polarity figure")
@@ -100,14 +95,13 @@ def plot_polarity(table: pl.DataFrame, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _draw_bars(axes, table)
-    partial = path.with_name(f".{path.name}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(partial)
-        partial.replace(path)
-    except (OSError, ValueError) as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: the figure cannot be written: {error}") from error
+    known = figure.canvas.get_supported_filetypes()
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in known:
+        allowed = ", ".join(f".{name}" for name in sorted(known))
+        raise DataError(f"{path}: cannot be written: unknown ending {path.suffix!r}; name a file ending in {allowed}")
+    with whole_file(path) as file:
+        figure.savefig(file, format=ending)
 
 
 def _draw_bars(axes: Axes, table: pl.DataFrame) -> None:

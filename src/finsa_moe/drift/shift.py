@@ -22,7 +22,7 @@ from finsa_moe.runtime.prediction import STRANGE
 Reals = NDArray[np.float64]
 DRAWS = 1_000
 Z = 1.959964
-"""Of 95 %."""
+"""Half the width of a 95 % interval, in standard errors."""
 WORDS = 15
 LEAST = 3
 """Distinct texts that a word must stand in to be looked at."""
@@ -123,8 +123,8 @@ def compare(
         old: What the model was fit for.
         new: What it is asked now.
         words: Most words shown that are used more, and most that are used less.
-        draws: Of the bootstrap.
-        seed: Of the bootstrap.
+        draws: How many bootstrap draws.
+        seed: Random seed for the bootstrap draws.
         progress: Called with what is under way, how much is done and how much there is.
 
     Raises:

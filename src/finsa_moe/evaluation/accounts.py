@@ -15,7 +15,7 @@ SUMMED = (
     "prompt_tokens_before", "answer_tokens_before", "cost_before",
 )  # fmt: skip
 UNANSWERED = "no answer after all tries"
-"""Of the reasons why an answer is unusable the one that may pass."""
+"""The reason for an unusable answer that may be gone when it is asked again."""
 HEADS = ("texts asked about", "unusable answers", "asked now", "kept before", "tokens read", "tokens written", "cost")
 NOTE = (
     "Unusable: no single class word, or no answer; such a text counts as 中性 by a hair. Tokens and cost are those of "

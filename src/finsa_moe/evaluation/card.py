@@ -204,7 +204,7 @@ def _leak(line: Line) -> str:
 def _use(load: str) -> str:
     return (
         f"## Use\n\n```python\nimport finsa_moe\n\nfinsa = finsa_moe.load({json.dumps(load)})\n"
-        'print(finsa("公司上半年净利润同比增长三成"))\n```'
+        'print(finsa.predict("公司上半年净利润同比增长三成"))\n```'
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.errors import DataError
+from finsa_moe.files import whole_file
 
 Probs = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class Answers:
 
     Attributes:
         probs: By test set, (n, 3) float32.
-        experts: By test set, the expert that spoke, (n,); empty for a model without experts.
+        experts: By test set, the expert that answered each text, (n,); empty for a model without experts.
         facts: What else is known: seconds, rows, tokens, cost.
     """
 
@@ -46,8 +46,8 @@ class Cell:
 
     Attributes:
         model: The model's spec as written.
-        seed: None for a model that nothing is drawn for.
-        share: Of the training rows, in (0, 1].
+        seed: Random seed of its training; None for a model that needs none.
+        share: Share of the training rows that it was trained on, in (0, 1].
     """
 
     model: str
@@ -78,7 +78,7 @@ class Cells:
         ).hexdigest()
 
     def fingerprint(self, cell: Cell, model: str = "") -> str:
-        """Of the cell, the rows and, for a model that is trained already, its files."""
+        """Fingerprint of the cell, the rows and, for a model that is trained already, its files."""
         return hashlib.sha256(f"{self._inputs}\n{cell}\n{model}".encode()).hexdigest()
 
     def find(self, cell: Cell, model: str = "") -> Answers | None:
@@ -98,16 +98,18 @@ class Cells:
         return Answers(probs, experts, facts)
 
     def keep(self, cell: Cell, answers: Answers, model: str = "") -> None:
-        """Write a cell."""
+        """Write a cell.
+
+        Raises:
+            DataError: If it cannot be written.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{cell.name}.npz"
-        working = path.with_name(f".{path.name}.tmp{os.getpid()}")
         facts = json.dumps({**answers.facts, "fingerprint": self.fingerprint(cell, model)}, ensure_ascii=False)
         arrays: dict[str, Any] = {f"probs/{name}": part for name, part in answers.probs.items()}
         arrays |= {f"experts/{name}": np.array(part) for name, part in answers.experts.items()}
-        with working.open("wb") as file:
+        with whole_file(path) as file:
             np.savez_compressed(file, facts=np.array(facts), **arrays)
-        os.replace(working, path)
 
 
 def of_folder(folder: Path) -> str:

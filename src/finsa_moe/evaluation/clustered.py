@@ -48,8 +48,8 @@ class Draws:
 
     Args:
         clusters: A number for each text, equal for texts that stand or fall together, (n,).
-        resamples: Draws.
-        seed: Of the draws.
+        resamples: How many draws.
+        seed: Random seed for the draws.
     """
 
     def __init__(self, clusters: ArrayLike, resamples: int = RESAMPLES, seed: int = 13) -> None:

@@ -122,7 +122,7 @@ class Comparison:
 
     @property
     def leaks(self) -> dict[str, tuple[int, int]]:
-        """Of each test set, the texts that stand in the training rows, equal or near, and all."""
+        """For each test set, how many texts stand in the training rows, equal or near, and how many there are."""
         return {one.name: (int(one.leaked.sum()), len(one.texts)) for one in self.sets}
 
     @property

@@ -145,7 +145,7 @@ def _sent_lines(found: Comparison) -> list[str]:
 
 
 def cost_rows(found: Comparison) -> list[list[str]]:
-    """Of each model its seeds, its training rows and the seconds of all seeds."""
+    """For each model its seeds, its training rows and the seconds of all seeds together."""
     rows = []
     for model in found.models:
         facts = found.facts.get(model, {})
@@ -158,7 +158,7 @@ def cost_rows(found: Comparison) -> list[list[str]]:
 
 
 def account_rows(found: Comparison) -> list[list[str]]:
-    """Of each chat model what its answers came to, under `accounts.HEADS`."""
+    """For each chat model how many answers could be used and what they cost, under `accounts.HEADS`."""
     told = {model: found.facts.get(model, {}).get("account") for model in found.models}
     return [[found.called(model), *accounts.cells(account)] for model, account in told.items() if account is not None]
 
@@ -172,7 +172,7 @@ def method_rows(found: Comparison) -> list[tuple[str, str, list[float]]]:
 
 
 def leak_lines(found: Comparison) -> list[str]:
-    """Of each test set, how much of it stands in the training rows."""
+    """For each test set, a line on how much of it stands in the training rows."""
     return [
         f"{name}: {leaked:,} of {all_:,} texts stand in the training rows, equal or near"
         + (" (scores without them are in the JSON file as `clean`)." if leaked else ".")

@@ -49,7 +49,7 @@ class Example:
 
 
 def wrong(sets: Sequence[TestSet], answers: Answers, n: int) -> list[Example]:
-    """Of each test set the `n` wrong answers of highest confidence, the surest first; of equal texts the first."""
+    """The `n` most confident wrong answers of each test set, the surest first; of equal texts only the first."""
     found = []
     for one in sets:
         probs = answers.probs[one.name]

@@ -42,7 +42,7 @@ def with_forms(specs: Sequence[str], experts: Callable[[Spec], Sequence[str]], d
     Args:
         specs: Models as asked for.
         experts: Names the experts of a mixture.
-        domains: Of the test sets; the true domain's expert is a row only where every set has one.
+        domains: Domains of the test sets; the true domain's expert is a row only where every set has one.
 
     Raises:
         ConfigError: If there is no mixture among the specs.
@@ -60,7 +60,7 @@ def with_forms(specs: Sequence[str], experts: Callable[[Spec], Sequence[str]], d
 
 
 def matrices(found: Comparison) -> tuple[Matrix, ...]:
-    """Of every mixture that was run with an expert fixed and in another form besides."""
+    """The matrix of every mixture that was run with an expert fixed and in another form besides."""
     forms: dict[str, dict[str, str]] = {}
     for spec in map(Spec.parse, found.models):
         if spec.name == MIXTURE and _plain(spec):

@@ -17,6 +17,7 @@ import numpy as np
 
 from finsa_moe.data.fonts import chinese_font
 from finsa_moe.errors import DataError, require
+from finsa_moe.files import write
 
 INK, SOFT, LINE = "#1d2126", "#697180", "#e4e6ea"
 COLOURS = ("#2b5fb3", "#c2572f", "#1b7f4b", "#8a4fb0", "#b08900", "#4b8f9c")
@@ -127,9 +128,7 @@ def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
         axes.spines[["left", "bottom"]].set_color(LINE)
         use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     png = Path(png)
-    part = png.with_name(f".{png.name}.part")
-    part.write_bytes(png_bytes(figure))
-    part.replace(png)
+    write(png, png_bytes(figure))
     return png
 
 

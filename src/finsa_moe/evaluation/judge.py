@@ -46,7 +46,7 @@ def compare(
         reference: Spec of the model that the others are held against.
         names: What models are to be called, by their spec.
         resamples: Bootstrap draws.
-        seed: Of the draws.
+        seed: Random seed for the bootstrap draws.
 
     Raises:
         ConfigError: If the reference is none of the models, or a set bears the name of all sets pooled.

@@ -6,10 +6,8 @@ A `LeakReport` and what it does to scores go in, the page comes out. It counts n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from finsa_moe.data.leakage import NOTIONS, LeakReport
-from finsa_moe.errors import DataError
 from finsa_moe.evaluation import report as page
 from finsa_moe.evaluation.leak import Harm, lines
 from finsa_moe.evaluation.leak_figure import CALLED, audit_picture
@@ -35,22 +33,6 @@ def audit_page(report: LeakReport, harms: Sequence[Harm], command: str = "") -> 
         sections.append(Section("Again", page.code(command)))
     verdict = "leaks" if report.leaks() else "no leak found"
     return html_page("Leak audit", sections, f"{', '.join(report.splits)} · {verdict}")
-
-
-def write(path: Path, content: str | bytes) -> None:
-    """Write a page or a picture, whole or not at all.
-
-    Raises:
-        DataError: If it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        # half an emoji, as scraped posts have them, cannot be written: it becomes a question mark
-        partial.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def _summary(report: LeakReport, harms: Sequence[Harm]) -> Section:

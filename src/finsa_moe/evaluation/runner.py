@@ -36,7 +36,7 @@ class TrainRows:
     Attributes:
         texts: As written.
         labels: Class ids.
-        domains: Of each row.
+        domains: Domain of each row.
     """
 
     texts: Sequence[str]

@@ -33,7 +33,7 @@ class Settings:
 
     Attributes:
         evaluations: Most coalitions of a text that the model answers (METHOD's default is 2,000).
-        seed: Of the sampled orders.
+        seed: Random seed for the sampled orders of words.
         hidden: What stands for a run of hidden words; None takes what suits the model.
         known: Words to be kept whole, beside those of finance.
     """
@@ -45,7 +45,7 @@ class Settings:
 
     @property
     def portion(self) -> int:
-        """Texts that are asked together."""
+        """How many texts are asked together."""
         return max(1, STREAM // self.evaluations)
 
 

@@ -1,23 +1,25 @@
 """The explanations of a file as they come, so that a run that was stopped goes on where it was.
 
 A hidden file beside the output holds one JSON line a row, under a first line that says what was asked of which file by
-which model; only a run that asks the same goes on with it. It knows nothing of words or values.
+which model; only a run that asks the same goes on with it, and one at a time. It knows nothing of words or values.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import hold, whole_file
 
 ERROR = "error"
 
 
 class Ledger:
-    """The rows done so far.
+    """The rows done so far, held by one run until it is closed or its process ends.
 
     Args:
         output: Where the explanations shall stand in the end, ``.jsonl``.
@@ -26,7 +28,7 @@ class Ledger:
             been.
 
     Raises:
-        ConfigError: If the output is no ``.jsonl``.
+        ConfigError: If the output is no ``.jsonl``, or another run is making it.
         DataError: If the folder is not there or cannot be written.
     """
 
@@ -37,36 +39,33 @@ class Ledger:
             raise DataError(f"{output}: there is no folder {output.parent}; make it first or name another")
         self.output = output
         self.path = output.with_name(f".{output.name}.partial")
-        self._head = json.dumps(asked, ensure_ascii=True, sort_keys=True)
-        self.done = self._kept(portion)
+        head = json.dumps(asked, ensure_ascii=True, sort_keys=True).encode()
         try:
-            if self.done == 0:
-                self.path.write_text(self._head + "\n", encoding="utf-8")
-            self._file = self.path.open("a", encoding="utf-8", newline="\n")
+            self._file = _held(self.path, output)
+            self.done = self._kept(head, portion)
         except OSError as error:
             raise DataError(f"{output} cannot be written: {error.strerror or error}; name another --output") from error
 
-    def _kept(self, portion: int) -> int:
-        """Cut a ledger of the same question to whole portions; how many rows it then has."""
-        if not self.path.is_file():
-            return 0
-        lines = self.path.read_text(encoding="utf-8", errors="ignore").split("\n")
-        if lines[0] != self._head:
-            return 0
+    def _kept(self, head: bytes, portion: int) -> int:
+        """Cut a ledger of the same question to whole portions, any other to its first line; how many rows it has."""
+        self._file.seek(0)
+        lines = self._file.read().split(b"\n")
         whole = 0
-        for line in lines[1:-1]:  # what follows the last line feed was cut short
-            if not line.startswith("{") or not line.endswith("}"):
-                break
-            whole += 1
+        if lines[0] == head:
+            for line in lines[1:-1]:  # what follows the last line feed was cut short
+                if not line.startswith(b"{") or not line.endswith(b"}"):
+                    break
+                whole += 1
         kept = whole - whole % portion
-        part = self.path.with_name(f"{self.path.name}.new")
-        part.write_text("\n".join(lines[: kept + 1]) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        self._file.truncate(sum(len(line) + 1 for line in lines[: kept + 1]) if kept else 0)
+        if not kept:
+            self._file.write(head + b"\n")
+            self._file.flush()
         return kept
 
     def write(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Keep the rows of a portion."""
-        self._file.write("".join(json_line(entry) for entry in entries))
+        self._file.write("".join(json_line(entry) for entry in entries).encode())
         self._file.flush()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -78,18 +77,28 @@ class Ledger:
 
     def finish(self) -> None:
         """Put the explained rows into place as the output; the ledger goes."""
-        self._file.close()
-        part = self.output.with_name(f".{self.output.name}.part")
-        with part.open("w", encoding="utf-8", newline="\n") as out:
+        with whole_file(self.output) as out:
             for entry in self:
                 if ERROR not in entry:
-                    out.write(json_line(entry))
-        part.replace(self.output)
+                    out.write(json_line(entry).encode())
+        if os.name == "nt":  # where no open file can be taken away, and none is held
+            self.close()
         self.path.unlink()
+        self.close()
 
     def close(self) -> None:
         """Leave what is done for another run."""
         self._file.close()
+
+
+def _held(path: Path, output: Path) -> BinaryIO:
+    """Open a ledger that no other run has open."""
+    file = path.open("a+b")
+    # one that ended while this file was opened has taken it away
+    if hold(file) and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        return file
+    file.close()
+    raise ConfigError(f"{output}: another run is writing it; wait for its end, or name another --output")
 
 
 def json_line(entry: Mapping[str, Any]) -> str:

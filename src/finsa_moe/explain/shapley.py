@@ -59,7 +59,7 @@ def values(game: Game, evaluations: int, seed: int) -> Reals:
     Args:
         game: What is asked.
         evaluations: Most coalitions to look at.
-        seed: Of the sampled orders; the same seed gives the same coalitions.
+        seed: Random seed for the sampled orders of words; the same seed gives the same coalitions.
     """
     shap = require("shap", "explain", "explaining an answer")
     how, masker = method(game.size, evaluations), _Masker(game.size)

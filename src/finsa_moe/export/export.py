@@ -21,6 +21,7 @@ from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
+from finsa_moe.export.sources import Sources, trained_on
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
 from finsa_moe.export.states import examples, measure
 from finsa_moe.export.tuned import REPORT, Earlier, temperatures, write_novelty
@@ -70,7 +71,8 @@ def export_mixture(
         out: Folder to write; it must not exist.
         precisions: Those to keep, each of which must pass the gate; none tries bf16 and int8 and keeps what passes.
         single: Whether to write ``single.onnx`` too: one graph from ids to probabilities, all experts in it.
-        data: Prepared folder of each domain, for parity, calibration and novelty; None takes those it was trained on.
+        data: Prepared folder of each domain, for parity, calibration and novelty; None takes those it was trained on,
+            where they are still what they were.
         background: Files of other text, one a line, that the novelty score tells apart; without any it rests on the
             domains' own texts alone.
         earlier: An export of the mixture that this one grew from: a domain without rows here keeps the temperature it
@@ -91,9 +93,11 @@ def export_mixture(
     require("onnxruntime", "train", "exporting")
     engine = TorchEngine(folder, device="cpu", dtype="float32")
     check_exportable(engine.model)
-    sources = trained_on(folder) if data is None else dict(data)
-    known, seen = held_out(sources, engine.domains), training(sources, engine.domains)
+    sources = trained_on(folder) if data is None else Sources(dict(data), {})
+    known, seen = held_out(sources.found, engine.domains), training(sources.found, engine.domains)
     before = Earlier.read(folder, engine.domains, earlier)
+    if lacking := sources.complaint(before):
+        say(lacking)
     for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process
         shutil.rmtree(cut_short)
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
@@ -200,12 +204,3 @@ def _candidates(manifest: Manifest, working: Path, precision: str) -> list[Graph
     raw = json.loads((working / "config.json").read_text(encoding="utf-8"))
     engines = ["onnxruntime", *(["openvino"] if has_openvino() else [])]
     return [GraphEngine(working, raw, engine, precision) for engine in engines]
-
-
-def trained_on(folder: Path) -> dict[str, Path]:
-    """The prepared folders a mixture was trained on, as its ``metrics.json`` names them, where they still are."""
-    file = folder / "metrics.json"
-    if not file.is_file():
-        return {}
-    named = json.loads(file.read_text(encoding="utf-8")).get("data", {})
-    return {name: Path(place) for name, place in named.items() if Path(place).is_dir()}

@@ -7,7 +7,6 @@ For 8 bits see `quantise`. Nothing here knows what a graph computes.
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from finsa_moe.errors import ModelError
 from finsa_moe.export.quantise import Batch, quantised
+from finsa_moe.files import whole_path
 
 OPSET = 20
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -82,12 +82,8 @@ def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | No
         graph = _rows_in_bytes(graph)
     if precision != "fp32":
         graph = _stored_short(graph)
-    part = path.with_name(f".{path.name}.part{os.getpid()}")
-    try:
+    with whole_path(path) as part:
         onnx.save_model(graph, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _stored_short(graph: Any) -> Any:

@@ -7,7 +7,6 @@ score of a mixture that grows be fitted anew without the old domains' texts. It 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from finsa_moe.errors import ModelError
+from finsa_moe.files import whole_path
 
 KNOWN = "novelty.safetensors"
 Reals = NDArray[np.float32]
@@ -104,9 +104,8 @@ class Known:
             "counts": self.counts, "means": self.means, "rows": self.rows, "scatter": self.scatter,
             "measures": self.measures, **({} if self.background is None else {"background": self.background}),
         }  # fmt: skip
-        working = folder / f".{KNOWN}.tmp{os.getpid()}"
-        save_file(arrays, working, metadata={"domains": json.dumps(self.domains)})
-        os.replace(working, folder / KNOWN)
+        with whole_path(folder / KNOWN) as part:
+            save_file(arrays, part, metadata={"domains": json.dumps(self.domains)})
 
     @classmethod
     def load(cls, folder: Path) -> Known | None:

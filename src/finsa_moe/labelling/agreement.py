@@ -5,7 +5,7 @@ Two files of labels in, an `Agreement` out. It does not know how the labels came
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.columns import Columns, listed, resolve
+from finsa_moe.data.rows import cell
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
@@ -146,7 +147,7 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
         if at.id is None or at.label is None:
             raise DataError(f"{path}: no id column; columns found: {listed(batch.names)}; name it by --id COL")
         for row, line in zip(batch.rows, batch.lines, strict=True):
-            word, id = _cell(row, at.label), _cell(row, at.id)  # noqa: A001
+            word, id = cell(row, at.label), cell(row, at.id)  # noqa: A001
             if not word:
                 continue
             polarity = labels(word)
@@ -154,9 +155,5 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
                 raise DataError(f"{path}, line {line}: {word!r} is no label; spell it by --labels, as in 2=利好")
             if id in found:
                 raise DataError(f"{path}, line {line}: id {id!r} stands twice; keep one row of it")
-            found[id] = Labelled(" ".join(_cell(row, place) for place in at.text).strip(), polarity)
+            found[id] = Labelled(" ".join(cell(row, place) for place in at.text).strip(), polarity)
     return found
-
-
-def _cell(row: Sequence[object], at: int) -> str:
-    return "" if at >= len(row) or row[at] is None else str(row[at]).strip()

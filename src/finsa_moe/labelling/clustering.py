@@ -30,7 +30,7 @@ def weighted_kmeans(
         vectors: (n, d).
         weights: (n,), at least 0, not all 0.
         k: Clusters, at most n; fewer come out where vectors coincide.
-        seed: Of the start.
+        seed: Random seed for where the clusters start.
         rounds: Most rounds.
 
     Returns:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.rows import cell
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import hold
 from finsa_moe.labelling.journal import Journal
 from finsa_moe.polarity import NAMES
 from finsa_moe.runtime.rows import read
@@ -53,8 +55,8 @@ def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> 
         text_at, id_at = find_text(batch.names, text, source), find_column(batch.names, "id", id, source)
         told_at = {name: batch.names.index(name) for name in _SHOWN if name in batch.names}
         for row, line in zip(batch.rows, batch.lines, strict=True):
-            words = " ".join(_cell(row, at) for at in text_at).strip()
-            name = (_cell(row, id_at) if id_at is not None else "") or f"{source.stem}-{line}"
+            words = " ".join(cell(row, at) for at in text_at).strip()
+            name = cell(row, id_at) or f"{source.stem}-{line}"
             if not words:
                 raise DataError(f"{source}, line {line}: the text is empty; drop the row")
             if name in seen:
@@ -63,7 +65,7 @@ def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> 
                     "or name another column by --id"
                 )
             seen[name] = line
-            rows.append(Row(name, words, {key: _cell(row, at) for key, at in told_at.items()}))
+            rows.append(Row(name, words, {key: cell(row, at) for key, at in told_at.items()}))
     if not rows:
         raise DataError(f"{source}: no row to label")
     return rows
@@ -125,7 +127,7 @@ class Desk:
             do: ``label``, ``skip``, ``note``, ``undo``, or ``show``, which changes nothing.
             row: Id of the row it speaks of; of ``show``, any row, or empty for the next that has no label.
             label: 利空, 中性 or 利好.
-            note: Of up to `NOTE` characters.
+            note: A note of up to `NOTE` characters.
 
         Raises:
             DataError: If row, label or note cannot be, or nothing can be written.
@@ -205,19 +207,9 @@ def _hold(journal: Path) -> BinaryIO:
         held = journal.open("ab")
     except OSError as error:
         raise DataError(f"{journal}: cannot be written: {error.strerror or error}; name another --out") from error
-    try:
-        import fcntl
-    except ImportError:  # not on Windows
-        return held
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not hold(held):
         held.close()
         raise DataError(
             f"{journal}: another `finsa label` is at work on it; use its page, or label under another --annotator"
-        ) from None
+        )
     return held
-
-
-def _cell(row: Sequence[object], at: int | None) -> str:
-    return "" if at is None or at >= len(row) or row[at] is None else str(row[at]).strip()

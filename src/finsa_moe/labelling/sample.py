@@ -36,11 +36,11 @@ class Settings:
     """What is asked for.
 
     Attributes:
-        n: Texts.
+        n: How many texts to choose.
         breadth: See `sampling.standing`.
         by_expert: Whether every expert the router chose gets an equal share.
         at_random: Whether chance alone chooses: for rows to measure a model by, which its doubts must not have picked.
-        seed: Of chance, and of the clusters.
+        seed: Random seed for the draws and for the clusters.
     """
 
     n: int

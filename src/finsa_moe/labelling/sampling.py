@@ -69,16 +69,16 @@ def standing(
     clusters: NDArray[np.int64] | None = None,
     seed: int = 13,
 ) -> NDArray[np.int64]:
-    """Positions that stand for choice: `breadth` · n drawn with a chance that grows with worth, one of each cluster.
+    """Positions of the candidates: `breadth` · n drawn with a chance that grows with worth, one of each cluster.
 
     Drawn, not the worthiest of all: those are alike in what makes them hard, and often nobody could tell their class.
 
     Args:
         worths: (texts,).
         n: How many will be chosen of them.
-        breadth: At least 1; infinite lets every text stand.
+        breadth: Candidates for each text to be chosen, at least 1; infinite makes every text a candidate.
         clusters: A number for each text, equal for near texts; None where no two are near.
-        seed: Of the draw.
+        seed: Random seed for the draw.
 
     Raises:
         ConfigError: If n or breadth is under 1.
@@ -101,7 +101,7 @@ def choose(
     kinds: NDArray[np.int64] | None = None,
     seed: int = 13,
 ) -> list[Chosen]:
-    """Of the texts that stand for choice, n that differ, as many of each kind as there are.
+    """Choose n texts that differ from the candidates, as many of each kind as there are.
 
     The texts of a kind are parted into as many clusters as are to be chosen of it, drawn towards texts of high worth
     (Zhdanov 2019, "Diverse mini-batch active learning"), and the text nearest the middle of each is chosen: the middle
@@ -113,7 +113,7 @@ def choose(
         vectors: (m, d), alike for texts that are.
         n: How many; all of them when there are no more.
         kinds: A number for each text, such as its guessed class; None where all are of one kind.
-        seed: Of the clusters' start.
+        seed: Random seed for where the clusters start.
 
     Returns:
         At most n, the worthiest first.

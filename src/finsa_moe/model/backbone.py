@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfi
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
+from finsa_moe import hub
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError, require
 
@@ -29,6 +30,7 @@ if not sys.stderr.isatty():
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # METHOD adapts q, v, o and the feed-forward projections: every linear of a layer but a key projection of its own.
 _KEY_PROJECTIONS = {"k_proj", "key", "k_lin", "k"}
+_NEEDS = "the folder needs config.json, model.safetensors and tokenizer.json; restore what is missing or damaged"
 
 
 def load_backbone(
@@ -56,11 +58,9 @@ def load_backbone(
             bnb_4bit_compute_dtype=torch.bfloat16,
         )  # fmt: skip
         options["device_map"] = {"": target}
-    options["local_files_only"] = _is_local(name)
-    try:
+    with hub.found(name, f"backbone {name}: cannot be loaded", _NEEDS) as here:
+        options |= {"local_files_only": here, "adapter_kwargs": {"local_files_only": here}}
         model: PreTrainedModel = AutoModel.from_pretrained(name, **options)
-    except Exception as error:  # transformers raises a dozen kinds here, from OSError to SafetensorError
-        raise ModelError(f"backbone {name}: cannot be loaded ({_first_line(error)}); {_remedy(name)}") from None
     if quantisation == "none":
         model.to(target)  # type: ignore[arg-type]
     for module in model.modules():
@@ -84,11 +84,9 @@ def check_backbone(name: str) -> None:
         ModelError: If there is no such folder, or it holds no backbone.
     """
     folder = Path(name)
-    if _is_local(name) and not folder.is_dir():
-        raise ModelError(f"backbone {name}: no such folder; name one that holds a backbone")
-    try:
-        AutoConfig.from_pretrained(name, local_files_only=_is_local(name))
-        if _is_local(name):
+    with hub.found(name, f"backbone {name}: cannot be loaded", _NEEDS) as here:
+        AutoConfig.from_pretrained(name, local_files_only=here)
+        if folder.is_dir():
             files = [file for kind in ("*.safetensors", "pytorch_model*.bin") for file in sorted(folder.glob(kind))]
             if not files:
                 raise ModelError("no weights in it")
@@ -96,8 +94,6 @@ def check_backbone(name: str) -> None:
                 if file.suffix == ".safetensors":
                     with safe_open(file, "pt"):  # the head names the file's size, so a file cut short is found too
                         pass
-    except Exception as error:  # as in load_backbone
-        raise ModelError(f"backbone {name}: cannot be loaded ({_first_line(error)}); {_remedy(name)}") from None
 
 
 def save_weights(backbone: PreTrainedModel, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
@@ -120,12 +116,10 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: If there is none, or it has no fast (`tokenizers`) form.
     """
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, local_files_only=_is_local(str(name)))
-    except Exception as error:
-        raise ModelError(f"{name}: no readable tokenizer ({_first_line(error)}); {_remedy(str(name))}") from None
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes up an empty one
-        raise ModelError(f"{name}: no readable tokenizer (it has no words); {_remedy(str(name))}")
+    with hub.found(str(name), f"{name}: no readable tokenizer", _NEEDS) as here:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, local_files_only=here)
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers makes up an empty one
+            raise ModelError("it has no words")
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise ModelError(f"{name}: its tokenizer has no fast form (tokenizer.json); convert it with transformers first")
     if tokenizer.pad_token_id is None:
@@ -270,19 +264,3 @@ def fingerprint(backbone: PreTrainedModel) -> str:
         sample = flat[:: max(1, flat.numel() // 256)][:256].to("cpu", torch.bfloat16)
         digest.update(name.encode() + sample.view(torch.int16).numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _is_local(name: str) -> bool:
-    return Path(name).is_dir() or name.startswith((".", "/", "~"))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _remedy(name: str) -> str:
-    return (
-        "the folder needs config.json, model.safetensors and tokenizer.json; restore what is missing or damaged"
-        if _is_local(name)
-        else "give a local folder, or a hub name while the hub can be reached"
-    )

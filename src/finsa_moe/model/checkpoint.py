@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +24,34 @@ from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
 
 WEIGHTS, BACKBONE, EXPERTS = "model.safetensors", "backbone", "experts"
+OF_ONE_MODEL = {
+    BACKBONE, EXPERTS, WEIGHTS, "config.json", "config.yaml", "metrics.json", "replay.safetensors",
+    "novelty.safetensors", "history",
+}  # fmt: skip
+"""Entries of a mixture's folder that would be wrong of another mixture."""
 BUNDLE_LIMIT = 256 * 2**20
 """Bytes of backbone weights up to which a mixture carries its own copy and so is one folder to take away."""
 
 
 def save_mixture(
-    model: FinSAMoE, folder: Path, *, tokenizer: Any = None, backbone: Mapping[str, Tensor] | None = None
-) -> None:
-    """Write a mixture beside `folder`, then rename; files that others put into `folder` before are kept.
+    model: FinSAMoE, folder: Path, *, tokenizer: Any = None, backbone: Mapping[str, Tensor] | None = None,
+    more: Callable[[Path], None] = lambda _: None,
+) -> None:  # fmt: skip
+    """Write a mixture beside `folder`, then rename; of an older `folder` stays what others put there.
+
+    Killed at any moment it leaves the old mixture or the new one whole: under `folder`, or between two renames the old
+    one as ``.NAME.old`` beside it, which the next call takes back.
 
     Args:
         model: The mixture.
         folder: Where it goes.
         tokenizer: Is saved beside it.
         backbone: The backbone's tensors by name, where the model's own are spread over processes.
+        more: Given the working folder before it gets its name, for what else belongs there.
     """
     for left in folder.parent.glob(f".{folder.name}.tmp*"):  # by a killed process
         shutil.rmtree(left)
+    _settle(folder)
     working = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
     working.mkdir(parents=True)
     config = model.config
@@ -64,7 +75,11 @@ def save_mixture(
     config.save_pretrained(working)
     if tokenizer is not None:
         tokenizer.save_pretrained(working)
-    _replace(working, folder)
+    more(working)
+    if folder.exists():
+        os.replace(folder, _aside(folder))
+    os.replace(working, folder)
+    _settle(folder)
 
 
 def small_parts(model: FinSAMoE) -> dict[str, Tensor]:
@@ -149,17 +164,22 @@ def _bundle(
     save_weights(backbone, folder, state)
 
 
-def _replace(working: Path, folder: Path) -> None:
-    """Put a finished folder in place of an old one, keeping files of the old that the new does not have.
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
 
-    Not so the old backbone: the new mixture may only name its own, and would be given this one.
-    """
-    if folder.exists():
-        for old in folder.iterdir():
-            if old.name != BACKBONE and not (working / old.name).exists():
-                os.replace(old, working / old.name)
-        shutil.rmtree(folder)
-    os.replace(working, folder)
+
+def _settle(folder: Path) -> None:
+    """Finish a swap: without a new folder the old one comes back, else what others put there moves to the new one."""
+    aside = _aside(folder)
+    if not aside.exists():
+        return
+    if not folder.exists():
+        os.replace(aside, folder)
+        return
+    for old in aside.iterdir():
+        if old.name not in OF_ONE_MODEL and not (folder / old.name).exists():
+            os.replace(old, folder / old.name)
+    shutil.rmtree(aside)
 
 
 __all__ = ["load_mixture", "load_small_parts", "load_tokenizer", "save_mixture", "small_parts"]

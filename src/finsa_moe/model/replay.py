@@ -6,7 +6,6 @@ the texts of the old ones. Nothing here trains.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finsa_moe.errors import ModelError
+from finsa_moe.files import whole_path
 from finsa_moe.model.adapter import read_tensors
 from finsa_moe.model.moe import FinSAMoE
 
@@ -51,9 +51,8 @@ def routed_states(model: FinSAMoE, batches: Iterable[Mapping[str, Tensor]]) -> T
 
 def write_replay(folder: Path, states: Mapping[str, Tensor]) -> None:
     """Write the sample, half precision (n, d) a domain; the file has its name only when it is whole."""
-    working = folder / f".{REPLAY}.tmp{os.getpid()}"
-    save_file({name: part.half().contiguous() for name, part in states.items()}, working, metadata={"format": "pt"})
-    os.replace(working, folder / REPLAY)
+    with whole_path(folder / REPLAY) as part:
+        save_file({name: kept.half().contiguous() for name, kept in states.items()}, part, metadata={"format": "pt"})
 
 
 def read_replay(folder: Path, domains: Sequence[str]) -> dict[str, Tensor]:

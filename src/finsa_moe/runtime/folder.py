@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.files import write
 
 MODEL_TYPE = "finsa_runtime"
 FORMAT = 1
@@ -92,9 +93,7 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write ``config.json``."""
         facts = {"model_type": MODEL_TYPE, "format": FORMAT, **asdict(self)}
-        part = folder / f".{CONFIG}.part"
-        part.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        part.replace(folder / CONFIG)
+        write(folder / CONFIG, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any], folder: Path) -> Manifest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from finsa_moe.polarity import ENGLISH
+from finsa_moe.polarity import ENGLISH, NAMES, Polarity
 
 STRANGE = 0.99
 """From this novelty on a text counts as unlike everything the model was trained on."""
@@ -42,6 +42,16 @@ class Prediction:
     truncated: bool = False
     uncertain: bool = False
     seconds: float = 0.0
+
+    @property
+    def polarity(self) -> Polarity:
+        """The class as a number: 0 bearish, 1 neutral, 2 bullish."""
+        return Polarity(NAMES.index(self.sentiment))
+
+    @property
+    def label(self) -> str:
+        """The class in English, as the service's answers spell it: bearish, neutral or bullish."""
+        return self.polarity.english
 
     @property
     def expert_weight(self) -> float:

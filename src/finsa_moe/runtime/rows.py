@@ -1,7 +1,7 @@
 """The rows of a file to be answered, with every column it has, in batches of bounded size.
 
-Delimited files come through the data room's readers as text; JSON lines and Parquet keep the types of their values, so
-that they can be written again as they were. It does not know which column is the text, and answers nothing.
+Delimited files come through the data room's readers as text; JSON and Parquet keep the types of their values, so that
+they can be written again as they were. It does not know which column is the text, and answers nothing.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data.encoding import detect
 from finsa_moe.data.formats import find_files, load_frame, read_batches
+from finsa_moe.data.json_rows import json_values
 from finsa_moe.data.rows import Broken
 from finsa_moe.errors import DataError
 
 BATCH_ROWS = 16_384
-JSON_LINES = (".jsonl", ".ndjson")
+JSON = (".json", ".jsonl", ".ndjson")
 TYPED = (".parquet", ".arrow")
 
 
@@ -28,7 +28,7 @@ class RowBatch:
     """Some rows of one file, in order.
 
     Attributes:
-        names: The columns; in JSON lines those met so far, so a later batch may have more, the first ones the same.
+        names: The columns; in JSON those met so far, so a later batch may have more, the first ones the same.
         rows: Cells by row, as long as `names`; None where a row has none.
         lines: The physical line on which each row starts, from 1; for Parquet the row's number.
         broken: Rows that could not be read.
@@ -52,8 +52,11 @@ def read(path: Path) -> Iterator[RowBatch]:
         raise DataError(f"{path}: a folder; name one file")
     find_files([path])  # says what is wrong with a name before anything is loaded
     ending = path.suffix.lower()
-    if ending in JSON_LINES:
-        yield from _json_lines(path)
+    if ending in JSON:
+        try:
+            yield from _json(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     elif ending in TYPED:
         yield from _typed(path)
     else:
@@ -66,37 +69,31 @@ def columns(path: Path) -> dict[str, Any]:
 
     JSON is read to its end for this, as any row may bring a new key.
     """
-    whole = path.suffix.lower().startswith((".json", ".ndjson"))
     found: dict[str, Any] = {}
-    for batch in read(path) if whole else islice(read(path), 1):
+    for batch in read(path) if path.suffix.lower() in JSON else islice(read(path), 1):
         found = {name: batch.types.get(name) for name in batch.names}
     return found
 
 
-def _json_lines(path: Path) -> Iterator[RowBatch]:
+def _json(path: Path) -> Iterator[RowBatch]:
     names: dict[str, int] = {}
     batch = RowBatch([])
-    with path.open(encoding=detect(path), newline="") as file:
-        for line, words in enumerate(file, start=1):
-            if not words.strip():
-                continue
-            try:
-                entry = json.loads(words)
-            except (ValueError, RecursionError) as error:
-                batch.broken.append(Broken(line, f"not JSON: {error}", words.strip()))
-            else:
-                if isinstance(entry, list) and len(entry) == 2:
-                    entry = {"text": entry[0], "label": entry[1]}
-                if isinstance(entry, dict):
-                    for key in entry:
-                        names.setdefault(key, len(names))
-                    batch.rows.append([entry.get(name) for name in names])
-                    batch.lines.append(line)
-                else:
-                    batch.broken.append(Broken(line, f"a JSON {type(entry).__name__}, not an object", words.strip()))
-            if len(batch.rows) + len(batch.broken) >= BATCH_ROWS:
-                yield _filled(batch, names)
-                batch = RowBatch([])
+    for line, entry in json_values(path):
+        if isinstance(entry, list) and len(entry) == 2:
+            entry = {"text": entry[0], "label": entry[1]}
+        if isinstance(entry, dict):
+            for key in entry:
+                names.setdefault(key, len(names))
+            batch.rows.append([entry.get(name) for name in names])
+            batch.lines.append(line)
+        elif isinstance(entry, Broken):
+            batch.broken.append(entry)
+        else:
+            said = json.dumps(entry, ensure_ascii=False)
+            batch.broken.append(Broken(line, f"a JSON {type(entry).__name__}, not an object", said))
+        if len(batch.rows) + len(batch.broken) >= BATCH_ROWS:
+            yield _filled(batch, names)
+            batch = RowBatch([])
     yield _filled(batch, names)
 
 

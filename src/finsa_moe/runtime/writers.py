@@ -1,7 +1,7 @@
 """Rows into a file, CSV, JSON lines or Parquet by its ending: under a temporary name, renamed when all is written.
 
 Column names, then rows of Python values. A run that fails or is interrupted leaves nothing behind. It does not know
-what the columns mean.
+what the columns mean; a cell is written as it came, but for numbers of columns that the caller calls its own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO
 
 from finsa_moe.errors import ConfigError, DataError, require
+from finsa_moe.files import beside
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 DIGITS = 6
@@ -38,7 +39,8 @@ class Writer:
     Args:
         path: Where the rows go; an older file of that name is replaced.
         names: The columns.
-        types: What Parquet shall hold in a column, if not text: a Python or a polars type, by name.
+        types: What Parquet shall hold in a column, if not text: a Python or a polars type, by name. Python's ``float``
+            says that the numbers are the caller's own: as text they get `DIGITS` digits.
         bom: Whether CSV starts with a byte order mark, which Excel needs to see UTF-8.
 
     Raises:
@@ -51,7 +53,7 @@ class Writer:
         if not path.parent.is_dir():
             raise DataError(f"{path}: there is no folder {path.parent}; make it first or name another")
         self.path = path
-        self.part = path.with_name(f".{path.name}.part")
+        self.part = beside(path)
         self._whole = False
         try:
             self._sink = self._open(list(names), types or {}, bom)
@@ -65,7 +67,7 @@ class Writer:
         # lone surrogates, which JSON can spell and UTF-8 cannot hold, are dropped, as the readers do
         encoding = "utf-8-sig" if bom and ending in (".csv", ".tsv") else "utf-8"
         file = self.part.open("w", encoding=encoding, errors="ignore", newline="")
-        return lines_into(file, names, ending)
+        return lines_into(file, names, ending, types)
 
     def write(self, rows: Sequence[Sequence[object]]) -> None:
         """Append rows; each has a value for every column.
@@ -101,9 +103,15 @@ class Writer:
             self.part.unlink(missing_ok=True)
 
 
-def lines_into(file: TextIO, names: list[str], ending: str) -> Sink:
-    """Rows as lines of CSV, TSV or JSON, written to an open file as they come; the head, if any, is written at once."""
-    return _Delimited(file, names, "\t" if ending == ".tsv" else ",") if ending[1] in "ct" else _Lines(file, names)
+def lines_into(file: TextIO, names: list[str], ending: str, types: Types) -> Sink:
+    """Rows as lines of CSV, TSV or JSON, written to an open file as they come; the head, if any, is written at once.
+
+    `types` as for `Writer`.
+    """
+    own = [types.get(name) is float for name in names]
+    if ending[1] in "ct":
+        return _Delimited(file, names, own, "\t" if ending == ".tsv" else ",")
+    return _Lines(file, names, own)
 
 
 def check_ending(path: Path) -> None:
@@ -123,15 +131,15 @@ class _Delimited:
     there.
     """
 
-    def __init__(self, file: TextIO, names: list[str], delimiter: str) -> None:
-        self.file = file
+    def __init__(self, file: TextIO, names: list[str], own: list[bool], delimiter: str) -> None:
+        self.file, self.own = file, own
         self.delimiter = delimiter
         self.special = re.compile(f'[{delimiter}"\r\n]')
         self.write([names])
 
     def write(self, rows: Sequence[Sequence[object]]) -> None:
         for row in rows:
-            self.file.write(self.delimiter.join(map(self._quoted, row)) + "\n")
+            self.file.write(self.delimiter.join(map(self._quoted, _rounded(row, self.own))) + "\n")
 
     def _quoted(self, value: object) -> str:
         cell = "" if value is None else str(_cell(value))
@@ -142,12 +150,12 @@ class _Delimited:
 
 
 class _Lines:
-    def __init__(self, file: TextIO, names: list[str]) -> None:
-        self.file, self.names = file, names
+    def __init__(self, file: TextIO, names: list[str], own: list[bool]) -> None:
+        self.file, self.names, self.own = file, names, own
 
     def write(self, rows: Sequence[Sequence[object]]) -> None:
         for row in rows:
-            entry = {name: _round(value) for name, value in zip(self.names, row, strict=True)}
+            entry = dict(zip(self.names, _rounded(row, self.own), strict=True))
             self.file.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
 
     def close(self, *, whole: bool) -> None:
@@ -178,8 +186,11 @@ class _Parquet:
         self.polars.concat(frames).write_parquet(self.path)
 
 
-def _round(value: object) -> object:
-    return round(value, DIGITS) if isinstance(value, float) else value
+def _rounded(row: Sequence[object], own: list[bool]) -> list[object]:
+    return [
+        round(value, DIGITS) if ours and isinstance(value, float) else value
+        for value, ours in zip(row, own, strict=True)
+    ]
 
 
 def _cell(value: object) -> object:
@@ -188,7 +199,7 @@ def _cell(value: object) -> object:
         return "true" if value else "false"
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)
-    return _round(value)
+    return value
 
 
 def _text(value: object) -> str | None:

@@ -6,7 +6,6 @@ prices.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import whole_path
 from finsa_moe.scale.daily import SUMS, Daily, daily_sums
 from finsa_moe.scale.measures import agreement, bullishness, mean_score, recent, weighted_score, z_score
 
@@ -88,18 +88,14 @@ class Index:
         Raises:
             DataError: If it cannot be written.
         """
-        part = path.with_name(f".{path.name}.part")
         try:
-            if path.suffix.lower() == ".csv":
-                self.frame.write_csv(part, float_precision=6)
-            else:
-                self.frame.write_parquet(part)
-            os.replace(part, path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            said = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
-            raise DataError(f"{path}: cannot be written: {said}") from error
-        finally:
-            part.unlink(missing_ok=True)
+            with whole_path(path) as part:
+                if path.suffix.lower() == ".csv":
+                    self.frame.write_csv(part, float_precision=6)
+                else:
+                    self.frame.write_parquet(part)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path}: cannot be written: {str(error).splitlines()[0]}") from error
 
 
 def make_index(

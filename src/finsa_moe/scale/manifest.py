@@ -6,7 +6,6 @@ no longer matches the disk. It does not know how shards are made.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import hold, write
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.shard import Entry, unwritable
 from finsa_moe.scale.stores import Source
@@ -27,26 +27,27 @@ NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 1
 def locked(out: Path) -> Iterator[None]:
     """Hold an output folder alone; the system lets go of it when the process ends, however it ends.
 
+    On Windows nothing is held (`finsa_moe.files.hold`): there it is the user who starts no second run.
+
     Raises:
         ConfigError: If another run holds it.
         DataError: If the folder cannot be made there.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK).open("a+")
+        file = (out / LOCK).open("a+b")
+        alone = hold(file)
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not alone:
             file.seek(0)
-            who = file.read().strip() or "unknown"
+            who = file.read().decode().strip() or "unknown"
             raise ConfigError(
                 f"{out}: another run (process {who}) is writing there; wait for its end, or name another --out"
-            ) from None
+            )
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(str(os.getpid()).encode())
         file.flush()
         yield
 
@@ -86,13 +87,7 @@ class Manifest:
         lines = [{"kind": "run", "format": FORMAT, **self.header}]
         lines += [{"kind": "file", **entry} for entry in self.files.values()]
         lines += [{"kind": "shard", **entry} for entry in self.entries.values()]
-        part = self.path.with_name(f".{NAME}.part")
-        try:
-            part.write_text("".join(map(_line, lines)), encoding="utf-8")
-            part.replace(self.path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise unwritable(self.path.parent, error) from error
+        write(self.path, "".join(map(_line, lines)))
 
     def _append(self, entry: Entry) -> None:
         size = self.path.stat().st_size

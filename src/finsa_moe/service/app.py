@@ -122,6 +122,7 @@ def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a thread, and not on Windows
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_on_signal(state)))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the supervisor's workers are born without it
         beside = [asyncio.ensure_future(_sweep(spool)), asyncio.ensure_future(asyncio.to_thread(_warm, explains))]
         yield
         state.ready = False

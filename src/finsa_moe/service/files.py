@@ -26,7 +26,7 @@ from finsa_moe.runtime.rows import RowBatch, read
 from finsa_moe.runtime.writers import Writer, lines_into
 from finsa_moe.service.bodies import check_head, chunks, media_type
 from finsa_moe.service.inspect import Found, inspect
-from finsa_moe.service.predict import REFUSALS, check_domain
+from finsa_moe.service.predict import REFUSALS, check_domain, too_long
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.served import Served
 from finsa_moe.service.spool import ENDINGS, ending_of, saved_as
@@ -166,6 +166,7 @@ async def _store(request: Request, path: Path, state: State) -> None:
 async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIterator[list[list[object]]]:
     """The rows of the answer, some at a time, in the order of the file."""
     layout, state = found.layout, upload.state
+    most, long = state.settings.max_chars, too_long(upload.served, state)
     blank = [None] * len(layout.added)
     for_text = layout.names.index(layout.text[0])
     batches: Iterator[RowBatch] = read(upload.path)
@@ -178,18 +179,18 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
             done.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
         texts = texts_of(batch, layout.text)
         for start in range(0, len(batch.rows), PORTION):
-            part = [text[: state.settings.max_chars] for text in texts[start : start + PORTION]]
-            asked = [text or " " for text in part]
+            part = texts[start : start + PORTION]
+            asked = [text if 0 < len(text) <= most else " " for text in part]
             answers = await state.dispatcher.submit(upload.served, asked, upload.domain, bounded=False, many=True)
             state.meters.answers(answers)
             for at, answer in enumerate(answers, start):
                 row, line = batch.rows[at], batch.lines[at]
                 key = layout.key(row, f"row-{line}")
                 if isinstance(answer, Prediction):
-                    summary.add(row, max(answer.scores, key=answer.scores.__getitem__))
+                    summary.add(row, answer.label)
                     done.append((line, [*layout.row(key, row, list(answer.answers().values())), None]))
                 else:
-                    done.append((line, [*layout.row(key, row, blank), EMPTY]))
+                    done.append((line, [*layout.row(key, row, blank), long if len(texts[at]) > most else EMPTY]))
             if not batch.broken or start + PORTION >= len(batch.rows):
                 yield [row for _, row in sorted(done, key=lambda entry: entry[0])]
                 done = []
@@ -211,7 +212,7 @@ async def _stream(upload: Upload, found: Found) -> AsyncIterator[bytes]:
             part.unlink(missing_ok=True)
         return
     text = io.StringIO()
-    sink = lines_into(text, names, upload.ending)
+    sink = lines_into(text, names, upload.ending, found.layout.types)
     mark = "\ufeff" if upload.bom and upload.ending in (".csv", ".tsv") else ""
     async for rows in _portions(upload, found, summary):
         sink.write(rows)

@@ -124,6 +124,11 @@ def check_domain(domain: str | None, served: Served, where: str) -> None:
         raise Problem(422, "domain", f"{where}: {said}", [(where, said)])
 
 
+def too_long(served: Served, state: State) -> str:
+    """Why a text over the limit is refused."""
+    return f"over {state.settings.max_chars:,} characters; the model reads {served.max_length} tokens of it: cut it"
+
+
 def _check(texts: list[str], asked: PredictRequest, served: Served, state: State) -> None:
     settings = state.settings
     most = settings.max_explained if asked.explain else settings.max_texts
@@ -133,7 +138,7 @@ def _check(texts: list[str], asked: PredictRequest, served: Served, state: State
     check_domain(asked.domain, served, "/domain")
     long = [at for at, text in enumerate(texts) if len(text) > settings.max_chars]
     if long:
-        said = f"over {settings.max_chars:,} characters; the model reads {served.max_length} tokens of it: cut it"
+        said = too_long(served, state)
         where = f"/texts/{long[0]}"
         raise Problem(422, "long", f"{where}: {said}", [(where, said)])
     blank = [at for at, text in enumerate(texts) if not text.strip()]

@@ -10,8 +10,8 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -42,7 +42,11 @@ LOGGING: dict[str, Any] = {
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's, but that SIGHUP has every worker reload its model instead of ending it, and counts of the dead go."""
+    """uvicorn's, but that SIGHUP has every worker reload its model instead of ending it, and counts of the dead go.
+
+    A worker that starts meanwhile reloads once it is ready, and one that dies while it is asked for a sign of life is
+    missed at once.
+    """
 
     def handle_hup(self) -> None:
         """Pass the signal on."""
@@ -50,13 +54,39 @@ class Supervisor(Multiprocess):
             with suppress(ProcessLookupError):
                 os.kill(process.process.pid, signal.SIGHUP)  # type: ignore[arg-type]
 
+    def init_processes(self) -> None:
+        """Start the workers."""
+        with _reloads_held():
+            super().init_processes()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the workers' ends of the pipes for signs of life: while they are open here, a dead one seems slow."""
+        for process in self.processes:
+            process.child_conn.close()
+
     def keep_subprocess_alive(self) -> None:
         """Start what has ended anew."""
         before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
+        with _reloads_held():
+            super().keep_subprocess_alive()
+        self._let_go()
         for pid in before - {process.pid for process in self.processes}:
             if pid is not None:
                 multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _reloads_held() -> Iterator[None]:
+    """Processes started meanwhile are born with SIGHUP held back, which would end them before they listen to it."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows, which has no such signal
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
@@ -91,8 +121,9 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         say(f"http://{name}:{shown[1]}")
         if alone:
             server = uvicorn.Server(config)
-            # uvicorn ends, then sends itself once more the signal that told it: our folders must still be removed
-            signal.signal(signal.SIGTERM, lambda *_: None)
+            # uvicorn ends, then sends itself once more the signal that told it: our folders must still be removed. One
+            # that comes before it listens to signals ends it too.
+            signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
             server.run([listening])
             if not server.started:
                 raise ConfigError("the service did not start; the lines above say why")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -15,7 +15,7 @@ from finsa_moe.service.spool import Spool
 
 @dataclass
 class State:
-    """One worker's.
+    """What one worker process holds between requests.
 
     Attributes:
         explains: Whether the extra for explanations is installed.
@@ -31,7 +31,6 @@ class State:
     explains: bool
     ready: bool = True
     files: int = 0
-    told: dict[str, str] = field(default_factory=dict)
 
 
 def of(request: Request) -> State:

@@ -5,12 +5,12 @@ Rows' cells and labels in, small tables out. It finds the columns by their usual
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime
 
 from finsa_moe.data.columns import find_column
+from finsa_moe.data.days import day
 from finsa_moe.polarity import ENGLISH
 
 TICKERS = (
@@ -18,7 +18,6 @@ TICKERS = (
     "标的", "股票名称", "证券简称",
 )  # fmt: skip
 MOST_DAYS, MOST_TICKERS = 4000, 40
-_DAY = re.compile(r"\s*((?:19|20)\d{2})\s*[-/.年]?\s*(\d{1,2})\s*[-/.月]?\s*(\d{1,2})(?:\D|$)")
 
 
 class Summary:
@@ -39,8 +38,8 @@ class Summary:
     def add(self, row: Sequence[object], label: str) -> None:
         """Count one answered row; `label` is English."""
         self._all[label] += 1
-        if self._date is not None and self._date < len(row) and (day := day_of(row[self._date])):
-            self._days[day, label] += 1
+        if self._date is not None and self._date < len(row) and (when := day_of(row[self._date])):
+            self._days[when, label] += 1
         if self._ticker is not None and self._ticker < len(row):
             name = str(row[self._ticker] if row[self._ticker] is not None else "").strip()[:40]
             if name:
@@ -48,13 +47,13 @@ class Summary:
 
     def table(self) -> dict[str, object]:
         """Counts by class: of all rows, by day in order, by ticker with the most frequent first."""
-        days = sorted({day for day, _ in self._days})[-MOST_DAYS:]
+        days = sorted({when for when, _ in self._days})[-MOST_DAYS:]
         often: Counter[str] = Counter()
         for (name, _), count in self._tickers.items():
             often[name] += count
         return {
             "all": {label: self._all[label] for label in ENGLISH},
-            "days": [{"day": day.isoformat(), **{label: self._days[day, label] for label in ENGLISH}} for day in days],
+            "days": [{"day": one.isoformat(), **{label: self._days[one, label] for label in ENGLISH}} for one in days],
             "tickers": [
                 {"ticker": name, **{label: self._tickers[name, label] for label in ENGLISH}}
                 for name, _ in often.most_common(MOST_TICKERS)
@@ -63,15 +62,9 @@ class Summary:
 
 
 def day_of(value: object) -> date | None:
-    """The day that a cell names: a date, or 2026-07-31, 2026/7/31 09:30, 20260731, 2026年7月31日; None for all else."""
+    """The day that a cell names: that of a date or time, or of a string as `data.days` reads it; None for all else."""
     if isinstance(value, datetime):
         return value.date()
     if isinstance(value, date):
         return value
-    found = _DAY.match(value) if isinstance(value, str) else None
-    if found is None:
-        return None
-    try:
-        return date(*map(int, found.groups()))
-    except ValueError:
-        return None
+    return day(value) if isinstance(value, str) else None

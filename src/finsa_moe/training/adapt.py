@@ -7,7 +7,6 @@ lie beside it, for `finsa_moe.training.answers`. It knows neither experts nor ro
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
 from finsa_moe.config import AdaptConfig
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
+from finsa_moe.files import write
 from finsa_moe.model.backbone import (
     last_hidden,
     load_backbone,
@@ -31,6 +32,7 @@ from finsa_moe.model.backbone import (
     text_encoder,
 )
 from finsa_moe.model.router import masked_mean
+from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.expert import longest
@@ -111,7 +113,8 @@ class TaskRows(EncodedRows):
 
 def adapt(
     backbone: str, out: Path, *, tasks: Mapping[str, Path], soft: Mapping[str, Path], settings: AdaptConfig,
-    held_out: Sequence[str] = (), resume: bool = False, device: str | None = None,
+    held_out: Sequence[str] = (), resume: bool = False, device: str | None = None, columns: Columns | None = None,
+    labels: LabelMap | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a backbone on tasks and write it.
 
@@ -124,6 +127,8 @@ def adapt(
         held_out: Texts to be judged by later; rows equal or near to one are dropped.
         resume: Go on with the unfinished run in `out`.
         device: Torch device name.
+        columns: Where text and label stand, in the files that have such columns.
+        labels: What some labels stand for (`finsa_moe.training.tasks.read_tasks`).
 
     Returns:
         The facts written to ``adapt.json``.
@@ -141,7 +146,7 @@ def adapt(
     tokenizer = load_tokenizer(backbone)
     if settings.token_dropout and tokenizer.mask_token_id is None:
         raise ConfigError(f"{backbone}: its tokenizer has no mask token to hide tokens behind; set token_dropout=0")
-    found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed)
+    found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed, columns=columns, labels=labels)
     set_seed(settings.seed)
     network = ready_to_train(load_backbone(backbone, device=device))
     network.requires_grad_(True)
@@ -175,9 +180,7 @@ def adapt(
     tokenizer.save_pretrained(out)
     save_file({name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}, out / HEADS)
     settings.save(out / "adapt.yaml")
-    working = out / f"{FACTS}.tmp{os.getpid()}"
-    working.write_text(json.dumps(facts, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    os.replace(working, out / FACTS)
+    write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
     finish(stage.folder)
     return facts
 

@@ -7,7 +7,6 @@ was stopped. It knows nothing of labels or experts.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -21,6 +20,7 @@ from finsa_moe.config import PretrainConfig
 from finsa_moe.data.lines import read_lines
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
+from finsa_moe.files import write
 from finsa_moe.model.backbone import best_device, load_tokenizer
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
@@ -80,7 +80,9 @@ def pretrain(
         if fresh:  # a mistake at the door is no run that a second try would have to resume
             shutil.rmtree(run)
         raise
-    trainer.resume()
+    with ranks.in_turn():  # the first mends what a kill left
+        trainer.resume()
+    ranks.total(0.0)  # all have read the state before the first replaces it
     progress = trainer.run(log)
     facts = {
         "parameters": sum(p.numel() for p in trainer.model.backbone.parameters()),
@@ -102,9 +104,7 @@ def save_backbone(backbone: Any, tokenizer: Tokenizer, out: Path, max_length: in
         tokenizer_object=tokenizer, model_max_length=max_length, padding_side="right",
         model_input_names=["input_ids", "attention_mask"], **names,
     ).save_pretrained(out)  # fmt: skip
-    working = out / f"pretrain.json.tmp{os.getpid()}"
-    working.write_text(json.dumps(facts, indent=2))
-    os.replace(working, out / "pretrain.json")
+    write(out / "pretrain.json", json.dumps(facts, indent=2))
 
 
 def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
@@ -141,7 +141,5 @@ def _tokenizer(
             tokenizer = train_tokenizer(islice(lines(), 0, None, step), vocab_size=settings.vocab_size)
         if tokenizer.id_to_token(PAD) != SPECIAL[PAD]:
             raise ModelError(f"{init}: its tokenizer was not made by finsa pretrain ([PAD] is not token 0)")
-        working = path.with_name(f"{path.name}.tmp{os.getpid()}")
-        tokenizer.save(str(working))
-        os.replace(working, path)
+        write(path, tokenizer.to_str(pretty=True))
     return Tokenizer.from_file(str(path))

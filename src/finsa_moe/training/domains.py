@@ -7,7 +7,6 @@ trained; the router learns from stored states of the old domains, not from their
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from finsa_moe.config import DomainConfig, ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
+from finsa_moe.data.marks import Noted, mark_of
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
@@ -84,7 +84,8 @@ def add_domain(
         say(line)
     model = load_mixture(source, device=device)
     encode = encoder_of(source, model)
-    known = _known(source, model, encode, replay, held_out, settings.seed)
+    spoken = columns.text if columns else None
+    known = _known(source, model, encode, replay, held_out, settings.seed, spoken)
     start = _start(source, model, encode, train, settings, say)
     settled = _expert_settings(config.rank, config.scaling[0], model, settings, len(train.texts), len(valid.texts))
     bundled = source / BACKBONE
@@ -106,7 +107,7 @@ def add_domain(
     facts |= {
         "started_from": start.name if start else FRESH,
         "sent_to_own": _sent(old, layers, states, domain),
-        "data": {**_old_data(source), domain: str(data)},
+        "data": {**_old_data(source), domain: Noted.of(data).as_dict()},
     }
 
     def more(folder: Path) -> None:
@@ -122,7 +123,7 @@ def _check_same(out: Path, domain: str, data: Path) -> None:
     """A run goes on only as what it began as."""
     marker = out / STARTED
     begun = read_json(marker) if marker.is_file() else {}
-    for name, was, now in (("domain", begun.get("domain"), domain), ("rows", begun.get("rows"), _mark_of(data))):
+    for name, was, now in (("domain", begun.get("domain"), domain), ("rows", begun.get("rows"), mark_of(data))):
         if was is not None and was != now:
             found = f"of {was}" if name == "domain" else "on other rows"
             raise ConfigError(f"{out}: holds a run {found}; name another --out, or remove it first")
@@ -133,7 +134,7 @@ def _started(out: Path, domain: str, data: Path) -> Iterator[None]:
     """Note what a run is of, for as long as there is something of it."""
     there = out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    (out / STARTED).write_text(json.dumps({"domain": domain, "rows": _mark_of(data)}) + "\n", encoding="utf-8")
+    (out / STARTED).write_text(json.dumps({"domain": domain, "rows": mark_of(data)}) + "\n", encoding="utf-8")
     try:
         yield
     finally:
@@ -141,12 +142,6 @@ def _started(out: Path, domain: str, data: Path) -> Iterator[None]:
             (out / STARTED).unlink()
             if not there:
                 out.rmdir()
-
-
-def _mark_of(data: Path) -> str:
-    """A fingerprint of the rows that are learnt from and chosen by."""
-    files = [data / f"{split}.csv" for split in ("train", "valid")]
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
 
 
 def _beware(domain: str, train: Rows, valid: Rows, settings: DomainConfig) -> list[str]:
@@ -214,7 +209,7 @@ def _whole_and_cut(rows: Rows, seed: int) -> Rows:
 
 def _known(
     source: Path, model: FinSAMoE, encode: TextEncoder, replay: Mapping[str, Path] | None, held_out: Sequence[str],
-    seed: int,
+    seed: int, text: str | None,
 ) -> dict[str, Tensor]:  # fmt: skip
     """States of the old domains: the stored ones, or those of texts named for each."""
     domains = list(model.config.domains)
@@ -223,7 +218,7 @@ def _known(
     if odd := sorted(set(replay) ^ set(domains)):
         word = "no texts of" if odd[0] in domains else "no expert"
         raise DataError(f"{source}: {word} {odd[0]}; give --replay NAME=FILE once for each of {', '.join(domains)}")
-    rows = routing_rows(replay, most=KEPT, held_out=held_out, seed=seed)
+    rows = routing_rows(replay, most=KEPT, held_out=held_out, seed=seed, text=text)
     return {name: states_of(model, encode, rows[name]) for name in domains}
 
 
@@ -240,6 +235,6 @@ def _sent(old: Router, layers: nn.Sequential, states: Mapping[str, Tensor], doma
     return found
 
 
-def _old_data(source: Path) -> dict[str, str]:
+def _old_data(source: Path) -> dict[str, Any]:
     file = source / METRICS
     return dict(read_json(file).get("data", {})) if file.is_file() else {}

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
+from finsa_moe import hub
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
-from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import (
     DTYPES,
     best_device,
@@ -111,13 +111,8 @@ def estimate_expert(
         DataError, ModelError: For rows or a backbone that cannot be read.
     """
     rows_read = read_split(data, "train", columns, labels)
-    try:
-        config = AutoConfig.from_pretrained(backbone)
-    except Exception as error:
-        said = (str(error).strip().splitlines() or [""])[0][:200]
-        raise ModelError(
-            f"backbone {backbone}: no readable config.json ({said}); name a folder or a hub name"
-        ) from None
+    with hub.found(backbone, f"backbone {backbone}: no readable config.json", "name a folder or a hub name") as here:
+        config = AutoConfig.from_pretrained(backbone, local_files_only=here)
     config = config.get_text_config()
     with torch.device("meta"):
         empty = AutoModel.from_config(config)

@@ -20,6 +20,7 @@ from transformers import set_seed
 from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
+from finsa_moe.data.marks import Noted
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
@@ -90,7 +91,11 @@ def train_joint(
     }
     tokenizer = load_tokenizer(start)
     encoder = text_encoder(tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens)
-    more = routing_rows(unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed)
+    noted = {name: Noted.of(place).as_dict() for name, place in data.items()}
+    more = routing_rows(
+        unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed,
+        text=columns.text if columns else None,
+    )  # fmt: skip
     teaching = [*parts["train"], *((rows, domains.index(name)) for name, rows in more.items())]
     train, valid = EncodedRows(teaching, encoder), EncodedRows(parts["valid"], encoder)
     seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
@@ -112,7 +117,7 @@ def train_joint(
         )  # fmt: skip
         facts = loop.run(stage, resume=resume)
         model.harden = False
-        facts["data"] = {name: str(place) for name, place in data.items()}
+        facts["data"] = noted
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         backbone = whole_state(model, at_most=BUNDLE_LIMIT)

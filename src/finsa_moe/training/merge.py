@@ -15,7 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, set_seed
 
 from finsa_moe.config import MergeConfig
-from finsa_moe.errors import ModelError
+from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_expert, read_json
 from finsa_moe.model.backbone import (
     fingerprint,
@@ -39,7 +39,7 @@ def merge(
 
     Args:
         experts: Folder of each domain's expert, in the order of the expert ids.
-        out: Folder of the mixture.
+        out: Folder of the mixture; it must not exist.
         settings: Route, router and heads.
         backbone: Where the backbone stands now; needed only when it moved since the experts were trained.
         device: Torch device name.
@@ -50,9 +50,12 @@ def merge(
     Raises:
         ModelError: If an adapter is over another backbone, reaches below the route, or has another rank layout or
             label order than the others; the message says which and what to do.
+        ConfigError: If `out` exists.
     """
     if not experts:
         raise ModelError("merge needs at least one --expert NAME=DIR")
+    if out.exists():
+        raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
     for name, folder in experts.items():
         check_domain(name)
         if not (folder / ADAPTER_CONFIG).is_file():
@@ -88,8 +91,10 @@ def merge(
     set_seed(settings.seed)
     model = FinSAMoE(config, network)
     fresh = _fill(model, read)
-    save_mixture(model, out, tokenizer=_tokenizer(reference["name"], experts))
-    settings.save(out / "config.yaml")
+    save_mixture(
+        model, out, tokenizer=_tokenizer(reference["name"], experts),
+        more=lambda working: settings.save(working / "config.yaml"),
+    )  # fmt: skip
     return {"domains": list(read), "route_layer": lowest, "linears": len(order), "fresh_heads": fresh}
 
 

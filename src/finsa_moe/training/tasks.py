@@ -1,23 +1,25 @@
 """Labelled files of any classes as tasks to train a backbone on: texts, and for each the share of every class.
 
 A file with a label column gives certain targets, a file of predictions (``bearish, neutral, bullish``) the shares its
-model gave. Nothing here knows a network.
+model gave. A file that lacks a column the user named is read by the usual names. Nothing here knows a network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from finsa_moe.data.columns import Columns, find_text, listed, resolve
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
-from finsa_moe.polarity import ENGLISH
+from finsa_moe.polarity import ENGLISH, LabelMap
 
 ONE_IN, MOST = 50, 500
 """Of a file without a validation file beside it one row in so many is set aside, and never more than so many rows."""
@@ -53,33 +55,45 @@ class Task:
     dropped: int
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How every file is read."""
+
+    columns: Columns
+    labels: LabelMap
+    held_out: HeldOut
+
+
 def read_tasks(
-    hard: Mapping[str, Path], soft: Mapping[str, Path], *, held_out: Sequence[str] = (), seed: int = 13
-) -> list[Task]:
+    hard: Mapping[str, Path], soft: Mapping[str, Path], *, held_out: Sequence[str] = (), seed: int = 13,
+    columns: Columns | None = None, labels: LabelMap | None = None,
+) -> list[Task]:  # fmt: skip
     """Read every task.
 
     Args:
-        hard: By name: a file with columns ``text`` and ``label``, or a folder with ``train.csv`` and ``valid.csv``.
-        soft: By name: a file with columns ``text``, ``bearish``, ``neutral``, ``bullish``, as `finsa predict` writes.
+        hard: By name: a file of texts and labels, or a folder with ``train.csv`` and ``valid.csv``.
+        soft: By name: a file of texts and ``bearish``, ``neutral``, ``bullish``, as `finsa predict` writes.
         held_out: Texts that the model is going to be judged by; rows equal or near to one are dropped.
         seed: Chooses the rows set aside of a file that has no validation file.
+        columns: Where text and label stand, in the files that have such columns.
+        labels: What some labels stand for: such a label becomes the class 利空, 中性 or 利好, every other one stays.
 
     Raises:
         DataError: If a file, a column or a class is missing, or a share is no number.
     """
-    index = HeldOut(held_out)
-    found = [_hard(name, place, index, seed) for name, place in hard.items()]
-    return found + [_soft(name, place, index, seed) for name, place in soft.items()]
+    way = _Reading(replace(columns or Columns(), loose=True), labels or LabelMap(), HeldOut(held_out))
+    found = [_hard(name, place, way, seed) for name, place in hard.items()]
+    return found + [_soft(name, place, way, seed) for name, place in soft.items()]
 
 
-def _hard(name: str, place: Path, held_out: HeldOut, seed: int) -> Task:
+def _hard(name: str, place: Path, way: _Reading, seed: int) -> Task:
     if not place.is_dir():
-        texts, labels, dropped = _labelled(place, held_out)
+        texts, labels, dropped = _labelled(place, way)
         classes = _classes(place, labels)
         return Task(name, classes, *_set_aside(Split(texts, _one_hot(labels, classes)), seed), dropped)
-    texts, labels, dropped = _labelled(place / "train.csv", held_out)
+    texts, labels, dropped = _labelled(place / "train.csv", way)
     classes = _classes(place / "train.csv", labels)
-    others, known, more = _labelled(place / "valid.csv", held_out)
+    others, known, more = _labelled(place / "valid.csv", way)
     if strange := sorted(set(known) - set(classes)):
         raise DataError(f"{place / 'valid.csv'}: label {strange[0]!r} is not in train.csv; it has {', '.join(classes)}")
     return Task(
@@ -87,8 +101,11 @@ def _hard(name: str, place: Path, held_out: HeldOut, seed: int) -> Task:
     )
 
 
-def _soft(name: str, file: Path, held_out: HeldOut, seed: int) -> Task:
-    frame = _frame(file, ("text", *ENGLISH))
+def _soft(name: str, file: Path, way: _Reading, seed: int) -> Task:
+    frame = _frame(file)
+    if missing := [column for column in ENGLISH if column not in frame.columns]:
+        raise DataError(f"{file}: no column {missing[0]!r}; it has {listed(frame.columns)}")
+    texts = _texts(frame, find_text(frame.columns, way.columns.text, file, loose=True))
     try:
         shares = np.array([[float(value) for value in frame[column]] for column in ENGLISH], dtype=np.float32).T
     except (TypeError, ValueError) as error:
@@ -96,35 +113,41 @@ def _soft(name: str, file: Path, held_out: HeldOut, seed: int) -> Task:
     wrong = np.flatnonzero((shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > 0.02))
     if len(wrong):
         raise DataError(f"{file}: row {wrong[0] + 1}: the shares {shares[wrong[0]].tolist()} do not sum to 1")
-    texts = [normalise(text or "") for text in frame["text"]]
-    kept = [at for at, text in enumerate(texts) if text and held_out.match(text) is None]
+    kept = [at for at, text in enumerate(texts) if text and way.held_out.match(text) is None]
     split = Split([texts[at] for at in kept], shares[kept] / shares[kept].sum(axis=1, keepdims=True))
     return Task(name, tuple(ENGLISH), *_set_aside(split, seed), len(texts) - len(kept))
 
 
-def _labelled(file: Path, held_out: HeldOut) -> tuple[list[str], list[str], int]:
-    frame = _frame(file, ("text", "label"))
+def _labelled(file: Path, way: _Reading) -> tuple[list[str], list[str], int]:
+    frame = _frame(file)
+    where = resolve(frame.columns, way.columns, file)
+    assert where.label is not None
     texts, labels, dropped = [], [], 0
-    for row, (raw, label) in enumerate(zip(frame["text"], frame["label"], strict=True), 1):
-        text = normalise(raw or "")
-        if not text or not (label or "").strip():
+    for row, (text, label) in enumerate(zip(_texts(frame, where.text), _cells(frame, where.label), strict=True), 1):
+        if not text or not label.strip():
             raise DataError(f"{file}: row {row}: {'no text' if not text else 'no label'}; fill it or take the row out")
-        if held_out.match(text) is None:
+        if way.held_out.match(text) is None:
             texts.append(text)
-            labels.append(label.strip())
+            known = way.labels.given(label)
+            labels.append(label.strip() if known is None else known.chinese)
         else:
             dropped += 1
     return texts, labels, dropped
 
 
-def _frame(file: Path, columns: Sequence[str]) -> dict[str, list[str]]:
+def _frame(file: Path) -> pl.DataFrame:
     if not file.is_file():
         raise DataError(f"{file}: no such file; give a file, or a folder with train.csv and valid.csv")
-    frame = read_frame(file)
-    for column in columns:
-        if column not in frame.columns:
-            raise DataError(f"{file}: no column {column!r}; it has {', '.join(frame.columns)}")
-    return {column: frame[column].cast(str).to_list() for column in columns}
+    return read_frame(file)
+
+
+def _texts(frame: pl.DataFrame, columns: Sequence[int]) -> list[str]:
+    parts = [_cells(frame, column) for column in columns]
+    return [normalise(" ".join(cells)) for cells in zip(*parts, strict=True)]
+
+
+def _cells(frame: pl.DataFrame, column: int) -> list[str]:
+    return [cell or "" for cell in frame.to_series(column).cast(pl.String)]
 
 
 def _classes(file: Path, labels: Sequence[str]) -> tuple[str, ...]:

@@ -72,6 +72,7 @@ class Team(Ranks):
         )
 
         def told(*_: Any) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise lost
 
         before = signal.signal(signal.SIGTERM, told)  # what torchrun sends to those that are left
@@ -80,9 +81,11 @@ class Team(Ranks):
         except RuntimeError as error:
             if not _of_the_group(error):
                 raise
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun's may come before the line is told
             raise lost from None
         finally:
-            signal.signal(signal.SIGTERM, before)
+            if signal.getsignal(signal.SIGTERM) is told:
+                signal.signal(signal.SIGTERM, before)
 
 
 def _of_the_group(error: RuntimeError) -> bool:

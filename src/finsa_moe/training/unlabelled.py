@@ -24,7 +24,7 @@ SHORTEST, LONGEST = 8, 48
 
 
 def routing_rows(
-    files: Mapping[str, Path], *, most: int, held_out: Sequence[str] = (), seed: int = 13
+    files: Mapping[str, Path], *, most: int, held_out: Sequence[str] = (), seed: int = 13, text: str | None = None
 ) -> dict[str, Rows]:
     """As many rows for every domain, every second one cut to its first characters.
 
@@ -36,6 +36,7 @@ def routing_rows(
         most: Rows of a domain; fewer where a file has fewer, and then fewer for all.
         held_out: Texts that the model is going to be judged by; what is equal or near to one is dropped.
         seed: Chooses texts and lengths.
+        text: The user's name of the texts' column, in the files that have such a column.
 
     Raises:
         DataError: If a file holds no text.
@@ -43,7 +44,7 @@ def routing_rows(
     index, rng = HeldOut(held_out), np.random.default_rng(seed)
     found: dict[str, list[str]] = {}
     for domain, file in files.items():
-        texts = list(dict.fromkeys(text for text in map(normalise, read_texts([file])) if text))
+        texts = list(dict.fromkeys(clean for clean in map(normalise, read_texts([file], text)) if clean))
         found[domain] = []
         for at in rng.permutation(len(texts)):
             if len(found[domain]) == most:
@@ -57,7 +58,7 @@ def routing_rows(
     return {
         domain: Rows(
             files[domain],
-            [text[: lengths[at]] if at % 2 else text for at, text in enumerate(texts[:count])],
+            [whole[: lengths[at]] if at % 2 else whole for at, whole in enumerate(texts[:count])],
             [NO_CLASS] * count,
         )
         for domain, texts in found.items()

@@ -17,7 +17,7 @@ ROWS = (["行A", "行B", "行C", "行D", "行E", "行F"], np.array([0, 1, 2, 0, 
 
 def model(server: Server | str, tmp_path: Path, more: str = "", name: str = "qwen2.5:7b") -> LLMBaseline:
     url = server if isinstance(server, str) else server.url
-    found = make(f"llm:{name}@{url}?cache={tmp_path / 'kept.jsonl'}&at_once=1&tries=3&timeout=5{more}")
+    found = make(f"llm:{name}@{url}?cache={tmp_path / 'kept.jsonl'}&at_once=1&tries=3&timeout=120{more}")
     assert isinstance(found, LLMBaseline)
     found.client._sleep = lambda seconds: None
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from finsa_moe import hub
 from finsa_moe.errors import ModelError
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals
 from finsa_moe.polarity import ENGLISH, NAMES, LabelMap, Polarity
@@ -43,18 +43,12 @@ class HuggingFaceClassifier:
         device: str | None = None,
     ) -> None:  # fmt: skip
         self.name, self.batch_size = name, batch_size
-        local = Path(name).is_dir() or name.startswith((".", "/", "~"))
-        if local and not Path(name).is_dir():
-            raise ModelError(f"hf:{name}: no such folder; name one that holds a classifier")
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=local)
-            self._model: Any = AutoModelForSequenceClassification.from_pretrained(name, local_files_only=local)
-        except Exception as error:  # transformers raises a dozen kinds here, from OSError to SafetensorError
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise ModelError(
-                f"hf:{name}: no classifier can be loaded ({first}); give a folder with config.json, model.safetensors "
-                "and a tokenizer, or a hub name while the hub can be reached"
-            ) from None
+        needs = "give a folder with config.json, model.safetensors and a tokenizer"
+        with hub.found(name, f"hf:{name}: no classifier can be loaded", needs) as here:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(name, local_files_only=here)
+            self._model: Any = AutoModelForSequenceClassification.from_pretrained(
+                name, local_files_only=here, adapter_kwargs={"local_files_only": here}
+            )
         if set(self._tokenizer.get_vocab()) <= set(self._tokenizer.all_special_tokens):
             # transformers makes up an empty one where the files are missing: every word would be unknown
             raise ModelError(f"hf:{name}: its tokenizer has no words; put tokenizer.json beside config.json")

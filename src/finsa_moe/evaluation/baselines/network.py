@@ -43,8 +43,8 @@ class Plan:
     """How long and how fast a network learns.
 
     Attributes:
-        learning_rate: Of Adam; constant.
-        batch_size: Texts a step.
+        learning_rate: Constant learning rate of Adam.
+        batch_size: Texts in each step.
         epochs: Most passes over the rows.
         patience: Epochs without a better macro-F1 on the rows to choose by, after which it stops.
     """
@@ -77,7 +77,7 @@ class NetworkBaseline:
         Args:
             texts: Raw texts, (n,).
             labels: A class word or a class id (0, 1, 2) each.
-            seed: Of weights, order and dropout.
+            seed: Random seed for weights, order of rows and dropout.
             dev: Texts and labels to stop by; never learnt from.
 
         Raises:

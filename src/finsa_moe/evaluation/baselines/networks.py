@@ -18,9 +18,9 @@ class Bag(nn.Module):
     """Mean of n-gram embeddings, then one linear layer (Joulin et al. 2017).
 
     Args:
-        size: Embeddings.
-        width: Numbers an embedding.
-        dropout: On the mean.
+        size: How many embeddings there are.
+        width: Size of an embedding.
+        dropout: Dropout on the mean.
     """
 
     def __init__(self, size: int, width: int = 64, dropout: float = 0.3) -> None:
@@ -40,11 +40,11 @@ class TextCNN(nn.Module):
     """Convolutions of several widths over characters, their maxima, one linear layer (Kim 2014).
 
     Args:
-        size: Embeddings.
-        width: Numbers an embedding.
-        filters: Of each convolution.
+        size: How many embeddings there are.
+        width: Size of an embedding.
+        filters: How many filters each convolution has.
         spans: Characters that each convolution sees.
-        dropout: On the maxima.
+        dropout: Dropout on the maxima.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class BiLSTM(nn.Module):
     """An LSTM over the characters in both directions, pooled by attention (Zhou et al. 2016).
 
     Args:
-        size: Embeddings.
-        width: Numbers an embedding.
-        hidden: State of each direction.
-        dropout: On embeddings and on the pooled state.
+        size: How many embeddings there are.
+        width: Size of an embedding.
+        hidden: Size of the state of each direction.
+        dropout: Dropout on embeddings and on the pooled state.
     """
 
     def __init__(self, size: int, width: int = 128, hidden: int = 96, dropout: float = 0.4) -> None:

@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 
 from finsa_moe.errors import ConfigError, closest
+from finsa_moe.llm.thoughts import without_thoughts
 from finsa_moe.polarity import Polarity, parse_word
 
 FILE = Path(__file__).parent / "prompts.toml"
 LONGEST = 2000
 """Characters of a text that are asked about: two thirds of them its head, the rest its tail."""
 
-_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _CUE = re.compile(
     r"^(?:答案|情绪|情感|市场情绪|倾向|判断|结论|标签|输出|word|answer|label|sentiment|output)\s*(?:是|为)?\s*[:：]?\s*",
     re.IGNORECASE,
@@ -95,6 +95,6 @@ def parse_answer(said: str) -> Polarity | None:
     Allowed around the word are thoughts in a closed think-block before it, a cue such as ``答案：``, quotes, emphasis
     and a full stop. A sentence that merely holds the word is not read: ``不是利好`` holds one, too.
     """
-    rest = _THOUGHT.sub("", said).strip(_EDGES)
+    rest = without_thoughts(said).strip(_EDGES)
     word = _CUE.sub("", rest, count=1).strip(_EDGES)
     return parse_word(word) if word else None

@@ -87,9 +87,7 @@ def names(also: Mapping[str, Factory] | None = None) -> tuple[str, ...]:
     return (*FACTORIES, *(also or {}))
 
 
-def make(
-    spec: str | Spec, also: Mapping[str, Factory] | None = None, *, elsewhere: Sequence[str] = ()
-) -> Baseline:
+def make(spec: str | Spec, also: Mapping[str, Factory] | None = None, *, elsewhere: Sequence[str] = ()) -> Baseline:
     """The untrained model of a spec, such as ``tfidf-lr``, ``hf:DIR`` or ``llm:MODEL@ENDPOINT?shots=4``.
 
     Args:
@@ -106,6 +104,7 @@ def make(
     if found.name not in known:
         listed = list(dict.fromkeys((*known, *elsewhere)))
         raise ConfigError(
-            f"model {found.text}: unknown name {found.name!r}; known are {', '.join(listed)}{closest(found.name, listed)}"
+            f"model {found.text}: unknown name {found.name!r}; known are {', '.join(listed)}"
+            f"{closest(found.name, listed)}"
         )
     return known[found.name](found)

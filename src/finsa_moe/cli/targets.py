@@ -1,0 +1,71 @@
+"""Files that a verb is to write, looked at before any work: whether they can be, and what would be lost.
+
+Paths go in; what is wrong with one is an error. It writes nothing: `finsa_moe.files` does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from finsa_moe.errors import ConfigError
+
+
+def check_targets(*paths: Path | None) -> None:
+    """Refuse files that cannot be written; None is an option that was not given.
+
+    Raises:
+        ConfigError: For a folder where a file is meant, a folder that is not there or may not be written to, and a file
+            that is named twice.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        if path is None:
+            continue
+        if wrong := _wrong(path):
+            raise ConfigError(f"{path}: {wrong}")
+        if (place := os.path.realpath(path)) in seen:
+            raise ConfigError(f"{path}: is named for two outputs, which need a file each; name another for one")
+        seen.add(place)
+
+
+def check_picture(path: Path | None, option: str) -> None:
+    """Refuse a picture that is no PNG.
+
+    Raises:
+        ConfigError: Naming the option and the file that could be.
+    """
+    if path is not None and path.suffix.lower() != ".png":
+        raise ConfigError(f"{option} {path}: the picture is a PNG; call it {path.with_suffix('.png')}")
+
+
+def refuse_inputs(targets: Mapping[str, Path | None], sources: Iterable[Path]) -> None:
+    """Refuse to write over a file that is read.
+
+    Args:
+        targets: What is to be written, by its option.
+        sources: What is read, files or folders.
+
+    Raises:
+        ConfigError: Naming the option.
+    """
+    read = [source for source in sources if source.exists()]
+    for option, target in targets.items():
+        if target is not None and target.exists() and any(target.samefile(source) for source in read):
+            raise ConfigError(f"{option} {target}: is a file that is read here, and would be lost; name another")
+
+
+def _wrong(path: Path) -> str:
+    try:
+        if path.is_dir():
+            return "is a folder; name a file in it"
+        if path.exists() and not path.is_file():
+            return "is a device or a pipe; name a file"
+        if not path.parent.is_dir():
+            return f"there is no folder {path.parent}; make it first or name another"
+    except OSError as error:  # too long for a name, say
+        return f"cannot be a file: {error.strerror}; name another"
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return f"the folder {path.parent} may not be written to; name a file in another"
+    return ""

@@ -1,0 +1,81 @@
+"""Files that no other run can spoil: those that appear whole or not at all, and those held while they grow.
+
+A whole file is written beside its target under a name of its own and renamed at the end, so that of two runs the last
+to end stands. It knows no formats.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from finsa_moe.errors import DataError
+
+
+def beside(path: Path) -> Path:
+    """A name in `path`'s folder that nothing has, for what shall be renamed to `path` when it is whole."""
+    # a long name leaves no room for an ending
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Give the name of a file to write; when the block ends without an error, it takes the place of `path`.
+
+    Args:
+        path: The file to make or to replace; where it is a link, the file it leads to.
+
+    Raises:
+        DataError: If it cannot be written there.
+    """
+    real = Path(os.path.realpath(path))  # `resolve` has an error of its own for links that go round
+    part = beside(real)
+    try:
+        yield part
+        part.replace(real)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written: {error.strerror or error}; make room there, or name another file"
+        ) from error
+    finally:
+        with suppress(OSError):  # what went wrong first is told
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """As `whole_path`, with the file open for bytes.
+
+    Raises:
+        DataError: If it cannot be written there.
+    """
+    with whole_path(path) as part, part.open("xb") as file:
+        yield file
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file, whole or not at all; words as UTF-8.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    with whole_file(path) as file:
+        # half an emoji, as scraped posts have them, cannot be written: it becomes a question mark
+        file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+
+
+def hold(file: BinaryIO) -> bool:
+    """Take an open file for this run alone, until it is closed or the process ends; False if another run holds it."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

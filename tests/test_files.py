@@ -1,0 +1,92 @@
+"""Files that are whole or not there, whoever writes them, and files that one run holds."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.errors import DataError
+from finsa_moe.files import hold, whole_file, write
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_words_are_utf_8_and_half_an_emoji_a_question_mark(tmp_path: Path) -> None:
+    write(tmp_path / "a.html", "涨\ud83d\n")
+    assert (tmp_path / "a.html").read_bytes() == "涨?\n".encode()
+    assert names(tmp_path) == ["a.html"]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write(tmp_path / "a", b"old")
+    began = whole_file(tmp_path / "a")
+    began.__enter__().write(b"new")
+    assert len(names(tmp_path)) == 2
+    began.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["folder", "none/a", "file/a", "长" * 90])
+def test_what_cannot_be_written_is_one_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    before = names(tmp_path)
+    with pytest.raises(DataError, match=r"cannot be written: .*; make room there, or name another file") as told:
+        write(tmp_path / name, "x")
+    assert str(told.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(told.value)
+    assert names(tmp_path) == before
+
+
+def test_a_name_as_long_as_may_be(tmp_path: Path) -> None:
+    write(tmp_path / ("长" * 85), "x")  # 255 bytes: no room for an ending
+    assert names(tmp_path) == ["长" * 85]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real/a")
+    for content in ("1", "2"):  # where it leads nowhere as well
+        write(tmp_path / "link", content)
+        assert (tmp_path / "real" / "a").read_text(encoding="utf-8") == content
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_the_file_may_be_read_by_whom_any_new_file_may(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write(tmp_path / "whole", "x")
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    both = threading.Barrier(2)
+
+    def run(mark: bytes) -> None:
+        with whole_file(tmp_path / "a") as file:
+            for _ in range(3):
+                both.wait(10)
+                file.write(mark)
+                file.flush()
+
+    threads = [threading.Thread(target=run, args=(mark,)) for mark in (b"1", b"2")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "a").read_bytes() in (b"111", b"222")
+    assert names(tmp_path) == ["a"]
+
+
+def test_one_holds_a_file_until_it_is_closed(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    first, second = (tmp_path / "a").open("ab"), (tmp_path / "a").open("ab")
+    assert hold(first)
+    assert not hold(second)
+    first.close()
+    assert hold(second)
+    second.close()
