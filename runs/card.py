@@ -134,8 +134,9 @@ def _scores(dev: dict[str, Any]) -> str:
         sure = min(routed["coverage"], key=lambda point: abs(point["coverage"] - 0.7))
         lines.append(
             f"| {name} | {routed['n']:,} | {FILES[name][1]:.1f} | {same[name]:.1f} | "
-            f"**{100 * routed['macro_f1']:.1f}** | {100 * low:.1f}–{100 * high:.1f} | {100 * found['own']['macro_f1']:.1f} | "
-            f"{100 * routed['accuracy']:.1f} | {100 * routed['ece']:.1f} | {100 * (1 - sure['risk']):.1f} |"
+            f"**{100 * routed['macro_f1']:.1f}** | {100 * low:.1f}–{100 * high:.1f} | "
+            f"{100 * found['own']['macro_f1']:.1f} | {100 * routed['accuracy']:.1f} | "
+            f"{100 * routed['ece']:.1f} | {100 * (1 - sure['risk']):.1f} |"
         )
     return "\n".join(lines)
 

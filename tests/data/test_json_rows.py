@@ -55,7 +55,7 @@ def test_a_list_of_pairs_or_objects(tmp_path, indent):
     assert [list(row) for row in batch.rows] == [["涨\n了", "2"], ["跌", "0"]]
     assert len(batch.broken) == 1
     lines = written.split("\n")
-    expected = [3, 3, 3] if indent is None else [3 + n for n, line in enumerate(lines) if line in (" [", " {")]
+    expected = [3, 4, 5] if indent is None else [3 + n for n, line in enumerate(lines) if line in (" [", " {")]
     assert [*batch.lines, batch.broken[0].line] == expected
 
 

@@ -31,7 +31,8 @@ def read_json(path: Path) -> Iterator[Batch]:
 def json_values(path: Path) -> Iterator[tuple[int, object]]:
     """Yield the JSON value of each row as it is, and the line on which it starts; a line that is no JSON is `Broken`.
 
-    A row is a line; under the ending ``.json`` it may be an entry of one list as well.
+    A row is a line; under the ending ``.json`` it may be an entry of one list as well. Entries that share a line are
+    counted on from it, so that no two rows have one number.
 
     Raises:
         DataError: If no encoding decodes the whole file; if the list is damaged, as then no row behind the damage can
@@ -55,7 +56,7 @@ def _line_values(file: TextIO) -> Iterator[tuple[int, object]]:
 
 def _list_values(text: str, path: Path) -> Iterator[tuple[int, object]]:
     decoder, blank = json.JSONDecoder(), re.compile(r"[\s\ufeff]*")
-    position, line, counted = _past(blank, text, 0) + 1, 1, 0
+    position, line, counted, number = _past(blank, text, 0) + 1, 1, 0, 0
     while True:
         position = _past(blank, text, position)
         if text[position : position + 1] == "]":
@@ -68,7 +69,8 @@ def _list_values(text: str, path: Path) -> Iterator[tuple[int, object]]:
             entry, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: not a JSON list at line {line}: {error}; mend it") from error
-        yield line, entry
+        number = max(line, number + 1)
+        yield number, entry
         position = _past(blank, text, position)
         if text[position : position + 1] == ",":
             position += 1
