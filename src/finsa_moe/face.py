@@ -19,7 +19,7 @@ from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, ModelError, closest, require
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.engine import Engine
-from finsa_moe.runtime.folder import MODEL_TYPE
+from finsa_moe.runtime.folder import MODEL_TYPE, precision_of
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Domain, Predictor
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from finsa_moe.explain.explanation import Explanation
 
 Frame = TypeVar("Frame")
-PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
-"""What an exported model calls the number formats."""
 
 
 class FinSA:
@@ -225,9 +223,7 @@ def load(
         return FinSA(Predictor(_torch(folder, config, device, dtype), batch_tokens, abstain_below), facts)
     if device not in (None, "cpu"):
         raise ConfigError(f"device {device!r}: an exported model runs on the CPU; leave the device out")
-    if dtype is not None and dtype not in PRECISIONS:
-        raise ConfigError(f"dtype {dtype!r}: an exported model knows {', '.join(PRECISIONS)}")
-    precision = PRECISIONS[dtype] if dtype else None
+    precision = precision_of(dtype)
     first = GraphEngine(folder, config, engine or "onnxruntime", precision, threads)
     bulk = None
     if engine is None and has_openvino():

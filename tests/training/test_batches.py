@@ -39,10 +39,10 @@ def test_a_split_of_others_by_their_columns_and_labels(tmp_path: Path) -> None:
         ("id,text,label\n", "no rows; the train split needs at least one"),
         (
             "id,text,label\n1,涨,利好\n2,跌,下雨\n3,平,未知\n",
-            r"line 3: .*下雨.* \(2 such rows\); mend it or run finsa prepare",
+            r"line 3: .*下雨.* \(2 of 3 rows cannot be used\); mend it or run finsa prepare",
         ),
         ("id,text,label\n1,涨,1\n", r"line 2: "),
-        ("id,text,label\n1,,利好\n", r"line 2: .*\(1 such rows\)"),
+        ("id,text,label\n1,,利好\n", r"line 2: .*\(1 of 1 rows cannot be used\)"),
         ("id,words,label\n1,涨,利好\n", "text"),
         ("id,text\n1,涨\n", "label"),
         ("", "train.csv"),

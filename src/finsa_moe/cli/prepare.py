@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, HoldOut, Id, Label, Labels, Text, Threshold, cores
+from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, HoldOut, Id, Label, Labels, Text, Threshold
 from finsa_moe.cli.screen import screen
 from finsa_moe.cli.targets import check_targets
+from finsa_moe.runtime import cores
 
 if TYPE_CHECKING:
     from finsa_moe.data.report import Report

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text, cores
-from finsa_moe.runtime import BATCH_TOKENS
+from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text
+from finsa_moe.runtime import BATCH_TOKENS, cores
 
 if TYPE_CHECKING:
     from finsa_moe.scale.score import Report

@@ -19,7 +19,20 @@ from finsa_moe.files import write
 MODEL_TYPE = "finsa_runtime"
 FORMAT = 1
 CONFIG, TOKENIZER, NOVELTY = "config.json", "tokenizer.json", "novelty.onnx"
+FORMATS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
+"""Number formats as users of torch call them, and as an exported model does."""
 _AGAIN = "copy the whole folder again, or make it anew with `finsa export`"
+
+
+def precision_of(dtype: str | None) -> str | None:
+    """What an exported model calls a number format; None where none is named.
+
+    Raises:
+        ConfigError: If it is none of `FORMATS`.
+    """
+    if dtype is not None and dtype not in FORMATS:
+        raise ConfigError(f"dtype {dtype!r}: an exported model knows {', '.join(FORMATS)}")
+    return FORMATS[dtype] if dtype else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ torch.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.encode import Encoded, TextEncoder
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
 from finsa_moe.runtime.engine import Scores
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
@@ -74,7 +74,7 @@ class GraphEngine:
         self.engine = check_engine(engine)
         self.precision = self.manifest.precision_for(engine, precision)
         self.name = f"{engine} {self.precision}"
-        self.workers = threads or _cores()
+        self.workers = threads or cores()
         self.routes_early = self.manifest.source.get("route_layer") == 0  # the trunk is the embedding alone
         self.domains = self.manifest.domains
         self.max_length = self.manifest.max_tokens
@@ -137,11 +137,6 @@ class GraphEngine:
                     engine = "onnxruntime" if expert < 0 and self.routes_early else self.engine
                     self._sessions[expert] = open_session(content, engine, self.precision, self.workers, what)
         return self._sessions[expert]
-
-
-def _cores() -> int:
-    """Cores this process may use, where the system tells; else those of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def softmax(logits: Reals) -> Reals:

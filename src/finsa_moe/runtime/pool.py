@@ -5,7 +5,7 @@ A file and a predictor in, arrays and lists out, in the file's order. It knows n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.keys import duplicate_keys
+from finsa_moe.data.rows import cell
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction
@@ -94,7 +95,7 @@ def read_pool(
         dated = dated or date_at is not None
         rows += len(batch.rows) + len(batch.broken)
         refused += len(batch.broken)
-        words = [" ".join(_cell(row, at) for at in text_at).strip() for row in batch.rows]
+        words = [" ".join(cell(row, at) for at in text_at).strip() for row in batch.rows]
         for row, line, said, key in zip(batch.rows, batch.lines, words, duplicate_keys(words), strict=True):
             if not said:
                 refused += 1
@@ -103,8 +104,8 @@ def read_pool(
             else:
                 place[key] = len(texts)
                 texts.append(said)
-                ids.append(_cell(row, id_at) or f"{source.stem}-{line}")
-                dates.append(_cell(row, date_at))
+                ids.append(cell(row, id_at) or f"{source.stem}-{line}")
+                dates.append(cell(row, date_at))
                 repeats.append(1)
     answers, kept = _answered(predictor, texts, domain, progress)
     refused += sum(repeats) - sum(repeats[at] for at in kept)
@@ -144,7 +145,3 @@ def _answered(
         if progress is not None:
             progress("answering", start + len(part), len(texts))
     return answers, kept
-
-
-def _cell(row: Sequence[object], at: int | None) -> str:
-    return "" if at is None or at >= len(row) or row[at] is None else str(row[at]).strip()

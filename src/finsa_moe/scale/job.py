@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe import shipped
-from finsa_moe.errors import ConfigError, DataError, ModelError, closest
+from finsa_moe.errors import DataError, ModelError, closest
 from finsa_moe.runtime import BATCH_TOKENS
-from finsa_moe.runtime.folder import CONFIG, MODEL_TYPE, Manifest
+from finsa_moe.runtime.folder import CONFIG, MODEL_TYPE, Manifest, precision_of
 from finsa_moe.runtime.sessions import check_engine, has_openvino
-
-PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,7 @@ def make_job(
         raise ModelError(f"{folder} is no exported model; run `finsa export {folder} --out DIR` and name that folder")
     manifest = Manifest.parse(raw, folder)
     engine = check_engine(engine or ("openvino" if has_openvino() else "onnxruntime"))
-    if dtype is not None and dtype not in PRECISIONS:
-        raise ConfigError(f"dtype {dtype!r}: an exported model knows {', '.join(PRECISIONS)}")
-    precision = manifest.precision_for(engine, PRECISIONS[dtype] if dtype else None)
+    precision = manifest.precision_for(engine, precision_of(dtype))
     domain = settings.get("domain")
     if domain is not None and domain not in manifest.domains:
         known = list(manifest.domains)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from finsa_moe.errors import ConfigError
+from finsa_moe.runtime import cores
 
 VARIABLE = "FINSA_SERVE"
 TOKEN = "FINSA_TOKEN"
@@ -79,8 +80,7 @@ class Settings:
     @property
     def lanes(self) -> int:
         """Threads of one worker."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return self.threads or max(1, cores // self.workers)
+        return self.threads or max(1, cores() // self.workers)
 
     def token(self) -> bytes | None:
         """The bearer token: from the file, else from ``FINSA_TOKEN``; None where neither is given.

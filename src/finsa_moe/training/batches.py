@@ -44,12 +44,8 @@ def read_split(folder: Path, split: str, columns: Columns | None = None, labels:
     if not file.is_file():
         raise DataError(f"{file}: missing; make the folder with: finsa prepare SRC --domain NAME --out {folder}")
     table = read_rows([file], columns or Columns(), labels or LabelMap(), None)
-    if len(table.rejects):
-        first = table.rejects.row(0, named=True)
-        raise DataError(
-            f"{file}: line {first['line']}: {first['reason']} ({len(table.rejects)} such rows); "
-            "mend it or run finsa prepare"
-        )
+    if table.rejects.height:  # a file of no rows at all has a remedy of its own
+        table.check("mend it or run finsa prepare")
     if not len(table.frame):
         raise DataError(f"{file}: no rows; the {split} split needs at least one, widen it with --ratios")
     ids = {name: index for index, name in enumerate(NAMES)}
