@@ -18,6 +18,7 @@ import numpy as np
 from finsa_moe.data.read import read_frame
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import score
+from finsa_moe.files import write
 from finsa_moe.polarity import NAMES
 
 RESULT = Path("docs/results/tfidf.json")
@@ -60,9 +61,7 @@ def main() -> None:
                 found[name].append(one)
                 print(name, json.dumps(one), flush=True)
     best = {name: max(tried, key=lambda one: float(one["macro_f1"])) for name, tried in found.items()}
-    working = RESULT.with_suffix(".tmp")
-    working.write_text(json.dumps(best, indent=1) + "\n", encoding="utf-8")
-    working.replace(RESULT)
+    write(RESULT, json.dumps(best, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from finsa_moe.files import whole_path
+
 
 def write(target: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a header and rows, UTF-8; folders on the way are made."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with whole_path(target) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
-    part.replace(target)

@@ -6,8 +6,8 @@ to end stands. It knows no formats.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ from finsa_moe.errors import DataError
 def beside(path: Path) -> Path:
     """A name in `path`'s folder that nothing has, for what shall be renamed to `path` when it is whole."""
     # a long name leaves no room for an ending
-    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}.part")
+    return path.with_name(f".{path.name[:40]}.{os.urandom(4).hex()}.part")
 
 
 @contextmanager
@@ -79,3 +79,13 @@ def hold(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content in hexadecimal, read piece by piece.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

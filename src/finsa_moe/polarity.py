@@ -108,16 +108,19 @@ class LabelMap:
 
     def given(self, value: object) -> Polarity | None:
         """The polarity that this map alone gives one raw label, or None."""
+        return self._entry(_fold(value))
+
+    def __call__(self, value: object) -> Polarity | None:
+        """The polarity of one raw label, or None when neither this map nor the usual words know it."""
         key = _fold(value)
+        found = self._entry(key)
+        return _BY_WORD.get(key) if found is None else found
+
+    def _entry(self, key: str) -> Polarity | None:
         found = self.entries.get(key)
         if found is None and key.endswith(".0"):  # a numeric column with gaps is read as floats: 1.0 means 1
             found = self.entries.get(key[:-2])
         return found
-
-    def __call__(self, value: object) -> Polarity | None:
-        """The polarity of one raw label, or None when neither this map nor the usual words know it."""
-        found = self.given(value)
-        return parse_word(value) if found is None else found
 
 
 def _pairs(source: str) -> list[tuple[str, str]]:

@@ -88,8 +88,7 @@ def augment(
     from finsa_moe.data.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
 
-    check_targets(out)
-    check_targets(out.with_suffix(".rejects.csv"))
+    check_targets(out, out.with_suffix(".rejects.csv"))
     refuse_inputs({"--out": out}, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
     asked = None

@@ -33,7 +33,8 @@ def show(entry: Explanation, polarity: Polarity | None = None) -> None:
     line.append(f"  {entry.confidence:.4f}  {_who(entry)}", style="default not bold")
     console.print(line, soft_wrap=True)
     console.print(_marked(entry, shown), soft_wrap=True)
-    top = entry.top(SHOWN, shown)
+    moved = entry.top(len(entry.words), shown)
+    top = moved[:SHOWN]
     most = max((abs(value) for _, value in top), default=1.0)
     width = max((_width(word.word) for word, _ in top), default=0)
     width = max(4, width)  # room for the line above them
@@ -50,8 +51,7 @@ def show(entry: Explanation, polarity: Polarity | None = None) -> None:
         console.print(out.append(f"  {cells}"), soft_wrap=True)
     base, score = entry.base[ENGLISH[shown]], entry.scores[ENGLISH[shown]]
     way = "exact" if entry.exact else f"{'sampled' if entry.method == 'permutation' else 'Owen values'}"
-    every = len(entry.top(len(entry.words), shown))
-    left = f"; {len(top)} of {every} words shown" if len(top) < every else ""
+    left = f"; {len(top)} of {len(moved)} words shown" if len(top) < len(moved) else ""
     cut = "; too long, its middle was not read" if entry.truncated else ""
     console.print(
         Text(f"  all words hidden {base:.4f}, words {score - base:+.4f}, answer {score:.4f}; {way}, "

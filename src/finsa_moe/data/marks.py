@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from finsa_moe.files import sha256
+
 
 def mark_of(folder: Path) -> str:
     """16 hexadecimal digits of SHA-256 over what is learnt from and chosen by: ``train.csv`` and ``valid.csv``.
@@ -18,7 +20,7 @@ def mark_of(folder: Path) -> str:
     files = [folder / f"{split}.csv" for split in ("train", "valid")]
     if not all(file.is_file() for file in files):
         return ""
-    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
+    return hashlib.sha256(b"".join(bytes.fromhex(sha256(file)) for file in files)).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

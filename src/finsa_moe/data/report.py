@@ -5,11 +5,9 @@ Tables in, plain numbers and words out; it writes nothing and changes no row.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,6 +16,7 @@ from finsa_moe._version import __version__
 from finsa_moe.data.groups import Groups
 from finsa_moe.data.judge import Source
 from finsa_moe.data.split import SPLITS, Resolved
+from finsa_moe.files import sha256
 from finsa_moe.polarity import NAMES
 
 MADE_BY = "finsa prepare"
@@ -112,7 +111,7 @@ def describe(
     if len(reasons) > len(listed):
         listed["other reasons, see rejects.csv"] = sum(reasons.values()) - sum(listed.values())
     sources = [
-        {"file": str(source.path), "sha256": _sha256(source.path), "rows": source.rows, "columns": source.columns}
+        {"file": str(source.path), "sha256": sha256(source.path), "rows": source.rows, "columns": source.columns}
         for source in read.sources
     ]
     return Report(
@@ -166,8 +165,3 @@ def _cluster_warning(kept: int, groups: Groups) -> list[str]:
         f"{groups.largest:,} rows hang together and stand on one side: the shares may be missed; "
         "raise --threshold, or look at them with finsa audit"
     ]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,6 @@ Rows in = rows explained + rows left out + rows refused. It does not know what i
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.ledger import ERROR, Ledger
+from finsa_moe.files import sha256
 from finsa_moe.polarity import LabelMap, Polarity
 from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import Writer
@@ -210,5 +210,4 @@ def _rejects(ledger: Ledger, source: Path, refused: int) -> Path | None:
 def _digest(source: Path) -> str:
     if not source.is_file():
         raise DataError(f"{source}: no such file; name the file whose rows shall be explained")
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(source)

@@ -6,7 +6,6 @@ no longer matches the disk. It does not know how shards are made.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold, write
+from finsa_moe.files import hold, sha256, whole_path
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.shard import Entry, unwritable
 from finsa_moe.scale.stores import Source
@@ -87,7 +86,13 @@ class Manifest:
         lines = [{"kind": "run", "format": FORMAT, **self.header}]
         lines += [{"kind": "file", **entry} for entry in self.files.values()]
         lines += [{"kind": "shard", **entry} for entry in self.entries.values()]
-        write(self.path, "".join(map(_line, lines)))
+        try:
+            with whole_path(self.path) as part:
+                part.write_text("".join(map(_line, lines)), encoding="utf-8")
+        except DataError as error:
+            if isinstance(error.__cause__, OSError):
+                raise unwritable(self.path.parent, error.__cause__) from error
+            raise
 
     def _append(self, entry: Entry) -> None:
         size = self.path.stat().st_size
@@ -160,8 +165,7 @@ def _whole(shard: Path, entry: Entry, *, verify: bool) -> bool:
             return False
         if not verify:
             return True
-        with shard.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == str(entry["sha256"])
+        return sha256(shard) == str(entry["sha256"])
     except OSError:
         return False
 

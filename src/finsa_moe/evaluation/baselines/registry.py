@@ -102,7 +102,7 @@ def make(spec: str | Spec, also: Mapping[str, Factory] | None = None, *, elsewhe
     found = Spec.parse(spec) if isinstance(spec, str) else spec
     known = {**FACTORIES, **(also or {})}
     if found.name not in known:
-        listed = list(dict.fromkeys((*known, *elsewhere)))
+        listed = [*known, *elsewhere]
         raise ConfigError(
             f"model {found.text}: unknown name {found.name!r}; known are {', '.join(listed)}"
             f"{closest(found.name, listed)}"
