@@ -33,7 +33,7 @@ WORDS = """
 出货 吸筹 龙头 妖股
 """.split()  # noqa: SIM905 - a table of words is read more easily than a list
 MARKS = ("，", "。", "；", "、", "：", "")
-# (share, label) as METHOD's table has it for the news: bullish, neutral, bearish, written in the usual ways.
+# (share, label) as the paper's table has it for the news: bullish, neutral, bearish, written in the usual ways.
 LABELS = (("利好", 0.4771), ("中性", 0.3907), ("利空", 0.1322))
 DUPLICATES, NEAR, BROKEN = 0.06, 0.04, 0.0005
 

@@ -1,4 +1,4 @@
-"""What scoring takes of a machine: memory of a long file against a short one, two processes against one, disk.
+"""What the default model takes of a machine: memory of a long file beside a short one, two processes beside one, disk.
 
 Run: ``python -m benchmarks.footprint``
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import subjects
 from benchmarks.measure import RESULTS, keep, ratio
+from finsa_moe import shipped
 
 PARTS = ("two_processes", "peak_mib", "disk_mb")
 CHILD = """
@@ -78,6 +79,8 @@ def score(processes: list[subprocess.Popen[str]]) -> None:
 def side_by_side(folder: Path, whole: Path, parts: list[Path], runs: int) -> dict[str, Any]:
     """Time of one process on one core over that of a process a core, each with its part of the texts."""
     cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < len(parts):
+        raise SystemExit(f"footprint: {len(parts)} processes want {len(parts)} cores; this machine has {len(cores)}")
     seconds: dict[str, list[float]] = {"one": [], "two": []}
     for _ in range(runs):
         for name, sources in (("one", [whole]), ("two", parts)):
@@ -113,7 +116,7 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="one part anew, the others as they were kept")
     args = parser.parse_args()
     subjects.WORK.mkdir(parents=True, exist_ok=True)
-    folder = subjects.exported()
+    folder = shipped.model()
     kept = RESULTS / "footprint.json"
     result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if args.only and kept.is_file() else {}
     result["setting"] = {name: value for name, value in vars(args).items() if name != "only"}

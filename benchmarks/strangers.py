@@ -1,4 +1,4 @@
-"""Novelty: how well texts of other kinds are told from dev texts, by AUROC, and what share of each is warned of.
+"""The default model's novelty: how well texts of other kinds are told from dev texts, and what share is warned of.
 
 The foreign texts are our own (tests/runtime/foreign.csv). Run: ``python -m benchmarks.strangers``
 """
@@ -21,7 +21,7 @@ NAMED = ("weather", "code", "english", "poem")
 
 
 def main() -> None:
-    finsa = load(subjects.exported(), engine="onnxruntime")
+    finsa = load(engine="onnxruntime")
     rows = list(csv.DictReader(FOREIGN.open(encoding="utf-8")))
     kinds = np.array([row["kind"] for row in rows])
     known, foreign = (

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from finsa_moe import load
+from finsa_moe import load, shipped
 from finsa_moe.data import sample
 from finsa_moe.export import graphs
 from finsa_moe.export.export import export_mixture
 from finsa_moe.export.split import Expert, Trunk
 from finsa_moe.model.backbone import last_hidden
-from finsa_moe.model.checkpoint import load_tokenizer, save_mixture
+from finsa_moe.model.checkpoint import load_tokenizer
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.router import masked_mean
 from finsa_moe.model.torch_engine import TorchEngine
@@ -31,27 +31,18 @@ from finsa_moe.runtime.engine import Scores
 from finsa_moe.runtime.sessions import open_session
 
 WORK = Path("work/bench")
-TRAINED = Path("work/real/joint/moe_joint")
 
 
 def mixture() -> Path:
-    """The mixture that runs/real.sh trained, else one of its shape with random experts: speed is the same."""
-    if (TRAINED / "metrics.json").is_file():
-        return TRAINED
-    folder = WORK / "mixture"
-    if not folder.is_dir():
-        from tests.families import make_mixture
-
-        model = make_mixture(Path("models/pretrained"), rank=16, max_tokens=256)
-        save_mixture(model, folder, tokenizer=load_tokenizer("models/pretrained"))
-    return folder
+    """The default model as it was trained, in float32."""
+    return shipped.weights(".")
 
 
-def exported(precisions: Sequence[str] = ()) -> Path:
-    """Its export, made when it is not there."""
-    out = WORK / "runtime"
+def exported(precision: str) -> Path:
+    """Its export in another precision than the 8 bits it ships in, made when it is not there."""
+    out = WORK / f"runtime.{precision}"
     if not (out / "config.json").is_file():
-        export_mixture(mixture(), out, precisions=precisions, say=print)
+        export_mixture(mixture(), out, precisions=(precision,), say=print)
     return out
 
 
@@ -68,7 +59,7 @@ def texts(count: int = 1000) -> list[str]:
 
 
 class Published:
-    """METHOD's inference: router pass, one pass an expert, states summed; one text at a time, padded to 512."""
+    """The published inference: router pass, one pass an expert, states summed; one text at a time, padded to 512."""
 
     def __init__(self, folder: Path, length: int = 512) -> None:
         self.engine = TorchEngine(folder, device="cpu", dtype="float32")
@@ -97,11 +88,11 @@ class Published:
         return probs
 
 
-def pipeline(folder: Path) -> Callable[[Sequence[str]], Any]:
-    """The mixture in transformers' text-classification pipeline, 32 texts a batch."""
+def pipeline(folder: Path, dtype: str = "float32") -> Callable[[Sequence[str]], Any]:
+    """The mixture in transformers' text-classification pipeline, 32 texts a batch, in the order they are given."""
     from transformers import pipeline as new
 
-    engine = TorchEngine(folder, device="cpu", dtype="float32")
+    engine = TorchEngine(folder, device="cpu", dtype=dtype)
     tokenizer = load_tokenizer(folder)
     run = new("text-classification", model=engine.model, tokenizer=tokenizer, device="cpu")
     return lambda some: run(list(some), batch_size=32, top_k=None, truncation=True, max_length=engine.max_length)
@@ -165,9 +156,9 @@ class PlainEngine:
         return Scores(self.session(ids, mask)[0].copy(), np.ones((len(ids), 1), dtype=np.float32))
 
 
-def real_tokens(some: Sequence[str], folder: Path) -> list[int]:
+def real_tokens(some: Sequence[str]) -> list[int]:
     """Tokens of each text, prompt and special tokens counted."""
-    return [len(e.ids) for e in load(folder, engine="onnxruntime").predictor.engine.encode(some)]
+    return [len(e.ids) for e in load(engine="onnxruntime").predictor.engine.encode(some)]
 
 
 def operations(lengths: Sequence[int]) -> float:

@@ -1,6 +1,6 @@
 """A joint training step: routing inside the pass against the published three passes, on one backbone.
 
-The published form (METHOD, stage 3, faults b and d) is written here with peft's own adapters: one pass for the
+The published form (docs/method.md, stage 3) is written here with peft's own adapters: one pass for the
 router, one for each of two experts, hidden states summed with the router's weights. Ours is `FinSAMoE`. Time is taken
 alternating in one process; memory, the peak over what was resident before the step, in a process for each form.
 

@@ -97,7 +97,9 @@ def picture(found: Found, truth: Truth, base: Any, path: Path) -> None:
             usual = [100 * scored[key][name] for key in found if key[0] == base]
             if usual:
                 axis.axhline(float(np.mean(usual)), color=colour, linestyle="--", linewidth=0.8)
-        axis.set_xticks(range(len(points)), [point.value for point in points], fontsize=7)
+        long = any(len(point.value) > 8 for point in points)
+        turned = {"rotation": 20, "ha": "right"} if long else {}
+        axis.set_xticks(range(len(points)), [point.value for point in points], fontsize=7, **turned)
         axis.set_title(knob, fontsize=8)
     axes[0][0].set_ylabel("macro-F1, %")
     axes[0][0].legend(fontsize=7)

@@ -43,13 +43,14 @@ MIXED = (*SHARED, "learning_rate=3e-4", "router_steps=150", "router_warmup_steps
 
 @dataclass(frozen=True)
 class Point:
-    """One knob at one value; the settings it changes, by stage."""
+    """One knob at one value; the settings it changes, by stage, and whether experts start from one LoRA over all rows."""
 
     knob: str
     value: str
     expert: tuple[str, ...] = ()
     merging: tuple[str, ...] = ()
     joint: tuple[str, ...] = ()
+    from_one: bool = False
 
     @property
     def name(self) -> str:
@@ -57,17 +58,21 @@ class Point:
         return f"{self.knob}={self.value}"
 
 
+ROUTER_ALONE = ("epochs=0.01", "warm_heads=false")  # of stage 3 the router's warm-up, and four steps after it
 BASE = Point("base", "1.5, 0.05, warm-up, all layers, rank 16, adaptive")
 POINTS = (
     BASE,
     *(Point("routing_weight", v, joint=(f"routing_weight={v}",)) for v in ("0", "0.5", "1", "2")),
     *(Point("balance_weight", v, joint=(f"balance_weight={v}",)) for v in ("0", "0.005", "0.01")),
     Point("warm-up", "none", joint=("router_steps=0",)),
+    Point("warm-up", "spares heads", joint=("warm_heads=false",)),
     *(Point("route_at", v, expert=(f"route_at={v}",), merging=(f"route_at={v}",)) for v in ("0.5", "1.0")),
     *(Point("rank", v, expert=(f"rank={v}", f"alpha={v}")) for v in ("4", "64")),
     Point("loss", "plain", expert=("loss=cross_entropy",), joint=("loss=cross_entropy",)),
     Point("one LoRA", "rank 16", expert=("epochs=2",)),
     Point("one LoRA", "rank 32", expert=("epochs=2", "rank=32", "alpha=32")),
+    Point("experts", "two epochs, no joint", expert=("epochs=2",), joint=ROUTER_ALONE),
+    Point("experts", "one LoRA first, no joint", joint=ROUTER_ALONE, from_one=True),
 )
 
 
@@ -130,16 +135,19 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 def made_of(point: Point, backbone: str) -> str:
     """A fingerprint of all settings of a point."""
-    return json.dumps([EXPERT, MERGE, MIXED, point.expert, point.merging, point.joint, backbone])
+    settings = [EXPERT, MERGE, MIXED, point.expert, point.merging, point.joint, backbone]
+    return json.dumps([*settings, "from one"] if point.from_one else settings)
 
 
 def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, list[str]]) -> Answers:
     """Train one cell and answer the test sets."""
     began = time.perf_counter()
     names = (ONE,) if point.knob == "one LoRA" else DOMAINS
-    experts, facts = {}, dict[str, Any](rows=0, steps=0)
+    experts, facts, first = {}, dict[str, Any](rows=0, steps=0), None
+    if point.from_one:
+        first, facts["rows"], facts["steps"] = expert(point, ONE, seed, backbone, out)
     for name in names:
-        experts[name], rows, steps = expert(point, name, seed, backbone, out)
+        experts[name], rows, steps = expert(point, name, seed, backbone, out, first)
         facts["rows"] += rows
         facts["steps"] += steps
     work = out / f"cell{os.getpid()}"  # a process for some of the seeds may run beside one for the others
@@ -165,12 +173,16 @@ def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, l
     return Answers(probs, chosen, {**facts, "seconds": round(time.perf_counter() - began, 1)})
 
 
-def expert(point: Point, name: str, seed: int, backbone: str, out: Path) -> tuple[Path, int, int]:
+def expert(
+    point: Point, name: str, seed: int, backbone: str, out: Path, start: Path | None = None
+) -> tuple[Path, int, int]:
     """The expert of a domain by the point's stage 1: folder, rows, steps; trained once for all points that share it."""
     settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
-    key = hashlib.sha256(f"{settings}\n{name}\n{backbone}".encode()).hexdigest()[:12]
-    folder = out / "experts" / f"{name}-{key}"
-    facts = train_expert(name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True)
+    made_of = f"{settings}\n{name}\n{backbone}" + (f"\n{start.name}" if start else "")
+    folder = out / "experts" / f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+    facts = train_expert(
+        name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True, start=start
+    )
     return folder, facts["rows"], facts["steps"]
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dev import FILES, tfidf
+from dev import tfidf
 
 TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
@@ -127,13 +127,13 @@ def _scores(dev: dict[str, Any]) -> str:
         "| surest 70 %, accuracy |",
         "|---|---:|---:|---:|---:|---|---:|---:|---:|---:|",
     ]
-    same = tfidf()
+    baseline = tfidf()
     for name, found in dev.items():
-        routed = found["routed"]
+        routed, (given, same) = found["routed"], baseline[name]
         low, high = routed["macro_f1_interval"]
         sure = min(routed["coverage"], key=lambda point: abs(point["coverage"] - 0.7))
         lines.append(
-            f"| {name} | {routed['n']:,} | {FILES[name][1]:.1f} | {same[name]:.1f} | "
+            f"| {name} | {routed['n']:,} | {given:.1f} | {same:.1f} | "
             f"**{100 * routed['macro_f1']:.1f}** | {100 * low:.1f}–{100 * high:.1f} | "
             f"{100 * found['own']['macro_f1']:.1f} | {100 * routed['accuracy']:.1f} | "
             f"{100 * routed['ece']:.1f} | {100 * (1 - sure['risk']):.1f} |"

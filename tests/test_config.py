@@ -16,7 +16,7 @@ STAGES: tuple[type[StageConfig], ...] = (PretrainConfig, ExpertConfig, MergeConf
 
 
 def test_the_papers_values_are_the_defaults() -> None:
-    """METHOD, stages 1 and 3, copied from the page by hand."""
+    """The paper, stages 1 and 3, copied from the page by hand."""
     expert, joint = ExpertConfig(), JointConfig()
     assert (expert.rank, expert.alpha, expert.dropout, expert.max_length) == (16, 16, 0.05, 512)
     for stage in (expert, joint):

@@ -52,10 +52,10 @@ def test_both_readmes_give_the_same_commands() -> None:
 
 
 def test_shipped_configurations_load() -> None:
-    from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig, PretrainConfig
+    from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig, MergeConfig, PretrainConfig
 
     for file in [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "runs").glob("*.yaml")]:
-        for stage in (PretrainConfig, ExpertConfig, MergeConfig, JointConfig):
+        for stage in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig):
             stage.load(file)
 
 

@@ -79,7 +79,7 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainConfig(StageConfig):
-    """Settings of the two supervised stages (METHOD, stages 1 and 3)."""
+    """Settings of the two supervised stages (docs/method.md, stages 1 and 3)."""
 
     learning_rate: float = within(3e-4, 0)
     weight_decay: float = within(0.0, 0)

@@ -26,7 +26,7 @@ Backbones = Callable[[str], Path]
 
 GATED = ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
 BERT = ["attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense"]
-LAYER = {  # METHOD: q, v, o and the feed-forward projections, fused or not; where q, k and v are one, that one
+LAYER = {  # the method: q, v, o and the feed-forward projections, fused or not; where q, k and v are one, that one
     "glm4": (
         "layers",
         ["self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_up_proj", "mlp.down_proj"],

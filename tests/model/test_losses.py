@@ -50,7 +50,7 @@ def test_weights_have_mean_one_and_favour_the_rare(counts: list[int], beta: floa
 
 
 def by_hand(logits: list[list[float]], labels: list[int], weights: list[float], eps: float, gamma: float) -> float:
-    """The loss written out in plain Python from METHOD's sentence."""
+    """The loss written out in plain Python from the page's formula (docs/method.md)."""
     total = 0.0
     for row, label in zip(logits, labels, strict=True):
         norm = math.log(sum(math.exp(z) for z in row))

@@ -87,7 +87,7 @@ def test_a_warm_up_of_the_router_alone_leaves_heads_as_they_were(
 
 
 def test_the_loss_is_the_weighted_sum(trained: Runs) -> None:
-    """classification + 1.5 · routing + 0.05 · balance, each written out here from METHOD."""
+    """classification + 1.5 · routing + 0.05 · balance, each written out here from docs/method.md."""
     model = load_mixture(trained("bert").joint, device="cpu")
     ids, mask = batch_of([[2, 30, 41, 52, 3], [2, 99, 3], [2, 7, 8, 3]], 0)
     batch = {

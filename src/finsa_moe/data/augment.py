@@ -43,8 +43,8 @@ class Settings:
     """How rows are made.
 
     Attributes:
-        synonyms: Share of the rows that are put in synonyms; the others are rewritten (METHOD: 0.2).
-        copies: Most new rows of each row (METHOD: 3).
+        synonyms: Share of the rows that are put in synonyms; the others are rewritten (the paper: 0.2).
+        copies: Most new rows of each row (the paper: 3).
         words: Share of a text's replaceable words that is replaced.
         seed: Another seed, other words.
     """

@@ -32,7 +32,7 @@ class Settings:
     """What changes the values.
 
     Attributes:
-        evaluations: Most coalitions of a text that the model answers (METHOD's default is 2,000).
+        evaluations: Most coalitions of a text that the model answers (the method's default is 2,000).
         seed: Random seed for the sampled orders of words.
         hidden: What stands for a run of hidden words; None takes what suits the model.
         known: Words to be kept whole, beside those of finance.

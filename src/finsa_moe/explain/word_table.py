@@ -1,4 +1,4 @@
-"""What words come to over many explained texts: METHOD's lexicon table, and the words that matter most.
+"""What words come to over many explained texts: the method's lexicon table, and the words that matter most.
 
 Explanations are added one at a time and only sums are kept, by domain, word and class. It draws nothing.
 """

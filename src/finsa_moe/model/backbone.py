@@ -28,7 +28,7 @@ if not sys.stderr.isatty():
     disable_progress_bar()
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-# METHOD adapts q, v, o and the feed-forward projections: every linear of a layer but a key projection of its own.
+# docs/method.md, stage 1: q, v, o and the feed-forward projections, so every linear but a key projection of its own.
 _KEY_PROJECTIONS = {"k_proj", "key", "k_lin", "k"}
 _NEEDS = "the folder needs config.json, model.safetensors and tokenizer.json; restore what is missing or damaged"
 

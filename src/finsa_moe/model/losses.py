@@ -1,4 +1,4 @@
-"""The losses of METHOD.md: adaptive balanced classification, routing, and balance of the experts' use.
+"""The losses of docs/method.md: adaptive balanced classification, routing, and balance of the experts' use.
 
 Logits and targets go in, a scalar comes out; nothing here knows the model.
 """
@@ -28,7 +28,7 @@ class AdaptiveBalancedLoss(nn.Module):
     """Smoothed cross-entropy times the focal factor times the label's class weight, mean over the batch.
 
     Targets are 1 - ε on the label plus ε / C everywhere; the focal factor is (1 - p)^γ with p = exp(-cross-entropy)
-    (Lin et al. 2017); the weights are those of `class_weights`. As in METHOD.md, p is of the smoothed cross-entropy.
+    (Lin et al. 2017); the weights are those of `class_weights`. As in the method, p is of the smoothed cross-entropy.
     """
 
     def __init__(self, counts: Sequence[int], beta: float = 0.99, smoothing: float = 0.1, gamma: float = 2.0) -> None:

@@ -165,7 +165,7 @@ def set_trained(model: FinSAMoE, *, experts: bool, heads: bool = True) -> None:
 
 
 def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
-    """Classification + routing_weight · routing + balance_weight · balance (METHOD, stage 3)."""
+    """Classification + routing_weight · routing + balance_weight · balance (docs/method.md, stage 3)."""
     classify = loop.classification_loss(settings, counts)
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,0 +1,36 @@
+"""The scores that the pages print are those that were measured, and not last round's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from finsa_moe import shipped
+
+ROOT = Path(__file__).parents[1]
+ROWS = {  # the lines of the READMEs' tables, by dev file
+    "news/dev": ("news flashes", "新闻快讯"),
+    "forum/dev": ("stock-board posts", "股吧帖子"),
+    "forum/dev_investors": ("investors' posts", "投资者帖子"),
+    "forum/dev_finfe": ("FinFE, human labels", "FinFE(人工标注)"),
+}
+
+
+@pytest.mark.parametrize(("readme", "at"), [("README.md", 0), ("README_CN.md", 1)])
+def test_a_readmes_table_bears_the_cards_numbers(readme: str, at: int) -> None:
+    dev = json.loads((shipped.model() / "card.json").read_text(encoding="utf-8"))["dev"]
+    baseline = json.loads((ROOT / "docs" / "results" / "tfidf.json").read_text(encoding="utf-8"))
+    lines = [_cells(line) for line in (ROOT / readme).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    for name, labels in ROWS.items():
+        routed = dev[name]["routed"]
+        low, high = (f"{100 * bound:.1f}" for bound in routed["macro_f1_interval"])
+        tfidf = [f"{baseline[name][which]['macro_f1']:.1f}" for which in ("given", "learnt")]
+        ours = f"{100 * routed['macro_f1']:.1f}({low}–{high})"
+        assert [labels[at].replace(" ", ""), f"{routed['n']:,}", *tfidf, ours] in lines
+
+
+def _cells(line: str) -> list[str]:
+    """Of a table's line, without bold marks and spaces."""
+    return [cell.replace("*", "").replace(" ", "") for cell in line.strip("|").split("|")]
