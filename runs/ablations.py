@@ -43,7 +43,7 @@ MIXED = (*SHARED, "learning_rate=3e-4", "router_steps=150", "router_warmup_steps
 
 @dataclass(frozen=True)
 class Point:
-    """One knob at one value; the settings it changes, by stage, and whether experts start from one LoRA over all rows."""
+    """One knob at one value: the settings it changes, by stage; whether experts start from one LoRA over all rows."""
 
     knob: str
     value: str

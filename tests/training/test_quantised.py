@@ -66,8 +66,8 @@ def test_nothing_quantised_is_saved(family: str, quantised: Callable[[str], Trai
         assert not (folder / "backbone").exists(), "the frozen network is named only"
         for file in folder.rglob("*.safetensors"):
             for name, tensor in load_file(file).items():
-                kept = torch.float16 if file.name == REPLAY else torch.float32  # a sample of states
-                assert tensor.dtype == kept, (file, name)
+                kept = {torch.float16, torch.int32} if file.name == REPLAY else {torch.float32}  # sketches of states
+                assert tensor.dtype in kept, (file, name)
                 assert "base_layer" not in name
                 assert "quant" not in name
     reference = json.loads((run.joint / "config.json").read_text())["backbone"]

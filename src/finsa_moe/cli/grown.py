@@ -111,7 +111,7 @@ def show(sent: Mapping[str, Mapping[str, float | None]], moved: Mapping[str, Mov
     """Print every domain's share of states sent to its own expert, and its macro-F1, before and after."""
     from rich.table import Table
 
-    table = Table("domain", "stored sample to its own expert", "", "rows", "routed macro-F1", "")
+    table = Table("domain", "states to its own expert", "", "rows", "routed macro-F1", "")
     table.add_row("", "before", "after", "", "before", "after")
     for name in {**sent, **moved}:
         own = sent.get(name, {})

@@ -23,6 +23,7 @@ from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS
 from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
 from finsa_moe.model.replay import write_replay
+from finsa_moe.model.sketch import Sketch
 
 LAST, GROWN = "router.layers.4.", "router.grown."
 """The router's last linear, one row a domain; the layers of domains that came later."""
@@ -93,7 +94,7 @@ def narrowed(tensors: Mapping[str, Tensor], experts: int, index: int) -> dict[st
 
 def add(
     source: Path, out: Path, domain: str, expert: Path, small: Mapping[str, Tensor], *, scaling: float,
-    replay: Mapping[str, Tensor], more: Callable[[Path], None] = lambda _: None,
+    replay: Mapping[str, Sketch], more: Callable[[Path], None] = lambda _: None,
 ) -> None:  # fmt: skip
     """Write `source` with a further expert to `out`.
 
@@ -104,7 +105,7 @@ def add(
         expert: Folder of the new expert.
         small: Router and heads, of all domains.
         scaling: alpha / rank of the new expert.
-        replay: States by domain, the new one's too.
+        replay: Sketches of states by domain, the new one's too.
         more: Given the working folder before it gets its name, for what else belongs there.
 
     Raises:
@@ -123,7 +124,7 @@ def add(
         more(working)
 
 
-def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | None) -> None:
+def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Sketch] | None) -> None:
     """Write `source` without one expert to `out`; what remains is as it was. It undoes `add`, to the bit.
 
     Metrics and configuration are brought back by `history`.
@@ -154,7 +155,7 @@ def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Tensor] | 
 
 @contextmanager
 def _made(
-    source: Path, out: Path, config: FinSAMoEConfig, small: Mapping[str, Tensor], replay: Mapping[str, Tensor] | None
+    source: Path, out: Path, config: FinSAMoEConfig, small: Mapping[str, Tensor], replay: Mapping[str, Sketch] | None
 ) -> Iterator[Path]:
     """A copy of `source` with another configuration, renamed to `out` when the block ends well."""
     if out.exists():

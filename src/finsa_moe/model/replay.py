@@ -1,4 +1,4 @@
-"""A small sample of what the router saw of each domain: pooled states at the route, no text.
+"""What the router saw of each domain: a sketch of the pooled states at the route, and no text's own.
 
 It stands in the mixture's folder as ``replay.safetensors``, so that the router can be taught a further domain without
 the texts of the old ones. Nothing here trains.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -18,8 +19,10 @@ from finsa_moe.errors import ModelError
 from finsa_moe.files import whole_path
 from finsa_moe.model.adapter import read_tensors
 from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.sketch import Sketch
 
 REPLAY = "replay.safetensors"
+_PARTS = tuple(field.name for field in fields(Sketch))
 
 
 @contextmanager
@@ -49,25 +52,28 @@ def routed_states(model: FinSAMoE, batches: Iterable[Mapping[str, Tensor]]) -> T
     return torch.cat(heard).float() if heard else torch.zeros(0, model.config.hidden_size)
 
 
-def write_replay(folder: Path, states: Mapping[str, Tensor]) -> None:
-    """Write the sample, half precision (n, d) a domain; the file has its name only when it is whole."""
+def write_replay(folder: Path, sketches: Mapping[str, Sketch]) -> None:
+    """Write the domains' sketches; the file has its name only when it is whole."""
+    tensors = {f"{name}/{part}": getattr(kept, part).contiguous() for name, kept in sketches.items() for part in _PARTS}
     with whole_path(folder / REPLAY) as part:
-        save_file({name: kept.half().contiguous() for name, kept in states.items()}, part, metadata={"format": "pt"})
+        save_file(tensors, part, metadata={"format": "pt"})
 
 
-def read_replay(folder: Path, domains: Sequence[str]) -> dict[str, Tensor]:
-    """States float32 (n, d) by domain.
+def read_replay(folder: Path, domains: Sequence[str]) -> dict[str, Sketch]:
+    """The sketches by domain.
 
     Raises:
-        ModelError: If the folder has no sample, or one of other domains.
+        ModelError: If the folder has none, or those of other domains, or an earlier version's.
     """
     path = folder / REPLAY
+    remedy = "name texts of its domains with " + " ".join(f"--replay {name}=FILE" for name in domains)
     if not path.is_file():
-        raise ModelError(
-            f"{path}: missing; this mixture was trained before samples were kept: name texts of its domains with "
-            + " ".join(f"--replay {name}=FILE" for name in domains)
-        )
+        raise ModelError(f"{path}: missing; this mixture was trained before sketches of its states were kept: {remedy}")
     found = read_tensors(path)
-    if set(found) != set(domains):
-        raise ModelError(f"{path}: holds {', '.join(sorted(found))}, the mixture has {', '.join(domains)}; restore it")
-    return {name: found[name].float() for name in domains}
+    if any("/" not in key for key in found):
+        raise ModelError(f"{path}: of an earlier version, with states of single texts; remove it and {remedy}")
+    if (held := {key.partition("/")[0] for key in found}) != set(domains):
+        raise ModelError(f"{path}: holds {', '.join(sorted(held))}, the mixture has {', '.join(domains)}; restore it")
+    if lost := [key for name in domains for part in _PARTS if (key := f"{name}/{part}") not in found]:
+        raise ModelError(f"{path}: damaged (no {lost[0]}); restore it, or remove it and {remedy}")
+    return {name: Sketch(**{part: found[f"{name}/{part}"] for part in _PARTS}) for name in domains}

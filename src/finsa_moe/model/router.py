@@ -20,7 +20,9 @@ def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 class Router(nn.Module):
-    """Linear(d, hidden), LayerNorm, ReLU, Dropout, Linear(hidden, E), over a learnt temperature (docs/method.md, stage 3).
+    """Linear(d, hidden), LayerNorm, ReLU, Dropout, Linear(hidden, E), over a learnt temperature.
+
+    Source: docs/method.md, stage 3.
 
     A domain that a finished mixture takes in later has layers of its own, ending in one logit: so the others' logits
     stay as they were, and without it the router is the one it was.

@@ -1,7 +1,7 @@
 """A further domain for a finished mixture: one more expert on its frozen backbone, and a router wider by one.
 
 A mixture's folder and prepared rows go in, a new mixture's folder comes out. The old experts and heads are copied, not
-trained; the router learns from stored states of the old domains, not from their texts.
+trained; the router learns from states like those of the old domains, not from their texts.
 """
 
 from __future__ import annotations
@@ -29,15 +29,18 @@ from finsa_moe.model.growth import add, check_new, read_config, widened
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.replay import read_replay
 from finsa_moe.model.router import Router
+from finsa_moe.model.sketch import Sketch
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.expert import train_expert
-from finsa_moe.training.probe import KEPT, answers, encoder_of, sampled, states_of
+from finsa_moe.training.probe import SEEN, answers, encoder_of, states_of
 from finsa_moe.training.unlabelled import routing_rows
 from finsa_moe.training.widen import new_layers
 
 MOE, EXPERT, METRICS, STARTED = "moe", "expert", "metrics.json", "started.json"
 FEW, FRESH = 100, "fresh"
+DRAWN = 16_384
+"""States drawn of each old domain: half of them to teach, half to tell a share of 0.0001 by."""
 
 
 def add_domain(
@@ -57,7 +60,7 @@ def add_domain(
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
-        replay: A file of texts of each old domain, where `source` keeps no sample of states.
+        replay: A file of texts of each old domain, where `source` keeps no sketch of their states.
         held_out: Texts that the model is going to be judged by; replayed ones equal or near to one are dropped.
         say: Told in a line of each step and of what to beware of.
 
@@ -85,7 +88,8 @@ def add_domain(
     model = load_mixture(source, device=device)
     encode = encoder_of(source, model)
     spoken = columns.text if columns else None
-    known = _known(source, model, encode, replay, held_out, settings.seed, spoken)
+    sketches = _known(source, model, encode, replay, held_out, settings.seed, spoken)
+    known = {name: sketch.draw(DRAWN, settings.seed) for name, sketch in sketches.items()}
     start = _start(source, model, encode, train, settings, say)
     settled = _expert_settings(config.rank, config.scaling[0], model, settings, len(train.texts), len(valid.texts))
     bundled = source / BACKBONE
@@ -103,10 +107,10 @@ def add_domain(
         taken=settings.taken, seed=settings.seed,
     )  # fmt: skip
     head = read_tensors(out / EXPERT / "head.safetensors")
-    states = {**known, domain: sampled(new)}
+    sketches[domain] = Sketch.of(new, settings.seed)
     facts |= {
         "started_from": start.name if start else FRESH,
-        "sent_to_own": _sent(old, layers, states, domain),
+        "sent_to_own": _sent(old, layers, {**known, domain: new}, domain),
         "data": {**_old_data(source), domain: Noted.of(data).as_dict()},
     }
 
@@ -115,7 +119,9 @@ def add_domain(
         settings.save(folder / "config.yaml")
 
     small = widened(read_tensors(source / WEIGHTS), head, layers.state_dict())
-    add(source, out / MOE, domain, out / EXPERT, small, scaling=settled.alpha / settled.rank, replay=states, more=more)
+    add(
+        source, out / MOE, domain, out / EXPERT, small, scaling=settled.alpha / settled.rank, replay=sketches, more=more
+    )
     return facts
 
 
@@ -210,16 +216,16 @@ def _whole_and_cut(rows: Rows, seed: int) -> Rows:
 def _known(
     source: Path, model: FinSAMoE, encode: TextEncoder, replay: Mapping[str, Path] | None, held_out: Sequence[str],
     seed: int, text: str | None,
-) -> dict[str, Tensor]:  # fmt: skip
-    """States of the old domains: the stored ones, or those of texts named for each."""
+) -> dict[str, Sketch]:  # fmt: skip
+    """Sketches of the old domains' states: the stored ones, or of texts named for each."""
     domains = list(model.config.domains)
     if not replay:
         return read_replay(source, domains)
     if odd := sorted(set(replay) ^ set(domains)):
         word = "no texts of" if odd[0] in domains else "no expert"
         raise DataError(f"{source}: {word} {odd[0]}; give --replay NAME=FILE once for each of {', '.join(domains)}")
-    rows = routing_rows(replay, most=KEPT, held_out=held_out, seed=seed, text=text)
-    return {name: states_of(model, encode, rows[name]) for name in domains}
+    rows = routing_rows(replay, most=SEEN, held_out=held_out, seed=seed, text=text)
+    return {name: Sketch.of(states_of(model, encode, rows[name]), seed) for name in domains}
 
 
 def _sent(old: Router, layers: nn.Sequential, states: Mapping[str, Tensor], domain: str) -> dict[str, Any]:

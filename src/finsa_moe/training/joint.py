@@ -28,10 +28,11 @@ from finsa_moe.model.checkpoint import BUNDLE_LIMIT, load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.replay import write_replay
+from finsa_moe.model.sketch import Sketch
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
-from finsa_moe.training.probe import KEPT, drawn, states_of
+from finsa_moe.training.probe import SEEN, drawn, states_of
 from finsa_moe.training.resume import finish
 from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
@@ -147,11 +148,11 @@ def train_joint(
 
 def _seen(
     model: FinSAMoE, encoder: TextEncoder, labelled: Mapping[str, Rows], more: Mapping[str, Rows]
-) -> dict[str, Tensor]:
-    """A sample of what the router reads of each domain; the frozen trunk makes it, so training does not change it."""
+) -> dict[str, Sketch]:
+    """What the router reads of each domain; the frozen trunk makes it, so training does not change it."""
     sources = {name: [rows, more[name]] if name in more else [rows] for name, rows in labelled.items()}
     return {
-        name: torch.cat([states_of(model, encoder, drawn(rows, KEPT // len(parts))) for rows in parts])
+        name: Sketch.of(torch.cat([states_of(model, encoder, drawn(rows, SEEN // len(parts))) for rows in parts]))
         for name, parts in sources.items()
     }
 

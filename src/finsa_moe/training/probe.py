@@ -19,8 +19,8 @@ from finsa_moe.training.batches import Collator, EncodedRows, Rows
 
 SAMPLE = 1000
 """Rows by which experts are compared before a new one is trained."""
-KEPT = 4000
-"""States kept of each domain: a limit of a tenth of a percent needs some thousand to be told by."""
+SEEN = 4000
+"""Texts of each domain whose states are sketched."""
 
 
 def encoder_of(folder: Path, model: FinSAMoE) -> TextEncoder:
@@ -44,11 +44,6 @@ def states_of(model: FinSAMoE, encode: TextEncoder, rows: Rows) -> Tensor:
     """The pooled states that the router reads, float32 (n, d)."""
     batches, order = _batches(encode, rows)
     return routed_states(model, batches)[np.argsort(order).tolist()]
-
-
-def sampled(states: Tensor, most: int = KEPT, seed: int = 13) -> Tensor:
-    """At most so many of some states, evenly drawn."""
-    return states[torch.randperm(len(states), generator=torch.Generator().manual_seed(seed))[:most]]
 
 
 def drawn(rows: Rows, most: int = SAMPLE) -> Rows:
