@@ -27,7 +27,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from benchmarks.measure import keep
+from benchmarks.measure import keep, need
 from finsa_moe import load
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.labelling.sample import Settings, sample
@@ -219,6 +219,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="13,21,42,87,123")
     parser.add_argument("--one-shot", action="store_true", help="also the command as typed once for each budget")
     given = parser.parse_args()
+    need(DATA)
     seeds, more = [int(word) for word in given.seeds.split(",")], (ONE_SHOT,) * given.one_shot
     print(
         f"share of random's rows needed for its macro-F1 with {', '.join(map(str, JUDGED))} rows (95 % over halvings)"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import need
 from finsa_moe import shipped
 from finsa_moe.evaluation.baselines import make
 from finsa_moe.evaluation.baselines.rows import with_dev
@@ -79,6 +80,7 @@ def main() -> None:
     parser.add_argument("--domains", nargs="*", default=["news", "forum"])
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
+    need(args.data)
     for seed in args.seeds:  # outermost, so that a run which is stopped has judged every model
         for spec in args.models:
             for domain in args.domains:

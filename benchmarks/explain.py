@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import keep
+from benchmarks.measure import keep, need
 from finsa_moe import FinSA, load
 from finsa_moe.explain.explain import Settings, explain
 
@@ -55,6 +55,7 @@ def timed(model: FinSA, asked: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # as `finsa explain` does
+    need(DATA)
     asked = texts()
     result: dict[str, Any] = {"runs": [timed(load(engine="onnxruntime"), asked), timed(load(), asked)]}
     model, longer = load(), [text for text in asked if len(text) > 40][::8][:4]

@@ -35,6 +35,12 @@ def ratio(baseline: list[float], contestant: list[float]) -> dict[str, float]:
     return {"median": statistics.median(each), "low": min(each), "high": max(each)}
 
 
+def need(folder: Path) -> None:
+    """End with a line where the data (docs/data.md) are not there."""
+    if not folder.is_dir():
+        raise SystemExit(f"{folder}: no such folder; this benchmark needs labelled rows of your own, see docs/data.md")
+
+
 def resident() -> float:
     """Resident memory of this process now, MiB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -34,7 +34,7 @@ def main() -> None:
 
     result = {
         "texts": {"known": len(near), "foreign": len(far)},
-        "auroc": {kind: auroc(kinds == kind) for kind in sorted(set(kinds))}
+        "auroc": {kind: auroc(kinds == kind) for kind in sorted(set(kinds.tolist()))}
         | {"+".join(NAMED): auroc(np.isin(kinds, NAMED)), "all": auroc(kinds != "")},
         "warned": {"known": float((near >= STRANGE).mean()), "foreign": float((far >= STRANGE).mean())},
     }

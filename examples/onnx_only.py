@@ -15,6 +15,8 @@ from tokenizers import Tokenizer
 
 folder, texts = Path(sys.argv[1]), sys.argv[2:]
 config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+if config["prompt"] != "none":
+    sys.exit(f"{folder}: the model wants its prompt round the text; this example knows models without one")
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 session = onnxruntime.InferenceSession(str(folder / "single.onnx"), providers=["CPUExecutionProvider"])
 

@@ -145,7 +145,8 @@ def _routing(card: dict[str, Any]) -> str:
     shares = ", ".join(f"{name} {100 * found['routing']:.1f} %" for name, found in card["dev"].items())
     headlines = card["examined"]["headlines"]
     lines = [
-        f"Texts sent to their own domain's expert: {shares}. Company headlines of a set the router never met: "
+        f"Texts sent to their own domain's expert: {shares}. Company headlines of a set "
+        "that the router never met (the student has learnt its labels): "
         f"{100 * headlines['news']:.1f} % of {headlines['texts']:,} to news.",
         "",
         "| characters | headlines | to news |",

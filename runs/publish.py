@@ -2,7 +2,8 @@
 
 ``python runs/publish.py OUT [DATA] [--precision int8]``: OUT/runtime → ``src/finsa_moe/assets/default`` (graphs of one
 precision), OUT/moe → ``models/default``; the graphs as they ship are judged on DATA by ``runs/dev.py`` and
-``runs/examine.py``, and the card is written from that and the run. No number in the card is typed by hand.
+``runs/examine.py``, TF-IDF on the rows that the run learnt from by ``runs/tfidf.py``, and the card is written from that
+and the run. No number in the card is typed by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import Any
 
 import card
 
+from finsa_moe import load
+from finsa_moe.data.read import read_frame
 from finsa_moe.export.known import KNOWN
 from finsa_moe.model.checkpoint import BACKBONE
 from finsa_moe.training.heads import FACTS, HEADS
@@ -88,6 +91,13 @@ def heads(student: Path, target: Path) -> None:
     write(target / FACTS, {"tasks": kept})
 
 
+def agreement(trained: Path, shipped: Path, data: Path) -> dict[str, int]:
+    """How many dev texts there are, and how many the graphs answer otherwise than the weights."""
+    texts = [text for file in sorted(data.glob("*/dev*.csv")) for text in read_frame(file)["text"]]
+    one, two = ([answer.polarity for answer in load(model).predict(texts)] for model in (trained, shipped))
+    return {"texts": len(texts), "different": sum(a != b for a, b in zip(one, two, strict=True))}
+
+
 def main() -> None:
     """Copy, describe, say how large it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,6 +110,9 @@ def main() -> None:
         script = Path(__file__).with_name(f"{name}.py")
         where = str(args.out / f"{name}.json")
         subprocess.run([sys.executable, str(script), str(PACKAGE), str(args.data), "--json", where], check=True)
+    script = Path(__file__).with_name("tfidf.py")
+    subprocess.run([sys.executable, str(script), str(args.out), str(args.data)], check=True)
+    write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))
     weights(args.out / "moe", WEIGHTS)
     heads(args.out / "student", WEIGHTS / BACKBONE)
     shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
