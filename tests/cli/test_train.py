@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from finsa_moe.cli import main
 from finsa_moe.config import shipped_names
@@ -66,6 +68,28 @@ def test_the_stages_by_their_verbs(
     status, out, err = finsa("predict", "--model", tmp_path / "joint" / "moe_joint", "利润大增", "--device", "cpu")
     assert status == 0, err
     assert out.count("\n") == 1
+
+
+def test_an_expert_goes_on_from_another(
+    finsa: Run, trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """At a rate of nearly nothing it stays the one it started from, update and head; what cannot be is said."""
+    run = trained("bert")
+    still = settings(*EXPERT, "learning_rate=1e-12", "max_steps=1", "epochs=1")
+    words = ("train-expert", "more", prepared["forum"], "--backbone", run.backbone, *still, "--device", "cpu")
+    status, _, err = finsa(*words, "--out", tmp_path / "more", "--start", run.experts["news"])
+    assert status == 0, err
+    for name in ("adapter_model.safetensors", "head.safetensors"):
+        was, now = (load_file(folder / name) for folder in (run.experts["news"], tmp_path / "more"))
+        assert was.keys() == now.keys()
+        for key, tensor in was.items():
+            torch.testing.assert_close(now[key], tensor, atol=1e-6, rtol=0)
+    both = finsa(*words, "--out", tmp_path / "x", "--start", run.experts["news"], "--head", "news")
+    refused(both, "--start and --head", "give one of them")
+    refused(finsa(*words, "--out", tmp_path / "x", "--start", tmp_path / "none"), str(tmp_path / "none"))
+    larger = finsa(*words, "--out", tmp_path / "x", "--start", run.experts["news"], "--set", "rank=3")
+    refused(larger, "set rank and route_at to the folder's")
+    assert not (tmp_path / "x").exists()
 
 
 def test_pretrain_by_its_verb_and_a_second_time(finsa: Run, tmp_path: Path) -> None:

@@ -126,6 +126,13 @@ def train_expert(
             help="Start from the head of a task that finsa adapt taught the backbone; of several, the mean.",
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="EXPERT_DIR",
+            help="An expert on the same backbone to go on from, head and all: with newer rows, say.",
+        ),
+    ] = None,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Train nothing: say what it would take of memory and time here.")
     ] = False,
@@ -159,10 +166,12 @@ def train_expert(
         return
     if out is None:
         raise ConfigError("train-expert needs --out DIR for the expert, or --estimate to ask what it would take")
+    if start is not None and head:
+        raise ConfigError("--start and --head both name the head to start from; give one of them")
     with _stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
-            device=device, columns=columns, labels=spelling, heads=head or [],
+            device=device, columns=columns, labels=spelling, heads=head or [], start=start,
         )  # fmt: skip
     _say(out, facts)
 
