@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# The CPU build is all that is needed. For another one say what pip should install: make demo TORCH="torch==… --index-url …"
+# A CPU build is all that is needed; on Linux the usual index has it with CUDA. For another one say what pip should install: make demo TORCH="torch==… --index-url …"
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 

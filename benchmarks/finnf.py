@@ -62,7 +62,7 @@ def texts(count: int, rng: np.random.Generator) -> list[str]:
 
 
 def nearly(text: str, chance: random.Random) -> str:
-    """The text with one or two of its characters changed, dropped or doubled."""
+    """The text with one to three of its characters changed, dropped or doubled."""
     letters = list(text)
     for _ in range(1 if len(text) < 60 else chance.randint(1, 3)):
         at = chance.randrange(len(letters))
