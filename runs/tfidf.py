@@ -2,8 +2,8 @@
 
 ``python runs/tfidf.py OUT [DATA]``: once on the training files of DATA as they are given, once on the labelled rows the
 default model learnt from, which stand in OUT/data, OUT being the folder of a run of ``runs/default_model.sh``. For each
-dev file logistic regression and a linear SVM are trained on the rows of its own source, of all posts, and of
-everything; C is chosen on a twentieth of the rows that is set aside. Of all these the one that scores best on the dev
+dev file logistic regression and a linear SVM are trained on the rows of its own source and on those of several
+together; C is chosen on a twentieth of the rows that is set aside. Of all these the one that scores best on the dev
 file is kept, which favours TF-IDF. The result, ``docs/results/tfidf.json``, is what ``runs/dev.py`` and the card print.
 """
 
@@ -25,7 +25,10 @@ from finsa_moe.polarity import NAMES
 RESULT = Path("docs/results/tfidf.json")
 POSTS = ("boards", "investors", "finfe")
 SOURCES = {"news/dev": "news", "forum/dev": "boards", "forum/dev_investors": "investors", "forum/dev_finfe": "finfe"}
-MIXES = (("news",), *((source,) for source in POSTS), POSTS, ("news", *POSTS))
+MIXES = (
+    *((source,) for source in ("news", *POSTS)),
+    *(("boards", "finfe"), ("news", "boards", "finfe"), POSTS, ("news", *POSTS)),
+)
 GIVEN = {
     "news": "news/train",
     "boards": "forum/train",
