@@ -33,7 +33,7 @@ def peak(dtype: torch.dtype, size: int = 2048) -> Callable[[], Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--texts", type=int, default=500, help="of each domain")
+    parser.add_argument("--texts", type=int, default=1000, help="of each domain")
     parser.add_argument("--published", type=int, default=20, help="texts for the published way")
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
