@@ -34,7 +34,8 @@ def table(found: Found, truth: Truth, clusters: Truth, base: Any) -> str:
         base: The point that the others are held against.
     """
     names = list(truth)
-    heads = " | ".join(f"{name} | against base" for name in names)
+    other = "base" if base.knob == "base" else f"{base.knob}, {base.value}"
+    heads = " | ".join(f"{name} | against {other}" for name in names)
     trained = " | ".join(TRAINED.values())
     lines = [
         f"| knob | value | seeds | {heads} | routing % | own − routed | {trained} | seconds |",

@@ -3,7 +3,8 @@
 ``python runs/ablations.py OUT [DATA] [--backbone DIR] [--seeds …] [--only KNOB …]``: every point trains its experts and
 its mixture on the full training rows of news and boards, one epoch a stage, and answers the dev files routed and by the
 true domain's expert. A finished cell is a file of ``OUT/cells`` and is not run again; experts are shared by the points
-whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of the seeds that are named.
+whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of the
+seeds that are named, differences being taken to the base, or to the point that ``--against`` names.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="models/pretrained")
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 21, 42])
     parser.add_argument("--only", nargs="+", default=None, choices=sorted({point.knob for point in POINTS}))
+    parser.add_argument("--against", default=BASE.name, choices=[point.name for point in POINTS], metavar="POINT")
     args = parser.parse_args()
     for domain in DOMAINS:
         folder = args.out / "data" / domain
@@ -106,8 +108,9 @@ def main() -> None:
             found[point, seed] = kept
     truth = {name: np.array([NAMES.index(label) for label in labels]) for name, (_, labels) in tests.items()}
     clusters = {name: near_clusters(texts).ids for name, (texts, _) in tests.items()}
-    (args.out / "ablations.md").write_text(table(found, truth, clusters, BASE), encoding="utf-8")
-    picture(found, truth, BASE, args.out / "ablations.png")
+    against = next(point for point in POINTS if point.name == args.against)
+    (args.out / "ablations.md").write_text(table(found, truth, clusters, against), encoding="utf-8")
+    picture(found, truth, against, args.out / "ablations.png")
     print((args.out / "ablations.md").read_text(encoding="utf-8"))
 
 
