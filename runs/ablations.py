@@ -3,8 +3,8 @@
 ``python runs/ablations.py OUT [DATA] [--backbone DIR] [--seeds …] [--only KNOB …]``: every point trains its experts and
 its mixture on the full training rows of news and boards, one epoch a stage, and answers the dev files routed and by the
 true domain's expert. A finished cell is a file of ``OUT/cells`` and is not run again; experts are shared by the points
-whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of the
-seeds that are named, differences being taken to the base, or to the point that ``--against`` names.
+whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of the seeds that are named,
+differences being taken to the base, or to the point that ``--against`` names.
 """
 
 from __future__ import annotations

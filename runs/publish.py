@@ -19,7 +19,7 @@ from typing import Any
 import card
 
 from finsa_moe import load
-from finsa_moe.data.read import read_frame
+from finsa_moe.data.read import read_texts
 from finsa_moe.export.known import KNOWN
 from finsa_moe.model.checkpoint import BACKBONE
 from finsa_moe.training.heads import FACTS, HEADS
@@ -93,9 +93,15 @@ def heads(student: Path, target: Path) -> None:
 
 def agreement(trained: Path, shipped: Path, data: Path) -> dict[str, int]:
     """How many dev texts there are, and how many the graphs answer otherwise than the weights."""
-    texts = [text for file in sorted(data.glob("*/dev*.csv")) for text in read_frame(file)["text"]]
+    texts = read_texts(sorted(data.glob("*/dev*.csv")))
     one, two = ([answer.polarity for answer in load(model).predict(texts)] for model in (trained, shipped))
     return {"texts": len(texts), "different": sum(a != b for a, b in zip(one, two, strict=True))}
+
+
+def script(name: str, *words: object) -> None:
+    """Run a script of this folder."""
+    file = Path(__file__).with_name(f"{name}.py")
+    subprocess.run([sys.executable, str(file), *map(str, words)], check=True)
 
 
 def main() -> None:
@@ -106,12 +112,9 @@ def main() -> None:
     parser.add_argument("--precision", default="int8")
     args = parser.parse_args()
     graphs(args.out / "runtime", PACKAGE, args.precision)
+    script("tfidf", args.out, args.data)  # before dev.py, which prints it beside the model
     for name in ("dev", "examine"):
-        script = Path(__file__).with_name(f"{name}.py")
-        where = str(args.out / f"{name}.json")
-        subprocess.run([sys.executable, str(script), str(PACKAGE), str(args.data), "--json", where], check=True)
-    script = Path(__file__).with_name("tfidf.py")
-    subprocess.run([sys.executable, str(script), str(args.out), str(args.data)], check=True)
+        script(name, PACKAGE, args.data, "--json", args.out / f"{name}.json")
     write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))
     weights(args.out / "moe", WEIGHTS)
     heads(args.out / "student", WEIGHTS / BACKBONE)

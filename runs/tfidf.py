@@ -27,7 +27,10 @@ POSTS = ("boards", "investors", "finfe")
 SOURCES = {"news/dev": "news", "forum/dev": "boards", "forum/dev_investors": "investors", "forum/dev_finfe": "finfe"}
 MIXES = (
     *((source,) for source in ("news", *POSTS)),
-    *(("boards", "finfe"), ("news", "boards", "finfe"), POSTS, ("news", *POSTS)),
+    ("boards", "finfe"),
+    ("news", "boards", "finfe"),
+    POSTS,
+    ("news", *POSTS),
 )
 GIVEN = {
     "news": "news/train",
@@ -54,8 +57,7 @@ def given(data: Path, source: str) -> tuple[Rows, Rows]:
     """A training file as it is given: rows to learn from, and every twentieth, to choose by."""
     texts, labels = rows(data / f"{GIVEN[source]}.csv")
     learn = [at for at in range(len(texts)) if at % 20]
-    choose = range(0, len(texts), 20)
-    return ([texts[at] for at in learn], [labels[at] for at in learn]), (texts[::20], [labels[at] for at in choose])
+    return ([texts[at] for at in learn], [labels[at] for at in learn]), (texts[::20], labels[::20])
 
 
 def learnt(out: Path, source: str) -> tuple[Rows, Rows]:
