@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent import futures
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,23 @@ def test_failures_between_answers_end_nothing() -> None:
         found = dict(asker.ask_all(said("坏" if at % 3 else "好") for at in range(30)))
     assert sum(isinstance(answer, Answer) for answer in found.values()) == 10
     assert asker.bill.failed == 20
+
+
+def test_failures_in_a_row_are_counted_as_they_were_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several that have ended none comes first, and the last handed out may be the first asked."""
+
+    def last_first(waiting: dict, return_when: str) -> tuple[list, set]:
+        done, left = futures.wait(waiting)
+        return sorted(done, key=waiting.__getitem__, reverse=True), left
+
+    def behave(handler: Handler, body: dict[str, object]) -> None:
+        (status(500) if "坏" in str(body) else says("好"))(handler, body)
+
+    monkeypatch.setattr("finsa_moe.llm.client.wait", last_first)
+    with serving(behave) as server:
+        asker = client(server, tries=1, at_once=1, given_up=3)
+        assert len(list(asker.ask_all(said("坏" if at % 3 else "好") for at in range(12)))) == 12
+    assert asker.bill.failed == 8
 
 
 def test_a_days_quota_is_not_slept_through() -> None:

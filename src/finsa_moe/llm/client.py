@@ -151,7 +151,7 @@ class Client:
                     if not waiting:
                         return
                     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in done:
+                    for future in sorted(done, key=waiting.__getitem__):  # failures in a row are as they were asked
                         at = waiting.pop(future)
                         try:
                             answer = future.result()
