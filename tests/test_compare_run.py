@@ -54,7 +54,7 @@ def given(call: list[str], option: str) -> list[str]:
 def test_settings_are_chosen_on_rows_set_aside(place: Path) -> None:
     calls, said = run(place)
     splits, contests = calls[:2], calls[2:]
-    assert [call[0] for call in calls] == ["prepare", "prepare", "compare", "compare", "compare"]
+    assert [call[0] for call in calls] == ["prepare", "prepare", *["compare"] * 4]
     for call in splits:
         assert given(call, "--ratios") == ["95/5/0"]
         assert sorted(given(call, "--hold-out")) == [
@@ -69,4 +69,12 @@ def test_settings_are_chosen_on_rows_set_aside(place: Path) -> None:
 
 def test_what_is_split_is_not_split_again(place: Path) -> None:
     run(place)
-    assert [call[0] for call in run(place)[0]] == ["compare"] * 3
+    assert [call[0] for call in run(place)[0]] == ["compare"] * 4
+
+
+def test_curves_are_of_what_has_run(place: Path) -> None:
+    """Their report has a folder of its own; the models trained on all rows are the other report's."""
+    curves = [call for call in run(place)[0] if "--curves" in call]
+    assert [given(call, "--out") for call in curves] == [["out/curves"]]
+    (place / "out/cells").mkdir()
+    assert (place / "out/curves/cells").samefile(place / "out/cells")
