@@ -21,7 +21,7 @@ ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "config": {"errors", "files"},
-    "llm": {"errors"},
+    "llm": {"errors", "files"},
     "data": BASE | {"llm"},
     "hub": {"errors"},
     "model": BASE | {"data", "hub"},

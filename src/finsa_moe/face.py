@@ -210,7 +210,7 @@ def load(
         ConfigError: For a setting that the folder's kind of model does not have.
         MissingExtra: If the folder holds a torch mixture and torch is not installed.
     """
-    folder = shipped.model() if path is None or (str(path) == "default" and not Path(path).is_dir()) else Path(path)
+    folder = shipped.place(path)
     config = _config(folder)
     card = folder / "card.json"
     facts = {**config, **_json(card)} if card.is_file() else config

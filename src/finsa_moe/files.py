@@ -68,14 +68,19 @@ def write(path: Path, content: str | bytes) -> None:
         file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
 
 
-def hold(file: BinaryIO) -> bool:
-    """Take an open file for this run alone, until it is closed or the process ends; False if another run holds it."""
+def hold(file: BinaryIO, *, wait: bool = False) -> bool:
+    """Take an open file for this run alone, until it is closed or the process ends; False if another run holds it.
+
+    Args:
+        file: Open, its content looked at only once it is held.
+        wait: Wait until nobody else holds it.
+    """
     try:
         import fcntl
     except ImportError:  # not on Windows
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

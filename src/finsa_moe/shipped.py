@@ -30,6 +30,15 @@ def model() -> Path:
     return MODEL
 
 
+def place(named: str | Path | None = None) -> Path:
+    """The folder that a model's name means: of none, or of ``default`` where no folder has that name, the default's.
+
+    Raises:
+        ModelError: If the default model is meant and this installation has none.
+    """
+    return model() if named is None or (str(named) == "default" and not Path(named).is_dir()) else Path(named)
+
+
 def weights(part: str = "backbone") -> Path:
     """A part of the default model that training starts from: ``backbone``, ``experts/news`` or ``experts/forum``.
 

@@ -147,6 +147,9 @@ def test_a_model_goes_by_the_name_it_was_given(
 
 
 def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    (folder / "train.csv").write_text("text,label\n涨,利好\n", encoding="utf-8")
     broken = tmp_path / "broken.csv"
     broken.write_text("text,label\n涨,9\n", encoding="utf-8")
     for more, expected in (
@@ -160,6 +163,9 @@ def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pyte
         (["--model", "majority", "--out", str(broken)], f"--out {broken}: cannot be made"),
         (["--model", "finsa?per=domain"], "there is no per=domain"),
         (["--model", "majority", "--seeds", "one"], "'one' is no whole number"),
+        (["--model", "majority", "--seeds", "5000000000"], "'5000000000' is no whole number under 2^32"),
+        (["--model", "majority", "--test", f"x={folder}"], f"name one split, e.g. {folder / 'test.csv'}"),
+        (["--model", "majority", "--test", "x"], "for example --test news=work/news/test.csv"),
         (["--model", "finsa?run=sports"], "run 'sports' is none of routed, oracle, "),
         (["--model", "majority", "--test", f"x={broken}"], "line 2"),
         (["--model", "majority", "--matrix"], "--matrix: no mixture among the models (majority)"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import shlex
 from pathlib import Path
 
@@ -101,3 +102,18 @@ def test_the_rows_to_choose_by_choose_the_best_of_the_grid(tmp_path: Path) -> No
 
     np.testing.assert_allclose(answered("chosen", "--dev", f"news={place['dev']}"), answers[best], atol=1e-4)
     np.testing.assert_allclose(answered("plain"), answers[4.0], atol=1e-4)
+
+
+def test_rows_that_settings_are_chosen_by_and_that_are_judged_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"第{at}条{word}的消息,{label}" for at in range(30) for word, label in (("大涨", "利好"), ("大跌", "利空"))]
+    files = {"train": rows[:40], "dev": rows[40:50], "test": rows[45:]}
+    for name, part in files.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *part, ""]), encoding="utf-8")
+    words = ["compare", "--model", "majority", "--out", str(tmp_path / "out")]
+    words += [word for name in files for word in (f"--{name}", f"news={tmp_path / name}.csv")]
+    assert main(words) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(told) == 1
+    assert re.search(r"news: \d+ of 15 texts stand in the --dev rows", told[0])

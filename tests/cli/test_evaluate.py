@@ -50,6 +50,8 @@ def test_tables_json_and_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert page.startswith("<!doctype html>")
     assert "80.00" in page
     assert "<b>5</b><span>clusters of near texts</span>" in page
+    assert kept["command"].startswith("finsa evaluate model news.csv forum.csv --json out.json")
+    assert kept["command"] in page
     assert sorted(p.name for p in Path().iterdir()) == ["forum.csv", "news.csv", "out.html", "out.json"]
 
 
@@ -103,6 +105,8 @@ def test_refused_rows_stop_the_evaluation_unless_allowed(capsys: pytest.CaptureF
     assert "2 rows left out" in capsys.readouterr().out
     kept = json.loads(Path("out.json").read_text(encoding="utf-8"))
     assert (kept["n"], kept["refused"]) == (2, 2)
+    assert main(["evaluate", "m", "bad.csv", "--allow-rejects", "--html", "out.html"]) == 0
+    assert "2 rows left out" in Path("out.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from finsa_moe.cli import main
 from tests.scale.test_event_study import world
-from tests.scale.test_index import made, saved
+from tests.scale.test_index import made, saved, scored
 
 
 def test_an_index_with_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,6 +41,32 @@ def test_an_event_study_is_printed_with_its_warnings(tmp_path: Path, capsys: pyt
     assert pl.read_parquet(tmp_path / "i.parquet").height > 0
 
 
+def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--by", "ticker", "--date", "date", "--out", str(tmp_path / "i.csv"), "--min-count", "1"]
+    (tmp_path / "in").mkdir()
+    rows = [scored(date="2026-03-06 20:00"), scored(), {**scored(), "sentiment": None}]
+    saved(rows, tmp_path / "in" / "a.parquet")
+    (tmp_path / "in" / "b.csv.rejects.csv").write_text("file,line,reason,id,text\n")
+    assert main(["index", str(tmp_path / "in"), *words, "--close", "15:00"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{tmp_path / 'i.csv'}: 2 texts, 1 tickers, 2026-03-02 to 2026-03-07, ")
+    assert shown.err.splitlines() == [
+        f"left out: {tmp_path / 'in' / 'b.csv.rejects.csv'}: no column 'sentiment', so it is not scored",
+        "1 rows have no answer, and count nowhere",
+        "1 texts have no time that can be read, and count on the day written",
+    ]
+
+
+def test_a_file_of_the_folder_that_is_read_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = saved([scored()], tmp_path / "a.parquet")
+    before = source.read_bytes()
+    assert main(["index", str(tmp_path), "--by", "ticker", "--date", "date", "--out", str(source)]) == 2
+    assert "is a file that is read here" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -49,6 +75,7 @@ def test_an_event_study_is_printed_with_its_warnings(tmp_path: Path, capsys: pyt
         (["--out", "i.csv", "--plot", "p.pdf"], "the picture is a PNG"),
         (["--out", "i.csv", "--show", "1"], "no text has this ticker"),
         (["--out", "i.csv", "--trained-until", "soon"], "allowed is a day such as"),
+        (["--out", "i.csv", "--close", "3 pm"], "--close '3 pm': allowed is a time of the day such as 15:00"),
     ],
 )
 def test_bad_options_are_one_line(

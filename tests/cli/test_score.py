@@ -20,7 +20,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def run(sources: list[str], out: Path, **settings: Any) -> score.Report:
         found.update(sources=sources, out=out, **settings)
         settings["progress"](5, 10, 0)
-        return score.Report(rows=10, answered=8, refused=2, strange=1, shards=3, kept=2, new_rows=4, answering=2.0)
+        return score.Report(
+            rows=10, answered=8, refused=2, strange=1, shards=3, kept=2, new_rows=4, answering=2.0, gone=["/p/a.csv"]
+        )
 
     monkeypatch.setattr(score, "score", run)
     return found
@@ -34,6 +36,8 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [
+        "1 files scored before are no longer there (first: /p/a.csv): their answers stay; if they were copied elsewhere "
+        "and scored there, their rows count twice: name another --out",
         "2 shards were there already",
         "o: 8 of 10 rows answered in 3 shards; this run 4 rows, 2 a second",
         "1 texts are unlike everything the model was trained on (column `novelty`)",

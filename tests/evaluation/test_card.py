@@ -71,7 +71,7 @@ def test_a_comparison_is_read() -> None:
     assert found.beside["tfidf-lr"]["news"] == Beside(0.75, False)
     assert found.beside["finsa:m?run=news"]["news"] == Beside(0.5, True)
     assert found.best("news") == 0.8
-    assert found.command == "finsa compare --model finsa:m"
+    assert found.command == "finsa compare --model finsa:m --out DIR"
 
 
 def test_a_test_against_another_reference_speaks_of_that_pair_alone() -> None:
@@ -155,3 +155,20 @@ def test_what_a_person_wrote_is_carried_over() -> None:
     mended = first.replace(EMPTY, "Rows of our own desk.\n\n## More\nno personal data")
     again = card(SUBJECT, found, load="m", notes=notes_of(mended))
     assert again == mended
+
+
+def test_where_no_training_rows_were_given_nobody_looked() -> None:
+    without = comparison("finsa:m")
+    without["sets"]["news"]["leaked"] = None
+    page = card(SUBJECT, measured(without, Path("m"), source="f"), load="m")
+    assert "Nobody looked whether these texts stand in the training rows" in page
+    assert "texts stand in the training rows that were given" not in page
+
+
+def test_an_evaluation_of_the_default_model_is_its_own() -> None:
+    """`finsa evaluate default` keeps that name; its command stands in the card as it was typed."""
+    kept = {**EVALUATED, "model": "default", "command": "finsa evaluate default f.csv --json r.json"}
+    found = measured(kept, Path("d"), source="f", default=Path("d"))
+    assert "finsa evaluate default f.csv --json r.json\n```" in card(SUBJECT, found, load="default")
+    with pytest.raises(ConfigError, match="is a result of default, not of m"):
+        measured(kept, Path("m"), source="f", default=Path("d"))

@@ -11,7 +11,7 @@ from finsa_moe.evaluation.explained import CSS, bars_section, texts_section, wor
 from finsa_moe.evaluation.report import html_page
 from finsa_moe.evaluation.word_figure import word_bars
 from finsa_moe.explain.word_table import WordTable
-from finsa_moe.polarity import Polarity
+from finsa_moe.polarity import NAMES, Polarity
 from tests.evaluation.test_report import Outline
 from tests.explain.test_word_table import made
 
@@ -99,3 +99,16 @@ def test_the_picture_has_a_panel_a_domain_and_class(monkeypatch: pytest.MonkeyPa
     for colour in (green, red):
         assert (np.abs(three[..., :3] - colour).max(axis=2) < 0.02).sum() > 500
     assert word_bars(WordTable()).startswith(b"\x89PNG")
+
+
+def test_a_long_table_shows_as_much_of_every_domain_and_class() -> None:
+    table = WordTable()
+    for expert in ("news", "forum"):
+        table.add(made({f"词{at}": (0.1 * at, 0.0, -0.1 * at) for at in range(30)}, expert=expert))
+    rows = table.rows()
+    assert len(rows) == 30 * 3 * 3
+    section = words_section(rows, "Words", "A note.", most=45)
+    assert section.body.count("<tr>") == 1 + 5 * 9
+    assert section.note == "The first 5 of each domain and class, 270 rows in all. A note."
+    for polarity in NAMES:
+        assert section.body.count(f">{polarity}<") == 5 * 3

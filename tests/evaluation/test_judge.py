@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from statistics import mean, stdev
 
 import numpy as np
@@ -13,7 +14,7 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.cells import Answers, Cell
 from finsa_moe.evaluation.comparison import POOLED, Comparison, TestSet
 from finsa_moe.evaluation.comparison_page import page
-from finsa_moe.evaluation.comparison_tables import markdown, method_rows, screen
+from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, method_rows, screen
 from finsa_moe.evaluation.judge import compare
 from finsa_moe.evaluation.method import METRICS
 from finsa_moe.polarity import NAMES
@@ -179,3 +180,30 @@ def test_the_score_without_leaking_texts_by_hand() -> None:
     assert both.entries["bilstm"]["news"].clean == pytest.approx(((6 / 7 + 4 / 5) / 2 + 1) / 2)
     assert by_hand([eye[said]], truth, [False] * 60).entries["bilstm"]["news"].clean is None
     assert by_hand([eye[said]], truth, [True] * 11 + [False] * 49).entries["bilstm"]["news"].clean is None
+
+
+def test_without_training_rows_no_leak_is_claimed() -> None:
+    given = compare(SETS, FOUND, reference="finsa", resamples=20)
+    unknown = compare([replace(one, leaked=None) for one in SETS], FOUND, reference="finsa", resamples=20)
+    assert len(leak_lines(given)) == len(SETS)
+    assert leak_lines(unknown) == [
+        "Nobody looked whether these texts stand in what the models learnt from: no training rows were given."
+    ]
+    assert {facts["leaked"] for facts in unknown.as_dict()["sets"].values()} == {None}
+    assert "<b>–</b><span>leaking texts</span>" in page(unknown)
+
+
+def test_scores_without_leaking_texts_are_told_of_where_they_are(found: Comparison) -> None:
+    few = SETS[2]  # of its 40 texts fewer than 50 can be clean
+    leaking = [replace(one, leaked=np.arange(len(one.texts)) < 5) for one in (SETS[0], few)]
+    lines = leak_lines(compare(leaking, FOUND, reference="finsa", resamples=20))
+    assert lines[0].endswith("(scores without them are in the JSON file as `clean`).")
+    assert lines[1].endswith(
+        "5 of 40 texts stand in the training rows given, equal or near (the others are too few to score)."
+    )
+
+
+def test_numbers_by_domain_are_saved(found: Comparison) -> None:
+    saved = found.as_dict()["domains"]["forum"]["bilstm"]["macro-F1"]
+    assert saved == list(found.domains["forum"]["bilstm"]["macro-F1"])
+    assert len(saved) == 3

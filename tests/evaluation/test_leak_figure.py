@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from finsa_moe.data.leakage import audit
-from finsa_moe.evaluation import leak_figure
+from finsa_moe.evaluation import figures, leak, leak_figure
 from finsa_moe.evaluation.leak_figure import audit_picture
 from tests.evaluation.audited import ROWS, alone, audited, frame
 
@@ -60,3 +60,15 @@ def test_more_splits_are_named_and_long_names_cut(drawn: list[tuple[list[str], l
     assert names[0] == f"{'v' * 19}… in train, word for word: 1 of 1"
     assert shares[0] == 100.0
     assert names[3] == "test in train, word for word: 0 of 2"
+
+
+def test_one_split_has_one_number_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no font has its name: the scores are of the test split, which the bars call #2."""
+    monkeypatch.setattr(figures, "chinese_font", lambda: None)
+    titles: list[str] = []
+    monkeypatch.setattr(leak_figure, "use_font", lambda labels: titles.extend(label.get_text() for label in labels))
+    rows, _ = audited()
+    renamed = audit({"训练集": rows.of("train"), "测试集": rows.of("test")}, threshold=0.95)
+    size(audit_picture(renamed, leak.harms(renamed)))
+    assert "rows of #2 that stand in #1, %" in titles
+    assert "macro-F1 on #2, 95 % interval over clusters" in titles

@@ -98,8 +98,10 @@ def test_heatmap_is_a_picture_whatever_the_counts() -> None:
 def test_names_no_font_can_draw_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "chinese_font", lambda: None)
     assert figures.drawable(["news", "股吧"]) == ["news", "#2"]
+    assert (figures.alone("news"), figures.alone("股吧")) == ("news", "")  # a number alone would name nothing
     monkeypatch.setattr(figures, "chinese_font", lambda: "Noto Sans CJK SC")
     assert figures.drawable(["news", "股吧"]) == ["news", "股吧"]
+    assert figures.alone("股吧") == "股吧"
 
 
 def write(path: Path, rows: list[object]) -> Path:

@@ -67,7 +67,8 @@ def test_what_is_planned() -> None:
     }
     chat = "llm:m@http://127.0.0.1:1"
     shots = [Cell(f"{chat}?shots=2", seed, share) for share in (1.0, 0.5) for seed in (1, 2)]
-    assert planned([chat], [1, 2], [0.5]) == [Cell(chat, 1)]  # it learns nothing: no curve, and no other seed
+    for nothing in (chat, "lexicon?softmax=fixed"):
+        assert planned([nothing], [1, 2], [0.5]) == [Cell(nothing, 1)]  # it learns nothing: no curve, and no other seed
     assert planned([f"{chat}?shots=2"], [1, 2], [0.5]) == shots
     with pytest.raises(ConfigError, match="given twice"):
         planned(["majority", "majority"], [1])
@@ -244,3 +245,11 @@ def test_what_it_took_is_of_all_seeds(tmp_path: Path) -> None:
     cells[Cell("finsa", None)] = Answers(cells[Cell("bilstm", 1)].probs, {}, {"seconds": 2.0})
     rows = cost_rows(compare(SETS, cells, reference="finsa", resamples=5))
     assert rows == [["bilstm", "2", "120", "1,501"], ["finsa", "1", "–", "2"]]
+
+
+def test_rows_are_told_of_models_that_learn_from_them(tmp_path: Path) -> None:
+    fixed = "lexicon?softmax=fixed"
+    found = run(planned(["majority", fixed], [1]), TRAIN, None, SETS, Cells(tmp_path, {}), Counted())
+    assert {cell.model: answers.facts.get("rows") for cell, answers in found.items()} == {"majority": 120, fixed: None}
+    nobody = TrainRows([], [], [])
+    assert len(run(planned([fixed], [1]), nobody, None, SETS, Cells(tmp_path / "b", {}), Counted())) == 1

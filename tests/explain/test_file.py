@@ -188,6 +188,8 @@ def test_rows_of_a_file_keep_their_domain(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_done(source: Path, tmp_path: Path) -> None:
+    labelled = tmp_path / "labelled.csv"
+    labelled.write_text("text,label\n" + "涨,利好\n" * 5, encoding="utf-8")
     for how, error, says in (
         ({"output": tmp_path / "why.csv"}, ConfigError, "name a file ending in"),
         ({"output": tmp_path / "no" / "why.jsonl"}, DataError, "there is no folder"),
@@ -199,4 +201,6 @@ def test_what_cannot_be_done(source: Path, tmp_path: Path) -> None:
             Run(source, **how)
     with pytest.raises(DataError, match="no such file"):
         Run(tmp_path / "none.csv", output=tmp_path / "o.jsonl")
+    with pytest.raises(DataError, match=r"none of its 5 rows can be explained \(none has that label\)"):
+        Run(labelled, only=Polarity.NEUTRAL)
     assert Tally().rejects is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from finsa_moe.errors import ConfigError
+from finsa_moe.files import hold
 from finsa_moe.llm.answers import Answers
 from finsa_moe.llm.endpoint import Answer
 
@@ -49,3 +51,22 @@ def test_another_file_is_not_touched(content: str, tmp_path: Path) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be a file of answers"):
         Answers(tmp_path)
+
+
+def test_a_run_that_opens_a_file_waits_for_the_line_of_another(tmp_path: Path) -> None:
+    """Without that it would take the half line away that the other is still writing."""
+    path = tmp_path / "answers.jsonl"
+    Answers(path).keep("a", ONE)
+    line = path.read_bytes()
+    opened: list[Answers] = []
+    reader = threading.Thread(target=lambda: opened.append(Answers(path)))
+    with path.open("ab", buffering=0) as file:
+        hold(file, wait=True)
+        file.write(line[:20])
+        reader.start()
+        reader.join(0.5)
+        assert not opened
+        file.write(line[20:])
+    reader.join(60)
+    assert path.read_bytes() == line * 2
+    assert len(opened) == 1

@@ -235,3 +235,12 @@ def test_bad_manners(manners: dict[str, int]) -> None:
 def test_an_answer_that_breaks_off_is_none() -> None:
     with serving(breaks_off, says("好")) as server:
         assert client(server).ask(said("涨")).text == "好"
+
+
+def test_what_waits_is_not_sent_once_the_asking_is_broken_off() -> None:
+    with serving(says("好")) as server:
+        asker = Client(Endpoint(server.url, "m", timeout=120), Manners(at_once=4, per_minute=6))
+        answers = asker.ask_all([said(str(at)) for at in range(8)])
+        next(answers)
+        answers.close()
+        assert len(server.requests) == 1  # the others' turn would have come in 10 s and more

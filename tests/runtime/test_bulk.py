@@ -74,6 +74,14 @@ def test_refused_rows_are_on_disk_with_line_and_reason(tmp_path: Path) -> None:
     assert not tally.rejects.exists()  # yesterday's rejects would speak of another file
 
 
+def test_a_refused_row_without_an_id_gets_one(tmp_path: Path) -> None:
+    source = tmp_path / "posts.jsonl"
+    source.write_text('{"id": null, "text": ""}\n{"id": 0, "text": ""}\n{"id": 2, "text": "涨"}\n', encoding="utf-8")
+    tally = answer(source, tmp_path / "out.csv")
+    assert tally.rejects is not None
+    assert [row["id"] for row in read_csv(tally.rejects)] == ["posts-1", "0"]
+
+
 cells = st.text(alphabet='涨跌公告 ,;\t\n\r"\x00\u3000a1🚀', max_size=12)
 
 

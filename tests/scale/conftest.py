@@ -1,8 +1,9 @@
-"""A way to score within this process, since starting others takes seconds; `test_pool` and `test_kill` start them."""
+"""A way to score within this process, since starting others takes seconds (`test_pool` starts them); what was scored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,3 +25,19 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
             yield outcome
 
     monkeypatch.setattr(pool, "run", run)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the pieces that were answered."""
+    from finsa_moe.scale.worker import Worker
+
+    names: list[str] = []
+    plain = Worker.score
+
+    def counting(self: Worker, piece: Any) -> Any:
+        names.append(piece.name)
+        return plain(self, piece)
+
+    monkeypatch.setattr(Worker, "score", counting)
+    return names

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import date, time, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def world(tickers: int = 12, weeks: int = 40, lead: float = 0.5, seed: int = 0) 
                 )
     empty = pl.DataFrame()
     frame = pl.DataFrame(rows).with_columns(texts=pl.lit(10))
-    return Index(frame, Daily(empty, empty, 0, 0, 0), Rules()), pl.DataFrame(prices)
+    return Index(frame, Daily(empty, empty, 0, 0, 0), Rules(close=time(15))), pl.DataFrame(prices)
 
 
 def at(study: Study, horizon: int) -> Coefficient:
@@ -46,8 +47,9 @@ def test_a_planted_lead_is_found_and_nothing_else() -> None:
     index, returns = world()
     study = event_study(index, returns, horizons=(-1, 0, 1), trained_until=START - timedelta(1))
     assert study.across
-    # rho = 0.5 / sqrt(1.25) for five days of seven; a weekend's Friday and Saturday do not lead Monday here
-    assert at(study, 1).mean == pytest.approx(0.447 * 5 / 7, abs=0.05)
+    # rho = 0.5 / sqrt(1.25) for four days of seven: Monday's return follows Sunday here, but it began on Friday, so it
+    # is neither Friday's lead nor one that Sunday could trade on
+    assert at(study, 1).mean == pytest.approx(0.447 * 4 / 7, abs=0.05)
     assert at(study, 1).t > 8
     for horizon in (-1, 0):
         low, high = at(study, horizon).interval
@@ -95,11 +97,43 @@ def test_returns_of_several_days_are_compounded_from_the_next_trading_day() -> N
     returns = pl.DataFrame({"ticker": ["a"] * 7, "day": days, "return": values})
     asked = pl.DataFrame({"ticker": ["a"] * 4, "day": [date(2026, 1, d) for d in (5, 9, 10, 12)], "x": [0.0] * 4})
     two = {row["day"].day: row["y"] for row in _ahead(returns, 2, asked).iter_rows(named=True)}
-    assert two == {
-        5: pytest.approx(0.8 * 1.3 - 1), 9: pytest.approx(1.2 * 1.01 - 1), 10: pytest.approx(1.2 * 1.01 - 1),
-    }  # fmt: skip
+    assert two == {5: pytest.approx(0.8 * 1.3 - 1), 9: pytest.approx(1.2 * 1.01 - 1)}
+    one = {row["day"].day: row["y"] for row in _ahead(returns, 1, asked).iter_rows(named=True)}
+    # Saturday the 10th is traded on at Monday's close: Monday's own return began on Friday
+    assert one == {5: pytest.approx(-0.2), 9: pytest.approx(0.2), 10: pytest.approx(0.01), 12: pytest.approx(0.01)}
     before = {row["day"].day: row["y"] for row in _ahead(returns, -1, asked).iter_rows(named=True)}
     assert before == {9: 0.05, 10: -0.1, 12: -0.1}
+
+
+def test_a_weekend_is_not_set_against_a_return_that_began_before_it() -> None:
+    """Sundays lead Monday's return here, which no one who reads on Sunday can have."""
+    index, returns = world(weeks=80, lead=2.0)
+    weekends = Index(index.frame.filter(pl.col("day").dt.weekday() >= 6), index.daily, index.rules)
+    found = at(event_study(weekends, returns, horizons=(1,)), 1)
+    assert found.days == 2 * 79  # the last weekend has no Tuesday after it
+    low, high = found.interval
+    assert low < 0 < high
+
+
+def test_a_halt_is_not_waited_out() -> None:
+    from finsa_moe.scale.event_study import _ahead
+
+    days = [date(2026, 1, 5), date(2026, 1, 6), date(2026, 3, 2), date(2026, 3, 3)]
+    returns = pl.DataFrame({"ticker": ["a"] * 4, "day": days, "return": [0.1, 0.2, 0.3, 0.4]})
+    asked = pl.DataFrame({"ticker": ["a"] * 3, "day": [days[0], days[1], date(2026, 1, 20)], "x": [0.0] * 3})
+    assert _ahead(returns, 1, asked).select("day", "y").rows() == [(days[0], pytest.approx(0.2))]
+
+
+def test_what_the_close_has_not_settled_is_said() -> None:
+    index, returns = world(weeks=6)
+
+    def told(rules: Rules, untimed: int) -> list[str]:
+        found = event_study(Index(index.frame, replace(index.daily, untimed=untimed), rules), returns)
+        return [line for line in found.warnings if "the return of day 1 had begun" in line]
+
+    assert "Say --close HH:MM" in told(Rules(), 0)[0]
+    assert told(Rules(close=time(15)), 0) == []
+    assert "1,234 texts have no time" in told(Rules(close=time(15)), 1234)[0]
 
 
 def test_small_samples_and_looking_ahead_are_said_loudly() -> None:
@@ -132,6 +166,12 @@ def test_reading_returns(tmp_path: Path) -> None:
         path.write_text(f"ticker,date,pct_chg\na,2026-01-05,{value}\n", encoding="utf-8")
         with pytest.raises(DataError, match="no fraction above -1; returns are fractions"):
             read_returns(path, "ticker")
+    (tmp_path / "r[1].csv").write_text("ticker,date,return\na,2026-01-05,0.5\n", encoding="utf-8")
+    (tmp_path / "r1.csv").write_text("ticker,date,return\na,2026-01-05,0.7\n", encoding="utf-8")
+    pl.read_csv(tmp_path / "r[1].csv", glob=False).write_parquet(tmp_path / "r[1].parquet")
+    pl.read_csv(tmp_path / "r1.csv").write_parquet(tmp_path / "r1.parquet")
+    for ending in ("csv", "parquet"):
+        assert read_returns(tmp_path / f"r[1].{ending}", "ticker")["return"].to_list() == [0.5]
     path.write_text("ticker,date,price\na,2026-01-05,1\n", encoding="utf-8")
     with pytest.raises(DataError, match="no column of returns"):
         read_returns(path, "ticker")

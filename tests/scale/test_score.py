@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import resource
 import shutil
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from finsa_moe import shipped
@@ -22,6 +25,7 @@ from finsa_moe.scale import manifest as manifest_of
 from finsa_moe.scale.manifest import locked
 from finsa_moe.scale.score import Report
 from finsa_moe.scale.score import score as scored
+from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Worker
 from tests.scale.texts import answers, frame, left_behind, probabilities, texts
 
@@ -32,28 +36,15 @@ def score(*sources: Path, out: Path, **settings: Any) -> Report:
     return scored(list(sources), out, engine="onnxruntime", **{"shard_rows": 20, **settings})
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the pieces that were answered."""
-    names: list[str] = []
-    plain = Worker.score
-
-    def counting(self: Worker, piece: Any) -> Any:
-        names.append(piece.name)
-        return plain(self, piece)
-
-    monkeypatch.setattr(Worker, "score", counting)
-    return names
-
-
 def test_the_answers_are_the_runtimes_and_columns_stay(tmp_path: Path) -> None:
     rows = frame(70)
     rows.write_parquet(tmp_path / "a.parquet", row_group_size=25)
     report = score(tmp_path / "a.parquet", out=tmp_path / "out")
     assert (report.rows, report.answered, report.refused) == (70, 70, 0)
     found = answers(tmp_path / "out").sort("key")
+    key = find_sources([str(tmp_path / "a.parquet")], tmp_path / "out")[0][0].key
     assert found.select(rows.columns).equals(rows)
-    assert found["id"].to_list() == [f"a-{line}" for line in range(1, 71)]
+    assert found["id"].to_list() == [f"{key}-{line}" for line in range(1, 71)]
     numbers = found.select("bearish", "neutral", "bullish").to_numpy()
     assert np.allclose(numbers, probabilities(rows["text"].to_list()), atol=1e-5)  # other batch mates, other rounding
     best = numbers.argmax(axis=1)
@@ -118,60 +109,6 @@ def test_rejects_of_parquet_name_the_row(tmp_path: Path) -> None:
     assert found == [(at + 1, at) for at in range(60) if at % 17 == 3]
 
 
-def test_a_second_run_does_only_what_is_missing(tmp_path: Path, counted: list[str]) -> None:
-    frame(50).write_parquet(tmp_path / "a.parquet")
-    frame(50, 50).write_csv(tmp_path / "b.csv")
-    score(tmp_path / "a.parquet", tmp_path / "b.csv", out=tmp_path / "out")
-    assert len(counted) == 6
-    gone = sorted((tmp_path / "out" / "scores").iterdir())[1:5:3]
-    for shard in gone:
-        shard.unlink()
-    counted.clear()
-    frame(10, 100).write_csv(tmp_path / "c.csv")  # and a new file
-    report = score(tmp_path, out=tmp_path / "out")
-    assert [f"{name}.parquet" for name in counted[:2]] == [shard.name for shard in gone]
-    assert len(counted) == 3
-    assert (report.kept, report.shards, report.new_rows) == (4, 7, 20 + 20 + 10)
-    assert sorted(answers(tmp_path / "out")["key"].cast(pl.Int64)) == list(range(110))
-    counted.clear()
-    score(tmp_path, out=tmp_path / "out", shard_rows=7)  # the folder keeps its own cut
-    assert counted == []
-
-
-def test_verify_finds_a_changed_byte(tmp_path: Path, counted: list[str]) -> None:
-    frame(40).write_parquet(tmp_path / "a.parquet")
-    score(tmp_path / "a.parquet", out=tmp_path / "out")
-    shard = min((tmp_path / "out" / "scores").iterdir())
-    content = bytearray(shard.read_bytes())
-    content[100] ^= 1
-    shard.write_bytes(content)
-    counted.clear()
-    score(tmp_path / "a.parquet", out=tmp_path / "out")
-    assert counted == []
-    score(tmp_path / "a.parquet", out=tmp_path / "out", verify=True)
-    assert [f"{name}.parquet" for name in counted] == [shard.name]
-
-
-def test_a_changed_file_is_scored_again_and_no_old_row_stays(tmp_path: Path) -> None:
-    frame(60).write_csv(tmp_path / "a.csv")
-    score(tmp_path / "a.csv", out=tmp_path / "out")
-    frame(25, 1000).write_csv(tmp_path / "a.csv")
-    report = score(tmp_path / "a.csv", out=tmp_path / "out")
-    assert report.changed == 1
-    assert sorted(answers(tmp_path / "out")["key"].cast(pl.Int64)) == list(range(1000, 1025))
-
-
-def test_a_torn_last_line_costs_one_shard(tmp_path: Path, counted: list[str]) -> None:
-    frame(60).write_parquet(tmp_path / "a.parquet")
-    score(tmp_path / "a.parquet", out=tmp_path / "out")
-    manifest = tmp_path / "out" / "manifest.jsonl"
-    manifest.write_bytes(manifest.read_bytes()[:-30])
-    counted.clear()
-    report = score(tmp_path / "a.parquet", out=tmp_path / "out")
-    assert len(counted) == 1
-    assert report.answered == 60
-
-
 def test_other_settings_need_another_folder(tmp_path: Path) -> None:
     frame(5).write_parquet(tmp_path / "a.parquet")
     score(tmp_path / "a.parquet", out=tmp_path / "out")
@@ -204,6 +141,59 @@ def test_a_damaged_page_costs_its_piece_alone(tmp_path: Path) -> None:
     assert "other 80 rows are answered" in str(told.value)
     assert sorted(answers(tmp_path / "out")["key"]) == [*range(40), *range(60, 100)]
     assert left_behind(tmp_path / "out") == []
+
+
+def write_bytes(path: Path, **columns: list[Any]) -> None:
+    """A Parquet file whose columns of bytes are called text, as old writers do."""
+    table = pa.table({name: pa.array(cells) for name, cells in columns.items()})
+    strings = [
+        pa.array(column.combine_chunks()).view(pa.string()) if pa.types.is_binary(column.type) else column
+        for column in table.columns
+    ]
+    pq.write_table(pa.table(strings, names=table.column_names), path)
+
+
+def test_a_string_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
+    good, gbk = "净利润同比增长".encode(), "净利润".encode("gbk")
+    write_bytes(
+        tmp_path / "a.parquet", key=[0, 1, 2, 3], text=[good, gbk, good, good], note=[b"", b"", None, gbk],
+        id=[b"a", b"b", gbk, b"d"],
+    )  # fmt: skip
+    report = score(tmp_path / "a.parquet", out=tmp_path / "out")
+    assert (report.rows, report.answered, report.refused) == (4, 1, 3)
+    assert answers(tmp_path / "out")["key"].to_list() == [0]
+    (file,) = (tmp_path / "out" / "rejects").iterdir()
+    rows = [(r["line"], r["id"], r["reason"], r["text"]) for r in csv.DictReader(file.open(encoding="utf-8"))]
+    shown = gbk.decode("utf-8", "backslashreplace")
+    assert rows == [
+        ("2", "b", "column 'text' is not UTF-8; write it as UTF-8", shown),
+        ("3", shown, "column 'id' is not UTF-8; write it as UTF-8", good.decode()),
+        ("4", "d", "column 'note' is not UTF-8; write it as UTF-8", good.decode()),
+    ]
+
+
+def test_a_refused_row_without_an_id_gets_one(tmp_path: Path) -> None:
+    pl.DataFrame({"id": [None, "x", "y"], "text": ["", "", "涨"]}).write_parquet(tmp_path / "a.parquet")
+    score(tmp_path / "a.parquet", out=tmp_path / "out")
+    (file,) = (tmp_path / "out" / "rejects").iterdir()
+    key = find_sources([str(tmp_path / "a.parquet")], tmp_path / "out")[0][0].key
+    assert [row["id"] for row in csv.DictReader(file.open(encoding="utf-8"))] == [f"{key}-1", "x"]
+
+
+def test_a_store_that_breaks_off_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is no full disk."""
+    frame(5).write_csv(tmp_path / "a.csv")
+
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(Source, "open", lambda self: Broken())
+    url = (tmp_path / "a.csv").as_uri()
+    with pytest.raises(DataError, match="Connection reset by peer") as told:
+        scored([url], tmp_path / "out", engine="onnxruntime")
+    assert str(told.value).startswith(f"{url}: cannot be read")
+    assert "\n" not in str(told.value)
 
 
 def test_a_missing_column_is_told_before_anything_is_made(tmp_path: Path) -> None:
@@ -268,31 +258,6 @@ def test_a_manifest_that_cannot_grow_stays_whole(tmp_path: Path, monkeypatch: py
         with pytest.raises(DataError, match="cannot be written"):
             score(tmp_path / "a.parquet", out=tmp_path / "out")
     assert [json.loads(line)["kind"] for line in (tmp_path / "out" / "manifest.jsonl").open()] == ["run", "shard"]
-
-
-@pytest.mark.parametrize("line", [1, 3])
-def test_an_interrupt_between_name_and_record_leaves_no_shard(
-    tmp_path: Path, line: int, counted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    frame(60).write_parquet(tmp_path / "a.parquet")
-    plain, calls = manifest_of.Manifest.add, []
-
-    def interrupted(self: manifest_of.Manifest, entry: Any) -> None:
-        calls.append(entry)
-        if len(calls) == line:
-            assert (tmp_path / "out" / "scores" / entry["shard"]).is_file()
-            raise KeyboardInterrupt
-        plain(self, entry)
-
-    monkeypatch.setattr(manifest_of.Manifest, "add", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        score(tmp_path / "a.parquet", out=tmp_path / "out")
-    monkeypatch.setattr(manifest_of.Manifest, "add", plain)
-    assert left_behind(tmp_path / "out") == []
-    assert len(list((tmp_path / "out" / "scores").iterdir())) == line - 1
-    counted.clear()
-    assert score(tmp_path / "a.parquet", out=tmp_path / "out").answered == 60
-    assert len(counted) == 4 - line
 
 
 def test_a_model_replaced_on_the_way_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.errors import DataError
-from finsa_moe.scale.stores import find_sources
+from finsa_moe.scale.stores import find_sources, is_gone
 
 
 def test_local_files_and_folders(tmp_path: Path) -> None:
@@ -58,6 +58,14 @@ def test_a_store_of_fsspec(tmp_path: Path) -> None:
     (found,), _ = find_sources([url], tmp_path / "out")
     assert (found.name, found.ending) == (url, ".csv")
     assert found.fetched(tmp_path).read_text(encoding="utf-8") == "text\n跌了\n"
+
+
+def test_what_is_gone_is_known_of_places_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    assert not is_gone(str(tmp_path / "a.csv"), [])
+    assert is_gone(str(tmp_path / "b.csv"), [])
+    assert is_gone("s3://bucket/day/b.csv", ["s3://bucket/day/"])
+    assert not is_gone("s3://bucket/days/b.csv", ["s3://bucket/day"])
 
 
 @pytest.mark.parametrize("name", ["absent.csv", "file:///absent/absent.csv", "nosuchstore://a/b.csv"])

@@ -51,6 +51,7 @@ def card(
     from finsa_moe.evaluation.card import card as written
     from finsa_moe.evaluation.measured import measured
 
+    load, model = str(model), shipped.place(model)
     target = out or model / NAME
     subject = _subject(model, name)
     check_targets(target)
@@ -58,7 +59,7 @@ def card(
     old = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
     if old.strip() and MARK not in old and not force:
         raise ConfigError(f"{target}: stands already and was not made by finsa card; --out F, or --force to replace it")
-    page = written(subject, found, load=str(model), notes=notes_of(old) if MARK in old else "")
+    page = written(subject, found, load=load, notes=notes_of(old) if MARK in old else "")
     write(target, page)
     typer.echo(f"saved {target}: {len(found.lines)} test sets, {len(found.beside)} models beside")
 

@@ -84,7 +84,7 @@ def compare(
 
     require("sklearn", "train", "comparing models")
     from finsa_moe.cli.compared import FILES, command, publish
-    from finsa_moe.cli.compared_rows import inputs, judged_sets, labelled
+    from finsa_moe.cli.compared_rows import FILE, chosen_by, inputs, judged_sets, labelled
     from finsa_moe.cli.contenders import Running, experts, mistakes, registry
     from finsa_moe.cli.targets import check_targets
     from finsa_moe.data.columns import Columns
@@ -101,7 +101,7 @@ def compare(
     drawn = [_seed(word) for word in seeds.split(",")]
     if doubled := [seed for at, seed in enumerate(drawn) if seed in drawn[:at]]:
         raise ConfigError(f"--seeds {seeds}: {doubled[0]} stands twice; name every seed once")
-    domains = [name.partition("/")[0] for name in named(test, "--test")]
+    domains = [name.partition("/")[0] for name in named(test, "--test", FILE)]
     asked = with_forms(models, experts, domains) if matrix else models
     cells = planned(asked, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
     held = next((spec for spec, name in names.items() if name == reference), reference or models[0])
@@ -113,6 +113,8 @@ def compare(
     rows = labelled(train or [], "--train", columns, spelling)
     chosen = labelled(dev, "--dev", columns, spelling) if dev else None
     sets = judged_sets(test, rows, columns, spelling)
+    for line in chosen_by(chosen, sets) if chosen else ():
+        typer.echo(f"warning: {line}", err=True)
     try:
         (out / "cells").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -139,6 +141,6 @@ def compare(
 def _seed(word: str) -> int:
     from finsa_moe.errors import ConfigError
 
-    if not word.strip().isdecimal():
-        raise ConfigError(f"--seeds: {word!r} is no whole number; write for example {SEEDS}")
+    if not word.strip().isdecimal() or int(word) >= 2**32:
+        raise ConfigError(f"--seeds: {word!r} is no whole number under 2^32; write for example {SEEDS}")
     return int(word)

@@ -51,7 +51,7 @@ def place(spec: Spec) -> Path:
     from finsa_moe import shipped
 
     if spec.target:
-        return Path(spec.target)
+        return shipped.place(spec.target)
     return shipped.weights().parent if spec.options.get("gate") else shipped.model()
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Engine, Id, Label, Labels, Text, Threads
-from finsa_moe.cli.screen import screen
+from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Engine, Id, Label, Labels, Text, Threads, one_split
+from finsa_moe.cli.screen import screen, typed
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.files import write
 from finsa_moe.runtime import BATCH_TOKENS
@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(help="Model folder; 'default' is the project's own.", show_default=False)],
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows: CSV, JSON lines, Parquet.")],
     domain: Annotated[
@@ -50,7 +51,9 @@ def evaluate(
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Evaluate the other rows when some cannot be used.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed for the rows shown and for the intervals.")] = 13,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the rows shown and for the intervals.")
+    ] = 13,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002
@@ -85,12 +88,14 @@ def evaluate(
     began = time.perf_counter()
     result = measure(finsa, frame, protocol=protocol, samples=samples, seed=seed)
     paper = of_evaluation(result, _files(table)) if protocol == "finsa" else {}
-    _show(result, paper, refused=table.rejects.height, seconds=time.perf_counter() - began)
+    refused, command = table.rejects.height, typed(context)
+    _show(result, paper, refused=refused, seconds=time.perf_counter() - began)
     if json_out is not None:
-        facts = {**_facts(result, model, finsa, table), **({"paper": as_dict(paper)} if paper else {})}
+        told = {"command": command, **_facts(result, model, finsa, table)}
+        facts = {**told, **({"paper": as_dict(paper)} if paper else {})}
         _save(json_out, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     if html is not None:
-        from finsa_moe.evaluation.report import html_page
+        from finsa_moe.evaluation.report import Section, code, html_page
         from finsa_moe.evaluation.sections import evaluation_sections
 
         names = ", ".join(source.path.name for source in table.sources)
@@ -98,20 +103,18 @@ def evaluate(
         sections = evaluation_sections(result)
         if paper:
             sections.insert(2, section(paper))  # after the summary and the scores of all runs
-        _save(html, html_page(title, sections, f"finsa evaluate, protocol {protocol}, on {names}"))
+        sections.append(Section("How to reproduce", code(command)))
+        left_out = f"; {refused:,} rows left out" if refused else ""
+        _save(html, html_page(title, sections, f"finsa evaluate, protocol {protocol}, on {names}{left_out}"))
 
 
 def _read(files: list[Path], columns: Columns, labels: str | None, domain: str | None, *, allow_rejects: bool) -> Table:
     """The labelled rows; one that cannot be used is an error, as a score without it would be of another test set."""
     from finsa_moe.data.read import read_rows
-    from finsa_moe.errors import DataError
     from finsa_moe.polarity import LabelMap
 
     for path in files:
-        if path.is_dir() and (path / "train.csv").exists():
-            raise DataError(
-                f"{path} is a folder of splits, its training rows among them; name one split, e.g. {path / 'test.csv'}"
-            )
+        one_split(path)
     table = read_rows(files, columns, LabelMap.parse(labels), domain)
     table.check("mend them, or leave them out by --allow-rejects", allow_rejects=allow_rejects)
     return table

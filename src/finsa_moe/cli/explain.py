@@ -56,7 +56,9 @@ def explain(
             metavar="N", help="How often the model may be asked about one text, each time with other words hidden."
         ),
     ] = 2000,
-    seed: Annotated[int, typer.Option(help="Random seed for the sampled orders in which words are hidden.")] = 13,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the sampled orders in which words are hidden.")
+    ] = 13,
     polarity: Annotated[
         str | None,
         typer.Option(
@@ -215,8 +217,7 @@ def _named(finsa: FinSA, model: Path | None, dtype: str | None) -> dict[str, str
     from finsa_moe import shipped
     from finsa_moe.evaluation.cells import of_folder
 
-    folder = shipped.model() if model is None else model
-    return {"folder": of_folder(folder), "engine": finsa.predictor.engine.name, "dtype": dtype or ""}
+    return {"folder": of_folder(shipped.place(model)), "engine": finsa.predictor.engine.name, "dtype": dtype or ""}
 
 
 @contextmanager

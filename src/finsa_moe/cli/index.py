@@ -5,6 +5,7 @@ It asks the scale room, prints and saves; every number comes from there.
 
 from __future__ import annotations
 
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
+from finsa_moe.errors import ConfigError, DataError, require
 from finsa_moe.files import write
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ def index(
     min_count: Annotated[
         int, typer.Option(min=1, help="How many texts a day needs at least for its measures to be given.")
     ] = 5,
+    close: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HH:MM",
+            help="Texts from this time on count on the next day; left out: on the day written, whatever the hour.",
+        ),
+    ] = None,
     half_life: Annotated[float, typer.Option(help="Days after which a text counts half in score_recent.")] = 5.0,
     window: Annotated[int, typer.Option(min=2, help="How many earlier values the z-score compares a day with.")] = 20,
     plot: Annotated[
@@ -67,8 +76,6 @@ def index(
     score_recent (older texts fade), bullishness and agreement (Antweiler and Frank 2004), z (of score, against the days
     before), and texts and score by source. Rows of ticker `market` are all texts together.
     """
-    from finsa_moe.errors import ConfigError, DataError, require
-
     require("polars", "data", "finsa index")
     from finsa_moe.data.days import parse_day
     from finsa_moe.scale.index import ENDINGS, Rules, make_index
@@ -86,7 +93,9 @@ def index(
         from finsa_moe.scale.event_study import event_study, read_returns
 
         prices = read_returns(returns, by)
-    made = make_index(scored, by, date, Rules(min_count, half_life, window), source=source, split=split)
+    rules = Rules(min_count, half_life, window, None if close is None else _minute(close))
+    made = make_index(scored, by, date, rules, source=source, split=split)
+    refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, made.daily.files)
     if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
         raise DataError(f"--show {unknown[0]}: no text has this ticker")
     made.save(out)
@@ -96,8 +105,17 @@ def index(
         _show(event_study(made, prices, measure=measure, trained_until=until), measure)
 
 
+def _minute(value: str) -> time:
+    try:
+        return datetime.strptime(value, "%H:%M").time()
+    except ValueError:
+        raise ConfigError(f"--close {value!r}: allowed is a time of the day such as 15:00") from None
+
+
 def _tell(made: Index, out: Path) -> None:
     daily = made.daily
+    for path, reason in daily.skipped.items():
+        typer.echo(f"left out: {path}: {reason}", err=True)
     tickers = made.tickers
     span = made.market["day"].sort().to_list()
     typer.echo(
@@ -110,6 +128,10 @@ def _tell(made: Index, out: Path) -> None:
             "their measures are empty (--min-count)",
             err=True,
         )
+    if daily.unanswered:
+        typer.echo(f"{daily.unanswered:,} rows have no answer, and count nowhere", err=True)
+    if daily.untimed:
+        typer.echo(f"{daily.untimed:,} texts have no time that can be read, and count on the day written", err=True)
     if daily.undated:
         typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
     if daily.nameless:

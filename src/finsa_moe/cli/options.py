@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, DataError
 
 Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Column of the text, or several joined.")]
 Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Column of the label.")]
@@ -59,14 +59,26 @@ def is_file(text: str) -> bool:
         return False
 
 
-def named(pairs: list[str], option: str) -> dict[str, Path]:
-    """``NAME=DIR`` options as a mapping, in the order given."""
+def named(pairs: list[str], option: str, example: str = "news=work/news") -> dict[str, Path]:
+    """``NAME=PATH`` options as a mapping, in the order given."""
     named: dict[str, Path] = {}
     for pair in pairs:
         name, sign, folder = pair.partition("=")
         if not sign or not name or not folder:
-            raise ConfigError(f"{option} {pair}: write NAME=PATH, for example {option} news=work/news")
+            raise ConfigError(f"{option} {pair}: write NAME=PATH, for example {option} {example}")
         if name in named:
             raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
         named[name] = Path(folder)
     return named
+
+
+def one_split(path: Path) -> None:
+    """Refuse a folder of splits where rows of one are meant.
+
+    Raises:
+        DataError: Naming the file that could be meant.
+    """
+    if path.is_dir() and (path / "train.csv").exists():
+        raise DataError(
+            f"{path} is a folder of splits, its training rows among them; name one split, e.g. {path / 'test.csv'}"
+        )

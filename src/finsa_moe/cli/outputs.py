@@ -127,6 +127,6 @@ class Outputs:
         if several:
             sections.append(bars_section(self.words, self.polarities, least=self.least))
         if several or self.lexicon is not None:
-            sections.append(words_section(rows[:ROWS], "Words" if self.lexicon is None else "Lexicon", NOTE))
+            sections.append(words_section(rows, "Words" if self.lexicon is None else "Lexicon", NOTE, ROWS))
         sections.append(texts_section(self.kept, self.polarity, total))
         return html_page("Why the answers are what they are", sections, title, CSS)

@@ -125,6 +125,12 @@ def _tell(report: Report, out: Path) -> None:
         typer.echo(f"left out: {path}: {reason}", err=True)
     if report.changed:
         typer.echo(f"{report.changed:,} files have changed since they were scored, and were scored again", err=True)
+    if report.gone:
+        typer.echo(
+            f"{len(report.gone):,} files scored before are no longer there (first: {report.gone[0]}): their answers "
+            "stay; if they were copied elsewhere and scored there, their rows count twice: name another --out",
+            err=True,
+        )
     if report.kept:
         typer.echo(f"{report.kept:,} shards were there already", err=True)
     rate = report.new_rows / max(report.answering, 1e-9)

@@ -198,7 +198,8 @@ def _leaks(found: Measured) -> str:
 
 
 def _leak(line: Line) -> str:
-    return f"- {line.name}: {line.leaked or 0:,} of {line.n:,} texts stand in the training rows, equal or near."
+    shared = f"{line.leaked or 0:,} of {line.n:,} texts"
+    return f"- {line.name}: {shared} stand in the training rows that were given, equal or near."
 
 
 def _use(load: str) -> str:
@@ -209,7 +210,7 @@ def _use(load: str) -> str:
 
 
 def _measuring(found: Measured) -> str:
-    return f"## How it was measured\n\n```sh\n{found.command} --out DIR\n```" if found.command else ""
+    return f"## How it was measured\n\n```sh\n{found.command}\n```" if found.command else ""
 
 
 def _marked(value: float, best: float) -> str:

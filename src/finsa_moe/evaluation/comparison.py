@@ -35,7 +35,7 @@ class TestSet:
         texts: As written.
         truth: Class ids, (n,).
         clusters: Equal for near texts, those of other test sets among them, (n,).
-        leaked: Whether the text stands in the training rows, equal or near, (n,).
+        leaked: Whether the text stands in the training rows given, equal or near, (n,); None where none were given.
     """
 
     __test__ = False  # no test of pytest's
@@ -45,7 +45,7 @@ class TestSet:
     texts: Sequence[str]
     truth: Ids
     clusters: Ids
-    leaked: NDArray[np.bool_]
+    leaked: NDArray[np.bool_] | None
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -122,8 +122,11 @@ class Comparison:
 
     @property
     def leaks(self) -> dict[str, tuple[int, int]]:
-        """For each test set, how many texts stand in the training rows, equal or near, and how many there are."""
-        return {one.name: (int(one.leaked.sum()), len(one.texts)) for one in self.sets}
+        """For each test set, how many texts stand in the training rows, equal or near, and how many there are.
+
+        Empty where no training rows were given.
+        """
+        return {one.name: (int(one.leaked.sum()), len(one.texts)) for one in self.sets if one.leaked is not None}
 
     @property
     def slices(self) -> dict[str, int]:
@@ -163,9 +166,11 @@ class Comparison:
         return {
             "models": list(self.models), "names": dict(self.names), "reference": self.reference,
             "sets": {s.name: {"domain": s.domain, "texts": len(s.texts), "clusters": len(np.unique(s.clusters)),
-                              "leaked": int(s.leaked.sum())} for s in self.sets},
+                              "leaked": None if s.leaked is None else int(s.leaked.sum())} for s in self.sets},
             "entries": {m: {n: {**asdict(e), "sd": e.sd} for n, e in of.items()} for m, of in self.entries.items()},
             "pooled": {m: {**asdict(e), "sd": e.sd} for m, e in self.pooled.items()},
+            "domains": {d: {m: {n: list(v) for n, v in by.items()} for m, by in of.items()}
+                        for d, of in self.domains.items()},
             "curves": {m: {n: {f"{s:g}": v for s, v in c.items()} for n, c in of.items()}
                        for m, of in self.curves.items()},
             "facts": {m: dict(f) for m, f in self.facts.items()},

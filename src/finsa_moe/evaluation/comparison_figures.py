@@ -12,9 +12,11 @@ import numpy as np
 
 from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes, use_font
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, alone, drawable, png_bytes, use_font
 
 _LONGEST = 40
+_STROKES = ("-", "--", ":")
+"""Tell lines apart once every colour is taken."""
 
 
 def intervals(found: Comparison, name: str) -> bytes:
@@ -32,7 +34,7 @@ def intervals(found: Comparison, name: str) -> bytes:
     called = labels(found)
     axes.set_yticks(range(len(models)), [called[model] for model in models], color=INK)
     use_font(axes.get_yticklabels())
-    axes.set_xlabel(f"macro-F1 on {drawable([name])[0]}, %, with 95 % interval", color=SOFT)
+    use_font([axes.set_xlabel(f"{_macro_f1_on(name)}, %, with 95 % interval", color=SOFT)])
     axes.grid(axis="x", color=LINE)
     return png_bytes(figure)
 
@@ -44,13 +46,14 @@ def curves(found: Comparison, name: str) -> bytes:
     for at, (model, of) in enumerate(found.curves.items()):
         points = sorted(of[name].items())
         axes.plot([100 * x for x, _ in points], [100 * y for _, y in points], marker=".", linewidth=1.8,
-                  color=COLOURS[at % len(COLOURS)], label=called[model])  # fmt: skip
+                  color=COLOURS[at % len(COLOURS)], linestyle=_STROKES[at // len(COLOURS) % len(_STROKES)],
+                  label=called[model])  # fmt: skip
     axes.set_xscale("log")
     shares = sorted({share for of in found.curves.values() for share in of[name]})
     axes.set_xticks([100 * share for share in shares], [f"{100 * share:g}" for share in shares])
     axes.minorticks_off()
     axes.set_xlabel("training rows, %", color=SOFT)
-    axes.set_ylabel(f"macro-F1 on {drawable([name])[0]}, %", color=SOFT)
+    use_font([axes.set_ylabel(f"{_macro_f1_on(name)}, %", color=SOFT)])
     axes.grid(color=LINE)
     use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     return png_bytes(figure)
@@ -102,6 +105,10 @@ def labels(found: Comparison) -> dict[str, str]:
         alike = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(f"{name} ({alike + 1})" if alike else name)
     return dict(zip(found.models, drawable(names), strict=True))
+
+
+def _macro_f1_on(name: str) -> str:
+    return f"macro-F1 on {alone(name)}" if alone(name) else "macro-F1"
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:

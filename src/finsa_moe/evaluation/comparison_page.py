@@ -83,7 +83,7 @@ def _summary(found: Comparison) -> Section:
     entries: list[tuple[str, object]] = [
         ("best mean macro-F1 %", f"{100 * found.mean(best):.1f}"), ("reached by", found.called(best)),
         (f"differences from {found.called(found.reference)} that are sure", f"{sure} of {pairs}"),
-        ("leaking texts", f"{sum(leaked for leaked, _ in found.leaks.values()):,}"),
+        ("leaking texts", f"{sum(leaked for leaked, _ in found.leaks.values()):,}" if found.leaks else "–"),
     ]  # fmt: skip
     return Section("Summary", report.facts(entries))
 
@@ -134,12 +134,18 @@ def _differences(found: Comparison) -> Section:
 
 
 def _pictures(found: Comparison) -> Section:
-    shown = [report.picture(intervals(found, one.name), f"macro-F1 of every model on {one.name}") for one in found.sets]
+    shown = [
+        report.picture(intervals(found, one.name), f"macro-F1 of every model on {one.name}", one.name)
+        for one in found.sets
+    ]
     return Section("Pictures", report.pictures(shown, large=True))
 
 
 def _curves(found: Comparison) -> Section:
-    shown = [report.picture(curves(found, one.name), f"macro-F1 on {one.name} by share of rows") for one in found.sets]
+    shown = [
+        report.picture(curves(found, one.name), f"macro-F1 on {one.name} by share of rows", one.name)
+        for one in found.sets
+    ]
     return Section(
         "Learning curves", report.pictures(shown, large=True), "Mean over seeds; every share holds the smaller ones."
     )
@@ -160,7 +166,8 @@ def _calibration(found: Comparison) -> Section:
             drawn = heatmap(
                 found.confusion(model, one.name), ENGLISH, ENGLISH, title=title, rows="truth", columns="answer"
             )
-            shown.append(report.picture(drawn, f"confusion of {found.called(model)} on {one.name}"))
+            told = f"{found.called(model)} on {one.name}"
+            shown.append(report.picture(drawn, f"confusion of {told}", told))
     for name in found.slices:
         for model in found.models:
             entry = found.at(model, name)
@@ -174,7 +181,7 @@ def _calibration(found: Comparison) -> Section:
 def _data(found: Comparison) -> Section:
     rows = []
     for one in found.sets:
-        leaked = int(one.leaked.sum())
+        leaked = "–" if one.leaked is None else int(one.leaked.sum())
         counts = [int((one.truth == at).sum()) for at in range(len(NAMES))]
         rows.append([one.name, len(one.texts), len(set(one.clusters.tolist())), *counts, leaked])
     heads = ("test set", "texts", "clusters", *NAMES, "stand in training")

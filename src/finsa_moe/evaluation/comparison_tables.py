@@ -173,11 +173,17 @@ def method_rows(found: Comparison) -> list[tuple[str, str, list[float]]]:
 
 def leak_lines(found: Comparison) -> list[str]:
     """For each test set, a line on how much of it stands in the training rows."""
-    return [
-        f"{name}: {leaked:,} of {all_:,} texts stand in the training rows, equal or near"
-        + (" (scores without them are in the JSON file as `clean`)." if leaked else ".")
-        for name, (leaked, all_) in found.leaks.items()
-    ]
+    if not found.leaks:
+        return ["Nobody looked whether these texts stand in what the models learnt from: no training rows were given."]
+    lines = []
+    for name, (leaked, texts) in found.leaks.items():
+        apart = any(of[name].clean is not None for of in found.entries.values())
+        scored = "scores without them are in the JSON file as `clean`" if apart else "the others are too few to score"
+        lines.append(
+            f"{name}: {leaked:,} of {texts:,} texts stand in the training rows given, equal or near"
+            + (f" ({scored})." if leaked else ".")
+        )
+    return lines
 
 
 def _points(value: float) -> str:
@@ -185,7 +191,7 @@ def _points(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _mark(entry: Entry) -> str:

@@ -6,7 +6,7 @@ dashed, the stronger the deeper its colour; every value stands in a table as wel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from finsa_moe.evaluation import report
@@ -93,10 +93,24 @@ def bars_section(words: WordTable, polarities: Sequence[Polarity], n: int = 12, 
     return Section("Words that matter most", report.pictures(tables), note)
 
 
-def words_section(rows: Iterable[WordRow], heading: str, note: str = "") -> Section:
-    """The word table."""
-    lines = []
+def words_section(rows: Sequence[WordRow], heading: str, note: str = "", most: int | None = None) -> Section:
+    """The word table.
+
+    Args:
+        rows: By domain and class, in the order to be shown.
+        heading: Over the table.
+        note: Under the heading.
+        most: About how many rows are shown, as many of each domain and class; None shows all.
+    """
+    groups: dict[tuple[str, str], list[WordRow]] = {}
     for row in rows:
+        groups.setdefault((row.domain, row.polarity), []).append(row)
+    each = max((len(of) for of in groups.values()), default=0)
+    if most is not None and len(rows) > most:
+        each = max(1, most // len(groups))
+        note = f"The first {each:,} of each domain and class, {len(rows):,} rows in all. {note}".strip()
+    lines = []
+    for row in (row for of in groups.values() for row in of[:each]):
         lines.append([
             row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}",
             _signed(row.mean), f"{row.mean_abs:.4f}", _signed(row.sum, 3), f"{row.abs_sum:.3f}",

@@ -65,7 +65,7 @@ def heatmap(
     axes.set_ylabel(rows, color=SOFT)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    use_font([axes.set_title(drawable([title])[0], color=INK, fontsize=11)])
+    use_font([axes.set_title(alone(title), color=INK, fontsize=11)])
     return png_bytes(figure)
 
 
@@ -149,6 +149,11 @@ def drawable(names: Sequence[str]) -> list[str]:
     if chinese_font() is not None:
         return list(names)
     return [name if name.isascii() else f"#{at}" for at, name in enumerate(names, start=1)]
+
+
+def alone(name: str) -> str:
+    """A name that no other one stands beside, empty where it cannot be drawn here: a number would say nothing."""
+    return name if drawable([name]) == [name] else ""
 
 
 def use_font(labels: Sequence[Any]) -> None:

@@ -25,6 +25,8 @@ from finsa_moe.evaluation.metrics import Reals, Scores, score
 from finsa_moe.evaluation.paired import mcnemar
 from finsa_moe.evaluation.pooled import pool, pooled_answers
 
+ENOUGH = 50
+"""Texts that do not leak which are scored apart."""
 Whole = Mapping[str, Sequence[Answers]]
 """By model, its answers with all training rows, a seed each."""
 
@@ -103,12 +105,12 @@ def _entry(one: TestSet, model: str, whole: Whole, drawn: Mapping[str, _Drawn], 
     if model != reference:
         against = difference(own.mean - theirs.mean, own.draws.mean(axis=0) - theirs.draws.mean(axis=0))
         test = mcnemar(one.truth, first.argmax(1), whole[reference][0].probs[one.name].argmax(1))
-    clean = ~one.leaked
-    apart = one.leaked.any() and clean.sum() >= 50
+    clean = None if one.leaked is None or not one.leaked.any() else ~one.leaked
     return Entry(
         interval(own.mean, own.draws.mean(axis=0)), tuple(own.values),
         replace(scores[0], macro_f1_interval=(ends.low, ends.high), clusters=clusters), by_seed(scores),
-        _surest(one.truth, first), against, test, _clean(one, answers, clean) if apart else None,
+        _surest(one.truth, first), against, test,
+        _clean(one, answers, clean) if clean is not None and clean.sum() >= ENOUGH else None,
         _routed(one, answers[0]), dict(Counter(experts)) if (experts := answers[0].experts.get(one.name)) else None,
     )  # fmt: skip
 

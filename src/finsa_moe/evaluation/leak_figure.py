@@ -5,12 +5,12 @@ A `LeakReport` and its harms go in, a PNG comes out. It counts nothing itself an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finsa_moe.data.leakage import NOTIONS, LeakReport
 from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes, use_font
 from finsa_moe.evaluation.leak import MODELS, Harm, lines
 
 CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near"}
@@ -28,14 +28,15 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     """
     figure_class = require("matplotlib.figure", "data", "drawing figures").Figure
     harm = harms[-1] if harms else None
-    names, counts, title = _bars(report)
+    short = dict(zip(report.splits, [_short(name) for name in drawable(report.splits)], strict=True))
+    names, counts, title = _bars(report, short)
     rows = max(len(names), len(lines(harm)) if harm else 0)
     figure = figure_class(figsize=(9.6 if harm else 6.4, 1.1 + 0.34 * rows), layout="constrained")
     axes = figure.subplots(1, 2 if harm else 1, squeeze=False)[0]
     _draw_bars(axes[0], names, counts)
-    axes[0].set_title(title, fontsize=10, color=INK, loc="left")
+    use_font([axes[0].set_title(title, fontsize=10, color=INK, loc="left")])
     if harm is not None:
-        _draw_scores(axes[1], harm)
+        _draw_scores(axes[1], harm, short[harm.test])
     for axis in axes:
         axis.set_xlim(0, 116)
         axis.set_xticks(range(0, 101, 20))
@@ -46,9 +47,8 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     return png_bytes(figure)
 
 
-def _bars(report: LeakReport) -> tuple[list[str], list[float], str]:
+def _bars(report: LeakReport, short: Mapping[str, str]) -> tuple[list[str], list[float], str]:
     """Name and share (percent) of each bar, `NOTIONS` by `NOTIONS`, and what they are shares of."""
-    short = dict(zip(report.splits, [_short(name) for name in drawable(report.splits)], strict=True))
     names, shares = [], []
     for a, b in report.pairs():
         pair = f"{short[b]} in {short[a]}, " if len(report.splits) > 2 else ""
@@ -74,10 +74,11 @@ def _draw_bars(axis: Any, names: Sequence[str], shares: Sequence[float]) -> None
     for at, share in enumerate(shares):
         axis.text(share + 1, at, f"{share:.1f}", va="center", fontsize=9, color=INK)
     axis.set_yticks(places, names, fontsize=9, color=INK)
+    use_font(axis.get_yticklabels())
     axis.set_ylim(len(names) - 0.4, -0.6)  # the first bar on top
 
 
-def _draw_scores(axis: Any, harm: Harm) -> None:
+def _draw_scores(axis: Any, harm: Harm, test: str) -> None:
     found = lines(harm)
     for at, (name, judged) in enumerate(found):
         low, high = (100 * end for end in judged.interval)
@@ -86,8 +87,8 @@ def _draw_scores(axis: Any, harm: Harm) -> None:
         axis.text(104, at, f"{100 * judged.macro_f1:.1f}", va="center", fontsize=9, color=INK)
     axis.set_yticks(range(len(found)), [name for name, _ in found], fontsize=9, color=INK)
     axis.set_ylim(len(found) - 0.4, -0.6)
-    test = _short(drawable([harm.test])[0])
-    axis.set_title(f"macro-F1 on {test}, 95 % interval over clusters", fontsize=10, color=INK, loc="left")
+    title = f"macro-F1 on {test}, 95 % interval over clusters"
+    use_font([axis.set_title(title, fontsize=10, color=INK, loc="left")])
 
 
 def _short(name: str) -> str:

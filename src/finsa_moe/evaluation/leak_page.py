@@ -39,7 +39,8 @@ def _summary(report: LeakReport, harms: Sequence[Harm]) -> Section:
     entries: list[tuple[str, object]] = [(name, f"{report.of(name).height:,}") for name in report.splits]
     for a, b in report.pairs():
         entries.append((f"of {b} in {a}", f"{100 * report.shared(a, b).share:.1f} %"))
-    entries.append((f"texts of several labels in {report.splits[0]}", f"{report.conflicts(report.splits[0]):,}"))
+    if report.labelled:
+        entries.append((f"texts of several labels in {report.splits[0]}", f"{report.conflicts(report.splits[0]):,}"))
     image = page.picture(audit_picture(report, harms), "rows whose text stands twice, and scores with and without them")
     return Section("Summary", page.facts(entries) + image, ". ".join(remarks(report, harms)) + ".")
 
@@ -90,12 +91,16 @@ def _splits(report: LeakReport) -> Section:
 
 
 def _repeats(report: LeakReport) -> Section:
-    heads = ("split", *(f"{what}, {CALLED[notion]}" for what in ("repeats", "conflicts") for notion in NOTIONS))
+    counts = {"repeats": report.duplicates} | ({"conflicts": report.conflicts} if report.labelled else {})
+    heads = ("split", *(f"{what}, {CALLED[notion]}" for what in counts for notion in NOTIONS))
     rows = [
-        [name, *(f"{count(split, notion):,}" for count in (report.duplicates, report.conflicts) for notion in NOTIONS)]
+        [name, *(f"{count(split, notion):,}" for count in counts.values() for notion in NOTIONS)]
         for name, split in counted(report)
     ]
-    note = "Repeats: rows beyond the first of each text. Conflicts: distinct texts (clusters) with more than one label."
+    note = "Repeats: rows beyond the first of each text."
+    if not report.labelled:
+        return Section("Repeats", page.table(heads, rows), note)
+    note += " Conflicts: distinct texts (clusters) with more than one label."
     return Section("Repeats and label conflicts", page.table(heads, rows), note)
 
 

@@ -88,7 +88,7 @@ def measured(results: Mapping[str, Any], model: Path, *, source: str, default: P
         if "entries" in results:
             return _compared(results, model, source, default)
         if "runs" in results:
-            return _evaluated(results, model, source)
+            return _evaluated(results, model, source, default)
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise DataError(f"{source}: a part is missing or odd ({error!r}); make it anew") from None
     raise DataError(f"{source}: is no result of finsa compare (comparison.json) or finsa evaluate (--json F)")
@@ -109,7 +109,8 @@ def _compared(results: Mapping[str, Any], model: Path, source: str, default: Pat
         }
         for other in names if other != own[0]
     }  # fmt: skip
-    return Measured(lines, beside, results.get("command", ""))
+    command = results.get("command", "")
+    return Measured(lines, beside, command and f"{command} --out DIR")
 
 
 def _is(text: str, model: Path, default: Path | None) -> bool:
@@ -137,8 +138,10 @@ def _sure(entries: Mapping[str, Any], reference: str, own: str, other: str, name
     return bool(gap["low"] > 0 or gap["high"] < 0)
 
 
-def _evaluated(results: Mapping[str, Any], model: Path, source: str) -> Measured:
-    if Path(results["model"]).resolve() != model.resolve():
+def _evaluated(results: Mapping[str, Any], model: Path, source: str, default: Path | None) -> Measured:
+    named = Path(results["model"])
+    own = default if default is not None and str(named) == "default" and not named.is_dir() else named
+    if own.resolve() != model.resolve():
         raise ConfigError(f"{source}: is a result of {results['model']}, not of {model}; evaluate {model} first")
     name, run = next(iter(results["runs"].items()))
     if name == "given":
@@ -157,4 +160,4 @@ def _evaluated(results: Mapping[str, Any], model: Path, source: str) -> Measured
             name, scores["n"], scores["macro_f1"], low, high, scores["accuracy"], scores["ece"], 1 - sure["risk"],
             None, sent[own] / sum(sent) if sent and own is not None else None,
         ))  # fmt: skip
-    return Measured(tuple(lines))
+    return Measured(tuple(lines), command=results.get("command", ""))

@@ -16,10 +16,11 @@ from finsa_moe.evaluation.comparison import TestSet
 def pool(sets: Sequence[TestSet], name: str) -> TestSet:
     """All texts of some test sets under one name; its domain is theirs, or none where they have several."""
     domains = {one.domain for one in sets}
+    leaked = [one.leaked for one in sets if one.leaked is not None]
     return TestSet(
         name, domains.pop() if len(domains) == 1 else "", [text for one in sets for text in one.texts],
         np.concatenate([one.truth for one in sets]), np.concatenate([one.clusters for one in sets]),
-        np.concatenate([one.leaked for one in sets]),
+        np.concatenate(leaked) if len(leaked) == len(sets) else None,
     )  # fmt: skip
 
 

@@ -90,8 +90,10 @@ def _draws(spec: Spec) -> bool:
 
 
 def _learns(spec: Spec) -> bool:
-    """Whether the training rows change a model; a chat model sees none but as examples."""
-    return spec.name not in READY and (spec.name != CHAT or _draws(spec))
+    """Whether the training rows change a model; a chat model sees none but as examples, a fixed lexicon none at all."""
+    if spec.name == CHAT:
+        return _draws(spec)
+    return spec.name not in READY and spec.options.get("softmax") != "fixed"
 
 
 def run(
@@ -196,7 +198,9 @@ def _answers(
             fitted[domain] = make(plain)
             fitted[domain].fit(list(own.texts), list(own.labels), seed=seed, dev=chosen)
         probs[one.name] = np.asarray(fitted[domain].predict_proba(one.texts), np.float32)
-    facts: dict[str, Any] = {"rows": len(rows.texts)}
+    facts: dict[str, Any] = {}
+    if _learns(spec):
+        facts["rows"] = spec.whole("shots", 0, 0) if spec.name == CHAT else len(rows.texts)
     if accounts := [model.account for model in fitted.values() if hasattr(model, "account")]:
         facts["account"] = added(accounts)
     return Answers(probs, {}, facts)

@@ -5,6 +5,7 @@ In come an `Evaluation` or predictions, out come `report.Section`s. It computes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from finsa_moe.evaluation import report
@@ -108,7 +109,7 @@ def _confusions(result: Evaluation) -> Section:
     figures = []
     for name, scores in slices(result.leading).items():
         png = heatmap(scores.confusion, ENGLISH, ENGLISH, title=name, rows="truth", columns="predicted")
-        figures.append(report.picture(png, f"confusion matrix, {name}"))
+        figures.append(report.picture(png, f"confusion matrix, {name}", name))
     return Section("Confusion", report.pictures(figures), "Rows are the truth; colour is the share of the row.")
 
 
@@ -117,7 +118,7 @@ def _coverage(result: Evaluation) -> Section:
     png = coverage_curves({name: [(p.coverage, p.risk) for p in s.coverage] for name, s in parts.items()})
     asked = [at for at, p in enumerate(result.leading.overall.coverage) if p.coverage in (0.5, 0.7, 0.8, 0.9, 1.0)]
     rows = [
-        [name, f"{100 * p.coverage:.0f}", f"{p.threshold:.3f}", percent(1 - p.risk), f"{100 * area(s.coverage):.2f}"]
+        [name, f"{100 * p.coverage:.0f}", _from(p.threshold), percent(1 - p.risk), f"{100 * area(s.coverage):.2f}"]
         for name, s in parts.items()
         for p in (s.coverage[at] for at in asked)
     ]
@@ -125,6 +126,11 @@ def _coverage(result: Evaluation) -> Section:
     body = report.pictures([report.picture(png, "risk over coverage"), report.table(heads, rows)])
     note = "What answering the surest texts alone comes to; the confidence is what --abstain-below takes."
     return Section("The surest texts", body, note)
+
+
+def _from(threshold: float) -> str:
+    """A confidence that no answer counted falls under: rounded down."""
+    return f"{math.floor(1e5 * threshold) / 1e5:.5f}"
 
 
 def _routing(result: Evaluation) -> Section:

@@ -30,7 +30,7 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
     figure = figure_class(figsize=(11.5, (0.9 + 0.26 * n) * len(domains) + 0.3), layout="constrained")
     panels = figure.subplots(len(domains), len(Polarity), squeeze=False)
     family = [chinese_font(), "DejaVu Sans"] if chinese_font() else ["DejaVu Sans"]
-    for line, domain in zip(panels, domains, strict=True):
+    for line, domain, called in zip(panels, domains, drawable(domains), strict=True):
         for axes, polarity in zip(line, Polarity, strict=True):
             rows = table.strongest(domain, polarity, n, least)
             names = drawable([f"{_short(row.word)} ×{row.frequency}" for row in rows])
@@ -41,8 +41,8 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
             axes.invert_yaxis()  # the strongest on top
             axes.axvline(0, color=SOFT, linewidth=0.8)
             axes.set_yticks(range(len(rows)), names, fontsize=8, color=INK, family=family)
-            title = f"{domain}: {polarity.chinese if chinese_font() else polarity.english}"
-            axes.set_title(drawable([title])[0], fontsize=10, color=INK, family=family, loc="left")
+            title = f"{called}: {polarity.chinese if chinese_font() else polarity.english}"
+            axes.set_title(title, fontsize=10, color=INK, family=family, loc="left")
             axes.tick_params(length=0, labelsize=8, colors=SOFT)
             axes.tick_params(axis="y", colors=INK)
             axes.grid(axis="x", color=LINE, linewidth=0.8)

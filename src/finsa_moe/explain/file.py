@@ -32,7 +32,6 @@ class Tally:
     """What became of a file's rows.
 
     Attributes:
-        rows: All of them; `explained` + `left_out` + `refused`.
         left_out: Rows whose true label is another than the one asked for.
         resumed: Rows taken over from a run that was stopped.
         evaluations: Texts that the model answered for the explanations of this run and those taken over.
@@ -41,7 +40,6 @@ class Tally:
         seconds: Wall time, in seconds.
     """
 
-    rows: int = 0
     explained: int = 0
     left_out: int = 0
     refused: int = 0
@@ -50,6 +48,11 @@ class Tally:
     rejects: Path | None = None
     first: str = ""
     seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.explained + self.left_out + self.refused
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,6 @@ def _count(entry: Mapping[str, Any], answer: Explanation | DataError | None, use
     else:
         tally.refused += 1
         tally.first = tally.first or f"line {entry['line']}: {entry[ERROR]}"
-    tally.rows = tally.explained + tally.left_out + tally.refused
 
 
 def _rows(source: Path, columns: Columns, labels: LabelMap, only: Polarity | None, tally: Tally) -> Iterator[Row]:

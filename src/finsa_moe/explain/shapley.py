@@ -74,7 +74,8 @@ def values(game: Game, evaluations: int, seed: int) -> Reals:
         else:
             masker.clustering = neighbours(game.size)
             explainer = shap.PartitionExplainer(game, masker)
-            found = explainer(row, max_evals=evaluations, batch_size=_ROUND, fixed_context=1, silent=True)
+            most = evaluations - evaluations % 2  # it asks two at a time, one over an odd number
+            found = explainer(row, max_evals=most, batch_size=_ROUND, fixed_context=1, silent=True)
     return np.asarray(found.values, dtype=np.float64).reshape(game.size, CLASSES)
 
 

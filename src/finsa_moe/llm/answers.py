@@ -1,7 +1,8 @@
 """Answers kept in a file of JSON lines as they come, so that what was paid for once is not asked again.
 
 The name of a request goes in, its answer comes out when there is one. A line is written at once and whole; one that was
-cut off by a kill is taken away. It knows nothing of endpoints, and of a request nothing but its name.
+cut off by a kill is taken away. Several runs may keep theirs in one file. It knows nothing of endpoints, and of a
+request nothing but its name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError
+from finsa_moe.files import hold
 from finsa_moe.llm.endpoint import Answer
 
 _BEGINNING = b'{"request": "'
@@ -55,14 +57,17 @@ class Answers:
         if self._path is None:
             return
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"request": request, **asdict(answer)}, ensure_ascii=False) + "\n")
+            line = json.dumps({"request": request, **asdict(answer)}, ensure_ascii=False) + "\n"
+            with self._path.open("ab") as file:
+                hold(file, wait=True)
+                file.write(line.encode())
         except OSError as error:
             raise ConfigError(f"{self._path}: an answer cannot be written: {error.strerror or error}") from None
 
     def _read(self, path: Path) -> None:
         whole = 0
-        with path.open("rb") as file:
+        with path.open("rb+") as file:
+            hold(file, wait=True)  # no line of another run is half there
             for line in file:
                 try:
                     entry: dict[str, Any] = json.loads(line)
@@ -76,10 +81,7 @@ class Answers:
                         raise ConfigError(f"{path}: not a file of answers; name another") from None
                     break
                 whole += len(line)
-        size = path.stat().st_size
-        if size:
-            with path.open("rb+") as file:
-                file.truncate(whole)
-                file.seek(max(0, whole - 1))
-                if whole and file.read(1) != b"\n":
-                    file.write(b"\n")
+            file.truncate(whole)
+            file.seek(max(0, whole - 1))
+            if whole and file.read(1) != b"\n":
+                file.write(b"\n")

@@ -121,6 +121,7 @@ class Client:
         self._stopped = threading.Event()
         self._sleep, self._lock, self._next = sleep or self._stopped.wait, threading.Lock(), 0.0
         self._answers = Answers(kept)
+        self._billed: set[str] = set()
 
     def ask_all(
         self, asked: Iterator[Sequence[Message]] | Sequence[Sequence[Message]], *, one_by_one: bool = True
@@ -189,11 +190,17 @@ class Client:
         with self._lock:
             known = self._answers.get(name)
             if known is not None:
-                self.bill.add(known, before=True)
+                if name in self._billed:
+                    self.bill.remembered += 1  # its tokens are in the bill
+                else:
+                    self.bill.add(known, before=True)
+                    self._billed.add(name)
                 return known
         chance = random.Random(name)
         for tried in range(1, manners.tries + 1):
             self._wait_for_turn()
+            if self._stopped.is_set():
+                raise EndpointError("the asking was broken off")
             try:
                 answer = self.endpoint.ask(body)
                 break
@@ -207,6 +214,7 @@ class Client:
         with self._lock:
             self._answers.keep(name, answer)
             self.bill.add(answer, before=False)
+            self._billed.add(name)
         return answer
 
     def _wait_for_turn(self) -> None:

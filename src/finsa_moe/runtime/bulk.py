@@ -93,7 +93,8 @@ class Layout:
 
     def key(self, row: Sequence[object], made: str) -> object:
         """A row's id, or the one made for it."""
-        return row[self.id_at] if self.id_at is not None and self.id_at < len(row) else made
+        found = row[self.id_at] if self.id_at is not None and self.id_at < len(row) else None
+        return made if found is None else found
 
     def row(self, key: object, row: Sequence[object], answers: Sequence[object]) -> list[object]:
         """A row of the answer: the row as it came, filled up, and what is added."""

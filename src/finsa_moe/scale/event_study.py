@@ -25,6 +25,8 @@ FEWEST_DAYS = 60
 """Under so many days the errors themselves are guesses: Newey–West is right in the limit of long samples."""
 FEWEST_TICKERS = 5
 """Tickers of a day from which on ranks across them are compared; with fewer, one ticker at a time over days."""
+_LONGEST = 15
+"""Days over which a return is looked for: holidays are shorter, and a halt that is longer is no market to trade in."""
 USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
 
 
@@ -33,7 +35,8 @@ class Coefficient:
     """The information coefficient of one horizon.
 
     Attributes:
-        horizon: Trading days of return, from the first after the index's day; −1 and 0 are the day before and the day.
+        horizon: Trading days of return, from the close of the index's day on, or where there was no trading on it from
+            the close of the first trading day after it; −1 and 0 are the day before and the day.
         days: Days on which it could be taken.
         mean: Mean coefficient.
         error: Its Newey–West standard error.
@@ -89,8 +92,9 @@ def event_study(
         index: What `make_index` made.
         returns: ``ticker, day, return``: the simple return of each trading day. Rows of `MARKET` are the market's.
         measure: A column of the index.
-        horizons: Days of return from the first trading day after the index's on; 0 is the return of that very day and
-            −1 that of the trading day before: what texts tell of what has happened.
+        horizons: Trading days of return. From 1 on they begin at the close of the index's day, or of the first trading
+            day after it where that day has no return: the first close at which its texts can be traded on. 0 is the
+            return of that very day and −1 that of the trading day before: what texts tell of what has happened.
         trained_until: Last day of the texts the model was trained on; a model knows how these days ended.
 
     Raises:
@@ -126,7 +130,10 @@ def read_returns(path: Path, by: str) -> pl.DataFrame:
         DataError: If it cannot be read or lacks one of them.
     """
     try:
-        whole = pl.read_parquet(path) if path.suffix.lower() == ".parquet" else pl.read_csv(path, infer_schema=False)
+        if path.suffix.lower() == ".parquet":
+            whole = pl.read_parquet(path, glob=False)
+        else:
+            whole = pl.read_csv(path, infer_schema=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         said = str(error).split("\n", 1)[0]
         raise DataError(f"{path}: cannot be read ({said}); give a CSV or Parquet file") from error
@@ -165,10 +172,13 @@ def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.Data
     """For each ticker and day of the index the return y over the horizon; days that it has not in full are left out."""
     ordered = returns.sort("day")
     if horizon > 0:
+        # a return runs from the close before its day: Monday's began on Friday, ahead of what is written on a Saturday,
+        # so a day without trading waits for the close of the next that has it, and takes the return after that
         growth = pl.col("return").log1p()
-        total = growth.rolling_sum(horizon).shift(-(horizon - 1)).over("ticker", order_by="day")
-        ordered = ordered.with_columns(y=total.exp() - 1)
-        asked = values.select("ticker", "day", at=pl.col("day").dt.offset_by("1d")).sort("at")
+        total = growth.rolling_sum(horizon).shift(-horizon).over("ticker", order_by="day")
+        wait = pl.col("day").shift(-1).over("ticker", order_by="day") - pl.col("day")
+        ordered = ordered.with_columns(y=pl.when(wait <= pl.duration(days=_LONGEST)).then(total.exp() - 1))
+        asked = values.select("ticker", "day", at="day").sort("at")
         strategy = "forward"
     else:
         ordered = ordered.with_columns(y=pl.col("return"))
@@ -178,7 +188,7 @@ def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.Data
         return ordered.select("ticker", "day", "y").drop_nulls()
     joined = asked.join_asof(
         ordered.select("ticker", at=pl.col("day"), y=pl.col("y")), on="at", by="ticker", strategy=strategy,  # type: ignore[arg-type]
-        tolerance="15d", check_sortedness=False,
+        tolerance=f"{_LONGEST}d", check_sortedness=False,
     )  # fmt: skip
     return joined.select("ticker", "day", "y").drop_nulls()
 
@@ -235,7 +245,17 @@ def _warnings(
             "score them with a model that was trained before"
         )
     told.append(
-        "horizons 0 and -1 are returns that texts may already tell of; only those from 1 on could be traded, and a "
-        "text written after the close counts for its day here"
+        "horizons 0 and -1 are returns that texts may already tell of; those from 1 on begin at the close of the day, "
+        "or of the next trading day where it is none"
     )
+    if index.rules.close is None:
+        told.append(
+            "LOOKS AHEAD? Say --close HH:MM: a text counts for the day on which it was written, and one written after "
+            "the close came when the return of day 1 had begun"
+        )
+    elif index.daily.untimed:
+        told.append(
+            f"LOOKS AHEAD? {index.daily.untimed:,} texts have no time: those written after the close came when the "
+            "return of day 1 had begun"
+        )
     return told

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,13 @@ class Rules:
         min_count: Fewest texts of a day; under it the counts stay and the measures are empty.
         half_life: Days after which a text counts half in ``score_recent``.
         window: Values that the z-score looks back on.
+        close: From this minute on a text counts on the next calendar day; None leaves it on the day written.
     """
 
     min_count: int = 5
     half_life: float = 5.0
     window: int = 20
+    close: time | None = None
 
     def check(self) -> None:
         """Refuse what makes no index.
@@ -105,7 +108,9 @@ def make_index(
     """Daily sentiment by ticker and for the market; arguments and errors as `daily.daily_sums`."""
     rules = rules or Rules()
     rules.check()
-    daily = daily_sums(sources, by, date, source=source, split=split)
+    daily = daily_sums(sources, by, date, source=source, split=split, close=rules.close)
+    if not daily.rows:
+        raise DataError(f"{sources[0]}: none of its {daily.unanswered:,} rows has an answer; score it again")
     if not daily.market.height:
         raise DataError(f"{sources[0]}: none of its {daily.rows:,} rows has a date that can be read in {date!r}")
     if MARKET in daily.by_ticker["ticker"]:

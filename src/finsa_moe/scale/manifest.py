@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import hold, sha256, whole_path
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.shard import Entry, unwritable
-from finsa_moe.scale.stores import Source
+from finsa_moe.scale.stores import Source, is_gone
 
 NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 1
 
@@ -107,8 +107,8 @@ class Manifest:
 
 
 def open_manifest(
-    job: Job, sources: Iterable[Source], shard_rows: int, *, verify: bool = False
-) -> tuple[Manifest, int]:
+    job: Job, sources: Sequence[Source], shard_rows: int, *, verify: bool = False
+) -> tuple[Manifest, int, list[str]]:
     """The manifest of a run that goes on, or of a new one.
 
     Args:
@@ -118,10 +118,11 @@ def open_manifest(
         verify: Whether finished shards are compared with their SHA-256, not only their size.
 
     Returns:
-        The manifest, and how many files have changed.
+        The manifest, how many files have changed, and those of earlier runs that are no longer there.
 
     Raises:
-        ConfigError: If the folder holds answers of other settings, or something else.
+        ConfigError: If the folder holds answers of other settings, or something else, if a file has moved since, or if
+            shards of two files would have one name.
     """
     path = job.out / NAME
     header = {**job.settings(), "shard_rows": shard_rows}
@@ -138,6 +139,8 @@ def open_manifest(
                     f"{job.out}: was begun with {name} {_short(manifest.header.get(name))}, now it is {_short(value)}; "
                     "run with the old one, or name another --out"
                 )
+    _check_keys(manifest, sources)
+    gone = _gone(manifest, sources)
     for folder in (job.scores, job.rejects, job.temporary):
         folder.mkdir(exist_ok=True)
     for left in job.temporary.iterdir():  # by a run that was killed
@@ -150,13 +153,44 @@ def open_manifest(
     }
     manifest.files = {name: entry for name, entry in manifest.files.items() if name not in changed}
     for name, entry in list(manifest.entries.items()):
-        if entry["source"] in changed:
+        if entry["source"] not in changed and _whole(job.scores / name, entry, verify=verify):
+            continue
+        del manifest.entries[name]
+        if entry["source"] in stamps:  # it is made again; until then none of that name may pass for it
             for stale in (job.scores / name, job.rejects / f"{name.removesuffix('.parquet')}.csv"):
                 stale.unlink(missing_ok=True)
-        if entry["source"] in changed or not _whole(job.scores / name, entry, verify=verify):
-            del manifest.entries[name]
     manifest.save()
-    return manifest, len(changed)
+    return manifest, len(changed), gone
+
+
+def _check_keys(manifest: Manifest, sources: Sequence[Source]) -> None:
+    """Refuse two files whose shards would have one name; digests of eight digits meet among many thousands of files."""
+    owners = {name.rpartition("-")[0]: str(entry["source"]) for name, entry in manifest.entries.items()}
+    for source in sources:
+        if (owner := owners.setdefault(source.key, source.name)) != source.name:
+            raise ConfigError(f"{source.name}: its shards would be called as those of {owner}; rename one of the two")
+
+
+def _gone(manifest: Manifest, sources: Sequence[Source]) -> list[str]:
+    """Files of earlier runs that are no longer there.
+
+    A file that is scored and then put away is a use of this; one that is named anew would count twice.
+
+    Raises:
+        ConfigError: If one has the same size and time as a new file: it has moved.
+    """
+    here = {source.name for source in sources}
+    known = {entry["source"]: entry["stamp"] for entry in (*manifest.entries.values(), *manifest.files.values())}
+    roots = {source.root for source in sources if source.root}
+    gone = sorted(name for name in known.keys() - here if is_gone(name, roots))
+    new = {source.stamp: source.name for source in sources if not source.root and source.name not in known}
+    for name in gone:
+        if known[name] in new:
+            raise ConfigError(
+                f"{manifest.path.parent}: holds the answers to {name}, which is now {new[known[name]]} (same size and "
+                "time): its rows would count twice; move it back, or name another --out"
+            )
+    return gone
 
 
 def _whole(shard: Path, entry: Entry, *, verify: bool) -> bool:

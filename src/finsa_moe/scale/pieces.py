@@ -120,7 +120,10 @@ def _tables(local: Path, source: Source, most: int) -> Iterator[Any]:
     """The rows of a file in tables of `most` rows, with the columns `OWN` added."""
     pa = require("pyarrow", EXTRA, "staging rows")
     if source.ending == ".arrow":
-        frame = load_frame(local)
+        try:
+            frame = load_frame(local)
+        except OSError as error:
+            raise DataError(f"{source.name}: cannot be read: {error.strerror or error}") from error
         assert frame is not None
         table = frame.to_arrow()
         table = _marked(pa, table, list(range(1, table.num_rows + 1)))

@@ -38,6 +38,7 @@ class Report:
         shards: In the folder, `kept` of them from before.
         new_rows: Rows of this run.
         changed: Files that have changed since they were scored and were scored again.
+        gone: Files of earlier runs that are no longer there; their answers stay.
         failed: Parts of files that could not be read, with the reason.
         skipped: Files met in folders and left out, with the reason.
         seconds: Wall time of this run.
@@ -54,6 +55,7 @@ class Report:
     kept: int = 0
     new_rows: int = 0
     changed: int = 0
+    gone: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -90,7 +92,8 @@ def score(
             ``abstain_below``.
 
     Raises:
-        ConfigError: For settings outside what is allowed, or a folder that another run holds or began differently.
+        ConfigError: For settings outside what is allowed, a folder that another run holds or began differently, or a
+            file that was moved since it was scored.
         DataError: If a file cannot be read, has no text column, or the disk takes no more.
         ModelError: If the model is missing, damaged or replaced while the run is under way.
     """
@@ -105,8 +108,8 @@ def score(
     with locked(job.out):
         total = sum(_rows_of(source, groups, job) for source in found)
         most = shard_rows or min(MOST, max(LEAST, -(-total // (workers * SHARE))))
-        manifest, changed = open_manifest(job, found, most, verify=verify)
-        report = Report(kept=len(manifest.entries), changed=changed, skipped=skipped)
+        manifest, changed, gone = open_manifest(job, found, most, verify=verify)
+        report = Report(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped)
         before = sum(entry["rows"] for entry in manifest.entries.values())
 
         def tell() -> None:
@@ -155,14 +158,9 @@ def _run(
 
 
 def _keep(temporary: Path, entry: Entry, job: Job, manifest: Manifest) -> None:
-    """Name a shard and record it; an interrupt that comes between leaves neither."""
-    try:
-        commit(temporary, entry, job)
-        manifest.add(entry)
-    except BaseException:
-        if entry["shard"] not in manifest.entries:
-            (job.scores / entry["shard"]).unlink(missing_ok=True)
-        raise
+    """Record a shard, then name it: a kill in between leaves a record without a shard, which the next run drops."""
+    manifest.add(entry)
+    commit(temporary, entry, job)
 
 
 def _outcomes(pieces: Iterator[Piece], job: Job, backend: str, workers: int, address: str | None) -> Iterator[Outcome]:

@@ -127,26 +127,29 @@ def _answered(
     id_at = find_column(names, "id", job.id, piece.source.name)
     if piece.staged is None:
         first = piece.first + 1 + tally["answered"] + tally["refused"]
-        lines, reasons, raw = list(range(first, first + table.num_rows)), None, None
+        lines, raw, faults = list(range(first, first + table.num_rows)), None, _faults(pa, table)
+        reasons = [faults.get(at) for at in range(table.num_rows)]
     else:
         lines, reasons, raw = (table[name].to_pylist() for name in (LINE, REASON, RAW))
         table = table.select(names)
     texts = _texts(pa, table, text_at)
-    answers = predictor.attempt(texts, job.domain, bulk=True)
+    asked = ["" if reason else text for text, reason in zip(texts, reasons, strict=True)]
+    answers = predictor.attempt(asked, job.domain, bulk=True)
     front = id_at is None and "id" not in names
-    keys = [f"{piece.source.stem}-{line}" for line in lines] if id_at is None else table[id_at].to_pylist()
+    made = [f"{piece.source.key}-{line}" for line in lines]  # folders repeat stems
+    own = made if id_at is None else _cells(pa, table, id_at)
+    keys = [given if key is None else key for key, given in zip(own, made, strict=True)]
     kept: list[int] = []
     found: list[Prediction] = []
     bad: list[Reject] = []
-    for at, answer in enumerate(answers):
-        broken = reasons[at] if reasons is not None else None
-        if broken is None and isinstance(answer, Prediction):
+    for at, (answer, reason) in enumerate(zip(answers, reasons, strict=True)):
+        if isinstance(answer, Prediction):
             kept.append(at)
             found.append(answer)
-        elif broken is not None:
-            bad.append((piece.source.name, lines[at], broken, "", raw[at] if raw is not None else ""))
+        elif reason is not None and raw is not None:
+            bad.append((piece.source.name, lines[at], reason, "", raw[at]))
         else:
-            bad.append((piece.source.name, lines[at], EMPTY, str(keys[at]), texts[at]))
+            bad.append((piece.source.name, lines[at], reason or EMPTY, str(keys[at]), texts[at]))
     if bad:
         table = table.take(pa.array(kept, pa.int64()))
     if front:
@@ -170,15 +173,35 @@ def _answered(
 
 def _texts(pa: Any, table: Any, wanted: tuple[int, ...]) -> list[str]:
     """The text of each row: its cells joined by a space; a missing cell counts as empty, a number as written."""
-    columns = []
-    for at in wanted:
-        column = table.column(at)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-            column = pa.array([v and v.decode("utf-8", "backslashreplace") for v in column.to_pylist()], pa.string())
-        columns.append(["" if value is None else str(value) for value in column.to_pylist()])
+    columns = [["" if value is None else str(value) for value in _cells(pa, table, at)] for at in wanted]
     return [" ".join(cells).strip() for cells in zip(*columns, strict=True)]
+
+
+def _cells(pa: Any, table: Any, at: int) -> list[Any]:
+    """A column's values; bytes that are not UTF-8 are escaped."""
+    column = table.column(at)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        values = column.to_pylist()
+    except UnicodeDecodeError:
+        values = column.cast(pa.large_binary()).to_pylist()
+    return [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in values]
+
+
+def _faults(pa: Any, table: Any) -> dict[int, str]:
+    """Rows whose strings are not all UTF-8, with the reason: Parquet holds what its writer took for text, unchecked."""
+    found: dict[int, str] = {}
+    for name in table.column_names:
+        try:
+            table[name].validate(full=True)
+        except pa.ArrowInvalid:
+            for at, cell in enumerate(table[name]):
+                try:
+                    cell.as_py()
+                except UnicodeDecodeError:
+                    found.setdefault(at, f"column {name!r} is not UTF-8; write it as UTF-8")
+    return found
 
 
 def empty_error(entries: list[Entry]) -> DataError:

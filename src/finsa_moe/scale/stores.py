@@ -7,8 +7,9 @@ does not know what the files hold.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -68,14 +69,26 @@ class Source:
             raise DataError(f"{self.name}: cannot be read: {_said(error)}") from error
 
     def fetched(self, folder: Path) -> Path:
-        """A local path with the same bytes and ending: the file itself, or a copy in `folder`."""
+        """A local path with the same bytes and ending: the file itself, or a copy in `folder`.
+
+        Raises:
+            DataError: If the store cannot give them; an OSError comes from writing the copy.
+        """
         if not self.root:
             return Path(self.path)
         copy = folder / f"{self.key}{self.ending}"
         with self.open() as stream, copy.open("wb") as file:
-            while block := stream.read(1 << 22):
+            while block := self._block(stream):
                 file.write(block)
         return copy
+
+    def _block(self, stream: Any) -> Any:
+        try:
+            return stream.read(1 << 22)
+        except Exception as error:  # stores of fsspec raise errors of their own kinds
+            raise DataError(
+                f"{self.name}: cannot be read: {_said(error)}; run the same command again: finished shards are kept"
+            ) from error
 
 
 def find_sources(names: Sequence[str], out: Path) -> tuple[list[Source], dict[str, str]]:
@@ -101,6 +114,18 @@ def find_sources(names: Sequence[str], out: Path) -> tuple[list[Source], dict[st
     if not found:
         raise DataError(f"{', '.join(names)}: no file to score here; known endings: {', '.join(READERS)}")
     return [found[name] for name in sorted(found)], skipped
+
+
+def is_gone(name: str, roots: Iterable[str]) -> bool:
+    """Whether a file of an earlier run that this run has not found is no longer where it was.
+
+    Args:
+        name: `Source.name`.
+        roots: The URLs that this run has searched: of a store, no more is known than what lies under them.
+    """
+    if _URL.match(name):
+        return any(name.startswith(f"{root.rstrip('/')}/") for root in roots)
+    return not os.access(name, os.F_OK)
 
 
 def _local(path: Path) -> Source:

@@ -176,3 +176,28 @@ def test_what_cannot_be_asked(tmp_path: Path) -> None:
         make("llm:qwen@http://127.0.0.1:1?key=abc")
     with pytest.raises(ConfigError, match="there are 6 training rows"):
         model("http://127.0.0.1:1", tmp_path, "&shots=9").fit(*ROWS)
+
+
+def test_a_budget_is_not_spent_twice(tmp_path: Path) -> None:
+    """What is kept was paid for: the same command asks for no more, and what is kept whole costs nothing."""
+    texts = [str(at) for at in range(100)]
+    with serving(says("利空")) as server:
+        asked = [0]
+        for _ in range(2):
+            with pytest.raises(ModelError, match=r"the budget of 0\.1 is spent"):
+                model(server, tmp_path, "&price_in=1000&price_out=10000&budget=0.1").predict_proba(texts)
+            asked.append(len(server.requests))
+        spent = asked[2]
+        assert spent - asked[1] < 3 <= asked[1]  # 0.037 each; what was under way when it was reached is answered
+        again = model(server, tmp_path, "&price_in=1000&price_out=10000&budget=0.01")
+        again.predict_proba(texts[:2])
+        assert len(server.requests) == spent
+
+
+def test_a_text_of_two_sets_is_paid_for_once(tmp_path: Path) -> None:
+    with serving(says("利空")) as server:
+        asker = model(server, tmp_path, "&price_in=1000000&price_out=0")
+        asker.predict_proba(["涨", "跌"])
+        asker.predict_proba(["涨"])
+    assert (asker.account["asked"], asker.account["remembered"], asker.account["texts"]) == (2, 1, 3)
+    assert (asker.account["cost"], asker.account["cost_before"]) == (14, 0)

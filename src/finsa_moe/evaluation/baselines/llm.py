@@ -41,7 +41,7 @@ class LLMBaseline:
         prompt: How it is asked.
         shots: Examples before each question, as even over the classes as can be; 0 needs no training rows.
         prices: Money for a million tokens read, and for a million written.
-        budget: Money after which no more is asked; 0 for no end.
+        budget: Money after which no more is asked, what kept answers cost before counted; 0 for no end.
         progress: Called with questions done and questions in all.
     """
 
@@ -120,7 +120,7 @@ class LLMBaseline:
                 in_a_row = in_a_row + 1 if lost else 0
                 if in_a_row >= _IN_A_ROW or (lost and len(found) == len(unique) == in_a_row):
                     raise ModelError(f"{answer}; no answer to {in_a_row} questions in a row")
-                if self.budget and self.client.bill.cost(*self.prices) >= self.budget and len(found) < len(unique):
+                if self._spent() and len(found) < len(unique):
                     raise ModelError(f"the budget of {self.budget:g} is spent; raise it to go on")
                 if self.progress:
                     self.progress(len(found), len(unique))
@@ -131,6 +131,12 @@ class LLMBaseline:
                 "the same command goes on from there"
             ) from None
         return [found[at] for at in each]
+
+    def _spent(self) -> bool:
+        """Whether the budget is reached, with something asked for in this run: what is kept costs nothing more."""
+        bill = self.client.bill
+        cost = bill.cost(*self.prices) + bill.cost(*self.prices, before=True)
+        return bool(self.budget and bill.asked and cost >= self.budget)
 
     @property
     def account(self) -> dict[str, object]:

@@ -1,0 +1,204 @@
+"""Files of answers as one table of what counts: tickers, when, source, sentiment, score, confidence.
+
+Paths go in; a lazy table comes out, with the files it reads and those that were left out. Every format, every schema
+and every way to write a ticker is brought to one here. It adds nothing up.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import time
+from pathlib import Path
+
+import polars as pl
+
+from finsa_moe.errors import DataError, closest
+from finsa_moe.scale.manifest import NAME
+
+ANSWERS = ("sentiment", "bearish", "bullish", "confidence")
+_TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
+_KEY = 11  # characters of a written date, blanks left out, that hold its day in every form `data.days` knows
+_TIME = r"[\sT日](\d{1,2})[:：时点](\d{1,2})"
+_HALVES = r"(?i)下午|晚|[ap]\.?m"  # 8:30 PM is no 8:30
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored texts, unread.
+
+    Attributes:
+        rows: ``tickers`` (a string or a list of them), ``when`` (what holds the day), ``late`` (whether the text is of
+            the close or after; null without a time; only where a close is given), ``source``, ``sentiment``, ``score``
+            and ``confidence``, the last three null in a row without an answer.
+        files: The files read, each once.
+        skipped: Files met in folders and left out, with the reason.
+    """
+
+    rows: pl.LazyFrame
+    files: list[Path]
+    skipped: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Files that one scan reads."""
+
+    files: list[Path]
+    frame: pl.LazyFrame
+    schema: pl.Schema
+
+
+def open_scored(
+    sources: Sequence[Path], by: str, date: str, *, source: str | None, split: str | None, close: time | None
+) -> Scored:
+    """Open scored files; arguments and errors as `daily.daily_sums`."""
+    found = _files(sources)
+    groups: list[_Group] = []
+    skipped: dict[str, str] = {}
+    for files in _alike(list(found)):
+        group = _open(files)
+        lacking = [name for name in (*ANSWERS, *(["expert"] if source is None else [])) if name not in group.schema]
+        if not lacking:
+            groups.append(group)
+            continue
+        told = f"no column {lacking[0]!r}, so it is not scored"
+        if named := [file for file in files if found[file]]:
+            raise DataError(f"{named[0]}: {told}; run `finsa score` or `finsa predict` on it")
+        skipped |= {str(file): told for file in files}
+    if not groups:
+        raise DataError(f"{sources[0]}: no scored file in it; name a folder of `finsa score` or a file of answers")
+    if not any(by in group.schema for group in groups):
+        _need(by, groups[0], "by")
+    lists = split is not None or any(isinstance(group.schema.get(by), pl.List) for group in groups)
+    rows = pl.concat([_rows(group, by, date, source, split, lists, close) for group in groups])
+    return Scored(rows, [file for group in groups for file in group.files], skipped)
+
+
+def _files(sources: Sequence[Path]) -> dict[Path, bool]:
+    """Every file once, whatever it is named by; and whether it was named itself, not met in a folder."""
+    found: dict[Path, tuple[Path, bool]] = {}
+    for source in sources:
+        if not source.exists():
+            raise DataError(f"{source}: no such file or folder")
+        if source.is_file():
+            if source.suffix.lower() not in _TABLES:
+                raise DataError(f"{source}: unknown ending {source.suffix!r}; known: {', '.join(_TABLES)}")
+            found[source.resolve()] = source, True
+            continue
+        folder = source / "scores" if (source / NAME).is_file() else source
+        inside = sorted(path for path in folder.iterdir() if path.suffix.lower() in _TABLES and path.name[0] != ".")
+        if not inside:
+            raise DataError(f"{source}: no scored file in it; name a folder of `finsa score` or a file of answers")
+        for path in inside:
+            found.setdefault(path.resolve(), (path, False))
+    return dict(found.values())
+
+
+def _alike(files: Sequence[Path]) -> list[list[Path]]:
+    """Files with the same columns and types together, since one scan has one schema."""
+    groups: dict[object, list[Path]] = {}
+    for file in files:
+        key: object = file
+        if file.suffix.lower() == ".parquet":
+            try:
+                with file.open("rb") as stream:  # a name would be read as a pattern
+                    key = tuple(pl.read_parquet_schema(stream).items())
+            except (pl.exceptions.PolarsError, OSError) as error:
+                said = str(error).split("\n", 1)[0]
+                raise DataError(f"{file}: not a readable Parquet file ({said}); score it again") from error
+        groups.setdefault(key, []).append(file)
+    return list(groups.values())
+
+
+def _open(files: list[Path]) -> _Group:
+    ending = files[0].suffix.lower()
+    try:
+        if ending == ".parquet":
+            frame = pl.scan_parquet(files, glob=False)
+        elif ending in (".csv", ".tsv"):  # as text: a ticker 000001 is no number
+            separator = "\t" if ending == ".tsv" else ","
+            frame = pl.scan_csv(files, infer_schema=False, separator=separator, glob=False)
+        else:  # every row may bring a key, or a type that the first ones had not
+            frame = pl.scan_ndjson([glob.escape(str(file)) for file in files], infer_schema_length=None)
+        return _Group(files, frame, frame.collect_schema())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        said = str(error).split("\n", 1)[0]
+        raise DataError(f"{files[0]}: cannot be read ({said}); score it again") from error
+
+
+def _rows(
+    group: _Group, by: str, date: str, source: str | None, split: str | None, lists: bool, close: time | None
+) -> pl.LazyFrame:
+    """The columns that count, under names of their own."""
+    schema = group.schema
+    answer = {name: pl.col(_answer(name, schema)) for name in ANSWERS}
+    origin = pl.col(_answer("expert", schema) if source is None else _need(source, group, "source"))
+    when = _need(date, group, "date")
+    number = {name: answer[name].cast(pl.Float64, strict=False) for name in ANSWERS[1:]}
+    score = number["bullish"] - number["bearish"]
+    word = answer["sentiment"].cast(pl.String)
+    answered = (word != "") & score.is_not_null() & number["confidence"].is_not_null()
+    late = {} if close is None else {"late": _late(pl.col(when), schema[when], close)}
+    return group.frame.select(
+        tickers=_tickers(by, schema, split, lists), when=_when(pl.col(when), schema[when]), **late,
+        source=origin.cast(pl.String), sentiment=pl.when(answered).then(word), score=pl.when(answered).then(score),
+        confidence=pl.when(answered).then(number["confidence"]),
+    )  # fmt: skip
+
+
+def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.Expr:
+    """A row's ticker, or a list of its tickers where any file has `lists`."""
+    if by not in schema:
+        return pl.lit(None, pl.List(pl.String) if lists else pl.String)
+    column = pl.col(by)
+    if not lists:
+        return column.cast(pl.String)
+    if isinstance(schema[by], pl.List):
+        column = column.cast(pl.List(pl.String))
+        column = column if split is None else column.list.join(split).str.split(split)
+    elif split is None:
+        column = pl.concat_list(column.cast(pl.String))
+    else:
+        column = column.cast(pl.String).str.split(split)
+    # a ticker named twice is named; an empty name is none
+    trimmed = column.list.eval(pl.element().str.strip_chars()).list
+    return trimmed.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
+
+
+def _when(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    if kind == pl.Datetime:
+        return column.dt.date().cast(pl.String)
+    # a blank parts the day from the time, or stands within a day (2026 年 7 月 31 日)
+    close = column.cast(pl.String).str.strip_chars_start().str.replace_all(r"\s*([-/.年月])\s*", "$1")
+    return close.str.slice(0, _KEY)
+
+
+def _late(column: pl.Expr, kind: pl.DataType, close: time) -> pl.Expr:
+    """Whether a time is the close or later; null where there is none, and at midnight, which stands for none."""
+    if kind == pl.Datetime:
+        hour, minute = column.dt.hour().cast(pl.Int32), column.dt.minute().cast(pl.Int32)
+    else:
+        written = column.cast(pl.String)
+        written = pl.when(~written.str.contains(_HALVES)).then(written)
+        hour, minute = (written.str.extract(_TIME, group).cast(pl.Int32) for group in (1, 2))
+    minutes = hour * 60 + minute
+    return pl.when((minutes > 0) & (minutes < 24 * 60)).then(minutes >= close.hour * 60 + close.minute)
+
+
+def _answer(name: str, schema: pl.Schema) -> str:
+    """The column of an answer; where the rows had one of that name, ours is called ``predicted_…``."""
+    while f"predicted_{name}" in schema:
+        name = f"predicted_{name}"
+    return name
+
+
+def _need(name: str, group: _Group, option: str) -> str:
+    if name not in group.schema:
+        known = list(group.schema)
+        raise DataError(
+            f"{group.files[0]}: no column {name!r}{closest(name, known)}; columns found: {', '.join(known[:12])}; "
+            f"name it by --{option} COL"
+        )
+    return name
