@@ -1,8 +1,9 @@
 """What a model makes of texts that are changed, short, or written to probe it: routing, characters, behaviour.
 
 ``python runs/examine.py MODEL [DATA] [--json F]``: the share of headlines (of a set the router never saw) that go
-to news, by length in characters; the share of dev texts with one answer in both kinds of characters; and the
-behavioural suite of ``tests/behaviour`` by skill.
+to news, by length in characters; the share of dev texts with one answer in both kinds of characters; the share of
+sentences answered right that were written as those of ``runs/written`` were but never learnt from; and the behavioural
+suite of ``tests/behaviour`` by skill.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tests.behaviour.suite import read_cases, score
 
 DEV = ("news/dev", "forum/dev", "forum/dev_investors", "forum/dev_finfe")
 HEADLINES = "news/extra_xmu_binary"
+WRITTEN = Path(__file__).with_name("written")
 EDGES = (0, 12, 16, 20, 24, 30, 10_000)
 
 
@@ -66,6 +68,20 @@ def characters(finsa: FinSA, data: Path) -> dict[str, float]:
     return found
 
 
+def written(finsa: FinSA) -> dict[str, dict[str, float]]:
+    """Share of held-out sentences answered right, by register and skill; ``all`` are all of a register."""
+    found = {}
+    for domain in ("news", "forum"):
+        with (WRITTEN / f"held_{domain}.csv").open(encoding="utf-8", newline="") as opened:
+            rows = list(csv.DictReader(opened))
+        said = polarities(finsa)([row["text"] for row in rows])
+        right = np.array([answer == row["label"] for answer, row in zip(said, rows, strict=True)])
+        skills = np.array([row["skill"] for row in rows])
+        by_skill = {str(skill): float(right[skills == skill].mean()) for skill in np.unique(skills)}
+        found[domain] = {"sentences": len(rows), "all": float(right.mean()), **by_skill}
+    return found
+
+
 def main() -> None:
     """Print and keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,6 +97,10 @@ def main() -> None:
         print(f"  {bucket['from']:3d} to {bucket['to']:5d} characters: {share}")
     for name, share in forms.items():
         print(f"same answer in traditional characters, {name}: {100 * share:.1f} %")
+    sentences = written(finsa)
+    for domain, shares in sentences.items():
+        told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if name != "sentences")
+        print(f"{shares['sentences']} sentences written but not learnt from, {domain}: {told}")
     result = score(read_cases(), polarities(finsa))
     swaps = result.rate(skill="entity_swap", kind="invariance")
     print(result.table())
@@ -98,7 +118,7 @@ def main() -> None:
             "cases": len(result.outcomes), "overall": result.rate(), "by_skill": result.by_skill(),
             "names_swapped": swaps, "missed": missed,
         }  # fmt: skip
-        everything = {"headlines": routed, "traditional": forms, "behaviour": behaviour}
+        everything = {"headlines": routed, "traditional": forms, "written": sentences, "behaviour": behaviour}
         args.json.write_text(json.dumps(everything, ensure_ascii=False, indent=1), encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from finsa_moe.data import delimited
 from finsa_moe.data.delimited import read_delimited, read_lines, sniff
+from finsa_moe.data.rows import BATCH_ROWS
 
 NASTY = st.text(st.sampled_from('",\t;\n\r\x00\u2028 ab1涨跌，；😀\x1c\x85'), max_size=12) | st.text(
     st.characters(exclude_categories=["Cs"]), max_size=8
@@ -131,6 +132,57 @@ def test_many_unclosed_quotes_do_not_cost_the_square_of_the_file(tmp_path):
     body = "".join(f'{number},"没有收口,利好\n' for number in range(20_000))
     _, rows, broken = read(written(tmp_path / "f.csv", "id,text,label\n" + body))
     assert (rows, len(broken)) == ([], 20_000)
+
+
+@pytest.mark.parametrize("end", ["", 'b"\n', '"y"z,w\n'], ids=["open", "too many cells", "not a quote's place"])
+def test_every_line_is_read_a_few_times_whatever_opens_quotes(tmp_path, monkeypatch, end):
+    """Each line here closes the quote of the one before and opens another, so that every record runs to the end."""
+    scanned, reader = [], delimited._reader
+
+    def counting(lines, *arguments, **more):
+        return reader((scanned.append(1) or line for line in lines), *arguments, **more)
+
+    monkeypatch.setattr(delimited, "_reader", counting)
+    body = 'b","x\n' * 5_000 + end
+    _, rows, broken = read(written(tmp_path / "f.csv", "text,label\n" + body))
+    assert len(rows) + len(broken) == 5_000 + bool(end)
+    assert len(broken) >= 4_999
+    assert len(scanned) < 25_000
+
+
+def test_a_sound_row_of_several_lines_is_read_behind_a_stray_quote(tmp_path):
+    body = '1,"没有收口,利好\n' + '2,"两行\n文本",利空\n3,"他说""涨""\n,""跌""",利好\n' * 3
+    _, rows, broken = read(written(tmp_path / "f.csv", "id,text,label\n" + body))
+    assert [one.line for one in broken] == [2]
+    assert rows[:2] == [(3, ["2", "两行\n文本", "利空"]), (5, ["3", '他说"涨"\n,"跌"', "利好"])]
+    assert len(rows) == 6
+
+
+def test_a_stray_quote_holds_back_neither_batches_nor_the_file(monkeypatch):
+    """Batches stay as small as promised, and only so much of the file is in memory as a row may be long."""
+    read_on = 0
+
+    def lines():
+        nonlocal read_on
+        yield "id,text,label\n"
+        for read_on in range(30_000):
+            yield f'{read_on},"涨,利好\n' if read_on == 1 else f"{read_on},涨,利好\n"
+
+    monkeypatch.setattr(delimited, "LONGEST", 100_000)
+    batches = delimited._with_header(lines(), start=1)
+    first = next(batches)
+    assert read_on < 14_000
+    rest = list(batches)
+    assert max(len(batch.rows) + len(batch.broken) for batch in [first, *rest]) <= BATCH_ROWS
+    assert [row[0] for batch in [first, *rest] for row in batch.rows] == [str(n) for n in range(30_000) if n != 1]
+    assert [one.line for one in first.broken] == [3]
+
+
+def test_clean_and_careful_blocks_together_keep_to_the_size_of_a_batch(tmp_path):
+    body = "".join(f'{n},"两行\n文本"\n' if n % 9_000 == 1 else f"{n},涨\n" for n in range(30_000))
+    batches = list(read_delimited(written(tmp_path / "f.csv", "id,text\n" + body)))
+    assert max(len(batch.rows) for batch in batches) <= BATCH_ROWS
+    assert sum(len(batch.rows) for batch in batches) == 30_000
 
 
 def test_long_cells_header_spaces_and_repeated_names(tmp_path):

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from finsa_moe.data.formats import find_files, load_frame, read_batches
+from finsa_moe.data.read import read_texts
 from finsa_moe.data.rows import BATCH_ROWS
 from finsa_moe.errors import DataError
 
@@ -64,6 +65,18 @@ def test_typed_files_come_as_text_with_row_numbers(tmp_path, ending):
 def test_an_arrow_file_of_the_other_kind_is_read_too(tmp_path):
     frame().write_ipc(tmp_path / "f.arrow")
     assert load_frame(tmp_path / "f.arrow").equals(frame())
+
+
+@pytest.mark.parametrize("kind", ["parquet", "ipc", "ipc_stream"])
+@pytest.mark.parametrize("name", ["posts[1]", "posts*", "posts?"])
+def test_a_name_is_no_pattern(tmp_path, kind, name):
+    ending = "parquet" if kind == "parquet" else "arrow"
+    for stem, text in (("posts1", "other"), (name, "own")):
+        getattr(pl.DataFrame({"text": [text]}), f"write_{kind}")(tmp_path / f"{stem}.{ending}")
+    assert load_frame(tmp_path / f"{name}.{ending}")["text"].to_list() == ["own"]
+    assert sorted(read_texts([tmp_path])) == ["other", "own"]
+    (tmp_path / f"posts1.{ending}").unlink()
+    assert read_texts([tmp_path / f"{name}.{ending}"]) == ["own"]
 
 
 def test_many_rows_come_in_batches_and_none_in_one(tmp_path):

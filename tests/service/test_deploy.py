@@ -153,7 +153,8 @@ def through(
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=trusting, timeout=120)
     try:
-        connection.request(method, path, body, {"Host": "localhost", "Content-Type": kind})
+        origin = f"localhost:{port}"  # as a browser writes them on another port than 443
+        connection.request(method, path, body, {"Host": origin, "Origin": f"https://{origin}", "Content-Type": kind})
         reply = connection.getresponse()
         return reply.status, reply.read()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.served import Reply, Service, SlowEngine, serving, until
+from tests.service.served import Reply, Service, Settings, SlowEngine, serving, until
+
+from finsa_moe.service import run  # isort: skip
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds worker processes under /proc")
 
@@ -163,6 +166,33 @@ def test_what_was_taken_is_answered_before_the_end() -> None:
     for thread in threads:
         thread.join()
     assert [reply.status for reply in replies] == [200] * 10
+
+
+def test_a_files_answer_that_takes_longer_is_broken_off_as_its_client_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "GRACE", 0)
+    engine = SlowEngine(1.0)
+    body = "text\n" + ("".join(map(chr, range(0x4E00, 0x4E3C))) + "\n") * 20_000  # some minutes' work
+    broken: list[bool] = []
+
+    def ask() -> None:
+        try:
+            service.ask("POST", "/v1/predict/file", body.encode(), {"Content-Type": "text/csv"})
+        except http.client.IncompleteRead:
+            broken.append(True)
+
+    with serving(Settings(deadline=1), engine) as service:
+        client = threading.Thread(target=ask)
+        client.start()
+        until(lambda: engine.shapes)
+    client.join()
+    assert broken
+
+
+def test_the_unit_waits_for_what_was_taken() -> None:
+    text = (Path(__file__).parents[2] / "deploy" / "finsa.service").read_text(encoding="utf-8")
+    waits = re.search(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+    assert waits
+    assert int(waits[1]) > (run.configured(run.APP, Settings()).timeout_graceful_shutdown or 0) > Settings.deadline
 
 
 @pytest.mark.parametrize(

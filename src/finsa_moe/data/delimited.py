@@ -16,9 +16,11 @@ from pathlib import Path
 
 from finsa_moe.data.columns import USUAL
 from finsa_moe.data.encoding import open_text
-from finsa_moe.data.rows import Batch, Broken, unique_names
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, unique_names
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
+LONGEST = 1 << 22
+"""Characters of a row of several lines; a quote still open after so many is one that nobody closed."""
 _BLOCK_LINES = 2_000
 
 
@@ -26,7 +28,7 @@ def read_delimited(path: Path) -> Iterator[Batch]:
     """Yield the rows of a file with a header line, in batches; at least one batch, even of no rows.
 
     The cells follow RFC 4180. Quotes within an unquoted cell are plain characters, and a line break within quotes
-    belongs to the cell; blank lines are no rows.
+    belongs to the cell, in rows of up to `LONGEST` characters; blank lines are no rows.
 
     Raises:
         DataError: If no encoding decodes the whole file.
@@ -75,14 +77,18 @@ def _with_header(lines: Iterator[str], start: int) -> Iterator[Batch]:
     batch = Batch(names)
     while block := list(islice(lines, _BLOCK_LINES)):
         if (rows := _clean_rows(block, delimiter, len(names))) is not None:
+            if len(batch.rows) + len(batch.broken) + len(rows) > BATCH_ROWS:
+                yield batch
+                batch = Batch(names)
             batch.rows += rows
             batch.lines += range(line, line + len(rows))
             line += len(block)
-        else:
-            line = _add_with_care(batch, _Records(deque(block), lines, line, delimiter, len(names)), line + len(block))
-        if batch.full:
+            continue
+        records, end = _Records(deque(block), lines, line, delimiter, len(names)), line + len(block)
+        while _add_with_care(batch, records, end):
             yield batch
             batch = Batch(names)
+        line = records.line
     yield batch
 
 
@@ -95,10 +101,10 @@ def _clean_rows(block: list[str], delimiter: str, width: int) -> list[list[str]]
     return rows if len(rows) == len(block) and set(map(len, rows)) == {width} else None
 
 
-def _add_with_care(batch: Batch, records: _Records, end: int) -> int:
-    """Add the rows that start before line `end`, reading on where a cell runs over it; the line of the next row."""
+def _add_with_care(batch: Batch, records: _Records, end: int) -> bool:
+    """Add the rows that start before line `end`, reading on where a cell runs over it, until the batch is full."""
     width = records.width
-    while records.line < end or records.pending:
+    while (records.line < end or records.pending) and not batch.full:
         start = records.line
         cells = records.next()
         if cells is None:
@@ -111,18 +117,24 @@ def _add_with_care(batch: Batch, records: _Records, end: int) -> int:
         elif len(cells) > 1 or "".join(cells).strip():  # a line of spaces is as blank as an empty one
             reason = _count_reason(len(cells), width, records.delimiter)
             batch.broken.append(Broken(start, reason, records.delimiter.join(cells)))
-    return records.line
+    return batch.full
 
 
 @dataclass(slots=True)
 class _Records:
-    """Reads one record at a time and hands back the lines that a stray quote swallowed."""
+    """Reads one record at a time and hands back the lines that a stray quote swallowed.
+
+    A quote left open on such a line would run to where the scan before it ended, and fail as that one did; so the lines
+    before `alone` are read one at a time, and no line more than a few times, however many quotes are stray. No sound
+    row is missed: its first line has an odd number of quotes, and where a scan passed within quotes the number is even.
+    """
 
     pending: deque[str]
     lines: Iterator[str]
     line: int
     delimiter: str
     width: int
+    alone: int = 0
 
     def next(self) -> list[str] | Broken | None:
         seen: list[str] = []  # the physical lines of this record
@@ -137,16 +149,16 @@ class _Records:
         if whole:
             self.line += len(seen)
             return cells
+        self.alone = max(self.alone, self.line + len(seen) - 1)
         self.line += 1
         self.pending.extendleft(reversed(seen[1:]))
         return Broken(self.line - 1, "a quote opens here and is not closed as it should be", seen[0].rstrip("\r\n"))
 
     def _remembered(self, seen: list[str]) -> Iterator[str]:
-        while self.pending:
-            seen.append(self.pending.popleft())
-            yield seen[-1]
-        for text in self.lines:
+        room = LONGEST
+        while room > 0 and (text := self.pending.popleft() if self.pending else next(self.lines, None)) is not None:
             seen.append(text)
+            room = 0 if self.line < self.alone else room - len(text)
             yield text
 
 

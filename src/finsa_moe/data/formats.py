@@ -101,7 +101,10 @@ def load_frame(path: Path) -> pl.DataFrame | None:
         return None
     polars = require("polars", "data", f"reading {ending}")
     try:
-        frame: pl.DataFrame = polars.read_parquet(path) if ending == ".parquet" else _load_arrow(path, polars)
+        # a name is no pattern: posts[1].parquet is not posts1.parquet
+        frame: pl.DataFrame = (
+            polars.read_parquet(path, glob=False) if ending == ".parquet" else _load_arrow(path, polars)
+        )
     except polars.exceptions.PolarsError as error:
         reason = str(error).split("\n", 1)[0]
         raise DataError(f"{path}: not a readable {ending} file: {reason}; write it again") from error
@@ -112,7 +115,8 @@ def _load_arrow(path: Path, polars: ModuleType) -> Any:
     try:
         return polars.read_ipc_stream(path)  # what `datasets` writes
     except polars.exceptions.PolarsError:
-        return polars.read_ipc(path)
+        with path.open("rb") as file:  # of a path it would make a pattern
+            return polars.read_ipc(file)
 
 
 def _read_table(path: Path) -> Iterator[Batch]:

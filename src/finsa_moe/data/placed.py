@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.staging import Staged
+from finsa_moe.data.staging import Staged, read_part
 
 BUCKET_ROWS = 250_000
 
@@ -40,7 +40,7 @@ def write_splits(
             header = pl.DataFrame(schema=dict.fromkeys(["id", *columns.values()], pl.String))
             header.write_csv(file)
             for at in sorted(pieces[name]):
-                some = pl.concat([pl.read_ipc(path) for path in pieces[name][at]]).sort("place")
+                some = pl.concat([read_part(path) for path in pieces[name][at]]).sort("place")
                 some.select("id", *(pl.col(old).alias(new) for old, new in columns.items())).write_csv(
                     file, include_header=False
                 )
@@ -54,7 +54,7 @@ def _thrown(
     pieces: dict[str, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
     start = 0
     for number, part in enumerate(staged.parts):
-        wide = pl.read_ipc(part, columns=list(columns))
+        wide = read_part(part, list(columns))
         end = start + wide.height
         some = placed.filter(pl.col("index").is_between(start, end, closed="left"))
         rows = pl.concat([some, wide[some["index"] - start]], how="horizontal")

@@ -7,6 +7,7 @@ not at all. It knows nothing of models.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from finsa_moe.data.split import RULES, checked_ratios, resolve_conflicts, split
 from finsa_moe.data.staging import Plan, Staged, stage
 from finsa_moe.data.stats import plot_polarity, polarity_table
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import hold
 from finsa_moe.polarity import LabelMap
 
 # Train, valid and test in percent: news and forum as published, 80/10/10 our choice for any other domain.
@@ -89,7 +91,7 @@ def prepare(
         progress: Called with the step's name, what is done and what there is in all.
 
     Raises:
-        DataError: If a source cannot be read, no row can be used, or `out` must not be written.
+        DataError: If a source cannot be read, no row can be used, or `out` must not be written or is by another run.
         ConfigError: If the domain, the ratios or another setting is not allowed.
         MissingExtra: If rensa is not installed and near texts are asked for.
     """
@@ -139,21 +141,29 @@ def prepare(
 
 @contextmanager
 def _scratch(out: Path) -> Iterator[Path]:
-    """A hidden sibling for rows on their way; one left by a run that was killed is removed first."""
+    """A hidden sibling for rows on their way, held by this run alone; what a killed run left in it is removed first."""
     folder = out.resolve().with_name(f".{out.resolve().name}.rows")
-    shutil.rmtree(folder, ignore_errors=True)
+    lock = folder / "held"
     try:
-        (folder / "rows").mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        held = lock.open("ab")
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
-    try:
-        yield folder
-    except OSError as error:  # a full disk, most likely: the texts wait here
-        raise DataError(
-            f"{folder}: cannot be written: {error.strerror or error}; make room or choose another --out"
-        ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with held:
+        # a run that ended while this file was opened has taken it away
+        if not (hold(held) and lock.exists() and os.path.samestat(os.fstat(held.fileno()), lock.stat())):
+            raise DataError(f"--out {out}: another run is preparing it; wait for its end or choose another folder")
+        try:
+            for name in ("rows", "buckets"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / "rows").mkdir()
+            yield folder
+        except OSError as error:  # a full disk, most likely: the texts wait here
+            raise DataError(
+                f"{folder}: cannot be written: {error.strerror or error}; make room or choose another --out"
+            ) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _step(progress: Progress | None, name: str) -> Callable[[int, int], None] | None:

@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from finsa_moe.data.hashing import numbers
 from finsa_moe.data.judge import REJECTS, Source, judged
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.data.near import HeldOut
+from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 
 PART_ROWS = 65_536
@@ -82,7 +84,7 @@ class Staged:
         found: list[str] = []
         start = end = 0
         for part in self.parts:
-            some = pl.read_ipc(part, columns=[column])[column]
+            some = read_part(part, [column])[column]
             stop = int(np.searchsorted(rows, end + len(some)))
             found += some.gather(pl.Series(rows[start:stop] - end, dtype=pl.UInt32)).to_list()
             start, end = stop, end + len(some)
@@ -113,7 +115,7 @@ def stage(found: Found, folder: Path, plan: Plan, *, processes: int = 1, progres
         progress: Called with the files done and the files in all.
 
     Raises:
-        DataError: If a column is missing or a file cannot be read at all.
+        DataError: If a column is missing, a file cannot be read at all, or a process that reads is killed.
     """
     size = sum(path.stat().st_size for path in found.files)
     alone = processes == 1 or size < _ALONE or len(found.files) == 1
@@ -129,7 +131,7 @@ def stage(found: Found, folder: Path, plan: Plan, *, processes: int = 1, progres
     ordered = [results[at] for at in range(len(units))]
     parts = [part for unit in ordered for part in unit.parts]
     narrow = [name for name in pl.read_ipc_schema(parts[0]) if name not in ("text", "key_text")] if parts else []
-    rows = [pl.read_ipc(part, columns=narrow) for part in parts]
+    rows = [read_part(part, narrow) for part in parts]
     return Staged(
         rows=pl.concat(rows).rechunk(),
         rejects=pl.concat([unit.rejects for unit in ordered]),
@@ -137,6 +139,12 @@ def stage(found: Found, folder: Path, plan: Plan, *, processes: int = 1, progres
         skipped=found.skipped,
         parts=parts,
     )
+
+
+def read_part(part: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """A part file, or some of its columns; opened here, as polars takes a path that holds ``[`` for a pattern."""
+    with part.open("rb") as file:
+        return pl.read_ipc(file, columns=columns)
 
 
 @dataclass(frozen=True)
@@ -207,6 +215,11 @@ def _pool(processes: int) -> Iterator[Submit]:
     pool: Executor = ProcessPoolExecutor(processes, mp_context=context, initializer=signal.signal, initargs=quietly)
     try:
         yield pool.submit
+    except BrokenProcessPool:
+        raise DataError(
+            f"one of {processes} processes that read the files was killed, perhaps for want of memory; free some, cut "
+            "large files in parts, or read by one process: taskset -c 0 finsa prepare …"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

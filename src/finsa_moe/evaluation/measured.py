@@ -140,8 +140,8 @@ def _sure(entries: Mapping[str, Any], reference: str, own: str, other: str, name
 
 def _evaluated(results: Mapping[str, Any], model: Path, source: str, default: Path | None) -> Measured:
     named = Path(results["model"])
-    own = default if default is not None and str(named) == "default" and not named.is_dir() else named
-    if own.resolve() != model.resolve():
+    place = default if default is not None and str(named) == "default" and not named.is_dir() else named
+    if place.resolve() != model.resolve():
         raise ConfigError(f"{source}: is a result of {results['model']}, not of {model}; evaluate {model} first")
     name, run = next(iter(results["runs"].items()))
     if name == "given":

@@ -86,10 +86,8 @@ async def health() -> Response:
 
 @router.get("/readyz", response_model=Health, responses={503: predict.REFUSALS[503]}, tags=["health"])
 async def ready(request: Request) -> Response:
-    """That texts are taken: the model is open, the queue has room, and nobody has asked the process to end."""
+    """That texts are taken: the model is open and the queue has room; one told to end takes no connection at all."""
     state = of(request)
-    if not state.ready:
-        raise Problem(503, "ending", "the service is ending", retry_after=5)
     if state.dispatcher.wait > state.settings.deadline / 2:
         raise Problem(503, "full", "the queue is full", retry_after=1)
     return JSONResponse({"status": "ready"})
@@ -125,7 +123,6 @@ def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the supervisor's workers are born without it
         beside = [asyncio.ensure_future(_sweep(spool)), asyncio.ensure_future(asyncio.to_thread(_warm, explains))]
         yield
-        state.ready = False
         for task in beside:
             task.cancel()
         await asyncio.to_thread(dispatcher.close)

@@ -1,4 +1,4 @@
-"""Bodies of requests, read under limits: so many bytes, no pause longer than allowed, no compression.
+"""Bodies of requests, read under limits: so many bytes, not too slowly, no pause longer than allowed, no compression.
 
 Chunks come out, or a `Problem` that says which limit was met. It does not know what the bytes mean.
 """
@@ -6,11 +6,15 @@ Chunks come out, or a `Problem` that says which limit was met. It does not know 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
 from finsa_moe.service.problems import Problem
+
+RATE = 16 << 10
+"""Bytes a second that a client sends or takes at least, as a mean."""
 
 
 def media_type(request: Request) -> str:
@@ -37,15 +41,18 @@ async def chunks(request: Request, most: int, pause: float) -> AsyncIterator[byt
     """The body as it arrives.
 
     Raises:
-        Problem: 413 past `most` bytes, 408 after `pause` seconds without a byte.
+        Problem: 413 past `most` bytes, 408 after `pause` seconds without a byte, or where the whole comes more than
+            `pause` seconds later than it would at `RATE`.
         ClientDisconnect: If the client left.
     """
-    met = 0
+    met, began = 0, time.monotonic()
     while True:
+        late = time.monotonic() - began - met / RATE
         try:
-            message = await asyncio.wait_for(request.receive(), pause)
+            message = await asyncio.wait_for(request.receive(), pause - max(0.0, late))
         except TimeoutError:
-            raise Problem(408, "slow", f"nothing came for {pause:g} seconds; send the whole body at once") from None
+            said = f"the body came with a pause of {pause:g} seconds, or at under {RATE:,} bytes a second"
+            raise Problem(408, "slow", f"{said}; send the whole of it at once") from None
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body: bytes = message.get("body", b"")

@@ -77,7 +77,7 @@ class Dispatcher:
         self.rate: float = FIRST_RATE
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="finsa-batch", initializer=_yield_to_the_loop)
         self._loop = asyncio.get_running_loop()
-        self._lanes: dict[tuple[Served, bool, int], Lane] = {}
+        self._lanes: dict[tuple[Served, bool, int, bool], Lane] = {}
         self._first: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._opening = 0
         self._jobs: deque[Callable[[], None]] = deque()
@@ -93,9 +93,14 @@ class Dispatcher:
 
     @property
     def wait(self) -> float:
-        """Seconds of work in the queue, as far as the last minutes tell."""
-        tokens = self._opening + sum(lane.tokens for lane in self._lanes.values())
-        seconds: float = tokens / (self.rate * self.threads)
+        """Seconds that a bounded request has to wait, as far as the last minutes tell.
+
+        What waits in lanes of files counts by the batches that have their turn meanwhile.
+        """
+        before = self._opening + sum(lane.tokens for key, lane in self._lanes.items() if key[3])
+        turns = (1 + before // LIGHT) * BULK
+        files = sum(min(lane.tokens, turns) for key, lane in self._lanes.items() if not key[3])
+        seconds: float = (before + files) / (self.rate * self.threads)
         return seconds
 
     def own(self, texts: Sequence[str], served: Served) -> float:
@@ -115,7 +120,8 @@ class Dispatcher:
             served: The model that answers.
             texts: One or more.
             domain: Expert to use; None leaves it to the router.
-            bounded: Whether the request may be refused; a file's rows come one portion after another and wait.
+            bounded: Whether the request may be refused; a file's rows come one portion after another, and wait in lanes
+                of their own.
             many: Whether the bulk engine answers; None tells by the number of texts.
 
         Raises:
@@ -125,19 +131,19 @@ class Dispatcher:
             raise Full(self.wait)
         many = len(texts) >= MANY if many is None else many
         ticket = Ticket([None] * len(texts), len(texts), self._loop.create_future())
-        guess = [min(len(text), served.max_length) + 2 for text in texts]
-        self._opening += sum(guess)
+        guess = sum(min(len(text), served.max_length) + 2 for text in texts) if bounded else 0
+        self._opening += guess
         try:
             opened = await self._open(served, texts, domain, many)
         finally:
-            self._opening -= sum(guess)
+            self._opening -= guess
         items = []
         for at, each in enumerate(opened):
             if isinstance(each, DataError):
                 ticket.answers[at], ticket.left = each, ticket.left - 1
                 continue
             item = Item(each, len(each.ids), ticket, at)
-            lane = self._lane(served, many, each.expert if many else 0)
+            lane = self._lane(served, many, each.expert if many else 0, bounded)
             lane.add(item)
             items.append((lane, item))
         if not items:
@@ -160,8 +166,8 @@ class Dispatcher:
         self._wake()
         return await done
 
-    def _lane(self, served: Served, many: bool, expert: int) -> Lane:
-        key = (served, many, expert)
+    def _lane(self, served: Served, many: bool, expert: int, bounded: bool) -> Lane:
+        key = (served, many, expert, bounded)
         if key not in self._lanes:
             self._lanes[key] = Lane(BULK if many else LIGHT, even=many)
             self._turns.append(key)

@@ -24,7 +24,7 @@ from finsa_moe.runtime.bulk import EMPTY, texts_of
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.rows import RowBatch, read
 from finsa_moe.runtime.writers import Writer, lines_into
-from finsa_moe.service.bodies import check_head, chunks, media_type
+from finsa_moe.service.bodies import check_head, media_type
 from finsa_moe.service.inspect import Found, inspect
 from finsa_moe.service.predict import REFUSALS, check_domain, too_long
 from finsa_moe.service.problems import Problem
@@ -32,6 +32,7 @@ from finsa_moe.service.served import Served
 from finsa_moe.service.spool import ENDINGS, ending_of, saved_as
 from finsa_moe.service.state import State, of
 from finsa_moe.service.summary import Summary
+from finsa_moe.service.uploads import received
 
 router = APIRouter()
 PORTION = 512
@@ -119,10 +120,7 @@ async def predict_file(
         raise Problem(415, "media-type", said)
     served = state.shelf.served
     check_domain(domain, served, "/query/domain")
-    if state.files >= state.settings.files_at_once:
-        raise Problem(503, "files", "as many files as may be are being answered", retry_after=5)
-    state.files += 1
-    path = state.spool.new(ending)
+    path = await received(request, ending, state)
 
     def release() -> None:
         state.files -= 1
@@ -130,7 +128,6 @@ async def predict_file(
 
     try:
         called = saved_as(name, ending).replace(".answers", "")
-        await _store(request, path, state)
         found = await asyncio.to_thread(
             inspect, path, called, served.domains, state.settings.max_rows, text=text, id=id
         )
@@ -153,14 +150,6 @@ async def fetch(request: Request, asked: str) -> Response:
         raise Problem(404, "no-file", "there is no such answer, or not any more; send the file again")
     kept, path = found
     return FileResponse(path, media_type=ENDINGS[kept.ending], filename=_ascii(kept.name))
-
-
-async def _store(request: Request, path: Path, state: State) -> None:
-    with path.open("wb") as file:
-        async for chunk in chunks(request, state.settings.max_file, state.settings.body_seconds):
-            file.write(chunk)
-    if not path.stat().st_size:
-        raise Problem(422, "file", "the body is empty; send the file as the body", [("/file", "is empty")])
 
 
 async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIterator[list[list[object]]]:

@@ -7,6 +7,7 @@ An ASGI layer round the whole application. It knows paths by their beginning onl
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 import time
 import traceback
@@ -22,7 +23,6 @@ from finsa_moe.service.problems import Problem
 
 log = logging.getLogger("finsa.serve")
 OPEN = {"/healthz", "/readyz", "/", "/openapi.json"}
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -45,7 +45,7 @@ class Guard:
     Args:
         app: What answers.
         meters: Where requests are counted.
-        token: What a request must bear; None asks for nothing and takes requests to a loopback name only.
+        token: What a request must bear; None asks for nothing and takes requests to a loopback name or address only.
         per_client: Most requests of one address at once.
         log_texts: Whether messages of unforeseen errors, which may quote a text, are logged.
     """
@@ -102,9 +102,9 @@ class Guard:
         path: str = scope["path"]
         headers = {name: value for name, value in scope["headers"] if name in (b"host", b"origin", b"authorization")}
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if self.token is None and _name(host) not in LOOPBACK:
+        if self.token is None and not is_loopback(_name(host)):
             # a page of another site could otherwise reach this one by a name that it points here
-            raise Problem(421, "host", "without a token only requests to 127.0.0.1 or localhost are answered")
+            raise Problem(421, "host", "without a token only requests to localhost or a loopback address are answered")
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host:
             raise Problem(403, "origin", "pages of other sites may not ask this service")
@@ -126,5 +126,15 @@ class Guard:
 
 
 def _name(host: str) -> str:
-    """A Host header without its port."""
-    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    """A Host header without its port, and without the brackets of an IPv6 address."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -49,7 +49,7 @@ class Meters:
         self._empty = Counter("finsa_empty_texts", "Texts without content.", **at)
         self._reloads = Counter("finsa_reloads", "Changes of the model.", ("outcome",), **at)
         self._model = Gauge(
-            "finsa_model_loaded", "1 for the model in service.", ("model",), multiprocess_mode="max", **at
+            "finsa_model_loaded", "1 for the model in service.", ("model",), multiprocess_mode="livemax", **at
         )
         for sentiment in ENGLISH:
             self._mix.labels(sentiment)

@@ -1,6 +1,8 @@
-"""uvicorn's HTTP protocol with what it leaves unbounded bounded: the size of a head, and the time to send one.
+"""uvicorn's HTTP protocol with what it leaves unbounded bounded: the size of a head, the time to send one and to take
+an answer.
 
-httptools gathers headers without end, and a connection that never finishes its first line would stay for ever.
+httptools gathers headers without end, and a connection that never finishes its first line, or never reads what it asked
+for, would stay for ever.
 """
 
 from __future__ import annotations
@@ -10,11 +12,14 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from finsa_moe.service.bodies import RATE
 from finsa_moe.service.guard import HEADERS
 from finsa_moe.service.problems import MEDIA, Problem
 
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 10.0
+TAKE_SECONDS = 30.0
+"""So often is looked whether a client takes what waits for it, at `RATE` or faster."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -23,6 +28,7 @@ class BoundedProtocol(HttpToolsProtocol):
     head = 0
     in_head = True
     timer: asyncio.TimerHandle | None = None
+    taking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Give a new connection so long to send a head."""
@@ -30,9 +36,36 @@ class BoundedProtocol(HttpToolsProtocol):
         self.timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer."""
+        """Forget the timers."""
         self._known()
+        self._taken()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """More waits for the client than is held for it."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """It has taken that."""
+        self._taken()
+        super().resume_writing()
+
+    def _watch(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self.taking = self.loop.call_later(TAKE_SECONDS, self._look, waiting)
+
+    def _look(self, before: int) -> None:
+        """End a connection whose client does not take its answer; closing would wait for it."""
+        if before - self.transport.get_write_buffer_size() < RATE * TAKE_SECONDS:
+            self.transport.abort()
+        else:
+            self._watch()
+
+    def _taken(self) -> None:
+        if self.taking is not None:
+            self.taking.cancel()
+            self.taking = None
 
     def data_received(self, data: bytes) -> None:
         """Count pieces of a head that has no end yet; of one that ends in this piece the fields are counted instead."""

@@ -5,7 +5,6 @@ It starts uvicorn in this process, or its supervisor with several. It knows the 
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.service.app import SUPERVISED, create, open_shelf
+from finsa_moe.service.guard import is_loopback
 from finsa_moe.service.meters import TOGETHER
 from finsa_moe.service.protocol import BoundedProtocol
 from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
@@ -29,6 +29,8 @@ from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
 APP = "finsa_moe.service.app:from_environment"
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
+GRACE = 30
+"""Seconds beyond the deadline for which requests may still be answered once the service was told to end."""
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -90,7 +92,9 @@ def _reloads_held() -> Iterator[None]:
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
-    """Serve until told to end by SIGINT or SIGTERM; every request that was taken is answered first.
+    """Serve until told to end by SIGINT or SIGTERM; what was taken is answered first, for the deadline and `GRACE`.
+
+    The answer to a file may take longer than that: it is then broken off, as its client sees.
 
     Args:
         settings: Limits and places.
@@ -153,19 +157,9 @@ def configured(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=30,
         backlog=BACKLOG,
         limit_concurrency=4096,
-        timeout_graceful_shutdown=int(settings.deadline) + 30,
+        timeout_graceful_shutdown=int(settings.deadline) + GRACE,
         timeout_worker_healthcheck=30,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def bound(host: str, port: int) -> socket.socket:

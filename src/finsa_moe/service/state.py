@@ -19,7 +19,7 @@ class State:
 
     Attributes:
         explains: Whether the extra for explanations is installed.
-        ready: Whether requests are taken; False once the worker is told to end.
+        uploads: How many files are on their way in.
         files: How many files are being worked on.
     """
 
@@ -29,7 +29,7 @@ class State:
     meters: Meters
     spool: Spool
     explains: bool
-    ready: bool = True
+    uploads: int = 0
     files: int = 0
 
 
