@@ -78,3 +78,17 @@ def test_curves_are_of_what_has_run(place: Path) -> None:
     assert [given(call, "--out") for call in curves] == [["out/curves"]]
     (place / "out/cells").mkdir()
     assert (place / "out/curves/cells").samefile(place / "out/cells")
+
+
+def test_the_report_of_the_sample_needs_what_the_demo_makes(place: Path) -> None:
+    shutil.copy(SCRIPT.with_name("sample_report.sh"), place / "runs")
+    ask = ["bash", "runs/sample_report.sh", "out"]
+    refused = subprocess.run(ask, cwd=place, capture_output=True, text=True, check=False, timeout=300)
+    assert refused.returncode == 2
+    assert refused.stderr == "runs/sample_report.sh: demo/model/moe_joint: no such folder; run: make demo\n"
+    (place / "demo/model/moe_joint").mkdir(parents=True)
+    subprocess.run(ask, cwd=place, check=True, timeout=300)
+    (call,) = [shlex.split(line) for line in (place / "finsa.log").read_text(encoding="utf-8").splitlines()]
+    assert {"--curves", "--matrix"} <= set(call)
+    assert given(call, "--test") == [f"{name}=demo/data/{name}/test.csv" for name in ("news", "forum")]
+    assert given(call, "--out") == ["out"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
@@ -90,3 +92,10 @@ def test_the_report_shows_them(found: Comparison) -> None:
     table = markdown(found)
     assert "| forum/late | 12 | 48 |" in table
     assert f"| routed | {100 * values['routed']['news']:.1f} | {100 * values['routed']['forum/late']:.1f} |" in table
+
+
+def test_forms_bear_the_name_of_their_mixture(found: Comparison) -> None:
+    named = replace(found, names={"finsa:m": "ours"})
+    assert [named.called(form) for form in FORMS[:3]] == ["ours", "ours?run=news", "ours?run=forum"]
+    assert "<h2>Experts across domains: ours</h2>" in page(named)
+    assert "Macro-F1 of `ours` by who answers:" in markdown(named)

@@ -117,8 +117,9 @@ class Comparison:
     names: Mapping[str, str] = field(default_factory=dict)
 
     def called(self, model: str) -> str:
-        """How tables and pictures call a model."""
-        return self.names.get(model, model)
+        """How tables and pictures call a model; the form of one with a name bears it too, as in ``ours?run=news``."""
+        named, sign, form = model.partition("?")
+        return self.names.get(model) or (self.names.get(named, named) + sign + form)
 
     @property
     def leaks(self) -> dict[str, tuple[int, int]]:

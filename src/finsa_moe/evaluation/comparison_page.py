@@ -198,7 +198,7 @@ def _data(found: Comparison) -> Section:
 
 def _matrix(found: Comparison, matrix: Matrix) -> Section:
     values = matrix.values(found)
-    drawn = report.picture(expert_map(values), f"macro-F1 of {matrix.mixture} by expert and test set")
+    drawn = report.picture(expert_map(values), f"macro-F1 of {found.called(matrix.mixture)} by expert and test set")
     best = {one.name: max(of[one.name] for of in values.values()) for one in found.sets}
     rows = [
         [ROWS.get(row, f"expert {row}"), *(Cell(f"{100 * x:.1f}", "best" if x == best[name] else "")
@@ -207,7 +207,7 @@ def _matrix(found: Comparison, matrix: Matrix) -> Section:
     ]  # fmt: skip
     body = report.pictures([drawn, report.table(("answered by", *(one.name for one in found.sets)), rows)])
     note = "Macro-F1 of the mixture with one expert for all texts, with the router, and with the true domain's expert."
-    return Section(f"Experts across domains: {matrix.mixture}", body, note)
+    return Section(f"Experts across domains: {found.called(matrix.mixture)}", body, note)
 
 
 def _routing(found: Comparison, sent: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Section:

@@ -103,7 +103,7 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
                          + " | ".join(f"{100 * x:.1f}" for x in told) + " |")  # fmt: skip
     for matrix in matrices(found):
         values = matrix.values(found)
-        lines += ["", f"Macro-F1 of `{matrix.mixture}` by who answers:", ""]
+        lines += ["", f"Macro-F1 of `{found.called(matrix.mixture)}` by who answers:", ""]
         lines += _head(["answered by", *(one.name for one in found.sets)])
         lines += [
             "| " + " | ".join([row, *(f"{100 * x:.1f}" for x in of.values())]) + " |" for row, of in values.items()
