@@ -194,6 +194,14 @@ class PretrainConfig(StageConfig):
     bf16: bool = True
     compile: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % (2 * self.heads):  # a head's positions are turned in pairs
+            raise ConfigError(
+                f"pretrain: heads: {self.heads} do not go with hidden_size {self.hidden_size}; "
+                f"it must be a multiple of {2 * self.heads}, an even number for each"
+            )
+
 
 @dataclass(frozen=True)
 class AdaptConfig(TrainConfig):

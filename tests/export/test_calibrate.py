@@ -55,3 +55,13 @@ def test_the_error_after_is_that_of_temperatures_fitted_elsewhere() -> None:
 def test_too_few_rows_are_not_fitted() -> None:
     found = calibrate(*drawn(FEWEST - 1, 3.0))
     assert (found.temperature, found.ece_before, found.ece_after) == (1.0, None, None)
+
+
+def test_rows_that_are_all_right_say_nothing_of_doubt() -> None:
+    """Their likelihood grows with ever lower temperatures; that of rows all wrong with higher ones, which is no claim."""
+    labels = np.arange(FEWEST) % 3
+    logits = (4 * np.eye(3)[labels]).astype(np.float32)
+    assert fit_temperature(logits, labels) == 1.0
+    found = calibrate(logits, labels)
+    assert (found.temperature, found.ece_after) == (1.0, found.ece_before)
+    assert fit_temperature(logits, (labels + 1) % 3) == 20.0

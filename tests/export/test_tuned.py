@@ -97,3 +97,23 @@ def test_novelty_from_sums_alone(exported: Export, tmp_path: Path) -> None:
     other = SimpleNamespace(domains=("forum", "notices"))
     for who, before in ((engine, Earlier()), (engine, Earlier(known=empty)), (other, Earlier(known=known))):
         assert not write_novelty(who, tmp_path / "none", Texts(), None, before, [])  # type: ignore[arg-type]
+
+
+def test_one_held_out_text_has_no_spread(exported: Export, tmp_path: Path) -> None:
+    """Two have one; with fewer no reference is written, rather than one that answers with no number."""
+    known = Known.load(exported.folder)
+    assert known is not None
+    engine = SimpleNamespace(domains=("forum",))
+    for count, written in ((1, False), (2, True)):
+        (tmp_path / str(count)).mkdir()
+        earlier = Earlier(known=replace(known, measures=known.measures[:count]))
+        assert write_novelty(engine, tmp_path / str(count), Texts(), None, earlier, []) == written  # type: ignore[arg-type]
+        assert (tmp_path / str(count) / "novelty.onnx").is_file() == written
+    one = Measured(np.zeros((1, 3), np.float32), known.means[:1], [[5, 6]])
+    earlier = Earlier(known=replace(known, measures=known.measures[:0]))
+    assert not write_novelty(engine, tmp_path / "none", Texts(), one, earlier, [])  # type: ignore[arg-type]
+    earlier = Earlier(known=replace(known, measures=known.measures[:1]))
+    assert write_novelty(engine, tmp_path / "1", Texts(), one, earlier, [])  # type: ignore[arg-type]
+    found = Known.load(tmp_path / "1")
+    assert found is not None
+    assert np.isfinite(found.measures).all()

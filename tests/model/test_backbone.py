@@ -9,6 +9,7 @@ import torch
 
 from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import (
+    best_device,
     expert_targets,
     fingerprint,
     first_expert_layer,
@@ -180,3 +181,14 @@ def test_a_tokenizer_without_padding_pads_with_its_end(backbone_of: Backbones, t
     settings["eos_token"] = "[SEP]"
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     assert load_tokenizer(folder).pad_token_id == 3
+
+
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert best_device() == "cuda"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert best_device() == "cuda", "one process alone"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert best_device() == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert best_device() == "cpu"

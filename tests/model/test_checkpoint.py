@@ -250,3 +250,21 @@ def test_from_pretrained_heeds_device_and_dtype(whole: Path) -> None:
     with torch.no_grad():
         exact = FinSAMoE.from_pretrained(whole, device="cpu")(IDS, MASK).logits
         torch.testing.assert_close(model(IDS, MASK).logits, exact, atol=0.2, rtol=0.1)
+
+
+def test_a_large_backbone_is_found_from_any_working_folder(
+    backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that travels along, or is the hub's, stays named as it was typed: no path of this machine in the folder."""
+    shutil.copytree(backbone_of("bert"), tmp_path / "backbone")
+    monkeypatch.chdir(tmp_path)
+    model = make_mixture(Path("backbone"))
+    saved(model, Path("backbone"), Path("small"))
+    assert str(tmp_path) not in (tmp_path / "small" / "config.json").read_text(encoding="utf-8")
+    monkeypatch.setattr(checkpoint, "BUNDLE_LIMIT", 1000)
+    assert checkpoint.lasting_name({"name": "owner/bert", "quantisation": "none"}, model.backbone) == "owner/bert"
+    saved(model, Path("backbone"), Path("large"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with torch.no_grad():
+        assert torch.equal(load_mixture(tmp_path / "large", device="cpu")(IDS, MASK).logits, model(IDS, MASK).logits)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
+from finsa_moe.cli import main
 from finsa_moe.config import PretrainConfig
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError, FinSAError, ModelError
@@ -133,7 +134,7 @@ def test_killed_at_any_moment_it_ends_the_same(
 
 def test_a_run_may_be_prolonged_but_not_changed(source: Path, tmp_path: Path) -> None:
     run(source, tmp_path / "b", decay=0.0)
-    for change in ({"hidden_size": 64}, {"seed": 14}, {"learning_rate": 1e-3}, {"mask_rate": 0.4}, {"vocab_size": 400}):
+    for change in ({"hidden_size": 64}, {"seed": 14}, {"mask_rate": 0.4}, {"vocab_size": 400}):
         key = next(iter(change))
         with pytest.raises(
             ConfigError, match=f"{key} was .*, now .*; resume with the same settings or name another --out"
@@ -143,6 +144,28 @@ def test_a_run_may_be_prolonged_but_not_changed(source: Path, tmp_path: Path) ->
     assert facts["steps"] == 12
     run(source, tmp_path / "at-once", decay=0.0, max_steps=12)
     assert delivered(tmp_path / "b")["model.safetensors"] == delivered(tmp_path / "at-once")["model.safetensors"]
+
+
+def test_a_run_that_diverged_goes_on_at_a_lower_rate(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its error says."""
+    learn = Pretrainer._learn
+
+    def spoilt(self: Pretrainer, step: int, *rest: Any) -> Any:
+        found = learn(self, step, *rest)
+        if step == 5:
+            with torch.no_grad():
+                self.model.dense.weight[0, 0] = float("nan")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pretrainer, "_learn", spoilt)
+        with pytest.raises(ModelError, match="lower learning_rate and resume"):
+            run(source, tmp_path / "b", save_minutes=0.0)
+    assert run(source, tmp_path / "b", resume=True, learning_rate=1e-3)["steps"] == 8
+    found = load_file(tmp_path / "b" / "model.safetensors")
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in found.values())
 
 
 def test_a_start_from_another_backbone(source: Path, tmp_path: Path) -> None:
@@ -195,6 +218,18 @@ def test_texts_that_cannot_be_learnt_from(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="vocab_size: 300 does not do for these texts"):
         run(many, tmp_path / "many")
+
+
+@pytest.mark.parametrize(("heads", "hidden"), [(3, 32), (4, 36), (2, 30)])
+def test_heads_that_do_not_go_with_the_hidden_size_are_told_at_once(
+    heads: int, hidden: int, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They neither divide it, or each would have an odd number of it, which no position can turn in pairs."""
+    words = ["pretrain", str(source), "--out", str(tmp_path / "b"), "--set", f"heads={heads}"]
+    assert main([*words, "--set", f"hidden_size={hidden}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"pretrain: heads: {heads} do not go with hidden_size {hidden}; it must be a multiple of {2 * heads}" in line
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_mistake_at_the_door_is_no_run(tmp_path: Path, source: Path) -> None:

@@ -11,12 +11,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from finsa_moe.config import ExpertConfig
+from finsa_moe.config import ExpertConfig, MergeConfig
 from finsa_moe.errors import ConfigError, DataError, FinSAError, ModelError
+from finsa_moe.model import checkpoint
 from finsa_moe.model.backbone import fingerprint, load_backbone
+from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training import expert as stage_one
 from finsa_moe.training import loop
 from finsa_moe.training.expert import ExpertModel, longest, train_expert
+from finsa_moe.training.merge import merge
 from tests.conftest import EXPERT
 from tests.families import FAMILIES, batch_of, write_rows
 
@@ -244,3 +247,17 @@ def test_hard_texts_in_the_rows(backbone_of: Backbones, tmp_path: Path) -> None:
             csv.writer(file).writerows([["id", "text", "label"], *rows])
     facts = trained_once(data, tmp_path / "e", backbone_of("modernbert"))
     assert facts["rows"] == 8
+
+
+def test_an_expert_over_a_large_backbone_is_merged_from_anywhere(
+    prepared: Mapping[str, Path], backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(backbone_of("bert").parent)
+    trained_once(prepared["news"], tmp_path / "small", Path("bert"))
+    monkeypatch.setattr(checkpoint, "BUNDLE_LIMIT", 1000)
+    trained_once(prepared["news"], tmp_path / "large", Path("bert"))
+    names = [json.loads((tmp_path / e / "expert.json").read_text())["backbone"]["name"] for e in ("small", "large")]
+    assert names == ["bert", str(backbone_of("bert"))]
+    monkeypatch.chdir(tmp_path)
+    merge({"news": Path("large")}, Path("m"), settings=MergeConfig(), device="cpu")
+    assert load_mixture(Path("m"), device="cpu").config.domains == ["news"]

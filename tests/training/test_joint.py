@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from finsa_moe.config import JointConfig
+from finsa_moe.config import JointConfig, MergeConfig
 from finsa_moe.data.encode import template
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_tokenizer
@@ -22,6 +22,7 @@ from finsa_moe.model.replay import REPLAY, read_replay
 from finsa_moe.training import joint as stage_three
 from finsa_moe.training import loop
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
+from finsa_moe.training.merge import merge
 from tests.conftest import DOMAINS, JOINT, Trained
 from tests.families import FAMILIES, batch_of, made_rows, write_rows
 
@@ -258,3 +259,22 @@ def test_a_start_that_is_no_mixture(trained: Runs, prepared: Mapping[str, Path],
         train_joint(tmp_path / "none", data, tmp_path / "j", settings=settings, device="cpu")
     with pytest.raises(ModelError, match="model_type 'bert', expected 'finsa_moe'"):
         train_joint(trained("bert").backbone, data, tmp_path / "j", settings=settings, device="cpu")
+
+
+def test_a_batch_teaches_the_same_however_it_is_cut(
+    trained: Runs, prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Eight rows at once, or two rows four times: the mean loss of the eight, and its gradient."""
+    still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
+    merge(trained("bert").experts, tmp_path / "start", settings=still, device="cpu")
+    asked = ("router_steps=0", "max_steps=1", "log_steps=1", "balance_weight=0")
+    told = {}
+    for size, times in ((8, 1), (2, 4)):
+        out = tmp_path / str(size)
+        settings = JointConfig.load(None, [*JOINT, *asked, f"batch_size={size}", f"gradient_accumulation={times}"])
+        data = {domain: prepared[domain] for domain in DOMAINS}
+        train_joint(tmp_path / "start", data, out, settings=settings, device="cpu")
+        lines = (out / "run" / "moe_joint" / "statistics.jsonl").read_text().splitlines()
+        told[size] = next(row for row in map(json.loads, lines) if "grad_norm" in row)
+    for name in ("loss", "grad_norm"):
+        assert told[2][name] == pytest.approx(told[8][name], rel=1e-3)

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score
+from transformers import TrainingArguments
 
 from finsa_moe.config import ExpertConfig, TrainConfig
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training import loop
+from finsa_moe.training.expert import train_expert
 from finsa_moe.training.resume import forget_after, newest_checkpoint
-from tests.conftest import Trained
+from tests.conftest import EXPERT, Trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -119,11 +122,34 @@ def test_no_peak_memory_where_the_system_tells_none(monkeypatch: pytest.MonkeyPa
 def test_tensorboard_is_written_where_the_run_is(
     prepared: Mapping[str, Path], backbone_of: object, tmp_path: Path
 ) -> None:
-    from finsa_moe.training.expert import train_expert
-    from tests.conftest import EXPERT
-
     settings = ExpertConfig.load(None, [*EXPERT, "trackers=tensorboard", "log_steps=1"])
     place = backbone_of("bert")  # type: ignore[operator]
     train_expert("news", prepared["news"], tmp_path / "e", backbone=str(place), settings=settings, device="cpu")
     assert list((tmp_path / "e" / "run" / "tensorboard").rglob("events.out.tfevents.*"))
     assert {p.name for p in tmp_path.iterdir()} == {"e"}
+
+
+def test_a_second_gpu_that_is_only_seen_changes_no_batch(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Trainer would take the rows of both and copy the model to them; several processes are torchrun's to start."""
+
+    class TwoSeen(TrainingArguments):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            assert self.device.type == "cpu"
+            self._n_gpu = 2
+
+    rows = []
+    collated = loop.Collator.__call__
+
+    def counted(self: loop.Collator, batch: list[dict[str, Any]]) -> Any:
+        rows.append(len(batch))
+        return collated(self, batch)
+
+    monkeypatch.setattr(loop, "TrainingArguments", TwoSeen)
+    monkeypatch.setattr(loop.Collator, "__call__", counted)
+    settings = ExpertConfig.load(None, [*EXPERT, "eval_batch_size=6"])
+    train_expert("news", prepared["news"], tmp_path / "e", backbone=str(backbone_of("bert")), settings=settings,
+                 device="cpu")  # fmt: skip
+    assert set(rows) == {4, 6}, "the batch and the evaluation's, as they were set"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +177,67 @@ def test_nothing_to_resume(corpus_and_masker: Parts, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run(corpus_and_masker: Parts, tmp_path: Path) -> None:
     tmp_path.joinpath("run").mkdir()
-    trainer = Pretrainer(tmp_path / "run", *corpus_and_masker, TINY)
+    trainer = Pretrainer(tmp_path / "run", *corpus_and_masker, dataclasses.replace(TINY, save_minutes=60.0))
     with torch.no_grad():
         trainer.model.dense.weight.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"loss is nan at step .*; lower learning_rate and resume"):
         trainer.run()
+
+
+def test_weights_that_are_not_finite_are_never_saved(corpus_and_masker: Parts, tmp_path: Path) -> None:
+    """No loss has been looked at since they went; what was saved before is what a resumed run goes on from."""
+    settings = dataclasses.replace(TINY, log_steps=1000)
+    trainer = Pretrainer(tmp_path, *corpus_and_masker, settings)
+    trainer.save()
+    expected = weights(trainer)
+    learn = trainer._learn
+
+    def spoilt(step: int, *rest: Any) -> Any:
+        found = learn(step, *rest)
+        with torch.no_grad():
+            trainer.model.dense.weight[0, 0] = float("nan")
+        return found
+
+    trainer._learn = spoilt  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match=r"a weight is not finite at step 1; lower learning_rate and resume"):
+        trainer.run()
+    again = Pretrainer(tmp_path, *corpus_and_masker, settings)
+    assert again.resume()
+    assert all(torch.equal(expected[name], tensor) for name, tensor in weights(again).items())
+
+
+def test_what_killed_processes_left_is_cleared_and_the_newest_is_taken(
+    corpus_and_masker: Parts, tmp_path: Path
+) -> None:
+    """Of two old states the younger one, whatever the numbers of the processes were."""
+    trainer = Pretrainer(tmp_path, *corpus_and_masker, TINY)
+    trainer.save()
+    trainer.state_folder.rename(tmp_path / "state.old99")
+    os.utime(tmp_path / "state.old99", (1, 1))
+    trainer.run()
+    trainer.state_folder.rename(tmp_path / "state.old7")
+    (tmp_path / "state.tmp5").mkdir()
+    again = Pretrainer(tmp_path, *corpus_and_masker, TINY)
+    assert again.resume()
+    assert again.progress.step == 8
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "state"]
+
+
+def test_no_step_is_logged_twice(corpus_and_masker: Parts, tmp_path: Path) -> None:
+    """Killed after step 4, resumed from the state of step 3."""
+    settings = dataclasses.replace(TINY, log_steps=1)
+    first = Pretrainer(tmp_path, *corpus_and_masker, settings)
+    save = first.save
+
+    def kill() -> None:
+        if first.progress.step == 4:
+            raise KeyboardInterrupt
+        save()
+
+    first.save = kill  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    second = Pretrainer(tmp_path, *corpus_and_masker, settings)
+    assert second.resume()
+    second.run()
+    assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == list(range(1, 9))

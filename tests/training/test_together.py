@@ -89,7 +89,7 @@ def test_the_configurations_of_accelerate_are_read() -> None:
 def test_sharding_by_accelerate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigError, match="shard_backbone=true"):
-        loop.enter(tmp_path, ExpertConfig(trackers=()), resume=False)
+        loop.enter(tmp_path, ExpertConfig(trackers=()), {}, resume=False)
 
 
 @pytest.mark.slow
@@ -162,3 +162,25 @@ def test_a_lost_process_ends_all_with_one_error_and_the_run_resumes(
     assert "another process of the run was lost" in said[0]
     run(1, *common)
     assert (out / "expert.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_process_whose_rows_have_no_class_trains_along(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """Two rows a step, half of all rows unlabelled: every other step one of the two processes has no class at all."""
+    from finsa_moe.config import MergeConfig
+    from finsa_moe.training.merge import merge
+
+    still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
+    start = tmp_path / "start"
+    merge(trained("modernbert").experts, start, settings=still, device="cpu")
+    words = ["train-joint", str(start), "--device", "cpu", *sets(*JOINT, "batch_size=2", "max_steps=8")]
+    for domain in DOMAINS:
+        more = tmp_path / f"{domain}.txt"
+        more.write_text("\n".join(f"{domain}第{at}条消息" for at in range(24)), encoding="utf-8")
+        words += ["--data", f"{domain}={prepared[domain]}", "--unlabelled", f"{domain}={more}"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    run(1, *words, "--out", str(one))
+    run(2, *words, "--out", str(two))
+    assert apart(one / "moe_joint", two / "moe_joint") < 1e-4

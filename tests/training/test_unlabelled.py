@@ -12,7 +12,7 @@ from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
-from finsa_moe.training.joint import joint_loss, train_joint
+from finsa_moe.training.joint import joint_loss, set_trained, train_joint
 from finsa_moe.training.unlabelled import LONGEST, NO_CLASS, SHORTEST, routing_rows
 from tests.conftest import DOMAINS, JOINT, Trained
 from tests.families import batch_of
@@ -112,3 +112,18 @@ def test_joint_training_with_them(
     assert again["moe_joint"]["train_loss"] == facts["moe_joint"]["train_loss"], "the very same rows"
     with pytest.raises(DataError, match=r"nothing given for domain forum; give --unlabelled NAME=FILE once for each"):
         train_joint(start, data, tmp_path / "k", settings=settings, device="cpu", unlabelled={"news": files["news"]})
+
+
+def test_rows_without_a_class_alone_reach_every_weight(trained: Callable[[str], Trained]) -> None:
+    """By nought: where processes average gradients, each must have one for what any of them has one for."""
+    model = load_mixture(trained("bert").joint, device="cpu").train()
+    set_trained(model, experts=True)
+    ids, mask = batch_of([[2, 30, 41, 52, 3], [2, 99, 3]], 0)
+    batch = {
+        "input_ids": ids, "attention_mask": mask, "labels": torch.tensor([NO_CLASS] * 2),
+        "domains": torch.tensor([0, 1]),
+    }  # fmt: skip
+    joint_loss(JointConfig(), [5, 2, 9])(model, batch)[0].backward()
+    grads = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert [name for name, grad in grads.items() if grad is None] == []
+    assert all(float(grad.abs().max()) == 0 for name, grad in grads.items() if name.startswith(("heads", "bank")))

@@ -16,7 +16,7 @@ from finsa_moe.runtime.graph_engine import softmax
 
 FEWEST = 50
 """Labelled rows of a domain under which nothing is fitted: a temperature from fewer says little."""
-_LOW, _HIGH = np.log(0.05), np.log(20.0)
+_LOW, _HIGH, _EDGE = np.log(0.05), np.log(20.0), 1e-3
 Reals = NDArray[np.float32]
 
 
@@ -59,7 +59,10 @@ def calibrate(logits: Reals, labels: NDArray[Any], folds: int = 5, seed: int = 1
 
 
 def fit_temperature(logits: Reals, labels: NDArray[Any]) -> float:
-    """The temperature in 0.05..20 of least negative log-likelihood, found by golden section over its logarithm."""
+    """The temperature in 0.05..20 of least negative log-likelihood, found by golden section over its logarithm.
+
+    1 where it would be ever lower: rows that are all right say nothing of doubt.
+    """
     ratio = (np.sqrt(5) - 1) / 2
     low, high = float(_LOW), float(_HIGH)
 
@@ -76,4 +79,5 @@ def fit_temperature(logits: Reals, labels: NDArray[Any]) -> float:
             high = right
         else:
             low = left
-    return round(float(np.exp((low + high) / 2)), 4)
+    best = (low + high) / 2
+    return 1.0 if best - _LOW < _EDGE else round(float(np.exp(best)), 4)

@@ -21,7 +21,7 @@ from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, held_out, topped_up, training
-from finsa_moe.export.sources import Sources, trained_on
+from finsa_moe.export.sources import given, trained_on
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
 from finsa_moe.export.states import examples, measure
 from finsa_moe.export.tuned import REPORT, Earlier, temperatures, write_novelty
@@ -93,8 +93,8 @@ def export_mixture(
     require("onnxruntime", "train", "exporting")
     engine = TorchEngine(folder, device="cpu", dtype="float32")
     check_exportable(engine.model)
-    sources = trained_on(folder) if data is None else Sources(dict(data), {})
-    known, seen = held_out(sources.found, engine.domains), training(sources.found, engine.domains)
+    sources = trained_on(folder) if data is None else given(folder, data)
+    known, seen = (read(sources.found, engine.domains, sources.readings) for read in (held_out, training))
     before = Earlier.read(folder, engine.domains, earlier)
     if lacking := sources.complaint(before):
         say(lacking)

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data import sample
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.read import read_rows
 from finsa_moe.errors import DataError
-from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.model.reading import Reading
+from finsa_moe.polarity import NAMES
 
 FEWEST = 1000
 """Fewest texts that a parity is measured on."""
 UNKNOWN = -1
+_USUAL = Reading()
 
 
 @dataclass
@@ -42,9 +43,16 @@ class Texts:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def add(self, files: Sequence[Path], domain: int, most: int | None = None) -> None:
-        """Add the labelled rows of some files, at most `most` of them, evenly drawn from all."""
-        frame = read_rows(files, Columns(), LabelMap(), None).frame
+    def add(self, file: Path, domain: int, most: int | None = None, reading: Reading = _USUAL) -> None:
+        """Add the labelled rows of a file, at most `most` of them, evenly drawn from all.
+
+        Raises:
+            DataError: If it cannot be read, or has a row that cannot be used.
+        """
+        table = read_rows([file], reading.columns, reading.labels, None)
+        if table.rejects.height:
+            table.check()
+        frame = table.frame
         every = np.arange(frame.height)
         kept = every if most is None or most >= len(every) else every[np.linspace(0, len(every) - 1, most).astype(int)]
         texts, labels, names, lines = (frame[name].to_list() for name in ("text", "label", "file", "line"))
@@ -59,11 +67,16 @@ class Texts:
         return np.flatnonzero(np.array(self.domains) == domain)
 
 
-def held_out(data: Mapping[str, Path], domains: Sequence[str]) -> Texts:
+def held_out(data: Mapping[str, Path], domains: Sequence[str], readings: Mapping[str, Reading] | None = None) -> Texts:
     """Validation and test rows of every domain.
 
+    Args:
+        data: Prepared folder of each domain at hand.
+        domains: The mixture's.
+        readings: How the rows of a domain are read, where not by the usual names.
+
     Raises:
-        DataError: If a folder holds neither, or stands for no domain.
+        DataError: If a folder holds neither or has a row that cannot be used, or stands for no domain.
     """
     rows = Texts()
     for name, folder in data.items():
@@ -73,18 +86,20 @@ def held_out(data: Mapping[str, Path], domains: Sequence[str]) -> Texts:
         before = len(rows)
         for file in files:
             if file.is_file():
-                rows.add([file], domains.index(name))
+                rows.add(file, domains.index(name), reading=(readings or {}).get(name, _USUAL))
         if len(rows) == before:
             raise DataError(f"{folder}: no rows in valid.csv or test.csv; make the folder with finsa prepare")
     return rows
 
 
-def training(data: Mapping[str, Path], domains: Sequence[str], most: int = 2000) -> Texts:
-    """Training rows of every domain, at most so many of each."""
+def training(
+    data: Mapping[str, Path], domains: Sequence[str], readings: Mapping[str, Reading] | None = None, *, most: int = 2000
+) -> Texts:
+    """Training rows of every domain, at most so many of each; arguments and errors as those of `held_out`."""
     rows = Texts()
     for name, folder in data.items():
         if (folder / "train.csv").is_file():
-            rows.add([folder / "train.csv"], domains.index(name), most)
+            rows.add(folder / "train.csv", domains.index(name), most, (readings or {}).get(name, _USUAL))
     return rows
 
 
@@ -96,7 +111,7 @@ def topped_up(rows: Texts, spare: Texts, fewest: int = FEWEST) -> Texts:
     full = Texts(list(rows.texts), list(rows.labels), list(rows.domains), list(rows.places))
     samples = Texts()
     for domain in sample.DOMAINS:
-        samples.add([sample.path(domain)], UNKNOWN)
+        samples.add(sample.path(domain), UNKNOWN)
     for more in (spare, samples):
         missing = max(0, fewest - len(full))
         full.texts += more.texts[:missing]

@@ -5,12 +5,16 @@ A mixture's folder goes in; prepared folders by domain come out, and one line on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from finsa_moe.data.marks import Noted
+from finsa_moe.errors import DataError
+from finsa_moe.export.rows import held_out, training
 from finsa_moe.export.tuned import Earlier
 from finsa_moe.model.adapter import read_json
+from finsa_moe.model.reading import READING, Reading
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,12 @@ class Sources:
     Attributes:
         found: Those that are as they were in training.
         lost: Of each other one that was noted, what was looked for and why it cannot be taken.
+        readings: How the rows of a domain are read, where it was told in training.
     """
 
     found: dict[str, Path]
     lost: dict[str, str]
+    readings: dict[str, Reading] = field(default_factory=dict)
 
     def complaint(self, earlier: Earlier) -> str | None:
         """What the export lacks for want of rows, after what an earlier export knows; None where it lacks nothing."""
@@ -45,13 +51,41 @@ def trained_on(folder: Path) -> Sources:
         ModelError: If the file is damaged.
     """
     file = folder / "metrics.json"
-    noted = read_json(file).get("data", {}) if file.is_file() else {}
+    facts = read_json(file) if file.is_file() else {}
+    noted, readings = facts.get("data", {}), _readings(facts)
     found: dict[str, Path] = {}
     lost: dict[str, str] = {}
     for name, note in noted.items():
         one = Noted.read(note)
-        if why := one.lost():
+        if why := one.lost() or _unreadable(name, one.folder, readings):
             lost[name] = f"{one.folder} ({why})"
         else:
             found[name] = one.folder
-    return Sources(found, lost)
+    return Sources(found, lost, readings)
+
+
+def given(folder: Path, data: Mapping[str, Path]) -> Sources:
+    """Folders that the user names, read as the mixture's own were; one that has the usual columns is read by those.
+
+    Raises:
+        ModelError: If the mixture's ``metrics.json`` is damaged.
+    """
+    file = folder / "metrics.json"
+    readings = _readings(read_json(file) if file.is_file() else {})
+    loose = {name: Reading(replace(one.columns, loose=True), one.labels) for name, one in readings.items()}
+    return Sources(dict(data), {}, loose)
+
+
+def _readings(facts: Mapping[str, object]) -> dict[str, Reading]:
+    noted = facts.get(READING)
+    return {name: Reading.read(note) for name, note in noted.items() if note} if isinstance(noted, Mapping) else {}
+
+
+def _unreadable(name: str, folder: Path, readings: Mapping[str, Reading]) -> str | None:
+    """Why a folder gives no rows, though it is the one of training: its test rows were never looked at there."""
+    try:
+        held_out({name: folder}, (name,), readings)
+        training({name: folder}, (name,), readings)
+    except DataError as error:
+        return str(error)
+    return None

@@ -28,6 +28,8 @@ from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
 
 REPORT = "export.json"
+FEWEST_HELD = 2
+"""Held-out texts under which nothing says how unlike a known text may be: one has no spread."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,10 @@ def write_novelty(
     before = earlier.known
     if others and (before is None or not set(others) <= set(before.domains)):
         return False
-    if held is None and (at_hand or before is None or not len(before.measures)):
-        return False  # nothing to say how unlike a known text may be
     known = before.only(others) if before is not None and others else None
+    measured = (len(held.ids) if held else 0) + (len(known.measures) if known else 0)
+    if measured < FEWEST_HELD or (at_hand and held is None):
+        return False
     if at_hand:
         vocabulary = int(Tokenizer.from_file(str(working / TOKENIZER)).get_vocab_size())  # ids it can give
         counts = _background(engine, background, vocabulary)

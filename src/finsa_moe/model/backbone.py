@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,9 +35,9 @@ _NEEDS = "the folder needs config.json, model.safetensors and tokenizer.json; re
 
 
 def load_backbone(
-    name: str, *, quantisation: str = "none", dtype: str = "float32", device: str | None = None
+    name: str, *, quantisation: str = "none", dtype: str = "float32", device: str | None = None, frozen: bool = True
 ) -> PreTrainedModel:
-    """Load a backbone, frozen and in evaluation mode.
+    """Load a backbone, in evaluation mode.
 
     Args:
         name: A local folder, or a hub name (the only case in which the network is used).
@@ -44,6 +45,7 @@ def load_backbone(
             (Dettmers et al. 2023), else ``"none"``.
         dtype: ``"float32"`` or ``"bfloat16"``.
         device: Torch device; None picks a GPU when there is one.
+        frozen: Whether to freeze it (`freeze`); else it keeps its gradients and the dropout of its configuration.
 
     Raises:
         ModelError: If it cannot be found or read.
@@ -68,7 +70,8 @@ def load_backbone(
         # for them lets no gradient through: the experts below would learn from next to nothing, without a word.
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
-    freeze(model)
+    if frozen:
+        freeze(model)
     return model
 
 
@@ -167,8 +170,11 @@ def ready_to_train(backbone: PreTrainedModel) -> PreTrainedModel:
 
 
 def best_device() -> str:
-    """``"cuda"`` when a GPU is there, else ``"cpu"``."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    """``"cuda"`` when a GPU is there, of several processes each one's own (``"cuda:1"``), else ``"cpu"``."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if together else "cuda"
 
 
 def layer_stack(backbone: PreTrainedModel) -> tuple[str, nn.ModuleList]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from finsa_moe.errors import ModelError
@@ -56,6 +56,7 @@ def save_mixture(
     working.mkdir(parents=True)
     config = model.config
     config.architectures = [type(model).__name__]
+    config.backbone = {**config.backbone, "name": lasting_name(config.backbone, model.backbone)}
     for index, domain in enumerate(config.domains):
         heads = model.heads
         own = None if config.shared_head else {"weight": heads.weight[index], "bias": heads.bias[index]}
@@ -153,12 +154,32 @@ def load_small_parts(model: FinSAMoE, tensors: dict[str, Tensor], path: Path) ->
             )
 
 
+def travels(quantisation: str, backbone: nn.Module) -> bool:
+    """Whether a mixture keeps a copy of its backbone: of a small one that is not quantised, a folder's or the hub's."""
+    size = sum(p.numel() * p.element_size() for p in backbone.parameters())
+    return quantisation == "none" and size <= BUNDLE_LIMIT
+
+
+def lasting_name(reference: Mapping[str, Any], backbone: nn.Module) -> str:
+    """The name by which a backbone is found again from any working folder.
+
+    That of a folder which does not travel along is its whole path; any other stays as it was typed.
+
+    Args:
+        reference: What a mixture or an expert says of its backbone: ``name`` and ``quantisation``.
+        backbone: It, loaded by that name from here.
+    """
+    name = str(reference["name"])
+    if travels(reference["quantisation"], backbone) or not Path(name).is_dir():
+        return name
+    return str(Path(name).absolute())
+
+
 def _bundle(
     backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path, state: Mapping[str, Tensor] | None
 ) -> None:
-    """Keep a copy of a small local backbone in the mixture; a large, quantised or hub one is named only."""
-    size = sum(p.numel() * p.element_size() for p in backbone.parameters())
-    if config.backbone["quantisation"] != "none" or size > BUNDLE_LIMIT:
+    """Keep a copy of the backbone in the mixture, or leave it at its name."""
+    if not travels(config.backbone["quantisation"], backbone):
         return
     # The hooks stay on the live modules: saving reads the state dict alone.
     save_weights(backbone, folder, state)

@@ -14,7 +14,7 @@ from pathlib import Path
 from finsa_moe.model.adapter import read_json
 
 HISTORY, METRICS, CONFIG = "history", "metrics.json", "config.yaml"
-_BY_DOMAIN = ("data", "unlabelled", "domains", "sent_to_own")
+_BY_DOMAIN = ("data", "reading", "unlabelled", "domains", "sent_to_own")
 """Entries of ``metrics.json`` that have one value a domain."""
 
 

@@ -72,6 +72,7 @@ class FinSAMoE(PreTrainedModel):
     base_model_prefix = "backbone"
     main_input_name = "input_ids"
     supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False  # the Trainer takes the `**_` of `forward` for a loss that heeds accumulation
 
     def __init__(self, config: FinSAMoEConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)

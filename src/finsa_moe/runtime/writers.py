@@ -7,6 +7,7 @@ what the columns mean; a cell is written as it came, but for numbers of columns 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ class Writer:
     """A context manager: the file gets its name only if the block ends without an error and `commit` was called.
 
     Args:
-        path: Where the rows go; an older file of that name is replaced.
+        path: Where the rows go; an older file of that name is replaced, of a link the file it leads to.
         names: The columns.
         types: What Parquet shall hold in a column, if not text: a Python or a polars type, by name. Python's ``float``
             says that the numbers are the caller's own: as text they get `DIGITS` digits.
@@ -52,8 +53,9 @@ class Writer:
         check_ending(path)
         if not path.parent.is_dir():
             raise DataError(f"{path}: there is no folder {path.parent}; make it first or name another")
+        self._real = Path(os.path.realpath(path))  # `resolve` has an error of its own for links that go round
         self.path = path
-        self.part = beside(path)
+        self.part = beside(self._real)
         self._whole = False
         try:
             self._sink = self._open(list(names), types or {}, bom)
@@ -95,7 +97,7 @@ class Writer:
             whole = self._whole and kind is None
             self._sink.close(whole=whole)
             if whole:
-                self.part.replace(self.path)
+                self.part.replace(self._real)
         except OSError as failed:
             if kind is None:  # else what went wrong first is told
                 raise self._unwritable(failed) from failed

@@ -23,6 +23,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
 from finsa_moe.files import write
 from finsa_moe.model.backbone import (
+    fingerprint,
     last_hidden,
     load_backbone,
     load_tokenizer,
@@ -35,10 +36,12 @@ from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
+from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import longest
 from finsa_moe.training.heads import FACTS, HEADS
 from finsa_moe.training.resume import finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
+from finsa_moe.training.together import Team
 
 
 class TaskModel(nn.Module):
@@ -143,13 +146,14 @@ def adapt(
         raise ConfigError(f"{out}: holds a finished backbone; name another --out, or remove it first")
     if not tasks and not soft:
         raise ConfigError("no task; give --task NAME=FILE or --soft NAME=FILE at least once")
+    device = training_device(device)
     tokenizer = load_tokenizer(backbone)
     if settings.token_dropout and tokenizer.mask_token_id is None:
         raise ConfigError(f"{backbone}: its tokenizer has no mask token to hide tokens behind; set token_dropout=0")
     found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed, columns=columns, labels=labels)
     set_seed(settings.seed)
-    network = ready_to_train(load_backbone(backbone, device=device))
-    network.requires_grad_(True)
+    network = ready_to_train(load_backbone(backbone, device=device, frozen=False))
+    reference = fingerprint(network)
     if settings.dropout:
         set_dropout(network, settings.dropout)
     encoder = text_encoder(tokenizer, max_length=longest(network, settings.max_length))
@@ -168,7 +172,8 @@ def adapt(
         folder=out / "run", metrics=lambda p: _metrics(p.predictions, p.label_ids[0], p.label_ids[1], found),
         pad_id=encoder.pad_id, device=device, best="macro_f1",
     )  # fmt: skip
-    loop.enter(stage.folder, settings, resume=resume)
+    inputs = {"training rows": stage.train.mark(), "validation rows": stage.valid.mark(), "backbone": reference}
+    loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts["tasks"] = {
         task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
@@ -176,12 +181,16 @@ def adapt(
     if settings.stored == "bfloat16":
         for weight in network.parameters():
             weight.data.copy_(weight.data.to(torch.bfloat16))
-    save_weights(network, out)
-    tokenizer.save_pretrained(out)
-    save_file({name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}, out / HEADS)
-    settings.save(out / "adapt.yaml")
-    write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
-    finish(stage.folder)
+    team = Team()
+    if team.first:
+        save_weights(network, out)
+        tokenizer.save_pretrained(out)
+        head = {name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}
+        save_file(head, out / HEADS)
+        settings.save(out / "adapt.yaml")
+        write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+        finish(stage.folder)
+    team.wait()
     return facts
 
 

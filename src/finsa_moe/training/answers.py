@@ -20,6 +20,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.model.router import masked_mean
+from finsa_moe.training.expert import longest
 from finsa_moe.training.heads import read_heads
 
 
@@ -29,7 +30,7 @@ class TaskModelAnswers:
     Args:
         folder: The folder.
         device: Torch device name; None picks a GPU when there is one.
-        max_length: Tokens a text is cut to.
+        max_length: Tokens a text is cut to; no more than the backbone has positions for.
         bf16: Compute in bfloat16, twice as fast where the processor knows it; shares change in the third digit.
 
     Raises:
@@ -42,7 +43,7 @@ class TaskModelAnswers:
         self._backbone = load_backbone(str(folder), device=device).eval()
         self.classes = {name: head.names for name, head in self._heads.items()}
         """Names of each task's classes, in the order of its head."""
-        self._encode = text_encoder(load_tokenizer(str(folder)), max_length=max_length)
+        self._encode = text_encoder(load_tokenizer(str(folder)), max_length=longest(self._backbone, max_length))
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> Tensor:

@@ -27,7 +27,10 @@ from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.pretrain import Pretrainer
 
-_RUN_LENGTH = {"epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay", "compile"}
+_MAY_CHANGE = {
+    "epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay", "compile",
+    "learning_rate",  # a run that diverged goes on with a lower one
+}  # fmt: skip
 
 
 def pretrain(
@@ -108,13 +111,13 @@ def save_backbone(backbone: Any, tokenizer: Tokenizer, out: Path, max_length: in
 
 
 def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
-    """Refuse to mix two runs in one folder; only the length of a run may change when it goes on."""
+    """Refuse to mix two runs in one folder; only its length and its rate may change when it goes on."""
     if not kept.exists():
         return
     if not resume:
         raise ConfigError(f"{kept.parent}: holds a run already; add --resume to go on with it, or name another --out")
     before = PretrainConfig.load(kept).as_dict()  # a run older than a key had its default
-    changed = [k for k, v in settings.as_dict().items() if before[k] != v and k not in _RUN_LENGTH]
+    changed = [k for k, v in settings.as_dict().items() if before[k] != v and k not in _MAY_CHANGE]
     if changed:
         key = changed[0]
         raise ConfigError(

@@ -29,6 +29,7 @@ from finsa_moe.model.backbone import check_backbone, load_backbone, load_tokeniz
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import adapt
 from finsa_moe.training.answers import TaskModelAnswers, pooled_states
+from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
 
 Reals = NDArray[np.float32]
@@ -189,6 +190,7 @@ def _parts(spec: Named, default: Callable[[], Path]) -> tuple[str, list[str], st
     backbone = spec.target or str(default())
     check_backbone(backbone)
     load_tokenizer(backbone)
+    training_device(device)
     return backbone, [f"{key}={value}" for key, value in options.items()], config, device
 
 

@@ -27,13 +27,16 @@ from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
 from finsa_moe.model.growth import add, check_new, read_config, widened
 from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.reading import READING, Reading
 from finsa_moe.model.replay import read_replay
 from finsa_moe.model.router import Router
 from finsa_moe.model.sketch import Sketch
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
+from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.probe import SEEN, answers, encoder_of, states_of
+from finsa_moe.training.resume import weights_mark
 from finsa_moe.training.unlabelled import routing_rows
 from finsa_moe.training.widen import new_layers
 
@@ -74,12 +77,17 @@ def add_domain(
         ConfigError: If `out` holds a finished mixture, or an unfinished run and `resume` is off, or the run of another
             domain or of other rows.
     """
+    begun = {
+        "domain": domain, "rows": mark_of(data), "reading": Reading.of(columns, labels).as_dict(),
+        "model": weights_mark(source / WEIGHTS, source / EXPERTS),
+    }  # fmt: skip
     if resume or (out / EXPERT).exists():
-        _check_same(out, domain, data)
+        _check_same(out, begun)
     if (out / MOE).exists():
         if resume:
             return read_json(out / MOE / METRICS)
         raise ConfigError(f"{out / MOE}: exists already; name another --out, or remove it first")
+    device = training_device(device)
     config = read_config(source)
     check_new(config, source, domain)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
@@ -93,11 +101,11 @@ def add_domain(
     start = _start(source, model, encode, train, settings, say)
     settled = _expert_settings(config.rank, config.scaling[0], model, settings, len(train.texts), len(valid.texts))
     bundled = source / BACKBONE
-    with _started(out, domain, data):
+    with _started(out, begun):
         facts = train_expert(
             domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
             settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
-            tokenizer_from=source,
+            tokenizer_from=source, targets=config.targets,
         )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
     new = states_of(model, encode, _whole_and_cut(train, settings.seed))
@@ -111,7 +119,8 @@ def add_domain(
     facts |= {
         "started_from": start.name if start else FRESH,
         "sent_to_own": _sent(old, layers, {**known, domain: new}, domain),
-        "data": {**_old_data(source), domain: Noted.of(data).as_dict()},
+        "data": {**_old(source, "data"), domain: Noted.of(data).as_dict()},
+        READING: {**_old(source, READING), domain: Reading.of(columns, labels).as_dict()},
     }
 
     def more(folder: Path) -> None:
@@ -125,22 +134,23 @@ def add_domain(
     return facts
 
 
-def _check_same(out: Path, domain: str, data: Path) -> None:
-    """A run goes on only as what it began as."""
+def _check_same(out: Path, now: Mapping[str, Any]) -> None:
+    """A run goes on only as what it began as; one of an earlier version noted less."""
     marker = out / STARTED
     begun = read_json(marker) if marker.is_file() else {}
-    for name, was, now in (("domain", begun.get("domain"), domain), ("rows", begun.get("rows"), mark_of(data))):
-        if was is not None and was != now:
-            found = f"of {was}" if name == "domain" else "on other rows"
-            raise ConfigError(f"{out}: holds a run {found}; name another --out, or remove it first")
+    found = {"domain": f"of {begun.get('domain')}", "rows": "on other rows", "model": "of another mixture",
+             "reading": "that read its rows by other columns or labels"}  # fmt: skip
+    for name, told in found.items():
+        if begun.get(name, now[name]) != now[name]:
+            raise ConfigError(f"{out}: holds a run {told}; name another --out, or remove it first")
 
 
 @contextmanager
-def _started(out: Path, domain: str, data: Path) -> Iterator[None]:
+def _started(out: Path, begun: Mapping[str, Any]) -> Iterator[None]:
     """Note what a run is of, for as long as there is something of it."""
     there = out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    (out / STARTED).write_text(json.dumps({"domain": domain, "rows": mark_of(data)}) + "\n", encoding="utf-8")
+    (out / STARTED).write_text(json.dumps(begun, ensure_ascii=False) + "\n", encoding="utf-8")
     try:
         yield
     finally:
@@ -241,6 +251,6 @@ def _sent(old: Router, layers: nn.Sequential, states: Mapping[str, Tensor], doma
     return found
 
 
-def _old_data(source: Path) -> dict[str, Any]:
+def _old(source: Path, entry: str) -> dict[str, Any]:
     file = source / METRICS
-    return dict(read_json(file).get("data", {})) if file.is_file() else {}
+    return dict(read_json(file).get(entry, {})) if file.is_file() else {}

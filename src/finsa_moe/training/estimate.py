@@ -149,14 +149,15 @@ def _widths(rows: Rows, backbone: str, empty: PreTrainedModel, settings: ExpertC
 
 def _counted(empty: PreTrainedModel, settings: ExpertConfig) -> tuple[int, int, float]:
     """Parameters of the backbone, those trained, and bytes of all weights."""
-    size = DTYPES[settings.dtype].itemsize
+    nf4 = settings.quantisation == "nf4"
+    size = 4 if nf4 else DTYPES[settings.dtype].itemsize  # peft makes float32 of what bitsandbytes leaves whole
     stack, _ = layer_stack(empty)
     trained, weights, parameters = 0, 0.0, 0
     targets = set(expert_targets(empty, settings.route_at))
     for name, module in empty.named_modules():
         own = sum(p.numel() for p in module.parameters(recurse=False))
         parameters += own
-        four = settings.quantisation == "nf4" and isinstance(module, nn.Linear) and name.startswith(stack)
+        four = nf4 and isinstance(module, nn.Linear) and name.startswith(stack)
         weights += own * (NF4_BYTES if four else size)
         if name in targets:
             assert isinstance(module, nn.Linear)

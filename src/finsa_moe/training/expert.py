@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.model.adapter import FACTS, read_expert, read_json, write_head
+from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
@@ -40,13 +40,15 @@ from finsa_moe.model.backbone import (
     ready_to_train,
     text_encoder,
 )
+from finsa_moe.model.checkpoint import lasting_name
 from finsa_moe.model.configuration import check_domain
 from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
+from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
-from finsa_moe.training.resume import finish
+from finsa_moe.training.resume import finish, weights_mark
 from finsa_moe.training.together import Team
 
 
@@ -56,15 +58,17 @@ class ExpertModel(nn.Module):
     Args:
         backbone: A loaded, frozen backbone; peft wraps it in place.
         settings: Rank, alpha, dropout and route of the expert.
+        targets: Full names of the linears to adapt; None takes those of the route (`expert_targets`).
     """
 
-    def __init__(self, backbone: PreTrainedModel, settings: ExpertConfig) -> None:
+    def __init__(self, backbone: PreTrainedModel, settings: ExpertConfig, targets: Sequence[str] | None = None) -> None:
         super().__init__()
         if settings.quantisation != "none":
             backbone = prepare_model_for_kbit_training(backbone, settings.gradient_checkpointing)
         lora = LoraConfig(
             r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, bias="none",
-            target_modules=expert_targets(backbone, settings.route_at), task_type=TaskType.FEATURE_EXTRACTION,
+            target_modules=list(targets or expert_targets(backbone, settings.route_at)),
+            task_type=TaskType.FEATURE_EXTRACTION,
         )  # fmt: skip
         self.depth = first_expert_layer(backbone, settings.route_at)
         self.peft = get_peft_model(backbone, lora)
@@ -93,6 +97,7 @@ def train_expert(
     domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
     device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
     start: Path | None = None, heads: Sequence[str] = (), tokenizer_from: Path | None = None,
+    targets: Sequence[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train one expert and write its folder.
 
@@ -109,6 +114,7 @@ def train_expert(
         start: Folder of an expert on the same backbone to start from; None starts from an update of zero.
         heads: Tasks of `finsa adapt`, which trained the backbone: the mean of their heads is the head to start from.
         tokenizer_from: Folder of the tokenizer, where the backbone's own has none (as in a mixture).
+        targets: Full names of the linears to adapt; None takes those of the route.
 
     Returns:
         The statistics written to ``metrics.json``.
@@ -122,6 +128,7 @@ def train_expert(
             finish(out / "run")
             return read_json(out / "metrics.json")
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
+    device = training_device(device)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
     _check_classes(train)
     set_seed(settings.seed)
@@ -135,8 +142,9 @@ def train_expert(
         "name": backbone, "fingerprint": fingerprint(network),
         "quantisation": settings.quantisation, "dtype": settings.dtype,
     }  # fmt: skip
+    reference["name"] = lasting_name(reference, network)
     set_seed(settings.seed)
-    model = ExpertModel(network, settings)
+    model = ExpertModel(network, settings, targets)
     if heads:
         model.head.load_state_dict(mean_head(Path(backbone), heads))
     if start is not None:
@@ -154,7 +162,12 @@ def train_expert(
     )  # fmt: skip
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
-    loop.enter(stage.folder, settings, resume=resume)
+    inputs = {
+        "training rows": stage.train.mark(), "validation rows": stage.valid.mark(),
+        "backbone": reference["fingerprint"], "heads": ", ".join(heads),
+        "start": weights_mark(start / ADAPTER, start / HEAD) if start else "",
+    }  # fmt: skip
+    loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
     if heads:

@@ -24,16 +24,18 @@ from finsa_moe.data.marks import Noted
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
-from finsa_moe.model.checkpoint import BUNDLE_LIMIT, load_mixture, save_mixture
+from finsa_moe.model.checkpoint import BUNDLE_LIMIT, EXPERTS, WEIGHTS, load_mixture, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
+from finsa_moe.model.reading import READING, Reading
 from finsa_moe.model.replay import write_replay
 from finsa_moe.model.sketch import Sketch
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
+from finsa_moe.training.device import training_device
 from finsa_moe.training.probe import SEEN, drawn, states_of
-from finsa_moe.training.resume import finish
+from finsa_moe.training.resume import finish, weights_mark
 from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
@@ -65,7 +67,7 @@ def train_joint(
 
     Raises:
         DataError: If a domain of the mixture has no data, or a data folder no domain.
-        ConfigError: If `out` holds a run and `resume` is off.
+        ConfigError: If `out` holds a run and `resume` is off, or the device is none to train on.
     """
     if (out / JOINT / METRICS).is_file():
         if resume:  # killed after its last word: there is nothing left to do
@@ -75,7 +77,8 @@ def train_joint(
         raise ConfigError(f"{out}: holds a finished run; name another --out, or remove it first")
     if (out / "run").exists() and not resume:
         raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
-    warmed = (out / WARMUP / METRICS).is_file()  # written last: the phase is whole
+    device = training_device(device)
+    warmed = (out / WARMUP / METRICS).is_file()
     if warmed:
         finish(out / "run" / WARMUP)
     model = load_mixture(out / WARMUP if warmed else start, device=device)
@@ -102,7 +105,11 @@ def train_joint(
     seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
-    loop.enter(out / "run", settings, resume=resume)
+    inputs = {
+        "training rows": train.mark(), "validation rows": valid.mark(),
+        "start": weights_mark(start / WEIGHTS, start / EXPERTS), "backbone": str(model.config.backbone["fingerprint"]),
+    }  # fmt: skip
+    loop.enter(out / "run", settings, inputs, resume=resume)
     team = Team()
 
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
@@ -119,14 +126,18 @@ def train_joint(
         facts = loop.run(stage, resume=resume)
         model.harden = False
         facts["data"] = noted
+        facts[READING] = dict.fromkeys(noted, Reading.of(columns, labels).as_dict())
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         backbone = whole_state(model, at_most=BUNDLE_LIMIT)
+
+        def more_in(working: Path) -> None:
+            write_replay(working, seen)
+            settings.save(working / "config.yaml")
+            (working / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+
         if team.first:
-            save_mixture(model, out / name, tokenizer=tokenizer, backbone=backbone)
-            write_replay(out / name, seen)
-            settings.save(out / name / "config.yaml")
-            (out / name / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+            save_mixture(model, out / name, tokenizer=tokenizer, backbone=backbone, more=more_in)
             finish(stage.folder)
         team.wait()
         return facts
@@ -173,8 +184,10 @@ def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
         output = module(batch["input_ids"], batch["attention_mask"])
         known = batch["labels"] != NO_CLASS
         share = known.float().mean()  # a batch half without classes has half their loss
+        # without a class a nought that reaches every weight: processes that average gradients each need one
+        nought = output.logits.sum() * 0.0
         loss = (
-            (classify(output.logits[known], batch["labels"][known]) * share if known.any() else 0.0)
+            (classify(output.logits[known], batch["labels"][known]) * share if known.any() else nought)
             + settings.routing_weight * routing_loss(output.router_logits, batch["domains"])
             + settings.balance_weight * balance_loss(Team().gathered(output.soft_gate))
         )

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
-from finsa_moe.training.resume import ended, forget_after, keep_settings, newest_checkpoint
+from finsa_moe.training.memory import peak_memory
+from finsa_moe.training.resume import ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
 from finsa_moe.training.sharding import shard_backbone
 from finsa_moe.training.together import Team
 
@@ -85,6 +86,7 @@ class StageTrainer(Trainer):
     def __init__(self, stage: Stage, **kwargs: Any) -> None:
         self.stage = stage
         super().__init__(**kwargs)
+        self.model_accepts_loss_kwargs = False  # a stage's loss is the mean of one micro-batch: to be divided by them
         self.remove_callback(PrinterCallback)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
@@ -154,27 +156,18 @@ class Statistics(TrainerCallback):
             file.write(json.dumps(row) + "\n")
 
 
-def peak_memory() -> int:
-    """Highest memory of this process so far in MiB: of the GPU when one is used, else resident; 0 if none is told."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return round(torch.cuda.max_memory_allocated() / 2**20)
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would count the parent's memory before exec as ours
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return round(int(line.split()[1]) / 2**10)
-    try:
-        import resource
-    except ImportError:  # on Windows
-        return 0
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)  # bytes on macOS
-
-
-def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
+def enter(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, resume: bool) -> None:
     """Open a command's run folder, once all that its user gave has been read and found good.
 
+    Args:
+        folder: The folder.
+        settings: The resolved configuration.
+        inputs: A mark by the name of each input but the settings.
+        resume: Whether to go on with the run that it holds.
+
     Raises:
-        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings; if a tracker is
-            unknown.
+        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings or inputs; if a tracker
+            is unknown.
         MissingExtra: If a tracker is not installed.
     """
     if not resume and any(folder.glob("**/checkpoints")):
@@ -190,6 +183,7 @@ def enter(folder: Path, settings: TrainConfig, *, resume: bool) -> None:
     team.wait()  # all have looked before the first writes
     if team.first:
         keep_settings(folder, settings, resume=resume)
+        keep_inputs(folder, inputs, resume=resume)
     team.wait()
 
 
@@ -231,6 +225,8 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         restore_callback_states_from_checkpoint=True, dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=(stage.device or "").startswith("cpu") or not torch.cuda.is_available(),
     )  # fmt: skip
+    if arguments.n_gpu > 1:  # else it spreads each batch over all GPUs that are seen, and takes as many rows for each
+        arguments._n_gpu = 1
     if settings.gradient_checkpointing:
         stage.model.gradient_checkpointing_enable()  # type: ignore[operator]
     if settings.shard_backbone:

@@ -31,6 +31,7 @@ from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.objectives import MaskedBatch, objective
 from finsa_moe.training.optimisers import learning_rate, optimizers
 from finsa_moe.training.parallel import Ranks
+from finsa_moe.training.resume import forget_after
 
 
 def compact_config(settings: PretrainConfig, vocab_size: int) -> ModernBertConfig:
@@ -211,7 +212,7 @@ class Pretrainer:
                 parts = [self.ranks.total(part) for part in torch.stack(losses).mean(0).tolist()]
                 mean = sum(part * weight for part, weight in zip(parts, self.model.weights, strict=True))
                 if not math.isfinite(mean):
-                    raise ModelError(f"{self.folder}: loss is {mean} at step {step}; lower learning_rate and resume")
+                    raise self._diverged(f"loss is {mean}", step)
                 named = {name: round(part, 4) for name, part in zip(self.model.losses, parts, strict=True)}
                 rowed = {
                     "stage": "pretrain", "step": step + 1, "of": total, "loss": round(mean, 4),
@@ -232,7 +233,13 @@ class Pretrainer:
         return self.progress
 
     def save(self) -> None:
-        """Write weights, optimiser moments and progress; the old state goes only once the new one is whole."""
+        """Write weights, optimiser moments and progress; the old state goes only once the new one is whole.
+
+        Raises:
+            ModelError: If a weight is not finite: the old state, which can be gone on from, is kept.
+        """
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):  # which the next loss would show
+            raise self._diverged("a weight is not finite", self.progress.step)
         if not self.ranks.first:
             return
         working = self.folder / f"state.tmp{os.getpid()}"
@@ -253,11 +260,23 @@ class Pretrainer:
         os.replace(working, self.state_folder)
         shutil.rmtree(old, ignore_errors=True)
 
+    def _diverged(self, found: str, step: int) -> ModelError:
+        return ModelError(f"{self.folder}: {found} at step {step}; lower learning_rate and resume")
+
+    def _mend(self) -> None:
+        """Take back what a kill between the two renames of `save` left, and clear what other kills left."""
+        spare = sorted(self.folder.glob("state.old*"), key=lambda path: path.stat().st_mtime)
+        if not self.state_folder.exists() and spare:
+            os.replace(spare.pop(), self.state_folder)
+        for left in (*spare, *self.folder.glob("state.tmp*")):
+            shutil.rmtree(left)
+        kept = self.state_folder / "progress.json"
+        forget_after(self.folder / "log.jsonl", int(json.loads(kept.read_text())["step"]) if kept.exists() else 0)
+
     def resume(self) -> bool:
         """Continue from the newest whole state; False when there is none."""
-        spare = sorted(self.folder.glob("state.old*"))
-        if not self.state_folder.exists() and spare:  # killed between the two renames of `save`
-            os.replace(spare[-1], self.state_folder)
+        if self.ranks.first:
+            self._mend()
         if not self.state_folder.exists():
             return False
         weights = load_file(self.state_folder / "model.safetensors")

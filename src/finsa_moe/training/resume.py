@@ -6,8 +6,10 @@ reason why not. It knows neither models nor losses.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from transformers import TrainerState
 
 from finsa_moe.config import StageConfig
 from finsa_moe.errors import ConfigError
+from finsa_moe.files import sha256, write
 
-STATE = "trainer_state.json"
+STATE, INPUTS = "trainer_state.json", "inputs.json"
 _MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
 
 
@@ -37,6 +40,33 @@ def keep_settings(folder: Path, settings: StageConfig, *, resume: bool) -> None:
                 )
     folder.mkdir(parents=True, exist_ok=True)
     settings.save(path)
+
+
+def keep_inputs(folder: Path, inputs: Mapping[str, str], *, resume: bool) -> None:
+    """Write what a run learns from into its folder, or see that a run which goes on has what it began with.
+
+    Args:
+        folder: The run's; it is there.
+        inputs: A mark by the name of each input: rows, backbone, what it starts from.
+        resume: Whether the run goes on; one of an earlier version may have kept no marks.
+
+    Raises:
+        ConfigError: If an input is another one; two halves of two runs are neither.
+    """
+    path = folder / INPUTS
+    before = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
+    for name, mark in inputs.items():
+        if before.get(name, mark) != mark:
+            raise ConfigError(
+                f"{path}: not the {name} that the run began with; resume with the same, or name another --out"
+            )
+    write(path, json.dumps(dict(inputs), ensure_ascii=False, indent=2) + "\n")
+
+
+def weights_mark(*places: Path) -> str:
+    """16 hexadecimal digits of SHA-256 over safetensors files, of a folder all that lie in it; one may be missing."""
+    files = [file for place in places for file in (sorted(place.rglob("*.safetensors")) if place.is_dir() else [place])]
+    return hashlib.sha256("".join(sha256(file) for file in files if file.is_file()).encode()).hexdigest()[:16]
 
 
 def newest_checkpoint(folder: Path) -> Path | None:

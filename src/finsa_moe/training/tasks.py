@@ -94,6 +94,9 @@ def _hard(name: str, place: Path, way: _Reading, seed: int) -> Task:
     texts, labels, dropped = _labelled(place / "train.csv", way)
     classes = _classes(place / "train.csv", labels)
     others, known, more = _labelled(place / "valid.csv", way)
+    if not others:
+        near = f", {more} near to held-out texts" if more else ""
+        raise DataError(f"{place / 'valid.csv'}: no rows to choose the checkpoint by{near}; add some")
     if strange := sorted(set(known) - set(classes)):
         raise DataError(f"{place / 'valid.csv'}: label {strange[0]!r} is not in train.csv; it has {', '.join(classes)}")
     return Task(
@@ -110,10 +113,16 @@ def _soft(name: str, file: Path, way: _Reading, seed: int) -> Task:
         shares = np.array([[float(value) for value in frame[column]] for column in ENGLISH], dtype=np.float32).T
     except (TypeError, ValueError) as error:
         raise DataError(f"{file}: a share is no number ({error}); write such a file with finsa predict") from None
-    wrong = np.flatnonzero((shares < 0).any(axis=1) | (np.abs(shares.sum(axis=1) - 1) > 0.02))
+    right = (shares >= 0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1) <= 0.02)  # which no NaN is
+    wrong = np.flatnonzero(~right)
     if len(wrong):
         raise DataError(f"{file}: row {wrong[0] + 1}: the shares {shares[wrong[0]].tolist()} do not sum to 1")
     kept = [at for at, text in enumerate(texts) if text and way.held_out.match(text) is None]
+    if len(kept) < 2:
+        raise DataError(
+            f"{file}: {len(kept)} of {len(texts)} rows can be used, the others are empty or near to held-out texts; "
+            "a task needs two at least, one of them to choose the checkpoint by"
+        )
     split = Split([texts[at] for at in kept], shares[kept] / shares[kept].sum(axis=1, keepdims=True))
     return Task(name, tuple(ENGLISH), *_set_aside(split, seed), len(texts) - len(kept))
 
