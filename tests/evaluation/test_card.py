@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,12 @@ def test_an_evaluation_of_the_default_model_is_its_own() -> None:
     assert "finsa evaluate default f.csv --json r.json\n```" in card(SUBJECT, found, load="default")
     with pytest.raises(ConfigError, match="is a result of default, not of m"):
         measured(kept, Path("m"), source="f", default=Path("d"))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"), (str(Path("work/large").absolute()), "large")]
+)
+def test_a_card_names_no_folder_of_this_machine(name: str, shown: str) -> None:
+    subject = replace(SUBJECT, config={**CONFIG, "backbone": {"name": name}})
+    page = card(subject, measured(comparison("finsa:m"), Path("m"), source="f"), load="m")
+    assert f"| backbone | {shown} |" in page

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from finsa_moe.evaluation.measured import Line, Measured
@@ -83,12 +84,17 @@ def _head(subject: Subject, found: Measured) -> str:
     ])  # fmt: skip
 
 
+def _called(name: str | None) -> str | None:
+    """A backbone's name; of a folder on this machine, which says nothing elsewhere, the last part."""
+    return PurePath(name).name if name and PurePath(name).is_absolute() else name
+
+
 def _what(subject: Subject) -> str:
     config = subject.config
     backbone = config.get("backbone", {})
     facts: list[tuple[str, object]] = [
         ("experts", ", ".join(subject.domains)),
-        ("backbone", backbone.get("name")),
+        ("backbone", _called(backbone.get("name"))),
         ("its fingerprint", backbone.get("fingerprint") or config.get("source", {}).get("fingerprint")),
         ("its number format", _format(backbone)),
         ("rank of an expert", config.get("rank")),
