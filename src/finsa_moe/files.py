@@ -86,6 +86,14 @@ def hold(file: BinaryIO, *, wait: bool = False) -> bool:
     return True
 
 
+def hold_named(file: BinaryIO, path: Path) -> bool:
+    """Take an open file as `hold` does; False also where its path is another's by now, or nobody's.
+
+    A run that ended while this file was opened has taken it away: what is held then is no longer what others open.
+    """
+    return hold(file) and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's content in hexadecimal, read piece by piece.
 

@@ -119,17 +119,23 @@ def test_two_processes_train_the_same_expert(
     assert apart(one, both) < 1e-4
 
 
-@pytest.mark.slow
-def test_two_processes_train_the_same_mixture(
-    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
-) -> None:
-    """The balance of the experts' use is that of the whole batch, not of each process's half."""
+def merged(trained: Callable[[str], Trained], tmp_path: Path) -> Path:
+    """A mixture to train, without dropout: what it draws would differ between one process and two."""
     from finsa_moe.config import MergeConfig
     from finsa_moe.training.merge import merge
 
     still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
     start = tmp_path / "start"
     merge(trained("modernbert").experts, start, settings=still, device="cpu")
+    return start
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_mixture(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    """The balance of the experts' use is that of the whole batch, not of each process's half."""
+    start = merged(trained, tmp_path)
     data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
     common = ["train-joint", str(start), *data, "--device", "cpu", *sets(*JOINT, "balance_weight=5")]
     one, two = tmp_path / "one", tmp_path / "two"
@@ -169,12 +175,7 @@ def test_a_process_whose_rows_have_no_class_trains_along(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
 ) -> None:
     """Two rows a step, half of all rows unlabelled: every other step one of the two processes has no class at all."""
-    from finsa_moe.config import MergeConfig
-    from finsa_moe.training.merge import merge
-
-    still = MergeConfig.load(None, ["router_dropout=0", "head_dropout=0", "expert_dropout=0"])
-    start = tmp_path / "start"
-    merge(trained("modernbert").experts, start, settings=still, device="cpu")
+    start = merged(trained, tmp_path)
     words = ["train-joint", str(start), "--device", "cpu", *sets(*JOINT, "batch_size=2", "max_steps=8")]
     for domain in DOMAINS:
         more = tmp_path / f"{domain}.txt"

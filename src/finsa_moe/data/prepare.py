@@ -7,7 +7,6 @@ not at all. It knows nothing of models.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +33,7 @@ from finsa_moe.data.split import RULES, checked_ratios, resolve_conflicts, split
 from finsa_moe.data.staging import Plan, Staged, stage
 from finsa_moe.data.stats import plot_polarity, polarity_table
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold
+from finsa_moe.files import hold_named
 from finsa_moe.polarity import LabelMap
 
 # Train, valid and test in percent: news and forum as published, 80/10/10 our choice for any other domain.
@@ -150,8 +149,7 @@ def _scratch(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     with held:
-        # a run that ended while this file was opened has taken it away
-        if not (hold(held) and lock.exists() and os.path.samestat(os.fstat(held.fileno()), lock.stat())):
+        if not hold_named(held, lock):
             raise DataError(f"--out {out}: another run is preparing it; wait for its end or choose another folder")
         try:
             for name in ("rows", "buckets"):

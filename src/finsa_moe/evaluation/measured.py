@@ -118,7 +118,12 @@ def _is(text: str, model: Path, default: Path | None) -> bool:
     spec = Spec.parse(text)
     if spec.name != MIXTURE or spec.options.get("run", "routed") != "routed" or "gate" in spec.options:
         return False
-    place = Path(spec.target) if spec.target else default
+    return _means(spec.target, model, default)
+
+
+def _means(named: str, model: Path, default: Path | None) -> bool:
+    """Whether a name is a folder's: none, or ``default`` where no folder is called so, is the default's (`shipped.place`)."""
+    place = default if named in ("", "default") and not (named and Path(named).is_dir()) else Path(named)
     return place is not None and place.resolve() == model.resolve()
 
 
@@ -139,9 +144,7 @@ def _sure(entries: Mapping[str, Any], reference: str, own: str, other: str, name
 
 
 def _evaluated(results: Mapping[str, Any], model: Path, source: str, default: Path | None) -> Measured:
-    named = Path(results["model"])
-    place = default if default is not None and str(named) == "default" and not named.is_dir() else named
-    if place.resolve() != model.resolve():
+    if not _means(results["model"], model, default):
         raise ConfigError(f"{source}: is a result of {results['model']}, not of {model}; evaluate {model} first")
     name, run = next(iter(results["runs"].items()))
     if name == "given":

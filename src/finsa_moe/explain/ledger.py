@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold, whole_file
+from finsa_moe.files import hold_named, whole_file
 
 ERROR = "error"
 
@@ -94,8 +94,7 @@ class Ledger:
 def _held(path: Path, output: Path) -> BinaryIO:
     """Open a ledger that no other run has open."""
     file = path.open("a+b")
-    # one that ended while this file was opened has taken it away
-    if hold(file) and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+    if hold_named(file, path):
         return file
     file.close()
     raise ConfigError(f"{output}: another run is writing it; wait for its end, or name another --output")

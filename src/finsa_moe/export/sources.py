@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from finsa_moe.data.marks import Noted
 from finsa_moe.errors import DataError
@@ -50,8 +51,7 @@ def trained_on(folder: Path) -> Sources:
     Raises:
         ModelError: If the file is damaged.
     """
-    file = folder / "metrics.json"
-    facts = read_json(file) if file.is_file() else {}
+    facts = _facts(folder)
     noted, readings = facts.get("data", {}), _readings(facts)
     found: dict[str, Path] = {}
     lost: dict[str, str] = {}
@@ -70,10 +70,14 @@ def given(folder: Path, data: Mapping[str, Path]) -> Sources:
     Raises:
         ModelError: If the mixture's ``metrics.json`` is damaged.
     """
-    file = folder / "metrics.json"
-    readings = _readings(read_json(file) if file.is_file() else {})
+    readings = _readings(_facts(folder))
     loose = {name: Reading(replace(one.columns, loose=True), one.labels) for name, one in readings.items()}
     return Sources(dict(data), {}, loose)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    file = folder / "metrics.json"
+    return read_json(file) if file.is_file() else {}
 
 
 def _readings(facts: Mapping[str, object]) -> dict[str, Reading]:
