@@ -122,7 +122,7 @@ def _is(text: str, model: Path, default: Path | None) -> bool:
 
 
 def _means(named: str, model: Path, default: Path | None) -> bool:
-    """Whether a name is a folder's: none, or ``default`` where no folder is so called, is the default's, as elsewhere."""
+    """Whether a name is a folder's: none, or ``default`` where no folder is so called, is that of the default."""
     place = default if named in ("", "default") and not (named and Path(named).is_dir()) else Path(named)
     return place is not None and place.resolve() == model.resolve()
 
