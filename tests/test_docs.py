@@ -38,17 +38,20 @@ def test_documented_python_compiles(document: Path) -> None:
         compile(body, document.name, "exec")
 
 
-def test_the_readmes_name_the_two_commands_and_each_other() -> None:
-    for name, other in (("README.md", "README_CN.md"), ("README_CN.md", "README.md")):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        assert other in text
-        assert "make demo" in text
-        assert "make test" in text
+TRANSLATED = [("README.md", "README_CN.md"), ("docs/guide.md", "docs/guide_cn.md")]
 
 
-def test_both_readmes_give_the_same_commands() -> None:
-    english, chinese = (commands(ROOT / name) for name in ("README.md", "README_CN.md"))
-    assert chinese == [words for words in english if words in chinese]
+@pytest.mark.parametrize(("english", "chinese"), TRANSLATED)
+def test_both_tongues_give_the_same_commands_and_lead_to_each_other(english: str, chinese: str) -> None:
+    assert commands(ROOT / chinese) == commands(ROOT / english)
+    for page, other in ((english, chinese), (chinese, english)):
+        assert f"]({Path(other).name})" in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_the_readmes_begin_with_the_two_commands() -> None:
+    for page in ("README.md", "README_CN.md"):
+        words = commands(ROOT / page)
+        assert words[1:3] == [["make", "demo"], ["make", "test"]]
 
 
 def test_shipped_configurations_load() -> None:
@@ -68,6 +71,15 @@ def test_the_papers_values_are_the_defaults() -> None:
 
 def test_relative_links_lead_somewhere() -> None:
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+        for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", document.read_text(encoding="utf-8")):
+            if "://" in target:
+                continue
+            page = document.parent / target if target else document
+            assert page.exists(), f"{document.name}: {target}"
+            assert not anchor or anchor in _anchors(page), f"{document.name}: {target}#{anchor}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """Of a page's headings, as GitHub makes them: lower case, marks dropped, spaces to hyphens."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,4 +1,4 @@
-"""The demo, then everything the README tells a reader to type, in a copy of the project; slow."""
+"""The demo, then everything the pages tell a reader to type, in a copy of the project; slow."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_demo_learns_and_shows_it(project: Path) -> None:
         assert losses[-1] < losses[0], stage
 
 
-def test_what_the_readme_says_runs(project: Path) -> None:
+def test_what_the_pages_say_runs(project: Path) -> None:
     ran = 0
     done: list[list[str]] = []
     for document in DOCUMENTS:
@@ -154,7 +154,7 @@ def test_what_the_readme_says_runs(project: Path) -> None:
             if words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):
                 assert any(name in output for name in ("利好", "利空", "中性")), words
             if words[:2] == ["finsa", "audit"] and (ROOT.parent / "shared" / "data" / "audit").is_dir():
-                told = (ROOT / "README.md").read_text(encoding="utf-8")
+                told = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
                 for number in ("1,097", "773", "69.2"):  # counts, and a score that nothing is trained for
                     assert number in output, number
                     assert number in told, number
@@ -164,5 +164,6 @@ def test_what_the_readme_says_runs(project: Path) -> None:
                     assert number in told, number
             ran += 1
     assert ran >= 14
-    for body in blocks(ROOT / "README.md", "python"):
-        run([sys.executable, "-c", body], project)
+    for document in (ROOT / "README.md", ROOT / "docs" / "guide.md"):
+        for body in blocks(document, "python"):
+            run([sys.executable, "-c", body], project)
