@@ -42,6 +42,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if missing := [name for name in FILES if not (args.data / f"{name}.csv").is_file()]:
+        parser.error(f"{args.data}: no {missing[0]}.csv; name the folder that holds news/ and forum/ (docs/data.md)")
     finsa, found, baseline = load(args.model), {}, tfidf()
     print("file                    rows clusters TF-IDF same rows  goal routed      95 %   true right way  ECE")
     for name, (domain, goal) in FILES.items():

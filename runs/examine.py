@@ -89,6 +89,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    if missing := [name for name in (HEADLINES, *DEV) if not (args.data / f"{name}.csv").is_file()]:
+        parser.error(f"{args.data}: no {missing[0]}.csv; name the folder that holds news/ and forum/ (docs/data.md)")
     finsa = load(args.model)
     routed, forms = headlines(finsa, args.data), characters(finsa, args.data)
     print(f"headlines routed to news: {100 * routed['news']:.1f} % of {routed['texts']:,}")

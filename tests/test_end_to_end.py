@@ -47,7 +47,7 @@ def serve(words: list[str], folder: Path) -> None:
 
 
 def label(words: list[str], folder: Path) -> None:
-    """Label every row of a documented `finsa label F --annotator li` as guessed; a colleague takes over the labels."""
+    """Label every row of a documented `finsa label F --annotator NAME` as guessed."""
     with subprocess.Popen(
         [str(Path(sys.executable).parent / words[0]), *words[1:], "--no-open"],
         cwd=folder,
@@ -68,7 +68,6 @@ def label(words: list[str], folder: Path) -> None:
         connection.close()
         server.terminate()
         assert server.wait(120) == 0
-    shutil.copy(folder / "batch.labels.li.csv", folder / "batch.labels.wang.csv")
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +96,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer = csv.writer(out, delimiter=";")
         writer.writerow(["content", "sentiment"])
         writer.writerows([row["text"], numbers[row["label"]]] for row in csv.DictReader(file))
+    with (
+        sample("forum").open(encoding="utf-8") as file,
+        (folder / "my_research.csv").open("w", encoding="utf-8", newline="") as out,
+    ):
+        lines = csv.reader(file)
+        csv.writer(out).writerows([row for at, row in enumerate(lines) if at % 2 == 0])
     (folder / "posts").mkdir()
     days = [f"2026-{month:02d}-{day:02d}" for month in (6, 7) for day in range(1, 29)]
     with (
