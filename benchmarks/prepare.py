@@ -140,7 +140,7 @@ def folder(name: str, files: int, rows: int) -> Path:
 
 def found_pairs(path: Path) -> dict[str, Any]:
     """Recall of the planted pairs at Jaccard 0.8 and more, and the share of near pairs that are near by the strings."""
-    from finsa_moe.data.clusters import THRESHOLD, near_clusters
+    from finsa_moe.data.clusters import CLUSTER_THRESHOLD, near_clusters
     from finsa_moe.data.near import jaccard, ngrams
     from finsa_moe.data.read import read_texts
 
@@ -153,9 +153,9 @@ def found_pairs(path: Path) -> dict[str, Any]:
     ]
     together = sum(bool(clusters.ids[a] == clusters.ids[b]) for a, b in planted)
     chosen = random.Random(0).sample(range(len(clusters.left)), min(20_000, len(clusters.left)))
+    least = CLUSTER_THRESHOLD - 1e-6
     right = [
-        jaccard(ngrams(texts[int(clusters.left[at])]), ngrams(texts[int(clusters.right[at])])) >= THRESHOLD - 1e-6
-        for at in chosen
+        jaccard(ngrams(texts[int(clusters.left[at])]), ngrams(texts[int(clusters.right[at])])) >= least for at in chosen
     ]
     return {
         "planted": len(planted), "recall": together / len(planted), "pairs": len(clusters.left),

@@ -118,16 +118,23 @@ def test_killed_half_way_nothing_is_asked_twice(prepared: Path, tmp_path: Path) 
         (["--synonyms", "2"], "synonyms 2: allowed is a share"),
         (["--prices", "free"], "--prices 'free': write two numbers"),
         (["--text", "inhalt"], "no column 'inhalt'"),
+        (["--out", "x.parquet"], "--out x.parquet: is written as CSV; call it x.csv"),
+        (["--out", "x.jsonl"], "--out x.jsonl: is written as CSV; call it x.csv"),
     ],
 )
 def test_mistakes_are_one_line(
-    arguments: list[str], says_why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    says_why: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert main(["augment", str(sample("forum")), "--out", str(tmp_path / "x.csv"), *arguments]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert main(["augment", str(sample("forum")), "--out", "x.csv", *arguments]) == 2
     error = capsys.readouterr().err.strip()
     assert says_why in error
     assert "\n" not in error
-    assert not (tmp_path / "x.csv").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_held_out_texts_under_the_name_given(

@@ -10,8 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from finsa_moe.cli import prepare
+from finsa_moe.cli import options, prepare
 from finsa_moe.data import sample
+from finsa_moe.data.clusters import CLUSTER_THRESHOLD
+from finsa_moe.data.near import HELD_OUT_THRESHOLD
 from finsa_moe.errors import ConfigError, DataError, FinSAError
 
 LABELS = ["利空", "中性", "利好"]
@@ -79,6 +81,14 @@ def test_errors_are_raised_for_main_to_print(raw, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         run("prepare", tmp_path / "none.csv", "--domain", "news", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    with pytest.raises(ConfigError, match=r"--csv .*f\.parquet: is written as CSV; call it .*f\.csv"):
+        run("stats", tmp_path / "none", "--csv", tmp_path / "f.parquet")
+
+
+def test_the_help_says_where_held_out_texts_are_compared():
+    words = " ".join(run("prepare", "--help").output.replace("│", " ").split())
+    assert f"Those of --hold-out are compared at {HELD_OUT_THRESHOLD}, whatever is said here." in words
+    assert options.CLUSTER_THRESHOLD == CLUSTER_THRESHOLD
 
 
 def test_demo_data(tmp_path, monkeypatch):

@@ -84,6 +84,32 @@ def test_every_verb_tells_before_it_looks_for_its_inputs(words: str, capsys: pyt
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "pretrain none.txt",
+        "adapt none --task a=none.csv",
+        "train-expert news none",
+        "merge --expert news=none",
+        "train-joint none --data news=none",
+        "add-domain none more none",
+        "remove-domain none more",
+        "export none",
+    ],
+)
+@pytest.mark.parametrize(
+    ("out", "says"), [("file", "is no folder"), ("file/in/it", "is no folder"), ("长" * 90, "too long")]
+)
+def test_every_verb_that_writes_a_folder_tells_before_any_work(
+    words: str, out: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words.split(), "--out", out]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"finsa: {out}: cannot be")
+    assert says in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", ["evaluate none file --json file", "explain --input file --table ./file"])
 def test_no_verb_writes_over_what_it_reads(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("file").rename("file.csv")

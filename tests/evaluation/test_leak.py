@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from finsa_moe.data.leakage import LeakReport, audit
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.leak import _alike, harm, harms, judged_on, lines
+from finsa_moe.evaluation.leak import _alike, harms, judged_on, lines
 from finsa_moe.polarity import NAMES
 
 UP = ["净利润大幅增长", "订单饱满", "股价涨停", "获得大额合同", "业绩超预期", "机构上调评级"]
@@ -32,8 +32,7 @@ def report() -> LeakReport:
 
 
 def test_the_look_up_by_hand(report: LeakReport) -> None:
-    found = harm(report, "train", "test")
-    assert found is not None
+    (found,) = harms(report)
     truth = ["利空" if at % 2 == 0 else "利好" for at in range(20)] + ["利空"] * 20
     answers = ["利好"] * 20 + ["利好"] * 20  # leaked ones all stand as 利好; the majority of training too
     assert found.lookup_leaked is not None
@@ -45,8 +44,7 @@ def test_the_look_up_by_hand(report: LeakReport) -> None:
 
 
 def test_tfidf_on_clean_and_on_leaked_rows(report: LeakReport) -> None:
-    found = harm(report, "train", "test")
-    assert found is not None
+    (found,) = harms(report)
     assert [(name, judged.rows) for name, judged in lines(found)] == [
         ("majority class", 40), ("look-up of training labels, all rows", 40), ("look-up, leaked rows", 20),
         ("TF-IDF, all rows", 40), ("TF-IDF, leaked rows (equal or near)", 20), ("TF-IDF, clean rows", 20),
@@ -54,7 +52,7 @@ def test_tfidf_on_clean_and_on_leaked_rows(report: LeakReport) -> None:
     assert found.tfidf_clean is not None
     assert found.tfidf_leaked is not None
     assert found.tfidf_clean.accuracy > 0.9 > found.tfidf_leaked.accuracy
-    assert harm(report, "train", "test", tfidf=False).tfidf is None  # type: ignore[union-attr]
+    assert harms(report, tfidf=False)[0].tfidf is None
     assert found.to_dict()["lookup_leaked"]["accuracy"] == 0.5
 
 
@@ -67,8 +65,7 @@ def test_intervals_draw_clusters_of_near_texts() -> None:
         labels[at] = "利空"  # training bears 利好 more often: these clusters are answered wrongly, whole
     copies = [(text, label) for text, label in zip(said, labels, strict=True) for _ in range(30)]
     taught = [("涨停了大家快看", "利好"), ("今天还要再涨呢", "利好"), ("跌停板上全是卖单", "利空")]
-    found = harm(audit({"train": frame(taught), "test": frame(copies)}), "train", "test")
-    assert found is not None
+    (found,) = harms(audit({"train": frame(taught), "test": frame(copies)}))
     assert found.majority is not None
     assert (found.majority.rows, found.majority.clusters) == (300, 10)
     right = rng.binomial(10, 0.7, 4000) / 10  # share of a draw's clusters that are of 利好
@@ -79,9 +76,9 @@ def test_intervals_draw_clusters_of_near_texts() -> None:
 
 def test_nothing_to_judge() -> None:
     one = [("涨", "利好"), ("又涨", "利好")]
-    assert harm(audit({"train": frame(one), "test": frame(one)}), "train", "test") is None
+    assert harms(audit({"train": frame(one), "test": frame(one)})) == []
     plain = audit({"train": pl.DataFrame({"text": ["涨"]}), "test": pl.DataFrame({"text": ["涨"]})})
-    assert harm(plain, "train", "test") is None
+    assert harms(plain) == []
 
 
 def test_a_split_is_judged_by_its_own_folders_train() -> None:
@@ -104,7 +101,7 @@ def test_one_model_a_training_split_and_the_same_scores(report: LeakReport, monk
     assert len(fits) == 1
     assert steps == [(1, 2), (2, 2)]
     assert (first.test, second.test) == ("test", "later")
-    assert first.tfidf == second.tfidf == harm(report, "train", "test").tfidf  # type: ignore[union-attr]
+    assert first.tfidf == second.tfidf == harms(report)[0].tfidf
 
 
 def test_of_too_many_rows_those_that_leak_are_learnt(report: LeakReport, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +125,7 @@ def test_clean_rows_weighed_to_the_classes_of_the_leaked() -> None:
     swapped = {**words, "利好": DOWN}  # wrong one way only
     clean = [(f"戊第{n * 31}条:{(swapped if n % 3 == 0 else words)[label][n % 4]}", label) for n in range(40) for label in (list(words)[min(n % 7, 2)],)]  # fmt: skip
     report = audit({"train": frame(train), "test": frame([*leaked, *clean])}, threshold=0.95)
-    found = harm(report, "train", "test")
-    assert found is not None
+    (found,) = harms(report)
     assert found.tfidf_leaked is not None
     assert found.tfidf_leaked.rows == len(leaked)
     model = TfidfBaseline().fit([text for text, _ in train], [label for _, label in train])
@@ -164,16 +160,14 @@ def test_weighed_intervals_draw_clusters_too() -> None:
 
 
 def test_classes_that_cannot_be_weighed(report: LeakReport) -> None:
-    found = harm(report, "train", "test")  # of 利好 no row is clean
-    assert found is not None
+    (found,) = harms(report)  # of 利好 no row is clean
     assert found.tfidf_clean is not None
     assert found.tfidf_alike is None
 
 
 def test_few_rows_train_no_model() -> None:
     rows = [(f"{word}了{at}", label) for at in range(24) for word, label in (("涨", "利好"), ("跌", "利空"))]
-    found = harm(audit({"train": frame(rows), "test": frame(rows[:4])}), "train", "test")
-    assert found is not None
+    (found,) = harms(audit({"train": frame(rows), "test": frame(rows[:4])}))
     assert (found.known, found.learnt, found.tfidf) == (48, 0, None)
     assert found.lookup_leaked is not None
 

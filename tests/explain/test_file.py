@@ -144,6 +144,24 @@ def test_another_question_starts_anew(source: Path, tmp_path: Path) -> None:
     assert Run(source, output=out).tally.resumed == 0
 
 
+@pytest.mark.parametrize(
+    "slip", [{"columns": Columns(text="nosuch")}, {"domain": "nosuch"}, {"settings": Settings(evaluations=3)}]
+)
+def test_a_slip_leaves_nothing_and_takes_nothing_away(source: Path, tmp_path: Path, slip: dict[str, object]) -> None:
+    def stop(_rows: int) -> None:
+        raise KeyboardInterrupt
+
+    out, ledger = tmp_path / "out.jsonl", tmp_path / ".out.jsonl.partial"
+    with pytest.raises((DataError, ConfigError)):
+        Run(source, output=out, **slip)
+    assert not ledger.exists()
+    with pytest.raises(KeyboardInterrupt):
+        Run(source, output=out, progress=stop)
+    with pytest.raises((DataError, ConfigError)):
+        Run(source, output=out, **slip)
+    assert Run(source, output=out).tally.resumed == 2
+
+
 def test_two_runs_do_not_write_one_file(source: Path, tmp_path: Path) -> None:
     """The second is refused, the first ends as if it had been alone, and a third may begin."""
     pytest.importorskip("fcntl")

@@ -38,13 +38,13 @@ def looked_up(table: np.ndarray, *, shared: bool) -> onnx.ModelProto:
 def test_a_table_is_kept_in_bytes_with_a_scale_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("finsa_moe.export.graphs.quantised", lambda graph, *_, **__: graph)
     rng = np.random.default_rng(7)
-    table = (rng.normal(size=(500, 64)) * rng.lognormal(0, 2, (500, 1))).astype(np.float32)
+    table = (rng.normal(size=(2000, 64)) * rng.lognormal(0, 2, (2000, 1))).astype(np.float32)
     table[3] = 0
-    ids = np.array([[3, 0, 499], [17, 17, 250]])
+    ids = np.array([[3, 0, 1999], [17, 17, 250]])
     for precision, most in (("bf16", 3), ("int8", 1.2)):
         path = tmp_path / f"{precision}.onnx"
         write(looked_up(table, shared=False), path, precision)
-        assert path.stat().st_size < most * table.size + 5000
+        assert path.stat().st_size < most * table.size + 9000
         (rows,) = onnxruntime.InferenceSession(path).run(None, {"ids": ids})
         bound = np.abs(table[ids]).max(-1, keepdims=True) / (254 if precision == "int8" else 256)
         assert (np.abs(rows - table[ids]) <= bound * 1.01).all(), precision

@@ -41,6 +41,14 @@ def test_the_covariance_is_that_about_each_domains_mean() -> None:
     np.testing.assert_allclose(known((0, 1, 2)).covariance, centred.T @ centred / 57, atol=1e-5)
 
 
+def test_the_covariance_of_some_is_that_of_all() -> None:
+    """What held-out texts measured was measured under it; a new domain's own scatter comes beside it, once."""
+    whole = known((0, 1, 2))
+    np.testing.assert_allclose(whole.only(["d0", "d2"]).covariance, whole.covariance, rtol=1e-12)
+    again = whole.only(["d0", "d2"]).joined(known((1,)))
+    np.testing.assert_allclose(np.trace(again.covariance), np.trace(whole.covariance), rtol=0.2)
+
+
 @pytest.mark.parametrize("background", [None, BACKGROUND])
 def test_written_and_read_again(background: np.ndarray | None, tmp_path: Path) -> None:
     assert Known.load(tmp_path) is None

@@ -105,13 +105,21 @@ def test_a_label_never_moves_to_another_text(sheet: Path) -> None:
     with pytest.raises(DataError, match="row 'r0' had another text; the file to be labelled has changed"):
         opened(sheet)
     assert sheet.with_name("batch.labels.csv").read_bytes() == kept
+    sheet.write_text(lines.replace("破产了", "涨停了"), encoding="utf-8")
+    with opened(sheet) as desk:  # the refused one holds the journal no longer
+        assert desk.labelled == 1
 
 
 def test_labels_without_their_journal_are_not_replaced(sheet: Path) -> None:
     theirs = sheet.with_name("batch.labels.csv")
     theirs.write_text("id,text,label\nr0,涨停了,利好\n", encoding="utf-8")
-    with pytest.raises(DataError, match="labels stand there without the journal they were made with"):
-        opened(sheet)
+    for journal in (b"", b'{"do": "label", "id": "r0"'):  # none, and one of which a crash left a torn line
+        if journal:
+            theirs.with_suffix(".journal").write_bytes(journal)
+        with pytest.raises(DataError, match="labels stand there without the journal they were made with") as caught:
+            opened(sheet)
+        assert caught.traceback[-1].frame.f_locals["self"]._held.closed
+        assert sorted(path.name for path in sheet.parent.iterdir()) == ["batch.csv", "batch.labels.csv"]
     assert "利好" in theirs.read_text(encoding="utf-8")
 
 

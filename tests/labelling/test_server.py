@@ -110,6 +110,19 @@ def test_broken_words_are_answered(server: LabelServer) -> None:
     assert ask(server)[0] == 200
 
 
+@pytest.mark.parametrize("fault", [BrokenPipeError, ConnectionResetError, KeyError])
+def test_a_tab_closed_before_its_answer_is_no_fault(
+    server: LabelServer, fault: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(**asked: str) -> None:
+        raise fault("gone")
+
+    monkeypatch.setattr(server.desk, "act", break_off)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server)
+    assert ("Traceback" in capsys.readouterr().err) is (fault is KeyError)
+
+
 def test_every_secret_is_new_and_it_listens_on_this_machine_alone(server: LabelServer) -> None:
     with LabelServer(server.desk) as other:
         assert other.secret != server.secret

@@ -13,7 +13,7 @@ from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime import bulk, rows
 from finsa_moe.runtime.bulk import Tally, predict_file
-from finsa_moe.runtime.predictor import Predictor
+from finsa_moe.runtime.predictor import BULK, Predictor
 from tests.fakes import FakeEngine
 
 ANSWERS = [
@@ -236,6 +236,24 @@ def test_several_batches_keep_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [row["text"] for row in back] == [f"涨{n}" for n in range(35)]
     assert back[34]["k34"] == "34"
     assert seen == [10, 20, 30, 35]
+
+
+@pytest.mark.parametrize(("broken", "engine"), [(BULK - 2, "bulk"), (BULK - 3, "fake")])
+def test_one_engine_answers_a_whole_file(
+    tmp_path: Path, broken: int, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that cannot be read count: the others of a long file's first batch may be few."""
+    monkeypatch.setattr(rows, "BATCH_ROWS", BULK)
+    few, bulk = FakeEngine(), FakeEngine()
+    bulk.name = "bulk"
+    predictor = Predictor(few, bulk=lambda: bulk)  # type: ignore[arg-type]
+    many = [*["{broken"] * broken, *[json.dumps({"text": "涨"})] * (2 if engine == "fake" else 2 + BULK + 1)]
+    (tmp_path / "in.jsonl").write_text("\n".join(many), encoding="utf-8")
+    few.shapes.clear()
+    tally = predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.csv")
+    assert tally.engine == engine
+    assert sum(count for count, _ in (few if engine == "fake" else bulk).shapes) == tally.answered
+    assert not (bulk if engine == "fake" else few).shapes
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,12 +22,12 @@ ANSWER = Prediction(
 
 
 def test_row_has_the_columns_of_the_format_in_order() -> None:
-    row = ANSWER.as_row("n1")
+    row = ANSWER.answers()
     assert list(row) == [
-        "id", "text", "sentiment", "confidence", "bearish", "neutral", "bullish", "expert", "expert_weight",
+        "sentiment", "confidence", "bearish", "neutral", "bullish", "expert", "expert_weight",
         "weight_news", "weight_forum", "novelty", "truncated", "uncertain",
     ]  # fmt: skip
-    assert (row["id"], row["expert_weight"], row["neutral"], row["truncated"]) == ("n1", 0.9, 0.15, False)
+    assert (row["expert_weight"], row["neutral"], row["truncated"]) == (0.9, 0.15, False)
 
 
 def test_answer_columns_name_and_type_the_row() -> None:
@@ -62,6 +62,8 @@ def test_the_label_is_the_one_that_the_service_sends() -> None:
     from finsa_moe.service.shapes import wire
 
     assert wire(ANSWER, scores=False)["label"] == ANSWER.label == "bullish"
+    tied = replace(ANSWER, scores={"bearish": 0.4, "neutral": 0.2, "bullish": 0.4})
+    assert wire(tied, scores=False)["label"] == tied.label == "bullish"
 
 
 def test_json_holds_every_field() -> None:

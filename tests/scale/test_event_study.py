@@ -148,6 +148,8 @@ def test_wrong_measures_and_strangers(tmp_path: Path) -> None:
     index, returns = world(weeks=2)
     with pytest.raises(ConfigError, match="did you mean 'score'"):
         event_study(index, returns, measure="scor")
+    with pytest.raises(ConfigError, match=r"horizon -2: allowed are -1 \(the day before\), 0"):
+        event_study(index, returns, horizons=(1, -2))
     with pytest.raises(DataError, match="spelt alike"):
         event_study(index, returns.with_columns(ticker=pl.lit("x") + pl.col("ticker")))
 

@@ -146,6 +146,20 @@ def test_a_run_may_be_prolonged_but_not_changed(source: Path, tmp_path: Path) ->
     assert delivered(tmp_path / "b")["model.safetensors"] == delivered(tmp_path / "at-once")["model.safetensors"]
 
 
+def test_a_run_goes_on_with_the_texts_it_began_with(source: Path, tmp_path: Path) -> None:
+    """Its corpus is there already: other texts would not be read, and held-out ones not be dropped."""
+    settings = PretrainConfig(**SETTINGS)
+    pretrain([source], tmp_path / "a", settings, device="cpu")
+    other = tmp_path / "other.txt"
+    other.write_text(source.read_text(encoding="utf-8") + "\n又一行", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not the texts that the run began with"):
+        pretrain([other], tmp_path / "a", settings, resume=True, device="cpu")
+    held_out = source.read_text(encoding="utf-8").splitlines()[:1]
+    with pytest.raises(ConfigError, match="not the held-out texts that the run began with"):
+        pretrain([source], tmp_path / "a", settings, resume=True, held_out=held_out, device="cpu")
+    pretrain([source], tmp_path / "a", settings, resume=True, device="cpu")
+
+
 def test_a_run_that_diverged_goes_on_at_a_lower_rate(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig
+from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig, PretrainConfig
 from finsa_moe.errors import ConfigError
+from finsa_moe.model.backbone import load_backbone
 from finsa_moe.training.adapt import adapt
+from finsa_moe.training.compact import pretrain
 from finsa_moe.training.device import training_device
 from finsa_moe.training.domains import add_domain
+from finsa_moe.training.estimate import estimate_expert
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.joint import train_joint
 
@@ -41,6 +44,25 @@ def test_what_the_trainer_honours(
     with pytest.raises(ConfigError, match=f"--device {asked}: training runs on .*CUDA_VISIBLE_DEVICES") as caught:
         training_device(asked)
     assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_there(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """One line, and no run that a second try would have to resume."""
+    (tmp_path / "t.txt").write_text("公司公告\n" * 50, encoding="utf-8")
+    backbone, device = str(backbone_of("bert")), "cuda:7"
+    stages = {
+        "load": lambda: load_backbone(backbone, device=device),
+        "estimate": lambda: estimate_expert(
+            prepared["news"], backbone=backbone, settings=ExpertConfig(), device=device
+        ),
+        "pretrain": lambda: pretrain([tmp_path / "t.txt"], tmp_path / "out", PretrainConfig(), device=device),
+    }  # fmt: skip
+    for name, stage in stages.items():
+        with pytest.raises(ConfigError, match=r"--device cuda:7: cannot be used \(.*\); name one that is there"):
+            stage()
+        assert not (tmp_path / "out").exists(), name
 
 
 def test_no_stage_begins_on_another_device(

@@ -224,7 +224,7 @@ def test_what_cannot_be_added(trained: Callable[[str], Trained], prepared: Mappi
     settings = DomainConfig.load(None, FAST)
     with pytest.raises(ModelError, match=r"has an expert news already \(.*\); choose another name"):
         add_domain(source, "news", data, tmp_path / "o", settings=settings)
-    with pytest.raises(ModelError, match="a domain is named by"):
+    with pytest.raises(ConfigError, match="allowed are 1 to 64"):
         add_domain(source, "a/b", data, tmp_path / "o", settings=settings)
     with pytest.raises(ModelError, match=r"missing; give the folder"):
         add_domain(tmp_path / "none", "x", data, tmp_path / "o", settings=settings)

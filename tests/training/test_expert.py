@@ -217,7 +217,7 @@ def test_two_classes_are_enough(backbone_of: Backbones, tmp_path: Path) -> None:
 
 def test_a_wrong_name_prompt_or_backbone(prepared: Mapping[str, Path], backbone_of: Backbones, tmp_path: Path) -> None:
     settings = ExpertConfig.load(None, EXPERT)
-    with pytest.raises(ModelError, match=r"domain '\.\./up'"):
+    with pytest.raises(ConfigError, match=r"domain '\.\./up'"):
         train_expert("../up", prepared["news"], tmp_path / "e", backbone=str(backbone_of("bert")), settings=settings)
     with pytest.raises(ConfigError, match="prompt 'loud' is neither one of none, neutral, news, forum"):
         trained_once(prepared["news"], tmp_path / "e", backbone_of("bert"), "prompt=loud")

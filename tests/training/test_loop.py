@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 
 from finsa_moe.config import ExpertConfig, TrainConfig
 from finsa_moe.model.losses import AdaptiveBalancedLoss
-from finsa_moe.training import loop
+from finsa_moe.training import loop, memory
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.resume import forget_after, newest_checkpoint
 from tests.conftest import EXPERT, Trained
@@ -110,13 +110,15 @@ def test_statistics_of_a_run(trained: Mapping[str, Trained]) -> None:
         assert np.isfinite(last["train_loss"])
 
 
-def test_no_peak_memory_where_the_system_tells_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_peak_memory_where_the_system_tells_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, which has neither /proc nor the module `resource`."""
     assert not hasattr(loop, "resource")
     monkeypatch.setitem(sys.modules, "resource", None)
-    monkeypatch.setattr(Path, "exists", lambda _: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert loop.peak_memory() == 0
+    (tmp_path / "status").write_text("VmRSS: 5 kB\n")  # as in a sandbox whose system tells less
+    for status in (tmp_path / "none", tmp_path / "status"):
+        monkeypatch.setattr(memory, "STATUS", status)
+        assert loop.peak_memory() == 0
 
 
 def test_tensorboard_is_written_where_the_run_is(

@@ -94,6 +94,17 @@ def test_two_sharded_processes_train_what_one_trains(
     load_mixture(two / "moe_joint")  # refuses a backbone that is not the one it was trained on
 
 
+def test_a_run_that_trains_every_layer_has_none_to_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import nn
+
+    model = nn.Module()
+    model.backbone = nn.Module()
+    monkeypatch.setattr(sharding, "layer_stack", lambda _: ("layers", [nn.Linear(2, 2)]))
+    monkeypatch.setattr(sharding.Team, "__init__", lambda self: setattr(self, "size", 2))
+    with pytest.raises(ConfigError, match="this run trains them all; leave it out"):
+        sharding.shard_backbone(model)
+
+
 def test_a_backbone_in_four_bits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from torch import nn

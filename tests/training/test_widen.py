@@ -71,6 +71,15 @@ def test_a_domain_like_an_old_one_takes_no_more_than_it_may(old: Router, taken: 
         assert torch.equal(router(states)[:, :2], old(states)), "an old domain's logit has moved"
 
 
+def test_no_known_state_is_taken_where_none_may_be(old: Router) -> None:
+    """A share of fewer than one state is none."""
+    new, known = cloud(0, 400, 6), {"a": cloud(0, 400, 3), "b": cloud(1, 400, 4)}
+    layers = new_layers(old, known, new, steps=200, learning_rate=5e-3, taken=1e-3, seed=13)
+    told = torch.cat(list(known.values()))[::2]
+    with torch.no_grad():
+        assert int((layers(told)[:, 0] > old(told).max(-1).values).sum()) == 0
+
+
 def test_the_same_seed_the_same_router(old: Router) -> None:
     one, two, other = (widen(old, cloud(2, 100, 9), seed=seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(one[name], two[name]) for name in one)

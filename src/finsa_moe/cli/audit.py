@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, Id, Label, Labels, Text, Threshold
+from finsa_moe.cli.options import CLUSTER_THRESHOLD, GRAMS, Date, Grams, Id, Label, Labels, Text, Threshold
 from finsa_moe.cli.screen import screen, typed
 from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
 from finsa_moe.files import write
@@ -53,7 +53,7 @@ def audit(
     scores: Annotated[
         bool, typer.Option("--scores/--no-scores", help="Measure what the leak does to scores (trains TF-IDF).")
     ] = True,
-    threshold: Threshold = THRESHOLD,
+    threshold: Threshold = CLUSTER_THRESHOLD,
     n: Grams = GRAMS,
     text: Text = None,
     label: Label = None,

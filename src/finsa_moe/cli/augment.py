@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text, check_csv
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def augment(
     from finsa_moe.polarity import LabelMap
 
     check_targets(out, out.with_suffix(".rejects.csv"))
+    check_csv(out, "--out")
     refuse_inputs({"--out": out}, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
     asked = None

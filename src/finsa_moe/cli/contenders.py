@@ -79,15 +79,16 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
     from finsa_moe import shipped
     from finsa_moe.evaluation.baselines.registry import make
     from finsa_moe.evaluation.cells import of_folder
+    from finsa_moe.model.backbone import usable_device
 
     print_of = cache(of_folder)  # the forms of a mixture share a folder, trained models a backbone
 
     def made(spec: Spec) -> Any:
         if spec.name == MIXTURE:
             return _mixture(spec, running)
-        if running.device and spec.name in PLACED:
-            _check(running.device)
-            spec = replace(spec, options={"device": running.device, **spec.options})
+        if spec.name in PLACED and (device := spec.options.get("device") or running.device):
+            usable_device(device)
+            spec = replace(spec, options={**spec.options, "device": device})
         if spec.name in TRAINED:
             from finsa_moe.training.contestants import contestants
 
@@ -119,25 +120,13 @@ def _mixture(spec: Spec, running: Running) -> Any:
         folder = place(spec)
         device = None if _exported(folder) else running.device
         return MixtureForm(load(folder, device=device, dtype=dtype, batch_tokens=batch_tokens), spec)
+    from finsa_moe.model.backbone import usable_device
     from finsa_moe.model.torch_engine import TorchEngine
     from finsa_moe.runtime.predictor import Predictor
 
-    if running.device:
-        _check(running.device)
+    usable_device(running.device)
     engine = TorchEngine(place(spec), device=running.device, dtype=dtype, gate=gate)
     return MixtureForm(FinSA(Predictor(engine, batch_tokens)), spec)
-
-
-def _check(device: str) -> None:
-    """Refuse a device that is not there, before hours of others' training."""
-    from finsa_moe.errors import ConfigError, require
-
-    torch = require("torch", "train", "--device")
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
-        said = " ".join(str(error).split())[:120]
-        raise ConfigError(f"--device {device}: cannot be used ({said}); name one that is there, such as cpu") from None
 
 
 def _exported(folder: Path) -> bool:

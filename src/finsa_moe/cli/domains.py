@@ -12,6 +12,7 @@ import typer
 
 from finsa_moe.cli import grown
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
+from finsa_moe.cli.targets import check_folder
 
 Export = Annotated[bool, typer.Option("--export/--no-export", help="Also write the torch-free runtime.")]
 Runtime = Annotated[
@@ -60,6 +61,7 @@ def add_domain(
     from finsa_moe.errors import require
 
     require("torch", "train", "adding a domain")
+    check_folder(out)
     from finsa_moe.config import DomainConfig
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_texts
@@ -107,6 +109,7 @@ def remove_domain(
     from finsa_moe.errors import require
 
     require("torch", "train", "removing a domain")
+    check_folder(out)
     from finsa_moe.model.growth import read_config, remove
     from finsa_moe.model.replay import REPLAY, read_replay
 

@@ -12,6 +12,7 @@ import typer
 
 from finsa_moe.cli.options import named
 from finsa_moe.cli.screen import screen
+from finsa_moe.cli.targets import check_folder
 
 if TYPE_CHECKING:
     from finsa_moe.export.export import Exported
@@ -54,6 +55,7 @@ def export(
     from finsa_moe.errors import require
 
     require("torch", "train", "exporting a mixture")
+    check_folder(out)
     from finsa_moe.export.export import export_mixture
 
     folders = named(data, "--data") if data else None

@@ -44,10 +44,9 @@ HoldOut = Annotated[
 ]
 
 # What near-duplicates are, as in data.clusters, which is not loaded for a list of options.
-THRESHOLD, GRAMS = 0.7, 4
-Threshold = Annotated[
-    float, typer.Option(help="Jaccard similarity of their n-grams from which on two texts count as near.")
-]
+CLUSTER_THRESHOLD, GRAMS = 0.7, 4
+NEAR = "Jaccard similarity of their n-grams from which on two texts count as near."
+Threshold = Annotated[float, typer.Option(help=NEAR)]
 Grams = Annotated[int, typer.Option("--n", help="Length of an n-gram, in characters.")]
 
 
@@ -70,6 +69,16 @@ def named(pairs: list[str], option: str, example: str = "news=work/news") -> dic
             raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
         named[name] = Path(folder)
     return named
+
+
+def check_csv(path: Path | None, option: str) -> None:
+    """Refuse a table that is no CSV.
+
+    Raises:
+        ConfigError: Naming the option and the file that could be.
+    """
+    if path is not None and path.suffix.lower() != ".csv":
+        raise ConfigError(f"{option} {path}: is written as CSV; call it {path.with_suffix('.csv')}")
 
 
 def one_split(path: Path) -> None:

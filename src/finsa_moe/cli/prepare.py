@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import GRAMS, THRESHOLD, Date, Grams, HoldOut, Id, Label, Labels, Text, Threshold
+from finsa_moe.cli.options import (
+    CLUSTER_THRESHOLD,
+    GRAMS,
+    NEAR,
+    Date,
+    Grams,
+    HoldOut,
+    Id,
+    Label,
+    Labels,
+    Text,
+    check_csv,
+)
 from finsa_moe.cli.screen import screen
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import cores
@@ -58,7 +70,9 @@ def prepare(
             help="What to keep where equal texts have different labels: rows of the most frequent label, none, or all.",
         ),
     ] = "majority",
-    threshold: Threshold = THRESHOLD,
+    threshold: Annotated[
+        float, typer.Option(help=f"{NEAR} Those of --hold-out are compared at 0.6, whatever is said here.")
+    ] = CLUSTER_THRESHOLD,
     n: Grams = GRAMS,
     seed: Annotated[int, typer.Option(help="Random seed for the split.")] = 13,
     force: Annotated[
@@ -98,7 +112,7 @@ def prepare(
 def stats(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders that finsa prepare made.")],
     plot: Annotated[Path | None, typer.Option(metavar="F.png", help="Draw the polarity table as a figure.")] = None,
-    csv: Annotated[Path | None, typer.Option(metavar="F", help="Save both tables as one CSV.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="F.csv", help="Save both tables as one CSV.")] = None,
     near: Annotated[
         bool, typer.Option("--near/--no-near", help="Also count near texts, which takes a minute for a million rows.")
     ] = True,
@@ -107,6 +121,7 @@ def stats(
     from finsa_moe.errors import require
 
     check_targets(plot, csv)
+    check_csv(csv, "--csv")
     require("polars", "data", "finsa stats")
     from finsa_moe.data.profile import profile
     from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared, save_csv

@@ -1,4 +1,4 @@
-"""Files that a verb is to write, looked at before any work: whether they can be, and what would be lost.
+"""Files and folders that a verb is to write, looked at before any work: whether they can be, and what would be lost.
 
 Paths go in; what is wrong with one is an error. It writes nothing: `finsa_moe.files` does.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from finsa_moe.errors import ConfigError
@@ -28,6 +29,23 @@ def check_targets(*paths: Path | None) -> None:
         if (place := os.path.realpath(path)) in seen:
             raise ConfigError(f"{path}: is named for two outputs, which need a file each; name another for one")
         seen.add(place)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before hours of work for it.
+
+    Raises:
+        ConfigError: Naming what stands in the way.
+    """
+    try:
+        there = _nearest(path.absolute())
+        wrong = "" if there.is_dir() else f"{there} is no folder"
+    except OSError as error:  # too long for a name, say
+        raise ConfigError(f"{path}: cannot be a folder: {error.strerror}; name another --out") from None
+    if not wrong and not os.access(there, os.W_OK | os.X_OK):
+        wrong = f"the folder {there} may not be written to"
+    if wrong:
+        raise ConfigError(f"{path}: cannot be made or written to: {wrong}; name another --out")
 
 
 def check_picture(path: Path | None, option: str) -> None:
@@ -54,6 +72,15 @@ def refuse_inputs(targets: Mapping[str, Path | None], sources: Iterable[Path]) -
     for option, target in targets.items():
         if target is not None and target.exists() and any(target.samefile(source) for source in read):
             raise ConfigError(f"{option} {target}: is a file that is read here, and would be lost; name another")
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the lowest above it that is there."""
+    for place in (path, *path.parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            place.lstat()
+            return place
+    return Path(path.anchor)
 
 
 def _wrong(path: Path) -> str:

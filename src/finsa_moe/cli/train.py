@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
+from finsa_moe.cli.targets import check_folder
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -58,6 +59,7 @@ def pretrain(
     from finsa_moe.training.compact import pretrain as run
     from finsa_moe.training.parallel import Ranks
 
+    check_folder(out)
     settings = PretrainConfig.load(config, set_ or [])
     held_out = read_texts(hold_out or [])
     with _stoppable(out), _progress("pretrain") as report:
@@ -101,6 +103,7 @@ def adapt(
     from finsa_moe.data.read import read_texts
     from finsa_moe.training.adapt import adapt as run
 
+    check_folder(out)
     settings = AdaptConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, None, None, labels)
     tasks, answers = named(task or [], "--task"), named(soft or [], "--soft")
@@ -168,6 +171,7 @@ def train_expert(
         raise ConfigError("train-expert needs --out DIR for the expert, or --estimate to ask what it would take")
     if start is not None and head:
         raise ConfigError("--start and --head both name the head to start from; give one of them")
+    check_folder(out)
     with _stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
@@ -188,6 +192,7 @@ def merge(
     from finsa_moe.config import MergeConfig
     from finsa_moe.training.merge import merge as run
 
+    check_folder(out)
     settings = MergeConfig.load(config, set_ or [])
     facts = run(named(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
     fresh = f"; fresh heads: {', '.join(facts['fresh_heads'])}" if facts["fresh_heads"] else ""
@@ -221,6 +226,7 @@ def train_joint(
     from finsa_moe.data.read import read_texts
     from finsa_moe.training.joint import train_joint as run
 
+    check_folder(out)
     settings = JointConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, id, date, labels)
     with _stoppable(out):

@@ -18,7 +18,7 @@ from finsa_moe.data.hashing import U64
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.errors import ConfigError
 
-N, THRESHOLD = 4, 0.7
+N, CLUSTER_THRESHOLD = 4, 0.7
 _ROUNDING = 1e-6  # of float32
 _CROWD = 8  # the most keys of a bucket that are all compared with one another
 _AT_ONCE = 1 << 21  # pairs whose keys are in memory together
@@ -72,7 +72,7 @@ class Clusters:
 
 
 def near_clusters(
-    texts: Sequence[str], *, threshold: float = THRESHOLD, n: int = N, progress: Progress | None = None
+    texts: Sequence[str], *, threshold: float = CLUSTER_THRESHOLD, n: int = N, progress: Progress | None = None
 ) -> Clusters:
     """Cluster texts.
 

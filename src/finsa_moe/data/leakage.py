@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from finsa_moe.data.clusters import THRESHOLD, Clusters, N, near_clusters
+from finsa_moe.data.clusters import CLUSTER_THRESHOLD, Clusters, N, near_clusters
 from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import NAMES
 
@@ -183,7 +183,7 @@ class LeakReport:
 def audit(
     splits: Mapping[str, pl.DataFrame],
     *,
-    threshold: float = THRESHOLD,
+    threshold: float = CLUSTER_THRESHOLD,
     n: int = N,
     progress: Callable[[int, int], None] | None = None,
 ) -> LeakReport:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from finsa_moe.data.text import duplicate_key
 
-N, THRESHOLD = 4, 0.6
+N, HELD_OUT_THRESHOLD = 4, 0.6
 _ROUNDING = 1e-9
 
 
@@ -54,7 +54,7 @@ class HeldOut:
         n: Length of an n-gram, characters.
     """
 
-    def __init__(self, texts: Sequence[str], threshold: float = THRESHOLD, n: int = N) -> None:
+    def __init__(self, texts: Sequence[str], threshold: float = HELD_OUT_THRESHOLD, n: int = N) -> None:
         self.threshold, self.n = threshold, n
         self._grams = [ngrams(text, n) for text in texts]
         often = Counter(gram for grams in self._grams for gram in grams)

@@ -7,7 +7,6 @@ not at all. It knows nothing of models.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from finsa_moe.data.clusters import THRESHOLD, N, checked
+from finsa_moe.data.clusters import CLUSTER_THRESHOLD, N, checked
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.days import days, later
+from finsa_moe.data.domain import check_domain
 from finsa_moe.data.folder import written_whole
 from finsa_moe.data.formats import find_files
 from finsa_moe.data.grams import banding
@@ -55,7 +55,7 @@ def prepare(
     by: str = "near",
     test_after: date | None = None,
     conflicts: str = "majority",
-    threshold: float = THRESHOLD,
+    threshold: float = CLUSTER_THRESHOLD,
     n: int = N,
     force: bool = False,
     held_out: Sequence[str] = (),
@@ -94,8 +94,7 @@ def prepare(
         ConfigError: If the domain, the ratios or another setting is not allowed.
         MissingExtra: If rensa is not installed and near texts are asked for.
     """
-    if not re.fullmatch(r"\w[\w-]*", domain):
-        raise ConfigError(f"domain {domain!r}: allowed are letters, digits, '-' and '_', as in news or forum")
+    check_domain(domain)
     if conflicts not in RULES:
         raise ConfigError(f"conflicts {conflicts!r}: allowed are {', '.join(RULES)}")
     checked(threshold, n)

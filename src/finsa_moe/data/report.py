@@ -64,11 +64,6 @@ class Report:
     skipped: dict[str, str]
     warnings: list[str]
 
-    @property
-    def refused_share(self) -> float:
-        """The share of all rows that was refused, from 0 to 1."""
-        return self.rows["refused"] / self.rows["in"]
-
     def to_json(self) -> str:
         """The report as JSON, with the version of the package that made it."""
         content = {"made_by": MADE_BY, "version": __version__, **vars(self)}

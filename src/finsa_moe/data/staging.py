@@ -66,6 +66,8 @@ class Staged:
         rejects: The rows refused.
         sources: The files read.
         skipped: Files met in a folder and left out, with the reason.
+        parts: The Arrow files of the rows kept, texts and all, in the order of `rows`; beside each ``.npy`` its
+            sketches, where the plan asked for them.
     """
 
     rows: pl.DataFrame

@@ -80,11 +80,6 @@ class Harm:
         return asdict(self)
 
 
-def harm(report: LeakReport, train: str, test: str, *, tfidf: bool = True) -> Harm | None:
-    """Measure what one pair's leak brings; None as in `harms`, which says the rest."""
-    return next(iter(harms(report, [(train, test)], tfidf=tfidf)), None)
-
-
 def harms(
     report: LeakReport,
     pairs: Sequence[tuple[str, str]] | None = None,

@@ -23,7 +23,7 @@ def audit_page(report: LeakReport, harms: Sequence[Harm], command: str = "") -> 
 
     Args:
         report: What `data.leakage.audit` found.
-        harms: What `evaluation.leak.harm` measured.
+        harms: What `evaluation.leak.harms` measured.
         command: How to make the page again.
     """
     sections = [_summary(report, harms), _shared(report), _splits(report), _repeats(report), _worst(report)]

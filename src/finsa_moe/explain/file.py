@@ -7,9 +7,9 @@ Rows in = rows explained + rows left out + rows refused. It does not know what i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.ledger import ERROR, Ledger
 from finsa_moe.files import sha256
 from finsa_moe.polarity import LabelMap, Polarity
-from finsa_moe.runtime.rows import read
+from finsa_moe.runtime.rows import RowBatch, read
 from finsa_moe.runtime.writers import Writer
 
 REJECT_COLUMNS = ("file", "line", "reason", "id", "text")
@@ -102,6 +102,9 @@ def explain_file(
     """
     began, tally = time.perf_counter(), Tally()
     columns, labels = columns or Columns(), labels or LabelMap()
+    # what cannot be asked is told before a ledger is opened, which would begin anew for it
+    list(stream(model, [], domain=domain, settings=settings))
+    rows = _rows(source, columns, labels, only, tally)
     ledger = None
     if output is not None:
         asked = {
@@ -111,7 +114,6 @@ def explain_file(
         }  # fmt: skip
         ledger = Ledger(output, asked, settings.portion)
     try:
-        rows = _rows(source, columns, labels, only, tally)
         if ledger is not None and ledger.done:
             _again(ledger, rows, use, tally)
             if progress is not None:
@@ -174,8 +176,21 @@ def _count(entry: Mapping[str, Any], answer: Explanation | DataError | None, use
 
 
 def _rows(source: Path, columns: Columns, labels: LabelMap, only: Polarity | None, tally: Tally) -> Iterator[Row]:
-    """The rows to be explained, in order; those of another label are counted in the tally and passed over."""
-    for batch in read(source):
+    """The rows to be explained, in order; those of another label are counted in the tally and passed over.
+
+    Raises:
+        DataError: At the call, if the file cannot be read or has no such column.
+    """
+    batches = read(source)
+    first = next(batches)
+    resolve(first.names, columns, source, need_label=only is not None)
+    return _each(chain([first], batches), source, columns, labels, only, tally)
+
+
+def _each(
+    batches: Iterable[RowBatch], source: Path, columns: Columns, labels: LabelMap, only: Polarity | None, tally: Tally
+) -> Iterator[Row]:
+    for batch in batches:
         at = resolve(batch.names, columns, source, need_label=only is not None)
 
         def cell(row: Any, where: int | None) -> str | None:

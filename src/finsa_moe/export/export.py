@@ -90,7 +90,7 @@ def export_mixture(
     for precision in precisions:
         if precision not in graphs.PRECISIONS:
             raise ConfigError(f"precision {precision!r} is unknown; choose among {', '.join(graphs.PRECISIONS)}")
-    require("onnxruntime", "train", "exporting")
+    require("onnx", "train", "exporting")
     engine = TorchEngine(folder, device="cpu", dtype="float32")
     check_exportable(engine.model)
     sources = trained_on(folder) if data is None else given(folder, data)

@@ -95,7 +95,8 @@ def _stored_short(graph: Any) -> Any:
             readers.setdefault(name, []).append(node)
     casts = []
     for weight in graph.graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALL:
+        matrix = sum(size > 1 for size in weight.dims) > 1  # scales of rows, however many, stay as they are
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALL or not matrix:
             continue
         wide = weight.name
         values = torch.from_numpy(numpy_helper.to_array(weight).copy()).to(torch.bfloat16).view(torch.int16).numpy()

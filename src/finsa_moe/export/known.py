@@ -92,10 +92,15 @@ class Known:
         )  # fmt: skip
 
     def only(self, names: Sequence[str]) -> Known:
-        """Some of the domains; the scatter stays that of all, and so do the held-out texts' measures."""
+        """Some of the domains. The covariance stays that of all, under which held-out texts were measured.
+
+        No domain's own scatter is kept, so these count as having their share of the whole.
+        """
         at = [self.domains.index(name) for name in names]
+        freedom = max(1, int(self.rows[at].sum()) - len(at))
         return replace(
-            self, domains=tuple(names), counts=self.counts[at], means=self.means[at], rows=self.rows[at]
+            self, domains=tuple(names), counts=self.counts[at], means=self.means[at], rows=self.rows[at],
+            scatter=self.covariance * freedom,
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:

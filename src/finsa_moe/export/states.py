@@ -37,7 +37,7 @@ def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
     own: list[Reals] = [np.zeros(3, np.float32)] * len(rows)
     states: list[Reals] = [np.zeros(0, np.float32)] * len(rows)
     for batch in by_length([len(e.ids) for e in encoded], budget):
-        ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id)
+        ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id, engine.max_length)
         routed = engine.forward(ids, mask)
         given = engine.forward(ids, mask, domains[batch])
         for place, at in enumerate(batch.tolist()):
@@ -58,7 +58,7 @@ def examples(engine: Engine, trunk: Trunk, rows: Texts, batches: int = 24, size:
         encoded = engine.encode([rows.texts[at] for at in drawn])
         inputs: list[Batch] = []
         for chosen in by_length([len(e.ids) for e in encoded], size * 64):
-            ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id)
+            ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
             if expert < 0:
                 inputs.append({"ids": ids, "mask": mask})
                 continue

@@ -98,13 +98,16 @@ class Desk:
             raise ConfigError(f"{self.out}: --out is the file to be labelled itself; name another")
         journal = self.out.with_suffix(".journal")
         self._held, self._began = _hold(journal), journal
-        self.journal = Journal(journal, {row.id: row.text for row in rows})
-        if self.out.exists() and not journal.stat().st_size:
-            self._held.close()
-            raise DataError(
-                f"{self.out}: labels stand there without the journal they were made with ({journal.name}), and would "
-                "be replaced; name another --out"
-            )
+        try:
+            self.journal = Journal(journal, {row.id: row.text for row in rows})
+            if self.out.exists() and not journal.stat().st_size:
+                raise DataError(
+                    f"{self.out}: labels stand there without the journal they were made with ({journal.name}), and "
+                    "would be replaced; name another --out"
+                )
+        except DataError:
+            self._leave()
+            raise
         self._place = {row.id: at for at, row in enumerate(self.rows)}
         self._lock = threading.Lock()
         if self.journal.marks:  # a crash may have come between the journal's line and this file
@@ -114,9 +117,7 @@ class Desk:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._held.close()
-        if self._began.exists() and not self._began.stat().st_size:
-            self._began.unlink()
+        self._leave()
 
     def act(self, do: str, row: str = "", label: str = "", note: str = "") -> dict[str, object]:
         """Do what a key asks for, and tell what to show next.
@@ -167,6 +168,12 @@ class Desk:
     def skipped(self) -> int:
         """Rows passed over."""
         return len(self.journal.marks) - self.labelled
+
+    def _leave(self) -> None:
+        """Let others at the journal, which goes where nothing stands in it."""
+        self._held.close()
+        if self._began.exists() and not self._began.stat().st_size:
+            self._began.unlink()
 
     def _next(self, after: int) -> int | None:
         """The first row past one, round the end, of which nothing has been said; None when there is none."""

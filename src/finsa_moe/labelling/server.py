@@ -9,11 +9,13 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 from base64 import b64encode
 from hashlib import sha256
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.labelling.desk import Desk
@@ -55,6 +57,11 @@ class LabelServer(ThreadingHTTPServer):
     def hosts(self) -> tuple[str, ...]:
         """What a browser that opened the page calls this server; another name is a site's that points here."""
         return (f"{LOOPBACK}:{self.server_port}", f"localhost:{self.server_port}")
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing where a tab was closed before its answer was whole; of any other fault the traceback."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

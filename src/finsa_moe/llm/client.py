@@ -92,7 +92,7 @@ class Bill:
 
     def add(self, answer: Answer, *, before: bool) -> None:
         """Count an answer."""
-        self.untold += not answer.prompt_tokens + answer.answer_tokens
+        self.untold += not (answer.prompt_tokens + answer.answer_tokens)
         if before:
             self.remembered += 1
             self.prompt_tokens_before += answer.prompt_tokens

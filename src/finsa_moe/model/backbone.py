@@ -23,7 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from finsa_moe import hub
 from finsa_moe.data.encode import TextEncoder
-from finsa_moe.errors import ModelError, require
+from finsa_moe.errors import ConfigError, ModelError, require
 
 if not sys.stderr.isatty():
     disable_progress_bar()
@@ -49,10 +49,11 @@ def load_backbone(
 
     Raises:
         ModelError: If it cannot be found or read.
+        ConfigError: If there is no such device.
         MissingExtra: If 4 bits are asked for without bitsandbytes.
     """
     options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": "sdpa"}
-    target = device or best_device()
+    target = usable_device(device)
     if quantisation == "nf4":
         require("bitsandbytes", "train", "a 4-bit backbone")
         options["quantization_config"] = BitsAndBytesConfig(
@@ -175,6 +176,22 @@ def best_device() -> str:
         return "cpu"
     together = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if together else "cuda"
+
+
+def usable_device(asked: str | None) -> str:
+    """The torch device that was asked for; None picks a GPU when there is one.
+
+    Raises:
+        ConfigError: If it is not there, before any work.
+    """
+    if asked is None:
+        return best_device()
+    try:
+        torch.empty(0, device=asked)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
+        said = " ".join(str(error).split())[:120]
+        raise ConfigError(f"--device {asked}: cannot be used ({said}); name one that is there, such as cpu") from None
+    return asked
 
 
 def layer_stack(backbone: PreTrainedModel) -> tuple[str, nn.ModuleList]:

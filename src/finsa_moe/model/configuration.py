@@ -6,27 +6,14 @@ files.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from transformers import PretrainedConfig
 
+from finsa_moe.data.domain import check_domain
 from finsa_moe.errors import ModelError
 from finsa_moe.polarity import NAMES
-
-DOMAIN_NAME = re.compile(r"[\w-]{1,64}")
-
-
-def check_domain(name: str) -> str:
-    """The name itself, when it can be a domain's (and so a folder's) name.
-
-    Raises:
-        ModelError: If it holds anything but letters, digits, ``_`` and ``-``, or is over 64 characters.
-    """
-    if not DOMAIN_NAME.fullmatch(name):
-        raise ModelError(f"domain {name!r}: a domain is named by 1 to 64 letters, digits, '_' or '-'")
-    return name
 
 
 class FinSAMoEConfig(PretrainedConfig):

@@ -17,11 +17,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from finsa_moe.data.domain import check_domain
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model import history
 from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS
-from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
+from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.replay import write_replay
 from finsa_moe.model.sketch import Sketch
 

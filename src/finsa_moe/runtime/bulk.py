@@ -146,8 +146,8 @@ def predict_file(
     ):
         for batch in read(source):
             texts = texts_of(batch, layout.text)
-            if not tally.engine:  # a file of one small batch is a call of so many texts
-                many = len(texts) >= BULK
+            if not tally.engine:  # all batches by one engine; a file of few rows is a call of so many texts
+                many = len(texts) + len(batch.broken) >= BULK
                 tally.engine = predictor.engine_for(WINDOW if many else len(texts)).name
             good, bad = [], [(b.line, b.reason, "", b.text) for b in batch.broken]
             for row, line, words, answer in zip(

@@ -67,12 +67,8 @@ class Prediction:
         """Every field, nested as in the class, ready for JSON."""
         return asdict(self)
 
-    def as_row(self, id: object) -> dict[str, object]:  # noqa: A002 - the column's own name
-        """One flat row of a predictions file, `id` and `text` first; see `answer_columns` for the rest."""
-        return {"id": id, "text": self.text, **self.answers()}
-
     def answers(self) -> dict[str, object]:
-        """The row without `id` and `text`: what is added to rows that the caller already has."""
+        """The answer as a flat row, to be added to what the caller has of the text; typed by `answer_columns`."""
         return {
             "sentiment": self.sentiment,
             "confidence": self.confidence,

@@ -94,17 +94,20 @@ def event_study(
         measure: A column of the index.
         horizons: Trading days of return. From 1 on they begin at the close of the index's day, or of the first trading
             day after it where that day has no return: the first close at which its texts can be traded on. 0 is the
-            return of that very day and −1 that of the trading day before: what texts tell of what has happened.
+            return of that very day and −1, the least, that of the trading day before: what texts tell of what has
+            happened.
         trained_until: Last day of the texts the model was trained on; a model knows how these days ended.
 
     Raises:
-        ConfigError: For a measure that the index does not have.
+        ConfigError: For a measure that the index does not have, or a horizon below −1.
         DataError: If no day of the index has returns.
         MissingExtra: If statsmodels is not installed.
     """
     if measure not in index.frame.columns or index.frame.schema[measure] != pl.Float64:
         known = [name for name, kind in index.frame.schema.items() if kind == pl.Float64]
         raise ConfigError(f"measure {measure!r}; the index has {', '.join(known)}{closest(measure, known)}")
+    if (least := min(horizons, default=0)) < -1:
+        raise ConfigError(f"horizon {least}: allowed are -1 (the day before), 0 (the day) and days after it from 1 on")
     values = index.frame.select("ticker", "day", x=pl.col(measure)).drop_nulls()
     tickers = returns.filter(pl.col("ticker") != MARKET)["ticker"].n_unique()
     across = tickers >= FEWEST_TICKERS

@@ -15,13 +15,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from finsa_moe.errors import DataError
-from finsa_moe.polarity import ENGLISH, NAMES
+from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction
 
 TOGETHER = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-ENGLISH_OF = dict(zip(NAMES, ENGLISH, strict=True))
 
 
 class Meters:
@@ -90,7 +89,7 @@ class Meters:
                 flags["empty"] += 1
                 continue
             experts[answer.expert] += 1
-            mix[ENGLISH_OF[answer.sentiment]] += 1
+            mix[answer.label] += 1
             flags["uncertain"] += answer.uncertain
             flags["strange"] += answer.strange
             flags["truncated"] += answer.truncated

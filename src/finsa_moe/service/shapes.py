@@ -129,7 +129,7 @@ def wire(answer: Prediction, *, scores: bool, explanation: Any = None) -> dict[s
     """An answer as `Answer` describes it, rounded to six digits; `explanation` is an `Explanation` or None."""
     found: dict[str, Any] = {
         "sentiment": answer.sentiment,
-        "label": max(answer.scores, key=answer.scores.__getitem__),
+        "label": answer.label,
         "confidence": round(answer.confidence, DIGITS),
         "expert": answer.expert,
     }

@@ -6,6 +6,7 @@ was stopped. It knows nothing of labels or experts.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +21,13 @@ from finsa_moe.config import PretrainConfig
 from finsa_moe.data.lines import read_lines
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
-from finsa_moe.files import write
-from finsa_moe.model.backbone import best_device, load_tokenizer
+from finsa_moe.files import sha256, write
+from finsa_moe.model.backbone import load_tokenizer, usable_device
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.pretrain import Pretrainer
+from finsa_moe.training.resume import keep_inputs, weights_mark
 
 _MAY_CHANGE = {
     "epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay", "compile",
@@ -60,15 +62,19 @@ def pretrain(
         The facts written to ``pretrain.json``.
 
     Raises:
-        ConfigError: If `out` holds a run and `resume` is off, or one of another configuration.
+        ConfigError: If `out` holds a run and `resume` is off, or one of other settings or texts; for a device that is
+            not there.
     """
     ranks, run = Ranks(), out / "run"
+    where = ranks.device(usable_device(device))
     fresh = not run.exists()
     if ranks.first:
         _check_run(run / "config.yaml", settings, resume)
         run.mkdir(parents=True, exist_ok=True)
-        settings.save(run / "config.yaml")
     try:
+        if ranks.first:
+            keep_inputs(run, _inputs(sources, held_out, init), resume=resume)
+            settings.save(run / "config.yaml")
         with ranks.in_turn():
             dropped: list[str] = []
             tokenizer = _tokenizer(lambda: _lines(sources, held_out), run / "tokenizer.json", settings, init)
@@ -77,7 +83,6 @@ def pretrain(
                 Corpus.write(lines, tokenizer, run / "corpus", longest=settings.longest, dropped=dropped)
         corpus = Corpus.open(run / "corpus")
         masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
-        where = ranks.device(device or best_device())
         trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, ranks=ranks)
     except FinSAError:
         if fresh:  # a mistake at the door is no run that a second try would have to resume
@@ -124,6 +129,15 @@ def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
             f"{kept}: {key} was {before[key]!r}, now {settings.as_dict()[key]!r}; "
             "resume with the same settings or name another --out"
         )
+
+
+def _inputs(sources: Sequence[Path], held_out: Sequence[str], init: Path | None) -> dict[str, str]:
+    """A mark of what a run reads, keeps from it, and starts from."""
+    files = [sha256(source) if source.is_file() else source.name for source in sources]
+    marks = {"texts": files, "held-out texts": list(held_out)}
+    return {name: hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16] for name, parts in marks.items()} | {
+        "start": weights_mark(init) if init else ""
+    }
 
 
 def _lines(sources: Sequence[Path], held_out: Sequence[str], dropped: list[str] | None = None) -> Iterator[str]:

@@ -35,7 +35,7 @@ from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
-from finsa_moe.training.probe import SEEN, answers, encoder_of, states_of
+from finsa_moe.training.probe import SEEN, answers, drawn, encoder_of, states_of
 from finsa_moe.training.resume import weights_mark
 from finsa_moe.training.unlabelled import routing_rows
 from finsa_moe.training.widen import new_layers
@@ -108,7 +108,7 @@ def add_domain(
             tokenizer_from=source, targets=config.targets,
         )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
-    new = states_of(model, encode, _whole_and_cut(train, settings.seed))
+    new = states_of(model, encode, _whole_and_cut(drawn(train, SEEN), settings.seed))
     old = model.router.float().cpu()
     layers = new_layers(
         old, known, new, steps=settings.router_steps, learning_rate=settings.router_learning_rate,
@@ -203,11 +203,11 @@ def _start(
         if settings.start not in domains:
             raise ConfigError(f"start {settings.start!r}: allowed are best, {FRESH}, {', '.join(domains)}")
         return source / EXPERTS / settings.start
-    scores = {}
+    sample, scores = drawn(train), {}
     for index, name in enumerate(domains):
-        found = answers(model, encode, train, index)
+        found = answers(model, encode, sample, index)
         scores[name] = float(
-            f1_score(train.labels, found, average="macro", labels=sorted(set(train.labels)), zero_division=0)
+            f1_score(sample.labels, found, average="macro", labels=sorted(set(sample.labels)), zero_division=0)
         )
     best = max(scores, key=lambda name: scores[name])
     told = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())

@@ -24,13 +24,13 @@ from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.model.backbone import (
     DTYPES,
-    best_device,
     expert_targets,
     layer_stack,
     load_backbone,
     load_tokenizer,
     ready_to_train,
     text_encoder,
+    usable_device,
 )
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split
@@ -109,7 +109,9 @@ def estimate_expert(
 
     Raises:
         DataError, ModelError: For rows or a backbone that cannot be read.
+        ConfigError: If there is no such device.
     """
+    where = usable_device(device)
     rows_read = read_split(data, "train", columns, labels)
     with hub.found(backbone, f"backbone {backbone}: no readable config.json", "name a folder or a hub name") as here:
         config = AutoConfig.from_pretrained(backbone, local_files_only=here)
@@ -118,7 +120,7 @@ def estimate_expert(
         empty = AutoModel.from_config(config)
     parameters, trained, weights = _counted(empty, settings)
     widths = _widths(rows_read, backbone, empty, settings)
-    depth, where = config.num_hidden_layers, device or best_device()
+    depth = config.num_hidden_layers
     rows = settings.batch_size
     typical = int(widths[len(widths) // 2])
     with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ from transformers import PreTrainedModel, set_seed
 
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
+from finsa_moe.data.domain import check_domain
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
@@ -41,7 +42,6 @@ from finsa_moe.model.backbone import (
     text_encoder,
 )
 from finsa_moe.model.checkpoint import lasting_name
-from finsa_moe.model.configuration import check_domain
 from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop

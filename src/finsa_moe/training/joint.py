@@ -75,7 +75,7 @@ def train_joint(
             names = [name for name in (WARMUP, JOINT) if (out / name / METRICS).is_file()]
             return {name: read_json(out / name / METRICS) for name in names}
         raise ConfigError(f"{out}: holds a finished run; name another --out, or remove it first")
-    if (out / "run").exists() and not resume:
+    if not resume and any((out / name).exists() for name in ("run", WARMUP)):
         raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
     device = training_device(device)
     warmed = (out / WARMUP / METRICS).is_file()

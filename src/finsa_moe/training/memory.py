@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+
+STATUS = Path("/proc/self/status")
 
 
 def peak_memory() -> int:
     """Highest memory of this process so far in MiB: of the GPU when one is used, else resident; 0 if none is told."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return round(torch.cuda.max_memory_allocated() / 2**20)
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would count the parent's memory before exec as ours
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return round(int(line.split()[1]) / 2**10)
+    with suppress(OSError, StopIteration):  # ru_maxrss would count the parent's memory before exec as ours
+        lines = STATUS.read_text().splitlines()
+        return round(int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2**10)
     try:
         import resource
     except ImportError:  # on Windows

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, set_seed
 
 from finsa_moe.config import MergeConfig
+from finsa_moe.data.domain import check_domain
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_expert, read_json
 from finsa_moe.model.backbone import (
@@ -26,7 +27,7 @@ from finsa_moe.model.backbone import (
     load_tokenizer,
 )
 from finsa_moe.model.checkpoint import save_mixture
-from finsa_moe.model.configuration import FinSAMoEConfig, check_domain
+from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.training.expert import longest
 

@@ -28,13 +28,15 @@ def shard_backbone(model: nn.Module) -> None:
         model: Has the `backbone`, a transformer whose frozen layers are spread. Embeddings stay whole.
 
     Raises:
-        ConfigError: If the backbone is quantised, as packed weights cannot be cut.
+        ConfigError: If the backbone is quantised, as packed weights cannot be cut, or if no layer of it is frozen.
     """
     team = Team()
     layers = list(layer_stack(cast(Any, model.backbone))[1])
     if team.size == 1 or any(isinstance(layer, FSDPModule) for layer in layers):
         return
     frozen = [p for layer in layers for p in layer.parameters() if not p.requires_grad]
+    if not frozen:
+        raise ConfigError("shard_backbone: spreads frozen layers, and this run trains them all; leave it out")
     if not all(p.is_floating_point() for p in frozen):
         raise ConfigError(
             "shard_backbone: a backbone in 4 bits cannot be cut; set quantisation to none, or leave shard_backbone out "
