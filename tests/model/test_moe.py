@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from finsa_moe.errors import ModelError
+from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.backbone import load_backbone
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
@@ -194,7 +194,7 @@ def test_a_failed_pass_leaves_nothing_behind(backbone_of: Backbones) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "x" * 65, "news.v2"])
 def test_domain_names_are_folder_names(name: str) -> None:
-    with pytest.raises(ModelError, match="1 to 64 letters"):
+    with pytest.raises(ConfigError, match="1 to 64 letters"):
         FinSAMoEConfig(domains=[name])
     with pytest.raises(ModelError, match="stands twice"):
         FinSAMoEConfig(domains=["news", "news"])
