@@ -156,7 +156,9 @@ def test_what_the_pages_say_runs(project: Path) -> None:
                 serve(words, project)
                 continue
             output = run(words, project, stdin="放量突破前高,拿稳了\n")
-            if words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):
+            if "--input" in words:
+                assert (project / words[words.index("--output") + 1]).stat().st_size > 0, words
+            elif words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):
                 assert any(name in output for name in ("利好", "利空", "中性")), words
             if words[:2] == ["finsa", "audit"] and (ROOT.parent / "shared" / "data" / "audit").is_dir():
                 told = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
