@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +44,20 @@ def test_a_device_that_is_not_there(backbone_of: Callable[[str], Path]) -> None:
     for kind in ("lora", "finetune"):  # torch has this one, but nothing can be trained there
         with pytest.raises(ConfigError, match="--device meta: training runs on "):
             registry(Running(device="meta"))[0](Spec.parse(f"{kind}:{backbone_of('bert')}"))
+
+
+def test_models_without_torch_load_none() -> None:
+    """It takes seconds, which a comparison of counts and lexica should not wait for."""
+    script = (
+        "import sys\n"
+        "from finsa_moe.cli.contenders import Running, registry\n"
+        "from finsa_moe.evaluation.baselines.spec import Spec\n"
+        "make, mark = registry(Running(device='cpu'))\n"
+        "for text in ('majority', 'finsa'): make(Spec.parse(text)), mark(Spec.parse(text))\n"
+        "print('torch' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,6 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
     from finsa_moe import shipped
     from finsa_moe.evaluation.baselines.registry import make
     from finsa_moe.evaluation.cells import of_folder
-    from finsa_moe.model.backbone import usable_device
 
     print_of = cache(of_folder)  # the forms of a mixture share a folder, trained models a backbone
 
@@ -87,7 +86,9 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         if spec.name == MIXTURE:
             return _mixture(spec, running)
         if spec.name in PLACED and (device := spec.options.get("device") or running.device):
-            usable_device(device)
+            from finsa_moe.model.backbone import usable_device
+
+            usable_device(device)  # before hours of others' training
             spec = replace(spec, options={**spec.options, "device": device})
         if spec.name in TRAINED:
             from finsa_moe.training.contestants import contestants
