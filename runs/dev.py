@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def tfidf() -> dict[str, tuple[float, float]]:
     return {name: (float(one["given"]["macro_f1"]), float(one["learnt"]["macro_f1"])) for name, one in kept.items()}
 
 
+def check_data(parser: argparse.ArgumentParser, data: Path, names: Iterable[str]) -> None:
+    """End with one line where a file is missing that is judged on."""
+    for name in names:
+        if not (data / f"{name}.csv").is_file():
+            parser.error(f"{data}: no {name}.csv; name the folder that holds news/ and forum/ (docs/data.md)")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -42,8 +50,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if missing := [name for name in FILES if not (args.data / f"{name}.csv").is_file()]:
-        parser.error(f"{args.data}: no {missing[0]}.csv; name the folder that holds news/ and forum/ (docs/data.md)")
+    check_data(parser, args.data, FILES)
     finsa, found, baseline = load(args.model), {}, tfidf()
     print("file                    rows clusters TF-IDF same rows  goal routed      95 %   true right way  ECE")
     for name, (domain, goal) in FILES.items():

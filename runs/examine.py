@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from dev import FILES, check_data
 from opencc import OpenCC
 
 from finsa_moe import FinSA, load
@@ -25,7 +26,7 @@ from finsa_moe import FinSA, load
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.behaviour.suite import read_cases, score
 
-DEV = ("news/dev", "forum/dev", "forum/dev_investors", "forum/dev_finfe")
+DEV = tuple(FILES)
 HEADLINES = "news/extra_xmu_binary"
 WRITTEN = Path(__file__).with_name("written")
 EDGES = (0, 12, 16, 20, 24, 30, 10_000)
@@ -89,8 +90,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if missing := [name for name in (HEADLINES, *DEV) if not (args.data / f"{name}.csv").is_file()]:
-        parser.error(f"{args.data}: no {missing[0]}.csv; name the folder that holds news/ and forum/ (docs/data.md)")
+    check_data(parser, args.data, (HEADLINES, *DEV))
     finsa = load(args.model)
     routed, forms = headlines(finsa, args.data), characters(finsa, args.data)
     print(f"headlines routed to news: {100 * routed['news']:.1f} % of {routed['texts']:,}")

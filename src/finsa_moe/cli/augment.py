@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text, check_csv
-from finsa_moe.cli.targets import check_targets, refuse_inputs
+from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
 
 if TYPE_CHECKING:
     import polars as pl

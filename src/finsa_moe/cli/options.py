@@ -71,16 +71,6 @@ def named(pairs: list[str], option: str, example: str = "news=work/news") -> dic
     return named
 
 
-def check_csv(path: Path | None, option: str) -> None:
-    """Refuse a table that is no CSV.
-
-    Raises:
-        ConfigError: Naming the option and the file that could be.
-    """
-    if path is not None and path.suffix.lower() != ".csv":
-        raise ConfigError(f"{option} {path}: is written as CSV; call it {path.with_suffix('.csv')}")
-
-
 def one_split(path: Path) -> None:
     """Refuse a folder of splits where rows of one are meant.
 

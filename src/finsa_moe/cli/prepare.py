@@ -13,21 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import (
-    CLUSTER_THRESHOLD,
-    GRAMS,
-    NEAR,
-    Date,
-    Grams,
-    HoldOut,
-    Id,
-    Label,
-    Labels,
-    Text,
-    check_csv,
-)
+from finsa_moe.cli.options import CLUSTER_THRESHOLD, GRAMS, NEAR, Date, Grams, HoldOut, Id, Label, Labels, Text
 from finsa_moe.cli.screen import screen
-from finsa_moe.cli.targets import check_targets
+from finsa_moe.cli.targets import check_csv, check_targets
 from finsa_moe.runtime import cores
 
 if TYPE_CHECKING:

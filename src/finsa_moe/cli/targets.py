@@ -54,8 +54,16 @@ def check_picture(path: Path | None, option: str) -> None:
     Raises:
         ConfigError: Naming the option and the file that could be.
     """
-    if path is not None and path.suffix.lower() != ".png":
-        raise ConfigError(f"{option} {path}: the picture is a PNG; call it {path.with_suffix('.png')}")
+    _check_ending(path, option, ".png", "the picture is a PNG")
+
+
+def check_csv(path: Path | None, option: str) -> None:
+    """Refuse a table that is no CSV.
+
+    Raises:
+        ConfigError: Naming the option and the file that could be.
+    """
+    _check_ending(path, option, ".csv", "is written as CSV")
 
 
 def refuse_inputs(targets: Mapping[str, Path | None], sources: Iterable[Path]) -> None:
@@ -72,6 +80,11 @@ def refuse_inputs(targets: Mapping[str, Path | None], sources: Iterable[Path]) -
     for option, target in targets.items():
         if target is not None and target.exists() and any(target.samefile(source) for source in read):
             raise ConfigError(f"{option} {target}: is a file that is read here, and would be lost; name another")
+
+
+def _check_ending(path: Path | None, option: str, ending: str, told: str) -> None:
+    if path is not None and path.suffix.lower() != ending:
+        raise ConfigError(f"{option} {path}: {told}; call it {path.with_suffix(ending)}")
 
 
 def _nearest(path: Path) -> Path:

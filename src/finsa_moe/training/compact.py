@@ -21,13 +21,13 @@ from finsa_moe.config import PretrainConfig
 from finsa_moe.data.lines import read_lines
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
-from finsa_moe.files import sha256, write
+from finsa_moe.files import write
 from finsa_moe.model.backbone import load_tokenizer, usable_device
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.pretrain import Pretrainer
-from finsa_moe.training.resume import keep_inputs, weights_mark
+from finsa_moe.training.resume import files_mark, keep_inputs
 
 _MAY_CHANGE = {
     "epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay", "compile",
@@ -133,11 +133,10 @@ def _check_run(kept: Path, settings: PretrainConfig, resume: bool) -> None:
 
 def _inputs(sources: Sequence[Path], held_out: Sequence[str], init: Path | None) -> dict[str, str]:
     """A mark of what a run reads, keeps from it, and starts from."""
-    files = [sha256(source) if source.is_file() else source.name for source in sources]
-    marks = {"texts": files, "held-out texts": list(held_out)}
-    return {name: hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16] for name, parts in marks.items()} | {
-        "start": weights_mark(init) if init else ""
-    }
+    return {
+        "texts": files_mark(*sources), "start": files_mark(init) if init else "",
+        "held-out texts": hashlib.sha256("\n".join(held_out).encode()).hexdigest()[:16],
+    }  # fmt: skip
 
 
 def _lines(sources: Sequence[Path], held_out: Sequence[str], dropped: list[str] | None = None) -> Iterator[str]:

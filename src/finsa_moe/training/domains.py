@@ -36,7 +36,7 @@ from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.probe import SEEN, answers, drawn, encoder_of, states_of
-from finsa_moe.training.resume import weights_mark
+from finsa_moe.training.resume import files_mark
 from finsa_moe.training.unlabelled import routing_rows
 from finsa_moe.training.widen import new_layers
 
@@ -79,7 +79,7 @@ def add_domain(
     """
     begun = {
         "domain": domain, "rows": mark_of(data), "reading": Reading.of(columns, labels).as_dict(),
-        "model": weights_mark(source / WEIGHTS, source / EXPERTS),
+        "model": files_mark(source / WEIGHTS, source / EXPERTS),
     }  # fmt: skip
     if resume or (out / EXPERT).exists():
         _check_same(out, begun)

@@ -48,7 +48,7 @@ from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
-from finsa_moe.training.resume import finish, weights_mark
+from finsa_moe.training.resume import files_mark, finish
 from finsa_moe.training.together import Team
 
 
@@ -165,7 +165,7 @@ def train_expert(
     inputs = {
         "training rows": stage.train.mark(), "validation rows": stage.valid.mark(),
         "backbone": reference["fingerprint"], "heads": ", ".join(heads),
-        "start": weights_mark(start / ADAPTER, start / HEAD) if start else "",
+        "start": files_mark(start / ADAPTER, start / HEAD) if start else "",
     }  # fmt: skip
     loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)

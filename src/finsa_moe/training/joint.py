@@ -35,7 +35,7 @@ from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.probe import SEEN, drawn, states_of
-from finsa_moe.training.resume import finish, weights_mark
+from finsa_moe.training.resume import files_mark, finish
 from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
@@ -107,7 +107,7 @@ def train_joint(
 
     inputs = {
         "training rows": train.mark(), "validation rows": valid.mark(),
-        "start": weights_mark(start / WEIGHTS, start / EXPERTS), "backbone": str(model.config.backbone["fingerprint"]),
+        "start": files_mark(start / WEIGHTS, start / EXPERTS), "backbone": str(model.config.backbone["fingerprint"]),
     }  # fmt: skip
     loop.enter(out / "run", settings, inputs, resume=resume)
     team = Team()

@@ -63,8 +63,8 @@ def keep_inputs(folder: Path, inputs: Mapping[str, str], *, resume: bool) -> Non
     write(path, json.dumps(dict(inputs), ensure_ascii=False, indent=2) + "\n")
 
 
-def weights_mark(*places: Path) -> str:
-    """16 hexadecimal digits of SHA-256 over safetensors files, of a folder all that lie in it; one may be missing."""
+def files_mark(*places: Path) -> str:
+    """16 hexadecimal digits of SHA-256 over files, of a folder all safetensors that lie in it; one may be missing."""
     files = [file for place in places for file in (sorted(place.rglob("*.safetensors")) if place.is_dir() else [place])]
     return hashlib.sha256("".join(sha256(file) for file in files if file.is_file()).encode()).hexdigest()[:16]
 
