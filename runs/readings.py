@@ -1,9 +1,11 @@
 """Labels that a language model gave by reading, joined to the texts they belong to.
 
-``python runs/readings.py DATA OUT``: the texts are not ours to publish, so ``runs/readings/*.csv`` hold a hash of each
-text and its label (利空, 中性, 利好 under the rubric of the training rows). Texts of DATA with such a hash go to
-``OUT/{news,boards,investors}.csv`` as ``id,text,label``; what is near to a dev text is dropped where it is learnt from
-(``--hold-out``). Which texts were read, and how far the readings agree with the training rows' labels: EXPERIMENTS.md.
+``python runs/readings.py DATA OUT [FOLDER]``: the texts are not ours to publish, so ``runs/readings/*.csv`` hold a hash
+of each text and its label (利空, 中性, 利好 under the rubric of the training rows). Texts of DATA with such a hash go
+to files of the same names in OUT, as ``id,text,label``; what is near to a dev text is dropped where it is learnt from
+(``--hold-out``). FOLDER is ``runs/readings`` when left out; ``runs/readings/fresh`` holds what no backbone learns, so
+that experts have something of their own to learn, and to be judged and calibrated by (``*.valid.csv``, drawn at
+random). Which texts were read, and how far the readings agree with the training rows' labels: EXPERIMENTS.md.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ def joined(found: Iterable[str], known: dict[str, dict[str, str]]) -> dict[str, 
 
 def main() -> None:
     """Write the joined rows of each kind, and say how many readings found theirs."""
-    data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    known = {file.stem: labels(file) for file in sorted(READINGS.glob("*.csv"))}
+    data, out, *folder = map(Path, sys.argv[1:])
+    known = {file.stem: labels(file) for file in sorted((folder or [READINGS])[0].glob("*.csv"))}
     for kind, rows in joined(texts(data), known).items():
         write(out / f"{kind}.csv", ("id", "text", "label"), ([key, *row] for key, row in sorted(rows.items())))
         print(f"{out / kind}.csv: {len(rows):,} of {len(known[kind]):,} readings found their text")

@@ -49,9 +49,20 @@ def test_the_command_writes_what_it_finds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["news", "boards", "investors"])
-def test_kept_readings_are_hashes_and_classes_and_nothing_else(kind: str) -> None:
-    kept = rows(RUNS / "readings" / f"{kind}.csv")
-    assert len(kept) > 5000
+def test_fresh_readings_are_none_that_a_backbone_learns(kind: str) -> None:
+    learnt = {row["blake2b"] for file in (RUNS / "readings").glob("*.csv") for row in rows(file)}
+    fresh, valid = (
+        {row["blake2b"] for row in rows(RUNS / "readings" / "fresh" / f"{name}.csv")} for name in (kind, f"{kind}.valid")
+    )
+    assert not learnt & (fresh | valid)
+    assert not fresh & valid
+
+
+@pytest.mark.parametrize("kind", ["news", "boards", "investors"])
+@pytest.mark.parametrize(("folder", "fewest"), [("readings", 5000), ("readings/fresh", 2000)])
+def test_kept_readings_are_hashes_and_classes_and_nothing_else(kind: str, folder: str, fewest: int) -> None:
+    kept = rows(RUNS / folder / f"{kind}.csv")
+    assert len(kept) > fewest
     assert len({row["blake2b"] for row in kept}) == len(kept)
     assert all(row.keys() == {"blake2b", "label"} and re.fullmatch("[0-9a-f]{12}", row["blake2b"]) for row in kept)
     assert {row["label"] for row in kept} == set(NAMES)
