@@ -52,7 +52,8 @@ def test_the_command_writes_what_it_finds(tmp_path: Path) -> None:
 def test_fresh_readings_are_none_that_a_backbone_learns(kind: str) -> None:
     learnt = {row["blake2b"] for file in (RUNS / "readings").glob("*.csv") for row in rows(file)}
     fresh, valid = (
-        {row["blake2b"] for row in rows(RUNS / "readings" / "fresh" / f"{name}.csv")} for name in (kind, f"{kind}.valid")
+        {row["blake2b"] for row in rows(RUNS / "readings" / "fresh" / f"{name}.csv")}
+        for name in (kind, f"{kind}.valid")
     )
     assert not learnt & (fresh | valid)
     assert not fresh & valid
