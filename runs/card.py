@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dev import tfidf
-from safetensors import safe_open
 
 TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
@@ -37,11 +35,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "pretraining": json.loads(history.read_text()) if history else [],
         "backbone": read("backbone/pretrain.json"),
         "earlier": read("earlier.json") if (out / "earlier.json").is_file() else [],
-        "teachers": len(list(out.glob("teachers/*/adapt.json"))),
-        "layers": read("student/config.json")["num_hidden_layers"],
-        "parameters": _parameters(out / "student" / "model.safetensors"),
         "readings": {kind: _rows(out / "readings" / f"{kind}.csv") for kind in READINGS},
-        "fresh": {kind: sum(_rows(file) for file in out.glob(f"fresh/{kind}*.csv")) for kind in READINGS},
         "students": [
             {key: one[key] for key in ("steps", "rows", "wall_seconds", "tasks")}
             for one in read("student/adapt.json")["mean_of"]
@@ -67,13 +61,6 @@ def _rows(file: Path) -> int:
         return sum(1 for _ in csv.DictReader(opened))
 
 
-def _parameters(weights: Path) -> int:
-    """Numbers in a safetensors file."""
-    with safe_open(weights, framework="numpy") as opened:
-        names = list(opened.keys())
-        return sum(math.prod(opened.get_slice(name).get_shape()) for name in names)
-
-
 def text(card: dict[str, Any]) -> str:
     """The page, Markdown: ``card.md`` filled in."""
     backbone, student, sittings = card["backbone"], card["students"][0], card["pretraining"]
@@ -81,15 +68,14 @@ def text(card: dict[str, Any]) -> str:
     hours = (sum(sitting["minutes"] for sitting in sittings) or backbone["minutes"]) / 60
     behaviour = card["examined"]["behaviour"]
     return TEMPLATE.read_text(encoding="utf-8").format(
-        made=card["made"], precision=card["precision"], layers=card["layers"], parameters=card["parameters"] / 1e6,
+        made=card["made"], precision=card["precision"], parameters=backbone["parameters"] / 1e6,
         embedding=backbone["embedding_parameters"] / 1e6, tokens=tokens / 1e6, hours=hours,
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=_seeds(len(card["mixtures"])),
         share=100 * card["share"],
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
-        teaching=_teaching(card),
-        readings=", ".join(f"{n + card['fresh'][kind]:,} {kind}" for kind, n in card["readings"].items()),
+        start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
         missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),
@@ -114,21 +100,11 @@ def _agreement(found: dict[str, int] | None) -> str:
     )
 
 
-def _teaching(card: dict[str, Any]) -> str:
-    """Who answered the unlabelled texts, and what was trained on the answers."""
-    start, rounds = "that backbone", card["earlier"]
-    if rounds:
-        steps = "; ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
-        start = f"the student of {len(rounds)} earlier such round{'s' if len(rounds) > 1 else ''} ({steps})"
-    if card["teachers"]:
-        return (
-            f"Teachers, copies of {start} trained on the labels of news, boards and investors, read unlabelled text; "
-            "the last of them was then trained on every labelled set and on their mean answer"
-        )
-    return (
-        f"{start[0].upper()}{start[1:]}, made {card['layers']} layers deep by silent copies (`runs/grow.py`), read "
-        "unlabelled text, and was then trained on every labelled set and on its own answers"
-    )
+def _start(rounds: list[dict[str, Any]]) -> str:
+    if not rounds:
+        return "that backbone"
+    steps = ", ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
+    return f"the student of an earlier such round ({steps})"
 
 
 def _crossed(calibration: dict[str, Any]) -> str:

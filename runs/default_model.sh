@@ -7,21 +7,19 @@
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
-#           from the last teacher; TEACHERS="" lets BACKBONE, an earlier round's student, be the teacher itself)
-#           POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with, beside those no backbone has seen
+#           from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
 #           SEEDS="13" (of experts and mixtures, whose mean is the model)  SHARE=0.3 of an expert's way that is kept
 #           MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
 #           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
-#           GROW="3 5" deepens BACKBONE first, by silent copies of these layers (runs/grow.py)
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 out=${2:-work/default}
 config=${CONFIG:-runs/default_model.yaml}
-teachers=${TEACHERS-21 13}
+teachers=${TEACHERS:-21 13}
 students=${STUDENTS:-13}
 seeds=${SEEDS:-13}
 pool=${POOL:-32000}
@@ -69,25 +67,13 @@ done
 for domain in news forum; do
   further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
-# what no backbone learns: experts go on with it, are judged and calibrated by it; validation rows of the files before,
-# which an earlier round may have learnt, judge only where there is none
-[ -f "$out/fresh/news.csv" ] || python runs/readings.py "$data" "$out/fresh" runs/readings/fresh
-fresh() { # fresh KIND FILE : adds to `own` the options for rows of a kind, whose validation rows before were FILE's
-  local valid=$out/fresh/$1.valid.csv
-  own+=(--more "$out/fresh/$1.csv")
-  if [ "$(wc -l <"$valid")" -le 1 ]; then own+=(--valid-of "$2"); else own+=(--judge "$valid" --valid-of "$valid"); fi
-}
-own=()
-fresh news "$data/news/train.csv"
 [ -f "$out/rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-3000}" --more runs/written/news.csv \
-    "${own[@]}" "${held[@]}"
-own=()
-fresh boards "$data/forum/train.csv"
-fresh investors "$data/forum/train_investors.csv"
+  python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --valid-of "$data/news/train.csv" \
+    --more runs/written/news.csv "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-2000}" "$out/data/investors:${POSTS:-2000}" \
-    --more runs/written/forum.csv "${own[@]}" ${finfe[@]+"${finfe[@]}"} "${held[@]}"
+  python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
+    --valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv" \
+    --more runs/written/forum.csv ${finfe[@]+"${finfe[@]}"} "${held[@]}"
 
 say "backbone"
 start=()
@@ -98,10 +84,6 @@ processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(
     "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
 ends_at backbone
-if [ -n "${GROW:-}" ]; then
-  [ -f "$out/deeper/config.json" ] || python runs/grow.py "$backbone" "$out/deeper" $GROW
-  backbone=$out/deeper
-fi
 
 ask=()
 for teacher in $teachers; do
@@ -111,7 +93,6 @@ for teacher in $teachers; do
       "${tasks[@]}" "${held[@]}"
   ask+=("$out/teachers/$teacher")
 done
-[ -n "${ask[*]}" ] || ask=("$backbone")
 
 say "the teachers read unlabelled text"
 mkdir -p "$out/answers"

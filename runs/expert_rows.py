@@ -2,11 +2,10 @@
 
 ``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--hold-out FILE …]``: ``OUT/train.csv`` of their
 training rows, ``OUT/valid.csv`` of their validation rows, which neither a student nor the expert has then learnt from.
-MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). ``--more`` adds a file's rows to ``train.csv``
-alone, ``--judge`` to ``valid.csv`` alone. A text that bears two labels is learnt under both, and judged under that of
-the folder named first. Training rows equal or near to a validation row or to a text of ``--hold-out`` are left out.
-With ``--valid-of FILE …`` validation keeps the texts of these files alone: rows that were chosen because they are hard
-would make a model look, and be calibrated, too modest.
+MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). FILE adds rows to ``train.csv`` alone. A text that
+bears two labels is learnt under both, and judged under that of the folder named first. Training rows equal or near to
+a validation row or to a text of ``--hold-out`` are left out. With ``--valid-of FILE …`` validation keeps the texts of
+these files alone: rows that were chosen because they are hard would make a model look, and be calibrated, too modest.
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", nargs="+", metavar="FOLDER[:MOST]")
     parser.add_argument("--more", action="append", default=[], type=Path, metavar="FILE")
-    parser.add_argument("--judge", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--valid-of", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
     args = parser.parse_args()
@@ -60,8 +58,6 @@ def main() -> None:
         splits["valid"] += rows(Path(folder) / "valid.csv")
     for file in args.more:
         splits["train"] += rows(file)
-    for file in args.judge:
-        splits["valid"] += rows(file)
     if args.valid_of:
         plain = {text for file in args.valid_of for text, _ in rows(file)}
         splits["valid"] = [row for row in splits["valid"] if row[0] in plain]

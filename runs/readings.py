@@ -3,9 +3,9 @@
 ``python runs/readings.py DATA OUT [FOLDER]``: the texts are not ours to publish, so ``runs/readings/*.csv`` hold a hash
 of each text and its label (利空, 中性, 利好 under the rubric of the training rows). Texts of DATA with such a hash go
 to files of the same names in OUT, as ``id,text,label``; what is near to a dev text is dropped where it is learnt from
-(``--hold-out``). FOLDER is ``runs/readings`` when left out; ``runs/readings/fresh`` holds what no backbone learns, so
-that experts have something of their own to learn, and to be judged and calibrated by (``*.valid.csv``, drawn at
-random). Which texts were read, and how far the readings agree with the training rows' labels: EXPERIMENTS.md.
+(``--hold-out``). FOLDER is ``runs/readings`` when left out; ``runs/readings/fresh`` holds what was read after the
+default model had shipped, a part of it, drawn at random, to judge by (``*.valid.csv``, ``runs/untouched.py``). Which
+texts were read, and how far the readings agree with the training rows' labels: EXPERIMENTS.md.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Character TF-IDF, judged on the dev files: what the default model has to beat.
 
 ``python runs/tfidf.py OUT [DATA]``: once on the training files of DATA as they are given, once on the labelled rows the
-default model learnt from, which stand in OUT/data and OUT/fresh, OUT being a run of ``runs/default_model.sh``. For each
+default model learnt from, which stand in OUT/data, OUT being the folder of a run of ``runs/default_model.sh``. For each
 dev file logistic regression and a linear SVM are trained on the rows of its own source and on those of several
 together; C is chosen on a twentieth of the rows that is set aside. Of all these the one that scores best on the dev
 file is kept, which favours TF-IDF. The result, ``docs/results/tfidf.json``, is what ``runs/dev.py`` and the card print.
@@ -62,9 +62,7 @@ def given(data: Path, source: str) -> tuple[Rows, Rows]:
 
 def learnt(out: Path, source: str) -> tuple[Rows, Rows]:
     """What the default model learnt from, and the rows its run chose by."""
-    train, fresh = out / "data" / source / "train.csv", out / "fresh" / f"{source}.csv"
-    parts = [rows(file) for file in (train, fresh) if file.is_file()]
-    return joined(parts), rows(out / "data" / source / "valid.csv")
+    return rows(out / "data" / source / "train.csv"), rows(out / "data" / source / "valid.csv")
 
 
 def best(parts: dict[str, tuple[Rows, Rows]], tests: dict[str, Rows]) -> dict[str, dict[str, Any]]:

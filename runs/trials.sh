@@ -5,6 +5,7 @@
 #               labelled sets not at all, before the tasks, or beside them
 #   vocabulary  backbones from nothing, an equal number of minutes each, with few, the default and many pieces
 #   prompts     experts with the text alone, or with an instruction around it
+# Lines to read on are taken as they come: those of DATA are free of dev texts (docs/data.md), and nothing here ships.
 # A finished arm is a line of OUT/TRIAL.txt and is not run again.
 # usage: runs/trials.sh TRIAL [OUT] [DATA]
 # settings: SEEDS="13 21 42"  BACKBONE=models/pretrained  MINUTES=5 (of pre-training; vocabulary twice as many)
@@ -52,7 +53,17 @@ read_on() { # read_on FOLDER MINUTES FILE… : the backbone after some minutes m
   local folder=$1 time=$2
   shift 2
   [ -f "$folder/pretrain.json" ] ||
-    finsa pretrain "$@" --out "$folder" --config $config --init "$backbone" --resume --set max_minutes="$time" "${held[@]}"
+    finsa pretrain "$@" --out "$folder" --config $config --init "$backbone" --resume --set max_minutes="$time"
+}
+
+tenth() { # tenth FILE TEXTS… : every tenth line, as many as some minutes can read
+  [ -f "$1" ] || python -c 'import sys
+from itertools import islice
+from pathlib import Path
+from finsa_moe.data.lines import read_lines
+from finsa_moe.files import write
+kept = islice(read_lines(map(Path, sys.argv[2:])), 0, None, 10)
+write(Path(sys.argv[1]), "".join(f"{line}\n" for line in kept))' "$@"
 }
 
 done_already() { grep -q "^$1 $2 " "$found"; }
@@ -85,7 +96,11 @@ open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + 
         from=$backbone more=()
         case $arm in
           read_tasks) read_on "$out/$trial/$arm" "$minutes" "$texts"; from=$out/$trial/$arm ;;
-          read_general) read_on "$out/$trial/$arm" "$minutes" "$data/unlabelled/general.txt.xz"; from=$out/$trial/$arm ;;
+          read_general)
+            tenth "$out/general.txt" "$data"/unlabelled/general{,2}.txt.xz
+            read_on "$out/$trial/$arm" "$minutes" "$out/general.txt"
+            from=$out/$trial/$arm
+            ;;
           extra_first) adapted "$at/extra" "$backbone" "$seed" "${extra[@]}"; from=$at/extra ;;
           extra_beside) more=("${extra[@]}") ;;
         esac
@@ -94,12 +109,13 @@ open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + 
       done
       ;;
     vocabulary)
+      tenth "$out/finance.txt" "$data"/unlabelled/{finance,finance2,forum}.txt.xz
       for arm in 6000 12000 24000; do
         done_already $arm "$seed" && continue
         say "$trial: $arm, seed $seed"
         [ -f "$out/$trial/$arm/pretrain.json" ] ||
-          finsa pretrain "$data"/unlabelled/{finance2,forum}.txt.xz --out "$out/$trial/$arm" --config $config --resume \
-            --set max_minutes=$((2 * minutes)) --set vocab_size=$arm "${held[@]}"
+          finsa pretrain "$out/finance.txt" --out "$out/$trial/$arm" --config $config --resume \
+            --set max_minutes=$((2 * minutes)) --set vocab_size=$arm
         adapted "$at/$arm" "$out/$trial/$arm" "$seed" "${tasks[@]}"
         heads $arm "$seed" "$at/$arm" "${judged[@]}"
       done

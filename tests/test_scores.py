@@ -31,6 +31,18 @@ def test_a_readmes_table_bears_the_cards_numbers(readme: str, at: int) -> None:
         assert [labels[at].replace(" ", ""), f"{routed['n']:,}", *tfidf, ours] in lines
 
 
+@pytest.mark.parametrize(("readme", "open_", "close"), [("README.md", " (", ")"), ("README_CN.md", "(", ")")])
+def test_a_readme_says_what_the_untouched_texts_gave(readme: str, open_: str, close: str) -> None:
+    found = json.loads((ROOT / "docs" / "results" / "untouched.json").read_text(encoding="utf-8"))
+    page = (ROOT / readme).read_text(encoding="utf-8")
+    for models in found.values():
+        low, high = models["finsa"]["interval"]
+        said = f"{models['finsa']['macro_f1']:.1f}{open_}{low:.1f}–{high:.1f}{close}"
+        (line,) = (part for part in page.replace("\n  ", " ").splitlines() if said in part)
+        after = line[line.index(said) :]
+        assert all(f"{models[name]['macro_f1']:.1f}" in after for name in ("tfidf given", "tfidf learnt"))
+
+
 def _cells(line: str) -> list[str]:
     """Of a table's line, without bold marks and spaces."""
     return [cell.replace("*", "").replace(" ", "") for cell in line.strip("|").split("|")]

@@ -1,0 +1,103 @@
+"""The default model and character TF-IDF on texts that played no part in choosing either.
+
+``python runs/untouched.py [DATA] [--model FOLDER]``: 900 texts a kind (wire lines, board posts, investors' posts),
+drawn at random from the unlabelled files and read under the rubric after the model had shipped (``*.valid.csv`` of
+``runs/readings/fresh``); none is near to a labelled text. TF-IDF learns the training files as they are given, and with
+them the readings that the default model learnt from, in the mix, form and C that serve it best on the dev files
+(``runs/tfidf.py``). Lines of the kind that the model was pre-trained on, so not of another source. The result is
+``docs/results/untouched.json``; differences are paired, intervals draw clusters of near texts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dev import check_data
+from numpy.typing import NDArray
+from readings import READINGS, joined, labels, texts
+from tfidf import GIVEN, RESULT, Rows, rows
+from tfidf import joined as all_of
+
+from finsa_moe import load
+from finsa_moe.data.clusters import near_clusters
+from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
+from finsa_moe.evaluation.clustered import Draws, difference
+from finsa_moe.evaluation.metrics import score
+from finsa_moe.files import write
+from finsa_moe.polarity import NAMES
+
+TARGET = Path("docs/results/untouched.json")
+KINDS = {"news": "news/dev", "boards": "forum/dev", "investors": "forum/dev_investors"}
+FRESH = READINGS / "fresh"
+
+
+def read(data: Path) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """Texts and labels by kind: the readings the model learnt from, and those to judge by."""
+    known = {f"learnt {file.stem}": labels(file) for file in READINGS.glob("*.csv")}
+    known |= {f"judge {kind}": labels(FRESH / f"{kind}.valid.csv") for kind in KINDS}
+    found: dict[str, Rows] = {
+        name: ([text for text, _ in pairs.values()], [label for _, label in pairs.values()])
+        for name, pairs in joined(texts(data), known).items()
+    }
+    learnt, judge = ({kind: found[f"{part} {kind}"] for kind in KINDS} for part in ("learnt", "judge"))
+    return learnt, judge
+
+
+def baseline(kept: dict[str, Any], sources: dict[str, Rows]) -> TfidfBaseline:
+    """TF-IDF in the form that served best on a dev file, trained on all rows of its sources."""
+    train = all_of([sources[name] for name in kept["rows"]["sources"]])
+    return TfidfBaseline(kept["model"].removeprefix("tfidf-"), grid=[kept["C"]]).fit(*train)
+
+
+def main() -> None:
+    """Train the baselines, answer, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
+    parser.add_argument("--model", type=Path)
+    args = parser.parse_args()
+    check_data(parser, args.data, GIVEN.values())
+    learnt, judge = read(args.data)
+    given = {source: rows(args.data / f"{name}.csv") for source, name in GIVEN.items()}
+    both = {source: all_of([part, learnt[source]]) if source in learnt else part for source, part in given.items()}
+    kept, finsa, results = json.loads(RESULT.read_text(encoding="utf-8")), load(args.model or "default"), {}
+    for kind, dev in KINDS.items():
+        asked, named = judge[kind]
+        truth = np.array([NAMES.index(label) for label in named])
+        shares = {
+            "finsa": finsa.predict_proba(asked),
+            "tfidf given": baseline(kept[dev]["given"], given).predict_proba(asked),
+            "tfidf learnt": baseline(kept[dev]["learnt"], both).predict_proba(asked),
+        }
+        results[kind] = compared(truth, shares, near_clusters(asked).ids)
+        print(kind, json.dumps(results[kind]), flush=True)
+    write(TARGET, json.dumps(results, indent=1) + "\n")
+
+
+def percent(*shares: float) -> float | list[float]:
+    """In percent, to a hundredth; several as a list."""
+    whole = [round(100 * share, 2) for share in shares]
+    return whole[0] if len(whole) == 1 else whole
+
+
+def compared(truth: NDArray[np.int64], shares: dict[str, Any], clusters: NDArray[np.int64]) -> dict[str, Any]:
+    """Macro-F1 in percent of each model, with its interval, and how far the first is ahead of each other."""
+    draws, found = Draws(clusters), {}
+    ours = draws.macro_f1(truth, shares["finsa"].argmax(1), range(len(NAMES)))
+    for name, probs in shares.items():
+        scores = score(truth, probs, clusters=clusters)
+        found[name] = {
+            "n": scores.n, "macro_f1": percent(scores.macro_f1), "interval": percent(*scores.macro_f1_interval),
+            "accuracy": percent(scores.accuracy), "ece": percent(scores.ece),
+        }  # fmt: skip
+        theirs = draws.macro_f1(truth, probs.argmax(1), range(len(NAMES)))
+        gap = difference(ours[0] - theirs[0], ours[1] - theirs[1])
+        found[name]["behind"] = percent(gap.value, gap.low, gap.high)
+    return found
+
+
+if __name__ == "__main__":
+    main()
