@@ -5,7 +5,7 @@
 #               labelled sets not at all, before the tasks, or beside them
 #   vocabulary  backbones from nothing, an equal number of minutes each, with few, the default and many pieces
 #   prompts     experts with the text alone, or with an instruction around it
-# Lines to read on are taken as they come: those of DATA are free of dev texts (docs/data.md), and nothing here ships.
+# Lines to read on are taken as they come: those of DATA have been cleared of dev texts (docs/data.md).
 # A finished arm is a line of OUT/TRIAL.txt and is not run again.
 # usage: runs/trials.sh TRIAL [OUT] [DATA]
 # settings: SEEDS="13 21 42"  BACKBONE=models/pretrained  MINUTES=5 (of pre-training; vocabulary twice as many)
@@ -138,8 +138,10 @@ open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + 
         [ -f "$at/$arm/moe/config.json" ] || finsa merge "${experts[@]}" --out "$at/$arm/moe" --config $config
         line="$arm $seed"
         for pair in news:news/dev forum:forum/dev; do
-          finsa evaluate "$at/$arm/moe" "$data/${pair#*:}.csv" --domain "${pair%:*}" --protocol finsa --json "$at/$arm/dev.json" >"$at/$arm/dev.txt"
-          line+=" ${pair#*:}=$(awk '/macro-F1/ {print; exit}' "$at/$arm/dev.txt" | tr -s ' ')"
+          json=$at/$arm/${pair%:*}.json
+          finsa evaluate "$at/$arm/moe" "$data/${pair#*:}.csv" --domain "${pair%:*}" --protocol finsa --json "$json" >/dev/null
+          line+=" ${pair#*:}=$(python -c 'import json, sys
+print(round(100 * json.load(open(sys.argv[1]))["runs"]["given"]["all"]["macro_f1"], 1))' "$json")"
         done
         echo "$line" >>"$found"
       done

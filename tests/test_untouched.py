@@ -1,0 +1,57 @@
+"""Judging what ships on texts that played no part in choosing it (`runs/untouched.py`)."""
+
+from __future__ import annotations
+
+import csv
+import json
+import lzma
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="the extra eval is not installed")
+RUNS = Path(__file__).parents[1] / "runs"
+sys.path.insert(0, str(RUNS))
+import readings  # noqa: E402
+import untouched  # noqa: E402
+
+
+def test_a_model_that_is_right_more_often_is_ahead_and_the_interval_says_how_surely() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 3, 600)
+    good, poor = (np.where(rng.random(600) < right, truth, (truth + 1) % 3) for right in (0.9, 0.6))
+    shares = {"finsa": np.eye(3)[good], "tfidf given": np.eye(3)[poor], "tfidf learnt": np.eye(3)[good]}
+    found = untouched.compared(truth, shares, np.arange(600))
+    assert found["finsa"]["macro_f1"] == pytest.approx(100 * np.mean(good == truth), abs=2)
+    value, low, high = found["tfidf given"]["behind"]
+    assert low < value < high
+    assert value == pytest.approx(found["finsa"]["macro_f1"] - found["tfidf given"]["macro_f1"], abs=0.02)
+    assert low > 20
+    assert found["finsa"]["behind"] == found["tfidf learnt"]["behind"] == [0, 0, 0]
+
+
+def test_rows_to_judge_by_are_never_among_those_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {kind: [f"{kind}里第{at}句话" for at in range(4)] for kind in untouched.KINDS}
+    for folder, part, chosen in (("readings", "", slice(0, 2)), ("readings/fresh", ".valid", slice(2, 4))):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for kind, lines in texts.items():
+            with (tmp_path / folder / f"{kind}{part}.csv").open("w", encoding="utf-8", newline="") as file:
+                rows = [[readings.mark(text), "利好"] for text in lines[chosen]]
+                csv.writer(file).writerows([["blake2b", "label"], *rows])
+    (tmp_path / "unlabelled").mkdir()
+    every = "\n".join(text for lines in texts.values() for text in lines)
+    for name in readings.UNLABELLED:
+        (tmp_path / "unlabelled" / f"{name}.txt.xz").write_bytes(lzma.compress(every.encode()))
+    monkeypatch.setattr(untouched, "READINGS", tmp_path / "readings")
+    monkeypatch.setattr(untouched, "FRESH", tmp_path / "readings" / "fresh")
+    learnt, judge = untouched.read(tmp_path)
+    for kind, lines in texts.items():
+        assert (learnt[kind][0], judge[kind][0]) == (lines[:2], lines[2:])
+
+
+def test_what_is_kept_holds_every_kind_and_model() -> None:
+    kept = json.loads((RUNS.parent / untouched.TARGET).read_text(encoding="utf-8"))
+    assert list(kept) == list(untouched.KINDS)
+    assert all(one["n"] == 900 for models in kept.values() for one in models.values())
