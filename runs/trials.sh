@@ -8,7 +8,8 @@
 # Lines to read on are taken as they come: those of DATA have been cleared of dev texts (docs/data.md).
 # A finished arm is a line of OUT/TRIAL.txt and is not run again.
 # usage: runs/trials.sh TRIAL [OUT] [DATA]
-# settings: SEEDS="13 21 42"  BACKBONE=models/pretrained  MINUTES=5 (of pre-training; vocabulary twice as many)
+# settings: SEEDS="13 21 42"  ARMS="all sure" (some of a trial's)  BACKBONE=models/pretrained
+#           MINUTES=5 (of pre-training; vocabulary twice as many)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 trial=${1:?name a trial: consensus, curricula, vocabulary or prompts}
@@ -75,7 +76,7 @@ for seed in $seeds; do
       sure=$out/finfe_sure.csv
       [ -f "$sure" ] || python -c 'import sys, polars
 polars.read_csv(sys.argv[1]).filter("consensus").write_csv(sys.argv[2])' "$data/forum/extra_finfe.csv" "$sure"
-      for arm in all sure; do
+      for arm in ${ARMS:-all sure}; do
         done_already $arm "$seed" && continue
         say "$trial: $arm, seed $seed"
         rows=$data/forum/extra_finfe.csv
@@ -90,7 +91,7 @@ polars.read_csv(sys.argv[1]).filter("consensus").write_csv(sys.argv[2])' "$data/
 texts = [text for file in sys.argv[2:] for text in polars.read_csv(file)["text"]]
 open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + "\n" for text in texts))' \
         "$texts" "$data"/{news/train,forum/train,forum/train_investors}.csv
-      for arm in tasks read_tasks read_general extra_first extra_beside; do
+      for arm in ${ARMS:-tasks read_tasks read_general extra_first extra_beside}; do
         done_already $arm "$seed" && continue
         say "$trial: $arm, seed $seed"
         from=$backbone more=()
@@ -110,7 +111,7 @@ open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + 
       ;;
     vocabulary)
       tenth "$out/finance.txt" "$data"/unlabelled/{finance,finance2,forum}.txt.xz
-      for arm in 6000 12000 24000; do
+      for arm in ${ARMS:-6000 12000 24000}; do
         done_already $arm "$seed" && continue
         say "$trial: $arm, seed $seed"
         [ -f "$out/$trial/$arm/pretrain.json" ] ||
@@ -125,7 +126,7 @@ open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + 
         [ -f "$out/rows/${pair%:*}/report.json" ] ||
           finsa prepare "$data/${pair#*:}.csv" --domain "${pair%:*}" --out "$out/rows/${pair%:*}" --ratios 95/5/0 "${held[@]}"
       done
-      for arm in none neutral; do
+      for arm in ${ARMS:-none neutral}; do
         done_already $arm "$seed" && continue
         say "$trial: $arm, seed $seed"
         experts=()

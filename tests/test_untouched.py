@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", reason="the extra eval is not installed")
 RUNS = Path(__file__).parents[1] / "runs"
 sys.path.insert(0, str(RUNS))
 import readings  # noqa: E402
