@@ -130,7 +130,8 @@ def test_one_after_the_other(added: tuple[Path, Path], prepared: Mapping[str, Pa
     left = load_mixture(tmp_path / "one_old", device="cpu")
     assert left.config.domains == ["news", "more"]
     with torch.inference_mode():
-        assert torch.equal(left(ids, mask).router_logits, less(ids, mask).router_logits[:, [0, 2]])
+        # the same weights in a narrower matrix, whose product a processor may sum in another order
+        torch.testing.assert_close(left(ids, mask).router_logits, less(ids, mask).router_logits[:, [0, 2]])
     with pytest.raises(ModelError, match="the only expert it was trained with"):
         remove(tmp_path / "one_old", tmp_path / "none", "news", None)
 
