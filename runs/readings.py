@@ -59,8 +59,9 @@ def joined(found: Iterable[str], known: dict[str, dict[str, str]]) -> dict[str, 
 
 def main() -> None:
     """Write the joined rows of each kind, and say how many readings found theirs."""
-    data, out, *folder = map(Path, sys.argv[1:])
-    known = {file.stem: labels(file) for file in sorted((folder or [READINGS])[0].glob("*.csv"))}
+    data, out = Path(sys.argv[1]), Path(sys.argv[2])
+    folder = Path(sys.argv[3]) if len(sys.argv) > 3 else READINGS
+    known = {file.stem: labels(file) for file in sorted(folder.glob("*.csv"))}
     for kind, rows in joined(texts(data), known).items():
         write(out / f"{kind}.csv", ("id", "text", "label"), ([key, *row] for key, row in sorted(rows.items())))
         print(f"{out / kind}.csv: {len(rows):,} of {len(known[kind]):,} readings found their text")

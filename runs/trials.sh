@@ -20,6 +20,13 @@ backbone=${BACKBONE:-models/pretrained}
 minutes=${MINUTES:-5}
 config=runs/default_model.yaml
 export PATH="$PWD/.venv/bin:$PATH"
+case $trial in
+  consensus) arms=${ARMS:-all sure} ;;
+  curricula) arms=${ARMS:-tasks read_tasks read_general extra_first extra_beside} ;;
+  vocabulary) arms=${ARMS:-6000 12000 24000} ;;
+  prompts) arms=${ARMS:-none neutral} ;;
+  *) echo "runs/trials.sh: no trial $trial; name consensus, curricula, vocabulary or prompts" >&2; exit 2 ;;
+esac
 [ -d "$data" ] || { echo "runs/trials.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
 source runs/stages.sh
@@ -50,104 +57,91 @@ extra=(--task cfsc="$data/news/extra_cfsc.csv" --task xmu="$data/news/extra_xmu_
   --task announcements="$data/other/announcement_weak_binary.csv")
 judged=(news/dev:news forum/dev:boards forum/dev_investors:investors)
 
-read_on() { # read_on FOLDER MINUTES FILE… : the backbone after some minutes more of masked words
-  local folder=$1 time=$2
-  shift 2
-  [ -f "$folder/pretrain.json" ] ||
-    finsa pretrain "$@" --out "$folder" --config $config --init "$backbone" --resume --set max_minutes="$time"
+read_on() { # read_on FOLDER FILE : the backbone after some minutes more of masked words
+  [ -f "$1/pretrain.json" ] ||
+    finsa pretrain "$2" --out "$1" --config $config --init "$backbone" --resume --set max_minutes="$minutes"
 }
 
-tenth() { # tenth FILE TEXTS… : every tenth line, as many as some minutes can read
+lines() { # lines FILE EACH TEXTS… : a file of every EACH-th text
   [ -f "$1" ] || python -c 'import sys
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from finsa_moe.data.lines import read_lines
+from finsa_moe.data.read import read_texts
 from finsa_moe.files import write
-kept = islice(read_lines(map(Path, sys.argv[2:])), 0, None, 10)
-write(Path(sys.argv[1]), "".join(f"{line}\n" for line in kept))' "$@"
+target, each, *sources = sys.argv[1:]
+found = chain(*(read_texts([file]) if file.suffix == ".csv" else read_lines([file]) for file in map(Path, sources)))
+write(Path(target), "".join(" ".join(text.split()) + "\n" for text in islice(found, 0, None, int(each))))' "$@"
 }
 
-done_already() { grep -q "^$1 $2 " "$found"; }
+consensus() { # consensus ARM SEED FOLDER
+  local rows=$data/forum/extra_finfe.csv sure=$out/finfe_sure.csv
+  [ -f "$sure" ] || python -c 'import sys, pathlib, polars
+from finsa_moe.files import write
+write(pathlib.Path(sys.argv[2]), polars.read_csv(sys.argv[1]).filter("consensus").write_csv())' "$rows" "$sure"
+  [ "$1" = all ] || rows=$sure
+  adapted "$3" "$backbone" "$2" --task boards="$data/forum/train.csv" --task finfe="$rows"
+  heads "$1" "$2" "$3" forum/dev_finfe:finfe forum/dev:boards
+}
+
+curricula() { # curricula ARM SEED FOLDER
+  local from=$backbone more=() read=$out/curricula/$1
+  case $1 in
+    read_tasks)
+      lines "$out/task_texts.txt" 1 "$data"/{news/train,forum/train,forum/train_investors}.csv
+      read_on "$read" "$out/task_texts.txt"
+      from=$read
+      ;;
+    read_general)
+      lines "$out/general.txt" 10 "$data"/unlabelled/general{,2}.txt.xz
+      read_on "$read" "$out/general.txt"
+      from=$read
+      ;;
+    extra_first)
+      adapted "$3.extra" "$backbone" "$2" "${extra[@]}"
+      from=$3.extra
+      ;;
+    extra_beside) more=("${extra[@]}") ;;
+  esac
+  adapted "$3" "$from" "$2" "${tasks[@]}" ${more[@]+"${more[@]}"}
+  heads "$1" "$2" "$3" "${judged[@]}"
+}
+
+vocabulary() { # vocabulary ARM SEED FOLDER
+  local read=$out/vocabulary/$1
+  lines "$out/finance.txt" 10 "$data"/unlabelled/{finance,finance2,forum}.txt.xz
+  [ -f "$read/pretrain.json" ] ||
+    finsa pretrain "$out/finance.txt" --out "$read" --config $config --resume --set max_minutes=$((2 * minutes)) \
+      --set vocab_size="$1"
+  adapted "$3" "$read" "$2" "${tasks[@]}"
+  heads "$1" "$2" "$3" "${judged[@]}"
+}
+
+prompts() { # prompts ARM SEED FOLDER
+  local domain experts=() json line="$1 $2"
+  for domain in news forum; do
+    [ -f "$out/rows/$domain/report.json" ] ||
+      finsa prepare "$data/$domain/train.csv" --domain $domain --out "$out/rows/$domain" --ratios 95/5/0 "${held[@]}"
+    [ -f "$3/$domain/expert.json" ] ||
+      finsa train-expert $domain "$out/rows/$domain" --out "$3/$domain" --backbone "$backbone" --config $config \
+        --set learning_rate=1e-3 --set epochs=1 --set max_steps=-1 --set prompt="$1" --set seed="$2" --resume
+    experts+=(--expert $domain="$3/$domain")
+  done
+  [ -f "$3/moe/config.json" ] || finsa merge "${experts[@]}" --out "$3/moe" --config $config
+  for domain in news forum; do
+    json=$3/$domain.json
+    finsa evaluate "$3/moe" "$data/$domain/dev.csv" --domain $domain --protocol finsa --json "$json" >/dev/null
+    line+=" $domain/dev=$(python -c 'import json, sys
+print(round(100 * json.load(open(sys.argv[1]))["runs"]["given"]["all"]["macro_f1"], 1))' "$json")"
+  done
+  echo "$line" >>"$found"
+}
 
 for seed in $seeds; do
-  at=$out/$trial/$seed
-  case $trial in
-    consensus)
-      sure=$out/finfe_sure.csv
-      [ -f "$sure" ] || python -c 'import sys, polars
-polars.read_csv(sys.argv[1]).filter("consensus").write_csv(sys.argv[2])' "$data/forum/extra_finfe.csv" "$sure"
-      for arm in ${ARMS:-all sure}; do
-        done_already $arm "$seed" && continue
-        say "$trial: $arm, seed $seed"
-        rows=$data/forum/extra_finfe.csv
-        [ $arm = all ] || rows=$sure
-        adapted "$at/$arm" "$backbone" "$seed" --task boards="$data/forum/train.csv" --task finfe="$rows"
-        heads $arm "$seed" "$at/$arm" forum/dev_finfe:finfe forum/dev:boards
-      done
-      ;;
-    curricula)
-      texts=$out/task_texts.txt
-      [ -f "$texts" ] || python -c 'import sys, polars
-texts = [text for file in sys.argv[2:] for text in polars.read_csv(file)["text"]]
-open(sys.argv[1], "w", encoding="utf-8").write("".join(" ".join(text.split()) + "\n" for text in texts))' \
-        "$texts" "$data"/{news/train,forum/train,forum/train_investors}.csv
-      for arm in ${ARMS:-tasks read_tasks read_general extra_first extra_beside}; do
-        done_already $arm "$seed" && continue
-        say "$trial: $arm, seed $seed"
-        from=$backbone more=()
-        case $arm in
-          read_tasks) read_on "$out/$trial/$arm" "$minutes" "$texts"; from=$out/$trial/$arm ;;
-          read_general)
-            tenth "$out/general.txt" "$data"/unlabelled/general{,2}.txt.xz
-            read_on "$out/$trial/$arm" "$minutes" "$out/general.txt"
-            from=$out/$trial/$arm
-            ;;
-          extra_first) adapted "$at/extra" "$backbone" "$seed" "${extra[@]}"; from=$at/extra ;;
-          extra_beside) more=("${extra[@]}") ;;
-        esac
-        adapted "$at/$arm" "$from" "$seed" "${tasks[@]}" ${more[@]+"${more[@]}"}
-        heads $arm "$seed" "$at/$arm" "${judged[@]}"
-      done
-      ;;
-    vocabulary)
-      tenth "$out/finance.txt" "$data"/unlabelled/{finance,finance2,forum}.txt.xz
-      for arm in ${ARMS:-6000 12000 24000}; do
-        done_already $arm "$seed" && continue
-        say "$trial: $arm, seed $seed"
-        [ -f "$out/$trial/$arm/pretrain.json" ] ||
-          finsa pretrain "$out/finance.txt" --out "$out/$trial/$arm" --config $config --resume \
-            --set max_minutes=$((2 * minutes)) --set vocab_size=$arm
-        adapted "$at/$arm" "$out/$trial/$arm" "$seed" "${tasks[@]}"
-        heads $arm "$seed" "$at/$arm" "${judged[@]}"
-      done
-      ;;
-    prompts)
-      for pair in news:news/train forum:forum/train; do
-        [ -f "$out/rows/${pair%:*}/report.json" ] ||
-          finsa prepare "$data/${pair#*:}.csv" --domain "${pair%:*}" --out "$out/rows/${pair%:*}" --ratios 95/5/0 "${held[@]}"
-      done
-      for arm in ${ARMS:-none neutral}; do
-        done_already $arm "$seed" && continue
-        say "$trial: $arm, seed $seed"
-        experts=()
-        for domain in news forum; do
-          [ -f "$at/$arm/$domain/expert.json" ] ||
-            finsa train-expert $domain "$out/rows/$domain" --out "$at/$arm/$domain" --backbone "$backbone" --config $config \
-              --set learning_rate=1e-3 --set epochs=1 --set max_steps=-1 --set prompt=$arm --set seed="$seed" --resume
-          experts+=(--expert $domain="$at/$arm/$domain")
-        done
-        [ -f "$at/$arm/moe/config.json" ] || finsa merge "${experts[@]}" --out "$at/$arm/moe" --config $config
-        line="$arm $seed"
-        for pair in news:news/dev forum:forum/dev; do
-          json=$at/$arm/${pair%:*}.json
-          finsa evaluate "$at/$arm/moe" "$data/${pair#*:}.csv" --domain "${pair%:*}" --protocol finsa --json "$json" >/dev/null
-          line+=" ${pair#*:}=$(python -c 'import json, sys
-print(round(100 * json.load(open(sys.argv[1]))["runs"]["given"]["all"]["macro_f1"], 1))' "$json")"
-        done
-        echo "$line" >>"$found"
-      done
-      ;;
-    *) echo "runs/trials.sh: no trial $trial; name consensus, curricula, vocabulary or prompts" >&2; exit 2 ;;
-  esac
+  for arm in $arms; do
+    grep -q "^$arm $seed " "$found" && continue
+    say "$trial: $arm, seed $seed"
+    $trial "$arm" "$seed" "$out/$trial/$seed/$arm"
+  done
 done
 cat "$found"

@@ -57,13 +57,13 @@ def main() -> None:
     """Train the baselines, answer, compare, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model", default="default")
     args = parser.parse_args()
     check_data(parser, args.data, GIVEN.values())
     learnt, judge = read(args.data)
     given = {source: rows(args.data / f"{name}.csv") for source, name in GIVEN.items()}
     both = {source: all_of([part, learnt[source]]) if source in learnt else part for source, part in given.items()}
-    kept, finsa, results = json.loads(RESULT.read_text(encoding="utf-8")), load(args.model or "default"), {}
+    kept, finsa, results = json.loads(RESULT.read_text(encoding="utf-8")), load(args.model), {}
     for kind, dev in KINDS.items():
         asked, named = judge[kind]
         truth = np.array([NAMES.index(label) for label in named])
@@ -77,10 +77,9 @@ def main() -> None:
     write(TARGET, json.dumps(results, indent=1) + "\n")
 
 
-def percent(*shares: float) -> float | list[float]:
-    """In percent, to a hundredth; several as a list."""
-    whole = [round(100 * share, 2) for share in shares]
-    return whole[0] if len(whole) == 1 else whole
+def percent(share: float) -> float:
+    """In percent, to a hundredth."""
+    return round(100 * share, 2)
 
 
 def compared(truth: NDArray[np.int64], shares: dict[str, Any], clusters: NDArray[np.int64]) -> dict[str, Any]:
@@ -90,12 +89,12 @@ def compared(truth: NDArray[np.int64], shares: dict[str, Any], clusters: NDArray
     for name, probs in shares.items():
         scores = score(truth, probs, clusters=clusters)
         found[name] = {
-            "n": scores.n, "macro_f1": percent(scores.macro_f1), "interval": percent(*scores.macro_f1_interval),
+            "n": scores.n, "macro_f1": percent(scores.macro_f1), "interval": [*map(percent, scores.macro_f1_interval)],
             "accuracy": percent(scores.accuracy), "ece": percent(scores.ece),
         }  # fmt: skip
         theirs = draws.macro_f1(truth, probs.argmax(1), range(len(NAMES)))
         gap = difference(ours[0] - theirs[0], ours[1] - theirs[1])
-        found[name]["behind"] = percent(gap.value, gap.low, gap.high)
+        found[name]["behind"] = [*map(percent, (gap.value, gap.low, gap.high))]
     return found
 
 

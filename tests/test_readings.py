@@ -48,6 +48,21 @@ def test_the_command_writes_what_it_finds(tmp_path: Path) -> None:
         assert rows(tmp_path / "out" / f"{kind}.csv") == []
 
 
+def test_the_command_joins_the_readings_of_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "unlabelled").mkdir()
+    for name in readings.UNLABELLED:
+        (tmp_path / "unlabelled" / f"{name}.txt.xz").write_bytes(lzma.compress("主力又砸盘\n".encode()))
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later" / "boards.valid.csv").write_text(
+        f"blake2b,label\n{readings.mark('主力又砸盘')},利空\n", encoding="utf-8"
+    )
+    command = [sys.executable, str(RUNS / "readings.py"), str(tmp_path), str(tmp_path / "out"), str(tmp_path / "later")]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    (row,) = rows(tmp_path / "out" / "boards.valid.csv")
+    assert (row["text"], row["label"]) == ("主力又砸盘", "利空")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["boards.valid.csv"]
+
+
 @pytest.mark.parametrize("kind", ["news", "boards", "investors"])
 def test_fresh_readings_are_none_that_a_backbone_learns(kind: str) -> None:
     learnt = {row["blake2b"] for file in (RUNS / "readings").glob("*.csv") for row in rows(file)}

@@ -130,8 +130,11 @@ def test_one_after_the_other(added: tuple[Path, Path], prepared: Mapping[str, Pa
     left = load_mixture(tmp_path / "one_old", device="cpu")
     assert left.config.domains == ["news", "more"]
     with torch.inference_mode():
-        # the same weights in a narrower matrix, whose product a processor may sum in another order
+        # the same weights in a narrower matrix, whose product in float32 a processor may sum in another order
         torch.testing.assert_close(left(ids, mask).router_logits, less(ids, mask).router_logits[:, [0, 2]])
+        states = torch.randn(64, left.router.layers[0].in_features, dtype=torch.float64)
+        one, both = (model.router.double()(states).float() for model in (left, less))
+        assert torch.equal(one, both[:, [0, 2]])
     with pytest.raises(ModelError, match="the only expert it was trained with"):
         remove(tmp_path / "one_old", tmp_path / "none", "news", None)
 
