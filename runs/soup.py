@@ -1,7 +1,8 @@
 """The mean of several students' weights (Wortsman et al. 2022, "model soups"): one backbone, no slower than each.
 
-``python runs/soup.py OUT STUDENT …``: folders that `finsa adapt` made from one backbone and the same tasks with other
-seeds. Their heads are averaged too; of several students, whose heads started from nothing, they are but a start.
+``python runs/soup.py OUT STUDENT …``: folders that `finsa adapt` made from one backbone with other seeds, or one from
+another; a folder named twice counts twice. The heads of the tasks that all of them learnt are averaged too: a good
+start where they had a common one (`finsa adapt` begins from the heads that lie beside its backbone), else but a start.
 """
 
 from __future__ import annotations
@@ -16,35 +17,51 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-WEIGHTS, HEADS, FACTS = "model.safetensors", "heads.safetensors", "adapt.json"
+from finsa_moe.training.heads import FACTS, HEADS, Head, read_heads
+
+WEIGHTS = "model.safetensors"
 
 
-def mean(students: list[Path], file: str) -> dict[str, Tensor]:
-    """The mean of each tensor of a file that all students have."""
-    parts = [load_file(student / file) for student in students]
+def mean(parts: list[Tensor]) -> Tensor:
+    """The mean, of the first one's type."""
+    return torch.stack([part.float() for part in parts]).mean(0).to(parts[0].dtype).contiguous()
+
+
+def mean_weights(students: list[Path]) -> dict[str, Tensor]:
+    """The mean of each tensor of the backbones."""
+    parts = [load_file(student / WEIGHTS) for student in students]
     if any(part.keys() != parts[0].keys() for part in parts):
         named = ", ".join(map(str, students))
         raise SystemExit(f"{named}: their weights have unlike names; name students of one backbone")
-    return {
-        name: torch.stack([part[name].float() for part in parts]).mean(0).to(parts[0][name].dtype).contiguous()
-        for name in parts[0]
-    }
+    return {name: mean([part[name] for part in parts]) for name in parts[0]}
+
+
+def mean_heads(students: list[Path]) -> tuple[list[str], dict[str, Tensor]]:
+    """The tasks that all students learnt, with equal classes, and their heads' means, one under the other."""
+    found: list[dict[str, Head]] = [read_heads(student) for student in students]
+    shared = [
+        name for name, head in found[0].items() if all(name in one and one[name].names == head.names for one in found)
+    ]
+    if not shared:
+        raise SystemExit(f"{', '.join(map(str, students))}: they share no task, so their heads have no mean")
+    weights, biases = (
+        [mean([getattr(one[name], part) for one in found]) for name in shared] for part in ("weight", "bias")
+    )
+    return shared, {"weight": torch.cat(weights), "bias": torch.cat(biases)}
 
 
 def soup(out: Path, students: list[Path]) -> None:
     """Write the mean as a backbone's folder, whole or not at all."""
     facts = [json.loads((student / FACTS).read_text(encoding="utf-8")) for student in students]
-    classes = [{name: task["names"] for name, task in each["tasks"].items()} for each in facts]
-    if any(list(each.items()) != list(classes[0].items()) for each in classes):
-        raise SystemExit(f"{', '.join(map(str, students))}: they learnt unlike tasks, so their heads have no mean")
+    weights, (tasks, heads) = mean_weights(students), mean_heads(students)
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
     working.mkdir(parents=True)
     for file in students[0].glob("*.json"):
         if file.name != FACTS:
             shutil.copy2(file, working)
-    for name in (WEIGHTS, HEADS):
-        save_file(mean(students, name), working / name, metadata={"format": "pt"})
-    described = {"mean_of": facts, "tasks": facts[0]["tasks"]}
+    for name, tensors in ((WEIGHTS, weights), (HEADS, heads)):
+        save_file(tensors, working / name, metadata={"format": "pt"})
+    described = {"mean_of": facts, "tasks": {name: facts[0]["tasks"][name] for name in tasks}}
     (working / FACTS).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
     working.replace(out)
 

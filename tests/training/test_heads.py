@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from finsa_moe.cli import app
 from finsa_moe.errors import ModelError
-from finsa_moe.training.heads import mean_head, read_heads
+from finsa_moe.training.heads import mean_head, read_heads, start_heads
 from tests.training.test_adapt import QUICK as ADAPT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,6 +58,41 @@ def test_what_cannot_be_a_start_is_told(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3, 2), "bias": torch.zeros(3)}, place / "heads.safetensors")
     with pytest.raises(ModelError, match=r"adapt\.json and heads\.safetensors do not fit each other"):
         read_heads(place)
+
+
+def test_a_task_begins_where_its_head_of_before_stands(tmp_path: Path) -> None:
+    """Known by name and classes, whatever their order; of another set of classes, or new, it begins as it was made."""
+    place, head = folder(tmp_path / "student"), torch.nn.Linear(2, 11)
+    before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+    tasks = {
+        "boards": ["利空", "中性", "利好"], "news": ["利空", "中性", "利好"], "events": ["停牌", "并购"],
+        "taught": ["neutral", "bullish", "other"],
+    }  # fmt: skip
+    assert start_heads(head, tasks, place) == ["news", "events"]
+    assert head.weight[3:8].tolist() == [[4, 5], [0, 1], [2, 3], [14, 15], [12, 13]]
+    assert head.bias[3:8].tolist() == [2, 0, 1, 7, 6]
+    for name, tensor in head.state_dict().items():
+        assert torch.equal(tensor[:3], before[name][:3])
+        assert torch.equal(tensor[8:], before[name][8:])
+    assert start_heads(head, tasks, tmp_path) == []
+
+
+def test_adapting_on_keeps_what_the_heads_know(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """After a step too small to count the known task's head is that of the folder it went on from."""
+    one, two, news, forum = tmp_path / "one", tmp_path / "two", prepared["news"], prepared["forum"]
+    for start, out, tasks, settings in (
+        (backbone_of("modernbert"), one, {"news": news}, ("max_steps=4",)),
+        (one, two, {"forum": forum, "news": news}, EXPERT),
+    ):
+        words = ["adapt", str(start), "--out", str(out)]
+        words += [word for name, place in tasks.items() for word in ("--task", f"{name}={place}")]
+        words += [word for setting in (*ADAPT, *settings) for word in ("--set", setting)]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+    torch.testing.assert_close(read_heads(two)["news"].weight, read_heads(one)["news"].weight, atol=1e-6, rtol=0)
+    assert [json.loads((made / "adapt.json").read_text())["heads"] for made in (one, two)] == [[], ["news"]]
 
 
 def test_an_expert_starts_from_the_heads_of_its_backbone(

@@ -38,7 +38,7 @@ from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import longest
-from finsa_moe.training.heads import FACTS, HEADS
+from finsa_moe.training.heads import FACTS, HEADS, start_heads
 from finsa_moe.training.resume import finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
 from finsa_moe.training.together import Team
@@ -122,7 +122,7 @@ def adapt(
     """Train a backbone on tasks and write it.
 
     Args:
-        backbone: Folder or hub name.
+        backbone: Folder or hub name. Heads of an earlier `adapt` in it are where tasks of the same names begin.
         out: Folder of the trained backbone; ``run/`` in it keeps statistics and, while training, checkpoints.
         tasks: Labelled files or folders by name (`finsa_moe.training.tasks.read_tasks`).
         soft: Files of predictions by name.
@@ -158,6 +158,7 @@ def adapt(
         set_dropout(network, settings.dropout)
     encoder = text_encoder(tokenizer, max_length=longest(network, settings.max_length))
     model = TaskModel(network, [len(task.classes) for task in found], settings.head_dropout)
+    started = start_heads(model.head, {task.name: task.classes for task in found}, Path(backbone))
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         ids = batch["input_ids"]
@@ -175,6 +176,7 @@ def adapt(
     inputs = {"training rows": stage.train.mark(), "validation rows": stage.valid.mark(), "backbone": reference}
     loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)
+    facts["heads"] = started
     facts["tasks"] = {
         task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
     }

@@ -1,16 +1,16 @@
-"""The linear heads that `finsa adapt` leaves beside a backbone, one a task: read whole, or as the start of an expert's.
+"""The linear heads that `finsa adapt` leaves beside a backbone, one a task: read whole, or as the start of another's.
 
 A folder goes in, weights by task come out. It knows neither texts nor experts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from finsa_moe.errors import ModelError
 from finsa_moe.model.adapter import read_json, read_tensors
@@ -62,6 +62,33 @@ def read_heads(folder: Path) -> dict[str, Head]:
         name: Head(tuple(task["names"]), weight, bias)
         for (name, task), weight, bias in zip(tasks.items(), weights, biases, strict=True)
     }
+
+
+@torch.no_grad()
+def start_heads(head: nn.Linear, classes: Mapping[str, Sequence[str]], folder: Path) -> list[str]:
+    """Begin tasks where an earlier training of the same backbone left their heads, in place.
+
+    Args:
+        head: All tasks' heads, one under the other: weight (sum of c, d).
+        classes: Each task's classes, in the order of the rows.
+        folder: The backbone's; a task is known by its name and its set of classes. No heads there, no task known.
+
+    Returns:
+        The tasks that were known.
+
+    Raises:
+        ModelError: If the folder's heads are damaged or do not fit the list of its tasks.
+    """
+    known = read_heads(folder) if (folder / HEADS).is_file() else {}
+    started, row = [], 0
+    for name, named in classes.items():
+        if name in known and set(known[name].names) == set(named):
+            order = [known[name].names.index(one) for one in named]
+            head.weight[row : row + len(named)] = known[name].weight[order].to(head.weight)
+            head.bias[row : row + len(named)] = known[name].bias[order].to(head.bias)
+            started.append(name)
+        row += len(named)
+    return started
 
 
 def mean_head(folder: Path, tasks: Sequence[str]) -> dict[str, Tensor]:
