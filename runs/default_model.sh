@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
-# student's heads, and mixtures on it; their mean, calibration, export. What ships is the second round: its BACKBONE is the
-# first one's student. Whatever is equal or near to a dev text is dropped before anything learns from it. A first round wants
-# more: runs/default_model.yaml says what.
+# student's heads, and mixtures on it; their mean, calibration, export. Whatever is equal or near to a dev text is dropped
+# before anything learns from it. What ships had three rounds: the second's BACKBONE was the first one's student, the third
+# is a last pass alone, STUDENT=models/default/backbone LAST="13 21" (as it stood then) on the second one's student. A first
+# round wants more: runs/default_model.yaml says what.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
@@ -13,6 +14,9 @@
 #           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
+#           STUDENT=folder to go on from instead of teachers and students, the model that ships being made from it
+#           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh) and a part of the
+#           known rows; half way between student and their mean is what experts start from
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +26,9 @@ config=${CONFIG:-runs/default_model.yaml}
 teachers=${TEACHERS:-21 13}
 students=${STUDENTS:-13}
 seeds=${SEEDS:-13}
+last=${LAST:-}
+student=${STUDENT:-$out/student}
+[ -z "${STUDENT:-}" ] || teachers='' students=''
 pool=${POOL:-32000}
 from=${START-models/pretrained}
 export PATH="$PWD/.venv/bin:$PATH"
@@ -40,13 +47,15 @@ rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
     finsa prepare "$@" --domain "$domain" --out "$out/data/$name" --ratios 95/5/0 "${held[@]}"
 }
 
+told() { [ "$(wc -l <"$1")" -gt 1 ]; } # a file of readings is but a header where DATA has none of its texts
+
 say "rows"
-# further labels under the same rubric; news comes last, and a file is but a header where DATA has none of the texts
+# further labels under the same rubric; news comes last
 [ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"
 flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$data/forum/train_investors.csv")
-[ "$(wc -l <"$out/readings/news.csv")" -le 1 ] || flashes+=("$out/readings/news.csv")
-[ "$(wc -l <"$out/readings/boards.csv")" -le 1 ] || boards+=("$out/readings/boards.csv")
-[ "$(wc -l <"$out/readings/investors.csv")" -le 1 ] || investors+=("$out/readings/investors.csv")
+! told "$out/readings/news.csv" || flashes+=("$out/readings/news.csv")
+! told "$out/readings/boards.csv" || boards+=("$out/readings/boards.csv")
+! told "$out/readings/investors.csv" || investors+=("$out/readings/investors.csv")
 rows news news "${flashes[@]}"
 rows forum boards "${boards[@]}"
 rows forum investors "${investors[@]}"
@@ -67,19 +76,33 @@ done
 for domain in news forum; do
   further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
+fresh_news=(--valid-of "$data/news/train.csv")
+fresh_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
+further=() # of the readings that no student has learnt: to go on with, and to judge by
+if [ -n "$last" ]; then
+  [ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" runs/readings/fresh
+  if told "$out/fresh/news.valid.csv"; then
+    further=(news:news news:other boards:boards investors:investors)
+    fresh_news=() fresh_forum=()
+  fi
+fi
+for pair in ${further[@]+"${further[@]}"}; do
+  file=$out/fresh/${pair#*:}
+  words=(--more "$file.csv" --judge "$file.valid.csv" --valid-of "$file.valid.csv")
+  if [ "${pair%:*}" = news ]; then fresh_news+=("${words[@]}"); else fresh_forum+=("${words[@]}"); fi
+done
 [ -f "$out/rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --valid-of "$data/news/train.csv" \
-    --more runs/written/news.csv "${held[@]}"
+  python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --more runs/written/news.csv \
+    "${fresh_news[@]}" "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
-    --valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv" \
-    --more runs/written/forum.csv ${finfe[@]+"${finfe[@]}"} "${held[@]}"
+    --more runs/written/forum.csv "${fresh_forum[@]}" ${finfe[@]+"${finfe[@]}"} "${held[@]}"
 
 say "backbone"
 start=()
 [ -d "$from" ] && start=(--init "$from")
 processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(os.sched_getaffinity(0)))')
-[ -n "${BACKBONE:-}" ] || [ -f "$out/backbone/pretrain.json" ] ||
+[ -n "${BACKBONE:-${STUDENT:-}}" ] || [ -f "$out/backbone/pretrain.json" ] ||
   OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node "$processes" --no-python finsa pretrain \
     "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
@@ -106,20 +129,50 @@ for kind in news boards investors; do # each kind by its own head
   skip=${SKIP:-0}
   [ $kind != boards ] || skip=0 # all there are
   [ -f "$texts" ] || python runs/pool.py "$data" $kind "$pool" "$texts" "$skip"
+  [ -z "${STUDENT:-}" ] || continue
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
   soft+=(--soft "$kind-answers=$answers")
 done
 ends_at answers
 
 mixed=()
-for student in $students; do
-  say "student $student"
-  [ -f "$out/students/$student/adapt.json" ] ||
-    finsa adapt "${ask[-1]}" --out "$out/students/$student" --config "$config" --set epochs=1 \
-      --set seed="$student" --resume "${tasks[@]}" "${further_tasks[@]}" "${soft[@]}" "${held[@]}"
-  mixed+=("$out/students/$student")
+for seed in $seeds; do
+  say "student $seed"
+  [ -f "$out/students/$seed/adapt.json" ] ||
+    finsa adapt "${ask[-1]}" --out "$out/students/$seed" --config "$config" --set epochs=1 \
+      --set seed="$seed" --resume "${tasks[@]}" "${further_tasks[@]}" "${soft[@]}" "${held[@]}"
+  mixed+=("$out/students/$seed")
 done
-[ -f "$out/student/adapt.json" ] || python runs/soup.py "$out/student" "${mixed[@]}"
+[ -n "${STUDENT:-}" ] || [ -f "$out/student/adapt.json" ] || python runs/soup.py "$out/student" "${mixed[@]}"
+
+declare -A start_at=([news]="news news-answers" [forum]="boards investors") # tasks whose heads an expert starts from
+[ ! -d "$out/data/finfe" ] || start_at[forum]+=" finfe"
+if [ -n "$last" ]; then # more labels of few readers: the whole way there learns whose labels they are (EXPERIMENTS.md)
+  start_at[news]=news
+  passed=()
+  for pair in news:6000 boards:4000 investors:8000; do # and so many of the rows that students know
+    kind=${pair%:*} more=()
+    for add in ${further[@]+"${further[@]}"}; do
+      file=$out/fresh/${add#*:}
+      [ "${add%:*}" != "$kind" ] || more+=(--more "$file.csv" --judge "$file.valid.csv" --valid-of "$file.valid.csv")
+    done
+    [ -f "$out/last_rows/$kind/valid.csv" ] ||
+      python runs/expert_rows.py "$out/last_rows/$kind" "$out/data/$pair" ${more[@]+"${more[@]}"} "${held[@]}"
+    passed+=(--task "$kind=$out/last_rows/$kind")
+  done
+  [ ! -d "$out/data/finfe" ] || passed+=(--task "finfe=$out/data/finfe")
+  for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
+  mixed=()
+  for seed in $last; do
+    say "last pass, seed $seed"
+    [ -f "$out/passes/$seed/adapt.json" ] ||
+      finsa adapt "$student" --out "$out/passes/$seed" --config "$config" --set epochs=1 --set learning_rate=1.5e-4 \
+        --set warmup_steps=50 --set seed="$seed" --resume "${passed[@]}" "${held[@]}"
+    mixed+=("$student" "$out/passes/$seed")
+  done
+  [ -f "$out/half/adapt.json" ] || python runs/soup.py "$out/half" "${mixed[@]}"
+  student=$out/half
+fi
 
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
@@ -129,8 +182,6 @@ for pair in news:wire forum:investors; do # short sentences of our own beside th
   [ -f "$out/answers/router.$domain.csv" ] ||
     python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
 done
-declare -A start_at=([news]="news news-answers" [forum]="boards investors") # tasks whose heads an expert starts from
-[ ! -d "$out/data/finfe" ] || start_at[forum]+=" finfe"
 mixtures=()
 for seed in $seeds; do
   of=$out/seeds/$seed
@@ -139,7 +190,7 @@ for seed in $seeds; do
     heads=()
     for task in ${start_at[$domain]}; do heads+=(--head "$task"); done
     [ -f "$of/experts/$domain/expert.json" ] ||
-      finsa train-expert $domain "$out/rows/$domain" --out "$of/experts/$domain" --backbone "$out/student" \
+      finsa train-expert $domain "$out/rows/$domain" --out "$of/experts/$domain" --backbone "$student" \
         "${heads[@]}" --config "$config" --set seed="$seed" --resume
   done
   say "mixture, seed $seed"
@@ -154,7 +205,7 @@ done
 [ -f "$out/mean/config.json" ] || python runs/soup_experts.py "$out/mean" "${mixtures[@]}"
 learnt=() # an expert keeps a share of its way from the heads it started from
 for domain in news forum; do learnt+=("$domain=${start_at[$domain]// /,}"); done
-[ -f "$out/moe/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/moe" "${SHARE:-0.3}" "$out/student" "${learnt[@]}"
+[ -f "$out/moe/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/moe" "${SHARE:-0.3}" "$student" "${learnt[@]}"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||

@@ -1,8 +1,8 @@
 """An expert's rows out of several prepared folders.
 
-``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--hold-out FILE …]``: ``OUT/train.csv`` of their
+``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--judge FILE …] [--hold-out FILE …]``: ``OUT/train.csv`` of their
 training rows, ``OUT/valid.csv`` of their validation rows, which neither a student nor the expert has then learnt from.
-MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). FILE adds rows to ``train.csv`` alone. A text that
+MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). ``--more`` adds rows to ``train.csv`` alone, ``--judge`` to ``valid.csv``. A text that
 bears two labels is learnt under both, and judged under that of the folder named first. Training rows equal or near to
 a validation row or to a text of ``--hold-out`` are left out. With ``--valid-of FILE …`` validation keeps the texts of
 these files alone: rows that were chosen because they are hard would make a model look, and be calibrated, too modest.
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", nargs="+", metavar="FOLDER[:MOST]")
     parser.add_argument("--more", action="append", default=[], type=Path, metavar="FILE")
+    parser.add_argument("--judge", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--valid-of", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
     args = parser.parse_args()
@@ -61,6 +62,8 @@ def main() -> None:
     if args.valid_of:
         plain = {text for file in args.valid_of for text, _ in rows(file)}
         splits["valid"] = [row for row in splits["valid"] if row[0] in plain]
+    for file in args.judge:
+        splits["valid"] += rows(file)
     judged = [text for file in args.hold_out for text, _ in rows(file)]
     for name, kept in joined(splits, judged).items():
         numbered = ([f"{name}-{at}", *row] for at, row in enumerate(kept))

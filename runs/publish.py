@@ -117,7 +117,7 @@ def main() -> None:
         script(name, PACKAGE, args.data, "--json", args.out / f"{name}.json")
     write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))
     weights(args.out / "moe", WEIGHTS)
-    heads(args.out / "student", WEIGHTS / BACKBONE)
+    heads(next(folder for name in ("half", "student") if (folder := args.out / name).is_dir()), WEIGHTS / BACKBONE)
     shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
     facts = card.facts(args.out, args.precision)
     write(PACKAGE / "card.json", facts)

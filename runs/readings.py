@@ -23,7 +23,14 @@ from finsa_moe.data.text import normalise
 
 READINGS = Path(__file__).with_suffix("")
 UNLABELLED = ("finance", "finance2", "forum")
-RELABELLED = ("forum/extra_finfe", "forum/extra_stocksentcn")  # posts whose own labels follow other guidelines
+RELABELLED = (  # whose own labels follow other guidelines
+    "forum/extra_finfe",
+    "forum/extra_stocksentcn",
+    "news/extra_cfsc",
+    "news/extra_xmu_binary",
+    "other/announcement_weak_binary",
+    "other/event_types",
+)
 
 
 def mark(text: str) -> str:
