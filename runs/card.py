@@ -2,7 +2,8 @@
 
 Read by ``runs/publish.py``. The numbers come from the files of a run, the rest stands in ``card.md``. Of a round that
 went on from an earlier one, ``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and
-``OUT/history.json`` the sittings of their pre-training where these are not those of ``models/pretrained``.
+``OUT/history.json`` the sittings of their pre-training where these are not those of ``models/pretrained``. Of a last
+pass on a finished student ``OUT/before.json`` is the card of the model that student belongs to.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dev import tfidf
 TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
 READINGS = ("news", "boards", "investors")
+STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how a student came to be
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
 
@@ -27,19 +29,27 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     def read(name: str) -> Any:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
+    before = read("before.json") if (out / "before.json").is_file() else None
     history = next((f for f in (out / "history.json", Path("models/pretrained/history.json")) if f.is_file()), None)
-    return {
-        "name": "FinSA-MoE default",
-        "made": datetime.now(UTC).date().isoformat(),
-        "precision": precision,
+    student = {key: before[key] for key in STUDENT} if before else {
         "pretraining": json.loads(history.read_text()) if history else [],
         "backbone": read("backbone/pretrain.json"),
         "earlier": read("earlier.json") if (out / "earlier.json").is_file() else [],
         "readings": {kind: _rows(out / "readings" / f"{kind}.csv") for kind in READINGS},
-        "students": [
-            {key: one[key] for key in ("steps", "rows", "wall_seconds", "tasks")}
-            for one in read("student/adapt.json")["mean_of"]
-        ],
+        "students": _trainings(read("student/adapt.json")),
+    }  # fmt: skip
+    last = out / "half" / "adapt.json"
+    return {
+        "name": "FinSA-MoE default",
+        "made": datetime.now(UTC).date().isoformat(),
+        "precision": precision,
+        **student,
+        "last": {
+            "passes": _trainings(read(last.relative_to(out).as_posix())),
+            "readings": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
+        }
+        if last.is_file()
+        else None,
         "rank": read("moe/config.json")["rank"],
         "mixtures": [
             {key: one[key] for key in ("steps", "rows", "unlabelled")} for one in read("moe/metrics.json")["mean_of"]
@@ -51,6 +61,12 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "speed": json.loads(SPEED.read_text(encoding="utf-8"))["texts_per_second"],
         "agreement": read("agreement.json") if (out / "agreement.json").is_file() else None,
     }
+
+
+def _trainings(mean: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the parts of a mean those that say how they were trained; the student of a last pass does not."""
+    keys = ("steps", "rows", "wall_seconds", "tasks")
+    return [{key: one[key] for key in keys} for one in mean["mean_of"] if "steps" in one]
 
 
 def _rows(file: Path) -> int:
@@ -75,7 +91,7 @@ def text(card: dict[str, Any]) -> str:
         unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=_seeds(len(card["mixtures"])),
         share=100 * card["share"],
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
-        start=_start(card["earlier"]), readings=", ".join(f"{n:,} {kind}" for kind, n in card["readings"].items()),
+        start=_start(card["earlier"]), readings=_kinds(card["readings"]), last=_last(card["last"]),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
         missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),
@@ -105,6 +121,25 @@ def _start(rounds: list[dict[str, Any]]) -> str:
         return "that backbone"
     steps = ", ".join(f"{one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes" for one in rounds)
     return f"the student of an earlier such round ({steps})"
+
+
+def _kinds(readings: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in readings.items())
+
+
+def _last(found: dict[str, Any] | None) -> str:
+    """How a finished student went on, where it did."""
+    if found is None:
+        return ""
+    passes = found["passes"]
+    minutes = ", ".join(f"{one['wall_seconds'] / 60:.0f}" for one in passes)
+    return (
+        f" That student then went on for one more pass ({len(passes)} times from other seeds, "
+        f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over a part of its rows, all our own sentences, "
+        f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
+        "announcements and lines of the unlabelled files unlike the wire's); the weights half way between it and the "
+        "passes' mean are the backbone."
+    )
 
 
 def _crossed(calibration: dict[str, Any]) -> str:

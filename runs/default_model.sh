@@ -147,6 +147,9 @@ done
 
 declare -A start_at=([news]="news news-answers" [forum]="boards investors") # tasks whose heads an expert starts from
 [ ! -d "$out/data/finfe" ] || start_at[forum]+=" finfe"
+if [ -n "${STUDENT:-}" ] && [ ! -f "$out/before.json" ]; then # how it came to be, for the card
+  cp src/finsa_moe/assets/default/card.json "$out/before.json"
+fi
 if [ -n "$last" ]; then # more labels of few readers: the whole way there learns whose labels they are (EXPERIMENTS.md)
   start_at[news]=news
   passed=()

@@ -1,11 +1,12 @@
 """An expert's rows out of several prepared folders.
 
-``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--judge FILE …] [--hold-out FILE …]``: ``OUT/train.csv`` of their
-training rows, ``OUT/valid.csv`` of their validation rows, which neither a student nor the expert has then learnt from.
-MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). ``--more`` adds rows to ``train.csv`` alone, ``--judge`` to ``valid.csv``. A text that
-bears two labels is learnt under both, and judged under that of the folder named first. Training rows equal or near to
-a validation row or to a text of ``--hold-out`` are left out. With ``--valid-of FILE …`` validation keeps the texts of
-these files alone: rows that were chosen because they are hard would make a model look, and be calibrated, too modest.
+``python runs/expert_rows.py OUT FOLDER[:MOST] … [--more FILE …] [--judge FILE …] [--hold-out FILE …]``:
+``OUT/train.csv`` of their training rows, ``OUT/valid.csv`` of their validation rows, which neither a student nor the
+expert has then learnt from. MOST bounds the rows of a folder's ``train.csv`` (drawn by a seed). ``--more`` adds rows to
+``train.csv`` alone, ``--judge`` to ``valid.csv``. A text that bears two labels is learnt under both, and judged under
+that of the folder named first. Training rows equal or near to a validation row or to a text of ``--hold-out`` are left
+out. With ``--valid-of FILE …`` validation keeps the texts of these files alone: rows that were chosen because they are
+hard would make a model look, and be calibrated, too modest.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ merge: {router_hidden: 8}
 joint: {max_steps: 4, router_steps: 4, router_warmup_steps: 1, warmup_steps: 1, eval_steps: 2, batch_size: 8, trackers: none}
 """
 PLANTED = {"news": "公司昨晚公告重大合同终止，三季度营收恐受影响", "forum": "这票主力天天砸盘，老股民都看不下去了"}
+KIND = {"news": "news", "forum": "boards"}
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,7 @@ def data(tmp_path: Path) -> Path:
 def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_path: Path) -> None:
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
-    settings = ("BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS")
+    settings = ("BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS", "STUDENT", "LAST")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -118,6 +119,24 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     for name, tensor in start.items():
         wanted = 0.7 * tensor + 0.3 * getattr(mean_of_seeds, name)[0]
         assert torch.allclose(getattr(shrunk, name)[0], wanted, atol=1e-6)
+
+    later = tmp_path / "later"  # the student goes on; no reading is of a text that stands here
+    asked = {**environment, "STUDENT": str(out / "student"), "LAST": "13", "SEEDS": "13"}
+    done = subprocess.run([*command[:3], str(later)], env=asked, capture_output=True, text=True, timeout=6000)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (later / "teachers").exists()
+    start, end, half = (
+        load_file(folder / "model.safetensors") for folder in (out / "student", later / "passes" / "13", later / "half")
+    )
+    assert all(torch.allclose(half[name], (start[name] + end[name]) / 2, atol=1e-6) for name in half)
+    facts = json.loads((later / "passes" / "13" / "adapt.json").read_text(encoding="utf-8"))
+    assert facts["heads"] == ["news", "boards", "investors", "written_news", "written_forum"]
+    assert list(json.loads((later / "half" / "adapt.json").read_text())["tasks"]) == facts["heads"]
+    made_from = json.loads((later / "seeds" / "13" / "experts" / "news" / "metrics.json").read_text(encoding="utf-8"))
+    assert made_from["heads"] == ["news"]
+    for domain in PLANTED:
+        assert PLANTED[domain] not in (later / "last_rows" / KIND[domain] / "train.csv").read_text(encoding="utf-8")
+    assert (later / "runtime" / "config.json").is_file()
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert again.returncode == 0

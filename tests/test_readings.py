@@ -63,7 +63,7 @@ def test_the_command_joins_the_readings_of_another_folder(tmp_path: Path) -> Non
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["boards.valid.csv"]
 
 
-@pytest.mark.parametrize("kind", ["news", "boards", "investors"])
+@pytest.mark.parametrize("kind", ["news", "boards", "investors", "other"])
 def test_fresh_readings_are_none_that_a_backbone_learns(kind: str) -> None:
     learnt = {row["blake2b"] for file in (RUNS / "readings").glob("*.csv") for row in rows(file)}
     fresh, valid = (
