@@ -30,6 +30,11 @@ EXPERT = (*STEPS, "rank=4", "max_length=96")
 JOINT = (*STEPS, "router_steps=2", "router_warmup_steps=1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pages' commands take longest by far: begun last, they would leave the other workers idle."""
+    items.sort(key=lambda item: "test_end_to_end" not in item.nodeid)
+
+
 @dataclass(frozen=True)
 class Trained:
     """Folders of one whole run over a tiny backbone."""
