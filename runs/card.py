@@ -20,6 +20,10 @@ TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
 READINGS = ("news", "boards", "investors")
 STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how a student came to be
+FITTED = {  # on what temperatures were fitted, by whether there was a last pass
+    False: "these dev files: the first round had seen this round's validation rows",
+    True: "readings that nothing learnt from (`runs/readings/fresh/*.valid.csv`), for posts with validation rows of FinFE",
+}
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
 
@@ -92,6 +96,7 @@ def text(card: dict[str, Any]) -> str:
         share=100 * card["share"],
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=_kinds(card["readings"]), last=_last(card["last"]),
+        fitted=FITTED[card["last"] is not None],
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
         missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),

@@ -2,9 +2,9 @@
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean, calibration, export. Whatever is equal or near to a dev text is dropped
-# before anything learns from it. What ships had three rounds: the second's BACKBONE was the first one's student, the third
-# is a last pass alone, STUDENT=models/default/backbone LAST="13 21" (as it stood then) on the second one's student. A first
-# round wants more: runs/default_model.yaml says what.
+# before anything learns from it. What ships is the second round: its BACKBONE is the first one's student. A first round wants
+# more: runs/default_model.yaml says what. A last pass on its student (STUDENT=models/default/backbone LAST="13 21") was tried
+# since and does not ship (EXPERIMENTS.md).
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
