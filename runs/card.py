@@ -22,7 +22,7 @@ READINGS = ("news", "boards", "investors")
 STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how a student came to be
 FITTED = {  # on what temperatures were fitted, by whether there was a last pass
     False: "these dev files: the first round had seen this round's validation rows",
-    True: "readings that nothing learnt from (`runs/readings/fresh/*.valid.csv`), for posts with validation rows of FinFE",
+    True: "readings that nothing learnt from (`runs/readings/fresh/*.valid.csv`), with FinFE's for posts",
 }
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 

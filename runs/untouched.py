@@ -2,10 +2,10 @@
 
 ``python runs/untouched.py [DATA] [--model FOLDER]``: 900 wire lines, board posts and investors' posts each, and 524
 lines of news unlike the wire's (sentences of a set of event types, company news, reports' titles), drawn at random and
-read under the rubric after the model had shipped (``*.valid.csv`` of ``runs/readings/fresh``); none is a text whose label
-a student has learnt, or near to one of the training files. TF-IDF learns the training files as they are given, and with
-them the readings that the default model learnt from, in the mix, form and C that serve it best on the dev files
-(``runs/tfidf.py``). Lines of the kinds that the model was pre-trained on. The result is
+read under the rubric after the model had shipped (``*.valid.csv`` of ``runs/readings/fresh``); none is a text that a
+student has a label of, or near to one of the training files. TF-IDF learns the training files as they are given, and
+with them the readings that the default model learnt from, in the mix, form and C that serve it best on the dev files
+(``runs/tfidf.py``). Most lines are of the kinds that the model was pre-trained on. The result is
 ``docs/results/untouched.json``; differences are paired, intervals draw clusters of near texts.
 """
 
