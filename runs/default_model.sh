@@ -136,7 +136,7 @@ done
 ends_at answers
 
 mixed=()
-for seed in $seeds; do
+for seed in $students; do
   say "student $seed"
   [ -f "$out/students/$seed/adapt.json" ] ||
     finsa adapt "${ask[-1]}" --out "$out/students/$seed" --config "$config" --set epochs=1 \
