@@ -42,18 +42,16 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "readings": {kind: _rows(out / "readings" / f"{kind}.csv") for kind in READINGS},
         "students": _trainings(read("student/adapt.json")),
     }  # fmt: skip
-    last = out / "half" / "adapt.json"
+    last = {
+        "passes": _trainings(read("half/adapt.json")),
+        "readings": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
+    } if (out / "half").is_dir() else None  # fmt: skip
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
         "precision": precision,
         **student,
-        "last": {
-            "passes": _trainings(read(last.relative_to(out).as_posix())),
-            "readings": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
-        }
-        if last.is_file()
-        else None,
+        "last": last,
         "rank": read("moe/config.json")["rank"],
         "mixtures": [
             {key: one[key] for key in ("steps", "rows", "unlabelled")} for one in read("moe/metrics.json")["mean_of"]

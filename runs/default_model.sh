@@ -76,27 +76,32 @@ done
 for domain in news forum; do
   further_tasks+=(--task "skills_$domain=$out/skills.$domain.csv" --task "written_$domain=runs/written/$domain.csv")
 done
-fresh_news=(--valid-of "$data/news/train.csv")
-fresh_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
-further=() # of the readings that no student has learnt: to go on with, and to judge by
+judge_news=(--valid-of "$data/news/train.csv")
+judge_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
+fresh_news=() fresh_boards=() fresh_investors=() # readings that no student has learnt: to go on with, and to judge by
+fresh() { # fresh ARRAY NAME… : adds the words for expert_rows.py that name these readings
+  local -n words=$1
+  local file
+  for file in "${@:2}"; do
+    file=$out/fresh/$file
+    words+=(--more "$file.csv" --judge "$file.valid.csv" --valid-of "$file.valid.csv")
+  done
+}
 if [ -n "$last" ]; then
   [ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" runs/readings/fresh
   if told "$out/fresh/news.valid.csv"; then
-    further=(news:news news:other boards:boards investors:investors)
-    fresh_news=() fresh_forum=()
+    fresh fresh_news news other
+    fresh fresh_boards boards
+    fresh fresh_investors investors
+    judge_news=("${fresh_news[@]}") judge_forum=("${fresh_boards[@]}" "${fresh_investors[@]}")
   fi
 fi
-for pair in ${further[@]+"${further[@]}"}; do
-  file=$out/fresh/${pair#*:}
-  words=(--more "$file.csv" --judge "$file.valid.csv" --valid-of "$file.valid.csv")
-  if [ "${pair%:*}" = news ]; then fresh_news+=("${words[@]}"); else fresh_forum+=("${words[@]}"); fi
-done
 [ -f "$out/rows/news/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --more runs/written/news.csv \
-    "${fresh_news[@]}" "${held[@]}"
+    "${judge_news[@]}" "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
-    --more runs/written/forum.csv "${fresh_forum[@]}" ${finfe[@]+"${finfe[@]}"} "${held[@]}"
+    --more runs/written/forum.csv "${judge_forum[@]}" ${finfe[@]+"${finfe[@]}"} "${held[@]}"
 
 say "backbone"
 start=()
@@ -121,6 +126,7 @@ say "the teachers read unlabelled text"
 mkdir -p "$out/answers"
 soft=()
 for kind in news boards investors; do # each kind by its own head
+  [ -z "${STUDENT:-}" ] || break
   texts="$out/answers/pool.$kind.csv" answers="$out/answers/$kind.csv" asked=()
   [ $kind != boards ] || [ -f "$data/forum/extra_stocksentcn.csv" ] || continue
   further=MORE_${kind^^}
@@ -129,7 +135,6 @@ for kind in news boards investors; do # each kind by its own head
   skip=${SKIP:-0}
   [ $kind != boards ] || skip=0 # all there are
   [ -f "$texts" ] || python runs/pool.py "$data" $kind "$pool" "$texts" "$skip"
-  [ -z "${STUDENT:-}" ] || continue
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
   soft+=(--soft "$kind-answers=$answers")
 done
@@ -153,16 +158,14 @@ fi
 if [ -n "$last" ]; then # more labels of few readers: the whole way there learns whose labels they are (EXPERIMENTS.md)
   start_at[news]=news
   passed=()
-  for pair in news:6000 boards:4000 investors:8000; do # and so many of the rows that students know
-    kind=${pair%:*} more=()
-    for add in ${further[@]+"${further[@]}"}; do
-      file=$out/fresh/${add#*:}
-      [ "${add%:*}" != "$kind" ] || more+=(--more "$file.csv" --judge "$file.valid.csv" --valid-of "$file.valid.csv")
-    done
-    [ -f "$out/last_rows/$kind/valid.csv" ] ||
-      python runs/expert_rows.py "$out/last_rows/$kind" "$out/data/$pair" ${more[@]+"${more[@]}"} "${held[@]}"
-    passed+=(--task "$kind=$out/last_rows/$kind")
-  done
+  last_rows() { # last_rows KIND MOST WORD… : at most so many of the rows that students know, and readings they do not
+    [ -f "$out/last_rows/$1/valid.csv" ] ||
+      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" "${held[@]}"
+    passed+=(--task "$1=$out/last_rows/$1")
+  }
+  last_rows news 6000 ${fresh_news[@]+"${fresh_news[@]}"}
+  last_rows boards 4000 ${fresh_boards[@]+"${fresh_boards[@]}"}
+  last_rows investors 8000 ${fresh_investors[@]+"${fresh_investors[@]}"}
   [ ! -d "$out/data/finfe" ] || passed+=(--task "finfe=$out/data/finfe")
   for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
   mixed=()
@@ -180,6 +183,8 @@ fi
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
 [ -f "$out/answers/pool.wire.csv" ] || python runs/pool.py "$data" wire 20000 "$out/answers/pool.wire.csv"
+[ -f "$out/answers/pool.investors.csv" ] ||
+  python runs/pool.py "$data" investors "$pool" "$out/answers/pool.investors.csv" "${SKIP:-0}"
 for pair in news:wire forum:investors; do # short sentences of our own beside them: length must not tell the router
   domain=${pair%:*} pooled=$out/answers/pool.${pair#*:}.csv
   [ -f "$out/answers/router.$domain.csv" ] ||

@@ -67,17 +67,8 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
     settings = (
-        "BACKBONE",
-        "SKIP",
-        "NEWS",
-        "POSTS",
-        "SHARE",
-        "MORE_NEWS",
-        "MORE_BOARDS",
-        "MORE_INVESTORS",
-        "STUDENT",
-        "LAST",
-    )
+        "BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS", "STUDENT", "LAST",
+    )  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings}, "CONFIG": str(config), "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21", "POOL": "1000", "START": "", "OMP_NUM_THREADS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
