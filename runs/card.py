@@ -96,7 +96,7 @@ def text(card: dict[str, Any]) -> str:
         start=_start(card["earlier"]), readings=_kinds(card["readings"]), last=_last(card["last"]),
         fitted=FITTED[card["last"] is not None],
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
-        scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(behaviour),
+        scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(card["examined"]),
         missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),
     )  # fmt: skip
 
@@ -196,11 +196,17 @@ def _routing(card: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _behaviour(found: dict[str, Any]) -> str:
+def _behaviour(examined: dict[str, Any]) -> str:
+    found = examined["behaviour"]
     lines = ["| skill | passed |", "|---|---:|"]
     lines += [f"| {skill} | {100 * rate:.0f} % |" for skill, rate in found["by_skill"].items()]
     lines.append(f"| all {found['cases']} cases | **{100 * found['overall']:.0f} %** |")
-    lines += ["", f"Answers that another company's name leaves as they are: {100 * found['names_swapped']:.0f} %."]
+    kept = (f"{100 * one['same']:.1f} % of {one['texts']} in {name}" for name, one in examined["names"].items())
+    lines += [
+        "",
+        f"Answers that another name leaves as they are: {100 * found['names_swapped']:.0f} % of the suite's pairs. Of "
+        f"dev texts that name a listed company, each asked under three draws of other ones: {', '.join(kept)}.",
+    ]
     return "\n".join(lines)
 
 

@@ -16,7 +16,8 @@
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
 #           STUDENT=folder to go on from instead of teachers and students, the model that ships being made from it
 #           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh) and a part of the
-#           known rows; half way between student and their mean is what experts start from
+#           known rows, those that name companies also under other names (as experts then learn them); half way between
+#           student and their mean is what experts start from
 #           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -78,6 +79,7 @@ for domain in news forum; do
 done
 judge_news=(--valid-of "$data/news/train.csv")
 judge_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
+renamed=()
 fresh_news=() fresh_boards=() fresh_investors=() # readings that no student has learnt: to go on with, and to judge by
 fresh() { # fresh ARRAY NAME… : adds the words for expert_rows.py that name these readings
   local -n words=$1
@@ -88,6 +90,7 @@ fresh() { # fresh ARRAY NAME… : adds the words for expert_rows.py that name th
   done
 }
 if [ -n "$last" ]; then
+  renamed=(--companies)
   [ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" runs/readings/fresh
   if told "$out/fresh/news.valid.csv"; then
     fresh fresh_news news other
@@ -98,10 +101,10 @@ if [ -n "$last" ]; then
 fi
 [ -f "$out/rows/news/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --more runs/written/news.csv \
-    "${judge_news[@]}" "${held[@]}"
+    "${judge_news[@]}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
 [ -f "$out/rows/forum/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
-    --more runs/written/forum.csv "${judge_forum[@]}" ${finfe[@]+"${finfe[@]}"} "${held[@]}"
+    --more runs/written/forum.csv "${judge_forum[@]}" ${finfe[@]+"${finfe[@]}"} ${renamed[@]+"${renamed[@]}"} "${held[@]}"
 
 say "backbone"
 start=()
@@ -160,14 +163,13 @@ if [ -n "$last" ]; then # more labels of few readers: the whole way there learns
   passed=()
   last_rows() { # last_rows KIND MOST WORD… : at most so many of the rows that students know, and readings they do not
     [ -f "$out/last_rows/$1/valid.csv" ] ||
-      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" "${held[@]}"
+      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" "${renamed[@]}" "${held[@]}"
     passed+=(--task "$1=$out/last_rows/$1")
   }
   last_rows news 6000 ${fresh_news[@]+"${fresh_news[@]}"}
   last_rows boards 4000 ${fresh_boards[@]+"${fresh_boards[@]}"}
   last_rows investors 8000 ${fresh_investors[@]+"${fresh_investors[@]}"}
-  [ ! -d "$out/data/finfe" ] || passed+=(--task "finfe=$out/data/finfe")
-  for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
+  [ ! -d "$out/data/finfe" ] || last_rows finfe 20000
   mixed=()
   for seed in $last; do
     say "last pass, seed $seed"

@@ -1,9 +1,10 @@
 """What a model makes of texts that are changed, short, or written to probe it: routing, characters, behaviour.
 
 ``python runs/examine.py MODEL [DATA] [--json F]``: the share of headlines (of a set the router never saw) that go
-to news, by length in characters; the share of dev texts with one answer in both kinds of characters; the share of
-sentences answered right that were written as those of ``runs/written`` were but never learnt from; and the behavioural
-suite of ``tests/behaviour`` by skill.
+to news, by length in characters; the share of dev texts with one answer in both kinds of characters; of those that name
+a listed company, the share with one answer under names that no row was made with; the share of sentences answered right
+that were written as those of ``runs/written`` were but never learnt from; and the behavioural suite of
+``tests/behaviour`` by skill.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import random
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import companies
 import numpy as np
 from dev import FILES, check_data
 from opencc import OpenCC
@@ -69,6 +72,20 @@ def characters(finsa: FinSA, data: Path) -> dict[str, float]:
     return found
 
 
+def other_names(finsa: FinSA, data: Path) -> dict[str, dict[str, float]]:
+    """Dev texts that name a company, three times each under other names: how many, share that keep their polarity."""
+    generator, ask = random.Random(companies.SEED), polarities(finsa)
+    found = {}
+    for name in DEV:
+        plain = [text for text in texts(data / f"{name}.csv") if companies.named(text)]
+        same = []
+        for _ in range(3):
+            renamed = ask([companies.exchanged(text, companies.KEPT, generator) for text in plain])
+            same += [a == b for a, b in zip(ask(plain), renamed, strict=True)]
+        found[name] = {"texts": len(plain), "same": float(np.mean(same))}
+    return found
+
+
 def written(finsa: FinSA) -> dict[str, dict[str, float]]:
     """Share of held-out sentences answered right, by register and skill; ``all`` are all of a register."""
     found = {}
@@ -99,6 +116,9 @@ def main() -> None:
         print(f"  {bucket['from']:3d} to {bucket['to']:5d} characters: {share}")
     for name, share in forms.items():
         print(f"same answer in traditional characters, {name}: {100 * share:.1f} %")
+    names = other_names(finsa, args.data)
+    for name, kept in names.items():
+        print(f"same answer under other companies' names, {name}: {100 * kept['same']:.1f} % of {kept['texts']} thrice")
     sentences = written(finsa)
     for domain, shares in sentences.items():
         told = ", ".join(f"{name} {100 * share:.1f} %" for name, share in shares.items() if name != "sentences")
@@ -120,7 +140,9 @@ def main() -> None:
             "cases": len(result.outcomes), "overall": result.rate(), "by_skill": result.by_skill(),
             "names_swapped": swaps, "missed": missed,
         }  # fmt: skip
-        everything = {"headlines": routed, "traditional": forms, "written": sentences, "behaviour": behaviour}
+        everything = {
+            "headlines": routed, "traditional": forms, "names": names, "written": sentences, "behaviour": behaviour,
+        }  # fmt: skip
         args.json.write_text(json.dumps(everything, ensure_ascii=False, indent=1), encoding="utf-8")
 
 

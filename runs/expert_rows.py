@@ -6,7 +6,8 @@ expert has then learnt from. MOST bounds the rows of a folder's ``train.csv`` (d
 ``train.csv`` alone, ``--judge`` to ``valid.csv``. A text that bears two labels is learnt under both, and judged under
 that of the folder named first. Training rows equal or near to a validation row or to a text of ``--hold-out`` are left
 out. With ``--valid-of FILE …`` validation keeps the texts of these files alone: rows that were chosen because they are
-hard would make a model look, and be calibrated, too modest.
+hard would make a model look, and be calibrated, too modest. With ``--companies`` every training row that names a listed
+company stands twice, the second time with other companies in their place (``runs/companies.py``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+from companies import also_exchanged
 from whole_csv import write
 
 from finsa_moe.data.near import HeldOut
@@ -52,6 +54,7 @@ def main() -> None:
     parser.add_argument("--judge", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--valid-of", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
+    parser.add_argument("--companies", action="store_true")
     args = parser.parse_args()
     splits: dict[str, list[Row]] = {"train": [], "valid": []}
     for word in args.folders:
@@ -65,6 +68,8 @@ def main() -> None:
         splits["valid"] = [row for row in splits["valid"] if row[0] in plain]
     for file in args.judge:
         splits["valid"] += rows(file)
+    if args.companies:
+        splits["train"] = also_exchanged(splits["train"])
     judged = [text for file in args.hold_out for text, _ in rows(file)]
     for name, kept in joined(splits, judged).items():
         numbered = ([f"{name}-{at}", *row] for at, row in enumerate(kept))
