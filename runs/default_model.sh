@@ -18,7 +18,7 @@
 #           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh) and a part of the
 #           known rows, those that name companies also under other names (as experts then learn them); half way between
 #           student and their mean is what experts start from
-#           UNTIL=backbone|answers ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
+#           UNTIL=backbone|answers|half ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
@@ -181,6 +181,7 @@ if [ -n "$last" ]; then # more labels of few readers: the whole way there learns
   [ -f "$out/half/adapt.json" ] || python runs/soup.py "$out/half" "${mixed[@]}"
   student=$out/half
 fi
+ends_at half
 
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")

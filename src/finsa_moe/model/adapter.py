@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, TaskType
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -59,6 +58,8 @@ def write_expert(
     head: Mapping[str, Tensor] | None, facts: Mapping[str, Any], dropout: float = 0.0,
 ) -> None:  # fmt: skip
     """Write an expert's folder so that plain peft loads it."""
+    from peft import LoraConfig, TaskType  # takes seconds to load, and those who read do without it
+
     folder.mkdir(parents=True, exist_ok=True)
     config = LoraConfig(
         r=rank, lora_alpha=scaling * rank, lora_dropout=dropout, target_modules=list(targets), bias="none",  # type: ignore[arg-type]
