@@ -53,7 +53,7 @@ def graphs(source: Path, target: Path, precision: str) -> None:
     config["graphs"] = {precision: kept}
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    parts = [kept["trunk"], *kept["experts"], config["tokenizer"], config["novelty"]]
+    parts = [kept["trunk"], *kept["experts"], config["tokenizer"], config["novelty"], *config.get("ngrams", ())]
     for name in (part["file"] for part in parts if part):
         shutil.copy(source / name, target / name)
     write(target / "config.json", config)

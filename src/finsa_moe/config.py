@@ -115,6 +115,7 @@ class ExpertConfig(TrainConfig):
     alpha: int = within(16, 1)
     dropout: float = within(0.05, 0, 0.9)
     head_dropout: float = within(0.1, 0, 0.9)
+    ngrams: int = within(0, 0)  # most n-grams of the table beside the network; 0: none
 
 
 @dataclass(frozen=True)

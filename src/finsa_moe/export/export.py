@@ -93,6 +93,8 @@ def export_mixture(
     require("onnx", "train", "exporting")
     engine = TorchEngine(folder, device="cpu", dtype="float32")
     check_exportable(engine.model)
+    if single and any(engine.ngrams):
+        raise ModelError(f"{folder}: its experts have tables of n-grams, which no graph holds; leave --single out")
     sources = trained_on(folder) if data is None else given(folder, data)
     known, seen = (read(sources.found, engine.domains, sources.readings) for read in (held_out, training))
     before = Earlier.read(folder, engine.domains, earlier)
@@ -130,6 +132,7 @@ def _build(
     manifest = Manifest(
         domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
         temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
+        ngrams=_tables(engine, working),
         source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
@@ -170,6 +173,19 @@ def _build(
     manifest.save(working)
     (working / REPORT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     return made
+
+
+def _tables(engine: TorchEngine, working: Path) -> tuple[File | None, ...]:
+    """Write the experts' tables of n-grams; nothing where none has one."""
+    if not any(engine.ngrams):
+        return ()
+    made: list[File | None] = []
+    for at, table in enumerate(engine.ngrams):
+        path = working / f"ngrams{at}.safetensors"
+        if table is not None:
+            path.write_bytes(table.content())
+        made.append(None if table is None else File.of(path))
+    return tuple(made)
 
 
 def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:

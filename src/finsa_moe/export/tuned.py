@@ -90,7 +90,10 @@ def temperatures(
         if found is None or (keep and name in settled):
             continue
         own = rows.of(index)
-        fitted = calibrate(found.own_logits[own], np.array(rows.labels)[own])
+        logits, table = found.own_logits[own], engine.ngrams[index] if engine.ngrams else None
+        if table is not None:
+            logits = logits + table([rows.texts[at] for at in own])
+        fitted = calibrate(logits, np.array(rows.labels)[own])
         if fitted.ece_after is not None:
             settled[name], told[name] = fitted.temperature, fitted
         told.setdefault(name, fitted)

@@ -1,7 +1,8 @@
 """An expert as a folder: a plain peft LoRA adapter with its head and its facts beside it.
 
 ``adapter_config.json`` and ``adapter_model.safetensors`` are peft's own; ``head.safetensors`` holds the linear head and
-``expert.json`` domain, prompt, labels and the backbone's fingerprint. Folders that peft wrote elsewhere lack the last
+``expert.json`` domain, prompt, labels and the backbone's fingerprint; an expert may have a table of n-grams too
+(`data.ngrams`). Folders that peft wrote elsewhere lack the last
 two and are read all the same. Nothing here knows the mixture.
 """
 
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.polarity import NAMES
 
@@ -41,6 +43,7 @@ class Expert:
         base: ``base_model_name_or_path`` of the adapter.
         head: ``weight`` (3, d) and ``bias`` (3,), or None when the folder has none that we can use.
         facts: What ``expert.json`` says; empty for an adapter trained elsewhere.
+        ngrams: Its table of n-grams, if it has one.
     """
 
     folder: Path
@@ -51,11 +54,12 @@ class Expert:
     base: str
     head: dict[str, Tensor] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    ngrams: NGrams | None = None
 
 
 def write_expert(
     folder: Path, state: Mapping[str, Tensor], *, targets: list[str], rank: int, scaling: float, base: str,
-    head: Mapping[str, Tensor] | None, facts: Mapping[str, Any], dropout: float = 0.0,
+    head: Mapping[str, Tensor] | None, facts: Mapping[str, Any], dropout: float = 0.0, ngrams: NGrams | None = None,
 ) -> None:  # fmt: skip
     """Write an expert's folder so that plain peft loads it."""
     from peft import LoraConfig, TaskType  # takes seconds to load, and those who read do without it
@@ -67,6 +71,8 @@ def write_expert(
     )  # fmt: skip
     config.save_pretrained(str(folder))
     save_file(dict(state), folder / ADAPTER, metadata={"format": "pt"})
+    if ngrams is not None:
+        ngrams.write(folder)
     write_head(folder, head, facts)
 
 
@@ -117,7 +123,7 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
     return Expert(
         folder, state, frozenset(k.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for k in state),
         int(config["r"]), float(config["lora_alpha"]) / int(config["r"]),
-        str(config.get("base_model_name_or_path") or ""), head, facts,
+        str(config.get("base_model_name_or_path") or ""), head, facts, NGrams.read(folder),
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def save_mixture(
         write_expert(
             working / EXPERTS / domain, model.bank.adapter(index), targets=config.targets, rank=config.rank,
             scaling=config.scaling[index], base=config.backbone["name"], head=own, facts=facts,
-            dropout=config.expert_dropout,
+            dropout=config.expert_dropout, ngrams=model.ngrams[index],
         )  # fmt: skip
     save_file(small_parts(model), working / WEIGHTS, metadata={"format": "pt"})
     _bundle(model.backbone, config, working / BACKBONE, backbone)
@@ -131,6 +131,7 @@ def load_mixture(
             model.bank.load_adapter(index, expert.state)
         except ModelError as error:
             raise ModelError(f"{expert.folder}: {error}") from None
+        model.ngrams[index] = expert.ngrams
     load_small_parts(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
     model.train(False)
     return model

@@ -20,6 +20,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import DTYPES, freeze, last_hidden, layer_stack, route_layer
 from finsa_moe.model.configuration import FinSAMoEConfig
@@ -84,6 +85,7 @@ class FinSAMoE(PreTrainedModel):
         self.bank = ExpertBank(backbone, config.targets, config.scaling, config.rank, config.expert_dropout)
         self.router = Router(size, experts, config.router_hidden, config.router_dropout, config.router_grown)
         self.heads = ExpertHeads(size, experts, len(NAMES), config.head_dropout, config.shared_head)
+        self.ngrams: list[NGrams | None] = [None] * experts  # read by the predictor, not by `forward`
         self.harden = False
         self._recompute = False
         self._pass: _Pass | None = None

@@ -53,6 +53,7 @@ class TorchEngine:
         self.pad_id = int(tokenizer.pad_token_id)
         self.max_length = int(config.max_tokens)
         self.domains = tuple(config.domains)
+        self.ngrams = tuple(self.model.ngrams)
         self.soft = config.gate == "soft"
         self._encode = text_encoder(tokenizer, prompt=config.prompt, max_length=self.max_length)
 

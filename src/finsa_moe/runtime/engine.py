@@ -39,7 +39,9 @@ class Engine(Protocol):
     may name in `workers` how many of them pay; any other is entered by one thread at a time. An engine with
     ``routes_early = True`` has a method ``route(ids, mask)`` that gives the experts (b,) at next to no cost, so that
     texts can be grouped by expert before they are run. One whose `soft` is True answers by all experts, with the
-    router's weights, and its `run` takes such weights (b, E) float32 in the place of experts.
+    router's weights, and its `run` takes such weights (b, E) float32 in the place of experts. One whose experts have
+    tables of n-grams names them in `ngrams`, one or None an expert; `run` leaves them out, who calls it adds them
+    (`beside`), divided by the engine's `temperatures`, if it has any.
 
     Attributes:
         name: What runs the network, e.g. ``"torch"``.

@@ -17,7 +17,8 @@ from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.files import write
 
 MODEL_TYPE = "finsa_runtime"
-FORMAT = 1
+FORMAT = 2
+"""Folders whose experts have tables of n-grams, which an earlier version would leave out; any other is of format 1."""
 CONFIG, TOKENIZER, NOVELTY = "config.json", "tokenizer.json", "novelty.onnx"
 FORMATS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 """Number formats as users of torch call them, and as an exported model does."""
@@ -90,6 +91,7 @@ class Manifest:
         graphs: By precision.
         tokenizer: The tokenizer's file.
         novelty: Reference of the novelty score; None when no texts were at hand.
+        ngrams: By expert its table of n-grams, None where it has none; empty where no expert has one.
         source: What was exported: fingerprint of the backbone and parameters.
     """
 
@@ -101,11 +103,12 @@ class Manifest:
     graphs: Mapping[str, GraphSet]
     tokenizer: File
     novelty: File | None = None
+    ngrams: tuple[File | None, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``config.json``."""
-        facts = {"model_type": MODEL_TYPE, "format": FORMAT, **asdict(self)}
+        facts = {"model_type": MODEL_TYPE, "format": FORMAT if self.ngrams else 1, **asdict(self)}
         write(folder / CONFIG, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
@@ -116,9 +119,10 @@ class Manifest:
             ModelError: If it lacks a part or is of a newer format.
         """
         where = folder / CONFIG
-        if raw.get("format") != FORMAT:
+        if raw.get("format") not in (1, FORMAT):
             raise ModelError(
-                f"{where}: format {raw.get('format')!r}, this version reads {FORMAT}; update finsa-moe, or export again"
+                f"{where}: format {raw.get('format')!r}, this version reads 1 and {FORMAT}; update finsa-moe, or "
+                "export again"
             )
         try:
             graphs = {
@@ -129,11 +133,14 @@ class Manifest:
                 domains=tuple(raw["domains"]), prompt=raw["prompt"], max_tokens=int(raw["max_tokens"]),
                 pad_id=int(raw["pad_id"]), temperatures=tuple(map(float, raw["temperatures"])), graphs=graphs,
                 tokenizer=File(**raw["tokenizer"]), novelty=File(**raw["novelty"]) if raw.get("novelty") else None,
+                ngrams=tuple(File(**one) if one else None for one in raw.get("ngrams", ())),
                 source=raw.get("source", {}),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"{where}: damaged ({type(error).__name__}: {error}); {_AGAIN}") from None
         counts = {len(found.temperatures), *(len(part.experts) for part in graphs.values())}
+        if found.ngrams:
+            counts.add(len(found.ngrams))
         if not graphs or counts != {len(found.domains)}:
             raise ModelError(
                 f"{where}: damaged (its {len(found.domains)} domains, graphs and temperatures do not match); {_AGAIN}"

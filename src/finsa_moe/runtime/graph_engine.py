@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.encode import Encoded, TextEncoder
+from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
@@ -85,6 +86,9 @@ class GraphEngine:
         )  # fmt: skip
         reference = self.manifest.novelty
         self.novelty = Novelty(reference.read(folder), str(folder / reference.file)) if reference else None
+        self.ngrams = tuple(
+            NGrams.of(file.read(folder), folder / file.file) if file else None for file in self.manifest.ngrams
+        )
         self.temperatures = np.array(self.manifest.temperatures, dtype=np.float32)
         self._sessions: dict[int, Session] = {}
         self._loading = threading.Lock()

@@ -21,6 +21,7 @@ from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.batches import by_length, pad
+from finsa_moe.runtime.beside import beside, with_tables
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
 
@@ -123,7 +124,8 @@ class Predictor:
         for batch in by_length([len(e.ids) for e in encoded], self.batch_tokens):
             ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id, self.engine.max_length)
             with self.turn:
-                probs[batch] = self.engine.run(ids, mask, gates[batch])[0]  # type: ignore[arg-type]
+                found = self.engine.run(ids, mask, gates[batch])[0]  # type: ignore[arg-type]
+            probs[batch] = beside(self.engine, found, [texts[at] for at in batch], gates[batch])
         return probs
 
     def stream(self, texts: Iterable[str], domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:
@@ -203,7 +205,8 @@ class Predictor:
         def answer(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], Scores]:
             forced = used[chosen]
             with self.turn:
-                return chosen, Scores(*engine.run(*batch_of(chosen), forced if (forced >= 0).any() else None))
+                scores = Scores(*engine.run(*batch_of(chosen), forced if (forced >= 0).any() else None))
+            return chosen, with_tables(engine, scores, [texts[at] for at in chosen], forced)
 
         def batches(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
             sizes = [lengths[at] for at in which]

@@ -15,6 +15,7 @@ import numpy as np
 
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.batches import by_length, pad
+from finsa_moe.runtime.beside import with_tables
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Answers, Predictor, refusal
@@ -68,6 +69,7 @@ def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False
     ids, mask = pad([each.ids for each in opened], engine.pad_id, engine.max_length)
     with predictor.turn:
         scores = Scores(*engine.run(ids, mask, experts if (experts >= 0).any() else None))
+    scores = with_tables(engine, scores, [each.text for each in opened], experts)
     used = np.where(experts >= 0, experts, scores.gate.argmax(axis=1))
     found = Answers(
         scores.probs, scores.gate, scores.novelty, used, [each.truncated for each in opened], {},

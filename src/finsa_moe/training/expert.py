@@ -27,6 +27,7 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.domain import check_domain
+from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
@@ -44,7 +45,7 @@ from finsa_moe.model.backbone import (
 from finsa_moe.model.checkpoint import lasting_name
 from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
-from finsa_moe.training import loop
+from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
@@ -175,7 +176,9 @@ def train_expert(
     facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
     team = Team()
     if team.first:
-        _write(model, out, facts, settings, tokenizer)
+        table = ngrams.fit(train.texts, train.labels, settings.ngrams, seed=settings.seed) if settings.ngrams else None
+        facts["ngrams"] = 0 if table is None else len(table.keys)
+        _write(model, out, facts, settings, tokenizer, table)
         finish(stage.folder)
     team.wait()
     return facts
@@ -219,13 +222,17 @@ def _check_classes(rows: Rows) -> None:
         )
 
 
-def _write(model: ExpertModel, out: Path, facts: dict[str, Any], settings: ExpertConfig, tokenizer: Any) -> None:
+def _write(
+    model: ExpertModel, out: Path, facts: dict[str, Any], settings: ExpertConfig, tokenizer: Any, table: NGrams | None
+) -> None:
     """Write the expert beside and move its files in; ``expert.json`` comes last and marks the folder as whole."""
     for left in out.glob(".tmp*"):  # by a killed process
         shutil.rmtree(left)
     working = out / f".tmp{os.getpid()}"
     model.peft.save_pretrained(str(working))
     (working / "README.md").unlink(missing_ok=True)  # peft's empty card
+    if table is not None:
+        table.write(working)
     write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts)
     settings.save(working / "config.yaml")
     tokenizer.save_pretrained(working)

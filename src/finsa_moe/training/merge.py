@@ -178,6 +178,7 @@ def _fill(model: FinSAMoE, experts: Mapping[str, Expert]) -> list[str]:
             model.bank.load_adapter(index, expert.state)
         except ModelError as error:
             raise ModelError(f"{expert.folder}: {error}") from None
+        model.ngrams[index] = expert.ngrams
         if heads.shared or expert.head is None:
             fresh.append(domain)
             continue
