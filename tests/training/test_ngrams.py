@@ -17,7 +17,9 @@ from finsa_moe.data.ngrams import FILE, NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.export.export import export_mixture
 from finsa_moe.model.growth import remove
+from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import CONFIG
+from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.stages import answer, open_texts
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.merge import merge
@@ -138,3 +140,22 @@ def test_it_stays_when_another_expert_goes(mixture: Path, tmp_path: Path) -> Non
     assert (tmp_path / "one" / "experts" / "news" / FILE).read_bytes() == (
         mixture / "experts" / "news" / FILE
     ).read_bytes()
+
+
+def test_under_soft_weights_each_table_has_its_expert_s_share(mixture: Path, tmp_path: Path) -> None:
+    texts, _ = rows("news", seed=9)
+    table = NGrams.read(mixture / "experts" / "news")
+    assert table is not None
+    both, network = (
+        Predictor(TorchEngine(folder, device="cpu", gate="soft"))
+        for folder in (mixture, without(mixture, tmp_path / "bare"))
+    )
+    gates = np.random.default_rng(3).dirichlet((1, 1), len(texts)).astype(np.float32)
+    logits = np.log(network.predict_held(texts, gates)) + gates[:, :1] * table(texts)
+    wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(both.predict_held(texts, gates), wanted, atol=1e-6)
+    routed = np.array([list(one.expert_weights.values()) for one in both.predict(texts)], dtype=np.float32)
+    np.testing.assert_allclose(both.predict_proba(texts), both.predict_held(texts, routed), atol=1e-5)
+    own = [domain for domain, _ in zip(["news", "forum"] * len(texts), texts, strict=False)]
+    hard = load(mixture, device="cpu").predict_proba(texts, domain=own)
+    np.testing.assert_allclose(both.predict_proba(texts, domain=own), hard, atol=1e-5)
