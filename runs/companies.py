@@ -25,8 +25,8 @@ def named(text: str) -> bool:
 
 def exchanged(text: str, names: tuple[str, ...], generator: random.Random) -> str:
     """The text with every company in it changed for one of `names` that it does not name, no two for the same."""
-    free = sorted(set(names) - set(_NAMED.findall(text)))
     found = list(dict.fromkeys(_NAMED.findall(text)))
+    free = [name for name in names if name not in found]
     other = dict(zip(found, generator.sample(free, len(found)), strict=True))
     return _NAMED.sub(lambda match: other[match.group()], text)
 

@@ -78,10 +78,10 @@ def other_names(finsa: FinSA, data: Path) -> dict[str, dict[str, float]]:
     found = {}
     for name in DEV:
         plain = [text for text in texts(data / f"{name}.csv") if companies.named(text)]
-        same = []
+        before, same = ask(plain), []
         for _ in range(3):
             renamed = ask([companies.exchanged(text, companies.KEPT, generator) for text in plain])
-            same += [a == b for a, b in zip(ask(plain), renamed, strict=True)]
+            same += [a == b for a, b in zip(before, renamed, strict=True)]
         found[name] = {"texts": len(plain), "same": float(np.mean(same))}
     return found
 

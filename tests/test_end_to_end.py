@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def label(words: list[str], folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what is tracked, with the demo run in it and a user's own files beside, small ones: the demo trains on more."""
+    """A copy of what is tracked, with the demo run in it and a user's own files beside: small ones, the demo has more."""
     folder = tmp_path_factory.mktemp("project")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
@@ -85,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         processed.mkdir(parents=True)
         for split, many in (("train", 96), ("valid", 32)):
             with (folder / "demo" / "data" / domain / f"{split}.csv").open(encoding="utf-8", newline="") as file:
-                lines = [row for row, _ in zip(csv.reader(file), range(many + 1), strict=False)]
+                lines = list(islice(csv.reader(file), many + 1))
             with (processed / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows(lines)
     (folder / "my_news").mkdir()

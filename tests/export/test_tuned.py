@@ -36,7 +36,7 @@ def held() -> tuple[Texts, Measured]:
 
 def test_fitted_where_rows_are_at_hand_else_as_before(held: tuple[Texts, Measured]) -> None:
     rows, found = held
-    engine = SimpleNamespace(ngrams=(), domains=("news", "forum", "notices"))
+    engine = SimpleNamespace(domains=("news", "forum", "notices"), ngrams=(None,) * 3)
     settled, told = temperatures(engine, rows, found, OLD, keep=False)  # type: ignore[arg-type]
     forum, notices = slice(0, FORUM_ROWS), slice(FORUM_ROWS, None)
     wanted = [fit_temperature(found.own_logits[at], np.array(rows.labels[at])) for at in (forum, notices)]
@@ -46,7 +46,7 @@ def test_fitted_where_rows_are_at_hand_else_as_before(held: tuple[Texts, Measure
 
 def test_kept_for_every_domain_that_was_there(held: tuple[Texts, Measured]) -> None:
     rows, found = held
-    engine = SimpleNamespace(ngrams=(), domains=("news", "forum", "notices"))
+    engine = SimpleNamespace(domains=("news", "forum", "notices"), ngrams=(None,) * 3)
     settled, told = temperatures(engine, rows, found, OLD, keep=True)  # type: ignore[arg-type]
     assert settled[:2] == (1.25, 0.75)
     assert settled[2] not in (1.0, 1.25, 0.75)
@@ -54,7 +54,7 @@ def test_kept_for_every_domain_that_was_there(held: tuple[Texts, Measured]) -> N
 
 
 def test_without_rows_or_an_earlier_export_there_is_no_temperature() -> None:
-    engine = SimpleNamespace(ngrams=(), domains=("news", "notices"))
+    engine = SimpleNamespace(domains=("news", "notices"), ngrams=(None,) * 2)
     assert temperatures(engine, Texts(), None, Earlier(), keep=False) == ((1.0, 1.0), {})  # type: ignore[arg-type]
     assert temperatures(engine, Texts(), None, OLD, keep=False) == ((1.25, 1.0), OLD.calibration)  # type: ignore[arg-type]
 
@@ -85,7 +85,7 @@ def test_novelty_from_sums_alone(exported: Export, tmp_path: Path) -> None:
     """No text at hand: what is known of the domains that remain is what stood in the sums, to the bit."""
     known = Known.load(exported.folder)
     assert known is not None
-    engine = SimpleNamespace(ngrams=(), domains=("forum",))
+    engine = SimpleNamespace(domains=("forum",), ngrams=(None,) * 1)
     assert write_novelty(engine, tmp_path, Texts(), None, Earlier(known=known), [])  # type: ignore[arg-type]
     found = Known.load(tmp_path)
     assert found is not None
@@ -94,7 +94,7 @@ def test_novelty_from_sums_alone(exported: Export, tmp_path: Path) -> None:
     assert np.array_equal(found.counts[0], known.counts[1])
     assert np.array_equal(found.measures, known.measures)
     empty = replace(known, measures=known.measures[:0])
-    other = SimpleNamespace(ngrams=(), domains=("forum", "notices"))
+    other = SimpleNamespace(domains=("forum", "notices"), ngrams=(None,) * 2)
     for who, before in ((engine, Earlier()), (engine, Earlier(known=empty)), (other, Earlier(known=known))):
         assert not write_novelty(who, tmp_path / "none", Texts(), None, before, [])  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ def test_one_held_out_text_has_no_spread(exported: Export, tmp_path: Path) -> No
     """Two have one; with fewer no reference is written, rather than one that answers with no number."""
     known = Known.load(exported.folder)
     assert known is not None
-    engine = SimpleNamespace(ngrams=(), domains=("forum",))
+    engine = SimpleNamespace(domains=("forum",), ngrams=(None,) * 1)
     for count, written in ((1, False), (2, True)):
         (tmp_path / str(count)).mkdir()
         earlier = Earlier(known=replace(known, measures=known.measures[:count]))

@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ModelError
-from finsa_moe.files import whole_path
+from finsa_moe.files import write
 
 FILE = "ngrams.safetensors"
 LONGEST = 4
@@ -63,8 +63,7 @@ class NGrams:
 
     def write(self, folder: Path) -> None:
         """Write `FILE` into a folder; it has its name only when it is whole."""
-        with whole_path(folder / FILE) as part:
-            part.write_bytes(self.content())
+        write(folder / FILE, self.content())
 
     @classmethod
     def of(cls, content: bytes, path: Path) -> NGrams:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.evaluation.metrics import calibration_error
-from finsa_moe.runtime.graph_engine import softmax
+from finsa_moe.runtime.engine import softmax
 
 FEWEST = 50
 """Labelled rows of a domain under which nothing is fitted: a temperature from fewer says little."""

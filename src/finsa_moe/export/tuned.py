@@ -90,7 +90,7 @@ def temperatures(
         if found is None or (keep and name in settled):
             continue
         own = rows.of(index)
-        logits, table = found.own_logits[own], engine.ngrams[index] if engine.ngrams else None
+        logits, table = found.own_logits[own], engine.ngrams[index]
         if table is not None:
             logits = logits + table([rows.texts[at] for at in own])
         fitted = calibrate(logits, np.array(rows.labels)[own])

@@ -71,13 +71,15 @@ def write_expert(
     )  # fmt: skip
     config.save_pretrained(str(folder))
     save_file(dict(state), folder / ADAPTER, metadata={"format": "pt"})
+    write_head(folder, head, facts, ngrams)
+
+
+def write_head(
+    folder: Path, head: Mapping[str, Tensor] | None, facts: Mapping[str, Any], ngrams: NGrams | None = None
+) -> None:
+    """Write what stands beside a peft adapter: head, table of n-grams, facts."""
     if ngrams is not None:
         ngrams.write(folder)
-    write_head(folder, head, facts)
-
-
-def write_head(folder: Path, head: Mapping[str, Tensor] | None, facts: Mapping[str, Any]) -> None:
-    """Write what stands beside a peft adapter: head and facts."""
     if head is not None:
         save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, folder / HEAD, metadata={"format": "pt"})
     text = json.dumps({**facts, "labels": list(NAMES)}, ensure_ascii=False, indent=2)

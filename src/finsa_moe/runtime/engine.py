@@ -41,7 +41,7 @@ class Engine(Protocol):
     texts can be grouped by expert before they are run. One whose `soft` is True answers by all experts, with the
     router's weights, and its `run` takes such weights (b, E) float32 in the place of experts. One whose experts have
     tables of n-grams names them in `ngrams`, one or None an expert; `run` leaves them out, who calls it adds them
-    (`beside`), divided by the engine's `temperatures`, if it has any.
+    (`tables`), divided by the engine's `temperatures`, if it has any.
 
     Attributes:
         name: What runs the network, e.g. ``"torch"``.
@@ -70,3 +70,10 @@ class Engine(Protocol):
             experts: The expert to use for each text, (b,); `ROUTED` leaves it to the router, and so does None for all.
         """
         ...
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares

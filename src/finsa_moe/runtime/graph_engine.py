@@ -21,7 +21,7 @@ from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
-from finsa_moe.runtime.engine import Scores
+from finsa_moe.runtime.engine import Scores, softmax
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
 from finsa_moe.runtime.novelty import Novelty
 from finsa_moe.runtime.sessions import Session, check_engine, open_session
@@ -87,7 +87,8 @@ class GraphEngine:
         reference = self.manifest.novelty
         self.novelty = Novelty(reference.read(folder), str(folder / reference.file)) if reference else None
         self.ngrams = tuple(
-            NGrams.of(file.read(folder), folder / file.file) if file else None for file in self.manifest.ngrams
+            NGrams.of(file.read(folder), folder / file.file) if file else None
+            for file in self.manifest.ngrams or (None,) * len(self.domains)
         )
         self.temperatures = np.array(self.manifest.temperatures, dtype=np.float32)
         self._sessions: dict[int, Session] = {}
@@ -141,13 +142,6 @@ class GraphEngine:
                     engine = "onnxruntime" if expert < 0 and self.routes_early else self.engine
                     self._sessions[expert] = open_session(content, engine, self.precision, self.workers, what)
         return self._sessions[expert]
-
-
-def softmax(logits: Reals) -> Reals:
-    """Softmax over the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: Reals = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
 
 
 def _tokenizer(content: bytes) -> Any:

@@ -21,9 +21,9 @@ from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.beside import beside, with_tables
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
+from finsa_moe.runtime.tables import add_tables, with_tables
 
 Domain = str | Sequence[str | None] | None
 WINDOW = 4096
@@ -125,7 +125,7 @@ class Predictor:
             ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id, self.engine.max_length)
             with self.turn:
                 found = self.engine.run(ids, mask, gates[batch])[0]  # type: ignore[arg-type]
-            probs[batch] = beside(self.engine, found, [texts[at] for at in batch], gates[batch])
+            probs[batch] = add_tables(self.engine, found, [texts[at] for at in batch], gates[batch])
         return probs
 
     def stream(self, texts: Iterable[str], domain: str | None = None, window: int = WINDOW) -> Iterator[Prediction]:

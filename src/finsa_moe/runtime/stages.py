@@ -15,10 +15,10 @@ import numpy as np
 
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.beside import with_tables
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Answers, Predictor, refusal
+from finsa_moe.runtime.tables import with_tables
 
 
 @dataclass(slots=True)

@@ -231,9 +231,7 @@ def _write(
     working = out / f".tmp{os.getpid()}"
     model.peft.save_pretrained(str(working))
     (working / "README.md").unlink(missing_ok=True)  # peft's empty card
-    if table is not None:
-        table.write(working)
-    write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts)
+    write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts, table)
     settings.save(working / "config.yaml")
     tokenizer.save_pretrained(working)
     (working / "metrics.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
