@@ -3,7 +3,8 @@
 Read by ``runs/publish.py``. The numbers come from the files of a run, the rest stands in ``card.md``. Of a round that
 went on from an earlier one, ``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and
 ``OUT/history.json`` the sittings of their pre-training where these are not those of ``models/pretrained``. Of a last
-pass on a finished student ``OUT/before.json`` is the card of the model that student belongs to.
+pass on a finished student, or new tables for a finished mixture, ``OUT/before.json`` is the card of the model that it
+belongs to.
 """
 
 from __future__ import annotations
@@ -20,10 +21,6 @@ TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
 READINGS = ("news", "boards", "investors")
 STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how a student came to be
-FITTED = {  # on what temperatures were fitted, by whether there was a last pass
-    False: "these dev files: the first round had seen this round's validation rows",
-    True: "readings that nothing learnt from (`runs/readings/fresh/*.valid.csv`), with FinFE's for posts",
-}
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
 
@@ -45,7 +42,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     last = {
         "passes": _trainings(read("half/adapt.json")),
         "readings": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
-    } if (out / "half").is_dir() else None  # fmt: skip
+    } if (out / "half").is_dir() else (before or {}).get("last")  # fmt: skip
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
@@ -57,6 +54,8 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
             {key: one[key] for key in ("steps", "rows", "unlabelled")} for one in read("moe/metrics.json")["mean_of"]
         ],
         "share": read("moe/metrics.json").get("share_of_the_way", 1.0),
+        "tables": read("moe/metrics.json")["tables"],
+        "fresh": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
@@ -94,7 +93,7 @@ def text(card: dict[str, Any]) -> str:
         share=100 * card["share"],
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=_kinds(card["readings"]), last=_last(card["last"]),
-        fitted=FITTED[card["last"] is not None],
+        tables=_tables(card["tables"]), fresh=_kinds(card["fresh"]),
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(card["examined"]),
         missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),
@@ -128,6 +127,11 @@ def _start(rounds: list[dict[str, Any]]) -> str:
 
 def _kinds(readings: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in readings.items())
+
+
+def _tables(found: dict[str, dict[str, int]]) -> str:
+    """The tables of n-grams, and of how many rows each is."""
+    return ", ".join(f"{name} {one['ngrams']:,} of {one['rows']:,} rows" for name, one in found.items())
 
 
 def _last(found: dict[str, Any] | None) -> str:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
-# student's heads, and mixtures on it; their mean, calibration, export. Whatever is equal or near to a dev text is dropped
-# before anything learns from it. What ships is the second round: its BACKBONE is the first one's student. A first round wants
-# more: runs/default_model.yaml says what. A last pass on its student (STUDENT=models/default/backbone LAST="13 21") was tried
-# since and does not ship (EXPERIMENTS.md).
+# student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
+# equal or near to a dev text is dropped before anything learns from it. What ships is the second round: its BACKBONE is the
+# first one's student. A first round wants more: runs/default_model.yaml says what. A last pass on its student
+# (STUDENT=models/default/backbone LAST="13 21") was tried since and does not ship (EXPERIMENTS.md).
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
@@ -38,33 +38,7 @@ mkdir -p "$out"
 source runs/stages.sh
 ends_at() { if [ "${UNTIL:-}" = "$1" ]; then say "done: $out/$1"; exit 0; fi; }
 backbone=${BACKBONE:-$out/backbone}
-held=()
-for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done
-
-rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
-  local domain=$1 name=$2
-  shift 2
-  [ -f "$out/data/$name/report.json" ] ||
-    finsa prepare "$@" --domain "$domain" --out "$out/data/$name" --ratios 95/5/0 "${held[@]}"
-}
-
-told() { [ "$(wc -l <"$1")" -gt 1 ]; } # a file of readings is but a header where DATA has none of its texts
-
-say "rows"
-# further labels under the same rubric; news comes last
-[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"
-flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$data/forum/train_investors.csv")
-! told "$out/readings/news.csv" || flashes+=("$out/readings/news.csv")
-! told "$out/readings/boards.csv" || boards+=("$out/readings/boards.csv")
-! told "$out/readings/investors.csv" || investors+=("$out/readings/investors.csv")
-rows news news "${flashes[@]}"
-rows forum boards "${boards[@]}"
-rows forum investors "${investors[@]}"
-finfe=()
-if [ -f "$data/forum/extra_finfe.csv" ]; then # other guidelines: a task of its own, and the posts' expert learns both labels
-  rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
-  finfe=(--more "$out/data/finfe/train.csv" --valid-of "$data/forum/extra_finfe.csv")
-fi
+source runs/default_rows.sh
 tasks=()
 for name in news boards investors finfe; do
   [ -d "$out/data/$name" ] && tasks+=(--task "$name=$out/data/$name")
@@ -80,24 +54,10 @@ done
 judge_news=(--valid-of "$data/news/train.csv")
 judge_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
 renamed=()
-fresh_news=() fresh_boards=() fresh_investors=() # readings that no student has learnt: to go on with, and to judge by
-fresh() { # fresh ARRAY NAME… : adds the words for expert_rows.py that name these readings
-  local -n words=$1
-  local file
-  for file in "${@:2}"; do
-    file=$out/fresh/$file
-    words+=(--more "$file.csv" --judge "$file.valid.csv" --valid-of "$file.valid.csv")
-  done
-}
 if [ -n "$last" ]; then
   renamed=(--companies)
-  [ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" runs/readings/fresh
-  if told "$out/fresh/news.valid.csv"; then
-    fresh fresh_news news other
-    fresh fresh_boards boards
-    fresh fresh_investors investors
+  [ ${#fresh_news[@]} -eq 0 ] ||
     judge_news=("${fresh_news[@]}") judge_forum=("${fresh_boards[@]}" "${fresh_investors[@]}")
-  fi
 fi
 [ -f "$out/rows/news/valid.csv" ] ||
   python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --more runs/written/news.csv \
@@ -216,10 +176,6 @@ done
 [ -f "$out/mean/config.json" ] || python runs/soup_experts.py "$out/mean" "${mixtures[@]}"
 learnt=() # an expert keeps a share of its way from the heads it started from
 for domain in news forum; do learnt+=("$domain=${start_at[$domain]// /,}"); done
-[ -f "$out/moe/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/moe" "${SHARE:-0.3}" "$student" "${learnt[@]}"
+[ -f "$out/kept/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/kept" "${SHARE:-0.3}" "$student" "${learnt[@]}"
 
-say "export"
-[ -f "$out/runtime/config.json" ] ||
-  finsa export "$out/moe" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$out/runtime" \
-    --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
-say "done: $out/runtime"
+MIXTURE="$out/kept" bash runs/tables.sh "$data" "$out"

@@ -1,9 +1,9 @@
 """Put a finished run of ``runs/default_model.sh`` where users meet it: graphs in the package, weights beside, a card.
 
-``python runs/publish.py OUT [DATA] [--precision int8]``: OUT/runtime → ``src/finsa_moe/assets/default`` (graphs of one
-precision), OUT/moe → ``models/default``; the graphs as they ship are judged on DATA by ``runs/dev.py`` and
-``runs/examine.py``, TF-IDF on the rows that the run learnt from by ``runs/tfidf.py``, and the card is written from that
-and the run. No number in the card is typed by hand.
+``python runs/publish.py OUT [DATA] [--precision int8]`` of what ``runs/tables.sh`` made: OUT/runtime →
+``src/finsa_moe/assets/default`` (graphs of one precision), OUT/moe → ``models/default``; the graphs as they ship are
+judged on DATA by ``runs/dev.py`` and ``runs/examine.py``, TF-IDF on the rows that the run learnt from by
+``runs/tfidf.py``, and the card is written from that and the run. No number in the card is typed by hand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import card
 
 from finsa_moe import load
+from finsa_moe.data.ngrams import ROUTER_TABLE
 from finsa_moe.data.read import read_texts
 from finsa_moe.export.known import KNOWN
 from finsa_moe.model.checkpoint import BACKBONE
@@ -53,7 +54,8 @@ def graphs(source: Path, target: Path, precision: str) -> None:
     config["graphs"] = {precision: kept}
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    parts = [kept["trunk"], *kept["experts"], config["tokenizer"], config["novelty"], *config.get("ngrams", ())]
+    tables = (*config.get("ngrams", ()), config.get("router_ngrams"))
+    parts = [kept["trunk"], *kept["experts"], config["tokenizer"], config["novelty"], *tables]
     for name in (part["file"] for part in parts if part):
         shutil.copy(source / name, target / name)
     write(target / "config.json", config)
@@ -68,6 +70,8 @@ def weights(source: Path, target: Path) -> None:
     target.mkdir(parents=True)
     for name in TRAINED:
         shutil.copy(source / name, target / name)
+    if (source / ROUTER_TABLE).is_file():
+        shutil.copy(source / ROUTER_TABLE, target)
     for name in ("backbone", "experts"):
         shutil.copytree(source / name, target / name)
     made_from = read(source / "config.json")["backbone"]["name"]
@@ -117,7 +121,9 @@ def main() -> None:
         script(name, PACKAGE, args.data, "--json", args.out / f"{name}.json")
     write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))
     weights(args.out / "moe", WEIGHTS)
-    heads(next(folder for name in ("half", "student") if (folder := args.out / name).is_dir()), WEIGHTS / BACKBONE)
+    for student in (folder for name in ("half", "student") if (folder := args.out / name).is_dir()):
+        heads(student, WEIGHTS / BACKBONE)  # else the mixture, finished before, has them
+        break
     shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
     facts = card.facts(args.out, args.precision)
     write(PACKAGE / "card.json", facts)

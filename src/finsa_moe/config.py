@@ -163,6 +163,7 @@ class JointConfig(TrainConfig):
     harden_at: float = within(0.5, 0, 1)
     unlabelled_rows: int = within(4000, 1)  # of each domain, where such texts are given
     gate: str = within("hard", among=("hard", "soft"))
+    router_ngrams: int = within(0, 0)  # most n-grams of the table beside the router; 0: none
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 
 from finsa_moe import load
 from finsa_moe.config import ExpertConfig, MergeConfig
-from finsa_moe.data.ngrams import FILE, NGrams
+from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.export.export import export_mixture
 from finsa_moe.model.growth import remove
@@ -23,7 +23,7 @@ from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.stages import answer, open_texts
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.merge import merge
-from finsa_moe.training.ngrams import fit
+from finsa_moe.training.ngrams import fit, fit_router
 from tests.conftest import DOMAINS, EXPERT
 from tests.families import made_rows
 
@@ -55,6 +55,9 @@ def test_it_learns_what_words_say_and_keeps_as_many_as_asked() -> None:
 def test_too_few_rows_make_no_table() -> None:
     assert fit(["涨", "跌"], [2, 0], MOST) is None
     assert fit(["甲", "乙", "丙"], [0, 1, 2], MOST) is None
+    assert fit([], [], MOST) is None
+    assert fit_router(["涨停"] * 5, [0] * 5, MOST, experts=1) is None
+    assert fit_router(["涨停"] * 5, [0] * 5, MOST, experts=2) is None
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +79,20 @@ def mixture(
 def without(mixture: Path, folder: Path) -> Path:
     """The mixture with its table taken out."""
     shutil.copytree(mixture, folder)
-    (folder / "experts" / "news" / FILE).unlink()
+    (folder / "experts" / "news" / EXPERT_TABLE).unlink()
     return folder
 
 
 def test_it_travels_with_the_expert_into_the_mixture(mixture: Path) -> None:
-    assert (mixture / "experts" / "news" / FILE).is_file()
-    assert not (mixture / "experts" / "forum" / FILE).exists()
+    assert (mixture / "experts" / "news" / EXPERT_TABLE).is_file()
+    assert not (mixture / "experts" / "forum" / EXPERT_TABLE).exists()
     said = json.loads((mixture.parent / "news" / "metrics.json").read_text(encoding="utf-8"))
     assert 0 < said["ngrams"] <= MOST
 
 
 def test_an_answer_is_the_network_s_and_the_table_s_together(mixture: Path, tmp_path: Path) -> None:
     texts, _ = rows("news", seed=9)
-    table = NGrams.read(mixture / "experts" / "news")
+    table = NGrams.read(mixture / "experts" / "news" / EXPERT_TABLE, 3)
     assert table is not None
     both, network = load(mixture, device="cpu"), load(without(mixture, tmp_path / "bare"), device="cpu")
     logits = np.log(network.predict_proba(texts, domain="news")) + table(texts)
@@ -137,14 +140,14 @@ def test_an_export_holds_it_and_its_temperature_is_of_the_sum(
 
 def test_it_stays_when_another_expert_goes(mixture: Path, tmp_path: Path) -> None:
     remove(mixture, tmp_path / "one", "forum", None)
-    assert (tmp_path / "one" / "experts" / "news" / FILE).read_bytes() == (
-        mixture / "experts" / "news" / FILE
+    assert (tmp_path / "one" / "experts" / "news" / EXPERT_TABLE).read_bytes() == (
+        mixture / "experts" / "news" / EXPERT_TABLE
     ).read_bytes()
 
 
 def test_under_soft_weights_each_table_has_its_expert_s_share(mixture: Path, tmp_path: Path) -> None:
     texts, _ = rows("news", seed=9)
-    table = NGrams.read(mixture / "experts" / "news")
+    table = NGrams.read(mixture / "experts" / "news" / EXPERT_TABLE, 3)
     assert table is not None
     both, network = (
         Predictor(TorchEngine(folder, device="cpu", gate="soft"))

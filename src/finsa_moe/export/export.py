@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration
@@ -93,8 +94,8 @@ def export_mixture(
     require("onnx", "train", "exporting")
     engine = TorchEngine(folder, device="cpu", dtype="float32")
     check_exportable(engine.model)
-    if single and any(engine.ngrams):
-        raise ModelError(f"{folder}: its experts have tables of n-grams, which no graph holds; leave --single out")
+    if single and (any(engine.ngrams) or engine.router_ngrams):
+        raise ModelError(f"{folder}: it has tables of n-grams, which no graph holds; leave --single out")
     sources = trained_on(folder) if data is None else given(folder, data)
     known, seen = (read(sources.found, engine.domains, sources.readings) for read in (held_out, training))
     before = Earlier.read(folder, engine.domains, earlier)
@@ -133,6 +134,7 @@ def _build(
         domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
         temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
         ngrams=_tables(engine, working),
+        router_ngrams=_table(engine.router_ngrams, working / ROUTER_TABLE),
         source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
@@ -179,13 +181,14 @@ def _tables(engine: TorchEngine, working: Path) -> tuple[File | None, ...]:
     """Write the experts' tables of n-grams; nothing where none has one."""
     if not any(engine.ngrams):
         return ()
-    made: list[File | None] = []
-    for at, table in enumerate(engine.ngrams):
-        path = working / f"ngrams{at}.safetensors"
-        if table is not None:
-            path.write_bytes(table.content())
-        made.append(None if table is None else File.of(path))
-    return tuple(made)
+    return tuple(_table(table, working / f"ngrams{at}.safetensors") for at, table in enumerate(engine.ngrams))
+
+
+def _table(table: NGrams | None, path: Path) -> File | None:
+    if table is None:
+        return None
+    table.write(path)
+    return File.of(path)
 
 
 def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:

@@ -17,6 +17,7 @@ from finsa_moe.export.split import Trunk
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.graph_engine import GraphEngine
+from finsa_moe.runtime.tables import Prior
 
 Reals = NDArray[np.float32]
 
@@ -33,12 +34,12 @@ class Measured:
 def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
     """Run every text through the router's choice and through its own domain's expert."""
     encoded = engine.encode(rows.texts)
-    domains = np.array(rows.domains)
+    domains, prior = np.array(rows.domains), Prior(engine, rows.texts)
     own: list[Reals] = [np.zeros(3, np.float32)] * len(rows)
     states: list[Reals] = [np.zeros(0, np.float32)] * len(rows)
     for batch in by_length([len(e.ids) for e in encoded], budget):
         ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id, engine.max_length)
-        routed = engine.forward(ids, mask)
+        routed = engine.forward(ids, mask, None, *prior(batch))
         given = engine.forward(ids, mask, domains[batch])
         for place, at in enumerate(batch.tolist()):
             own[at], states[at] = given.logits[place], routed.states[place]

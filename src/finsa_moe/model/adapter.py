@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from finsa_moe.data.ngrams import NGrams
+from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.polarity import NAMES
 
@@ -79,7 +79,7 @@ def write_head(
 ) -> None:
     """Write what stands beside a peft adapter: head, table of n-grams, facts."""
     if ngrams is not None:
-        ngrams.write(folder)
+        ngrams.write(folder / EXPERT_TABLE)
     if head is not None:
         save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, folder / HEAD, metadata={"format": "pt"})
     text = json.dumps({**facts, "labels": list(NAMES)}, ensure_ascii=False, indent=2)
@@ -125,7 +125,7 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
     return Expert(
         folder, state, frozenset(k.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for k in state),
         int(config["r"]), float(config["lora_alpha"]) / int(config["r"]),
-        str(config.get("base_model_name_or_path") or ""), head, facts, NGrams.read(folder),
+        str(config.get("base_model_name_or_path") or ""), head, facts, NGrams.read(folder / EXPERT_TABLE, len(NAMES)),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
 from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer, save_weights
@@ -26,7 +27,7 @@ from finsa_moe.model.moe import FinSAMoE
 WEIGHTS, BACKBONE, EXPERTS = "model.safetensors", "backbone", "experts"
 OF_ONE_MODEL = {
     BACKBONE, EXPERTS, WEIGHTS, "config.json", "config.yaml", "metrics.json", "replay.safetensors",
-    "novelty.safetensors", "history",
+    "novelty.safetensors", "history", ROUTER_TABLE,
 }  # fmt: skip
 """Entries of a mixture's folder that would be wrong of another mixture."""
 BUNDLE_LIMIT = 256 * 2**20
@@ -72,6 +73,8 @@ def save_mixture(
             dropout=config.expert_dropout, ngrams=model.ngrams[index],
         )  # fmt: skip
     save_file(small_parts(model), working / WEIGHTS, metadata={"format": "pt"})
+    if model.router_ngrams is not None:
+        model.router_ngrams.write(working / ROUTER_TABLE)
     _bundle(model.backbone, config, working / BACKBONE, backbone)
     config.save_pretrained(working)
     if tokenizer is not None:
@@ -133,6 +136,7 @@ def load_mixture(
             raise ModelError(f"{expert.folder}: {error}") from None
         model.ngrams[index] = expert.ngrams
     load_small_parts(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
+    model.router_ngrams = NGrams.read(folder / ROUTER_TABLE, len(config.domains))
     model.train(False)
     return model
 

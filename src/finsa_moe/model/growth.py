@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from finsa_moe.data.domain import check_domain
+from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model import history
 from finsa_moe.model.adapter import read_json, read_tensors
@@ -175,6 +177,7 @@ def _made(
         for file in (*source.glob("*token*.json"), *source.glob("novelty.safetensors")):
             shutil.copy2(file, working)
         save_file(dict(small), working / WEIGHTS, metadata={"format": "pt"})
+        _router_table(source, working, config.domains)
         # As JSON: what the library has since added to or dropped from a configuration is not ours to change here.
         raw = read_json(source / "config.json")
         raw |= {"domains": config.domains, "scaling": config.scaling, "router_grown": config.router_grown}
@@ -187,3 +190,17 @@ def _made(
         working.replace(out)
     finally:
         shutil.rmtree(working, ignore_errors=True)
+
+
+def _router_table(source: Path, working: Path, domains: list[str]) -> None:
+    """The router's table of n-grams for other domains: it knows nothing of one that came later; for one there is none.
+
+    What came later was never shown to it beside the others' texts, which a finished mixture no longer has.
+    """
+    before = read_config(source).domains
+    table = NGrams.read(source / ROUTER_TABLE, len(before))
+    if table is None:
+        return
+    table = table.columns([before.index(name) if name in before else None for name in domains])
+    if np.isfinite(table.bias).sum() > 1:
+        table.write(working / ROUTER_TABLE)

@@ -25,7 +25,7 @@ from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import DTYPES, freeze, last_hidden, layer_stack, route_layer
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.experts import ExpertBank
-from finsa_moe.model.router import ExpertHeads, Router, masked_mean, one_hot, straight_through
+from finsa_moe.model.router import ExpertHeads, Router, masked_mean, one_hot, straight_through, with_prior
 from finsa_moe.polarity import NAMES
 
 
@@ -35,7 +35,7 @@ class FinSAOutput(SequenceClassifierOutput):
 
     Attributes:
         logits: (batch, 3) class logits.
-        router_logits: (batch, E), before softmax.
+        router_logits: (batch, E), before softmax; a prior counted in.
         soft_gate: (batch, E) softmax of the router's logits, whatever expert was run.
         pooled: (batch, d) masked mean of the last hidden states.
     """
@@ -51,6 +51,7 @@ class _Pass:
 
     mask: Tensor
     experts: Tensor | None = None
+    prior: Tensor | None = None
     router_logits: Tensor | None = None
     gate: Tensor | None = None
 
@@ -85,7 +86,9 @@ class FinSAMoE(PreTrainedModel):
         self.bank = ExpertBank(backbone, config.targets, config.scaling, config.rank, config.expert_dropout)
         self.router = Router(size, experts, config.router_hidden, config.router_dropout, config.router_grown)
         self.heads = ExpertHeads(size, experts, len(NAMES), config.head_dropout, config.shared_head)
-        self.ngrams: list[NGrams | None] = [None] * experts  # read by the predictor, not by `forward`
+        # tables of n-grams are read by the predictor, not by `forward`, which sees no text
+        self.ngrams: list[NGrams | None] = [None] * experts
+        self.router_ngrams: NGrams | None = None
         self.harden = False
         self._recompute = False
         self._pass: _Pass | None = None
@@ -117,6 +120,7 @@ class FinSAMoE(PreTrainedModel):
         attention_mask: Tensor | None = None,
         experts: Tensor | None = None,
         labels: Tensor | None = None,
+        prior: Tensor | None = None,
         **_: Any,
     ) -> FinSAOutput:
         """Run the mixture.
@@ -127,9 +131,10 @@ class FinSAMoE(PreTrainedModel):
             experts: int64 (batch,): this expert for that text, -1 to let the router choose. None routes all. A floating
                 (batch, E) is the gate itself, so that it can be held while a text changes.
             labels: int64 (batch,); adds a plain cross-entropy ``loss``. Training uses `losses` instead.
+            prior: Floating (batch, E), added to the router's logits (`router.with_prior`).
         """
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        this = self._pass = _Pass(mask, experts)
+        this = self._pass = _Pass(mask, experts, prior)
         self.bank.gate.close()
         try:
             if self.config.route_at >= 1.0:
@@ -163,6 +168,8 @@ class FinSAMoE(PreTrainedModel):
         assert this is not None
         pooled = masked_mean(hidden, this.mask)
         this.router_logits = self.router(pooled.to(next(self.router.parameters()).dtype))
+        if this.prior is not None:
+            this.router_logits = with_prior(this.router_logits, this.prior)
         soft = this.router_logits.softmax(-1)
         if self.training:
             gate = straight_through(soft) if self.harden else soft

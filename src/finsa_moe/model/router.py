@@ -57,6 +57,17 @@ class Router(nn.Module):
         return logits / self.temperature.clamp(min=self.lowest_temperature)
 
 
+def with_prior(logits: Tensor, prior: Tensor) -> Tensor:
+    """Router logits (batch, E) with a prior of some domains added; NaN where it says nothing of a domain.
+
+    The domains that the prior knows share anew what they had together: one that it does not know keeps its share.
+    """
+    known = ~prior.isnan()
+    summed = torch.where(known, logits + prior.to(logits.dtype), -torch.inf)
+    change = summed.logsumexp(-1) - logits.masked_fill(~known, -torch.inf).logsumexp(-1)
+    return torch.where(known, summed - change.unsqueeze(-1), logits)
+
+
 def straight_through(soft: Tensor) -> Tensor:
     """One-hot of the largest weight in the forward pass, the soft weights' gradient in the backward pass."""
     return one_hot(soft) + (soft - soft.detach())  # so bracketed, or rounding would leave 0.99999994 for 1

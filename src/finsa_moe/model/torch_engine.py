@@ -53,7 +53,7 @@ class TorchEngine:
         self.pad_id = int(tokenizer.pad_token_id)
         self.max_length = int(config.max_tokens)
         self.domains = tuple(config.domains)
-        self.ngrams = tuple(self.model.ngrams)
+        self.ngrams, self.router_ngrams = tuple(self.model.ngrams), self.model.router_ngrams
         self.soft = config.gate == "soft"
         self._encode = text_encoder(tokenizer, prompt=config.prompt, max_length=self.max_length)
 
@@ -63,17 +63,19 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | Gates | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], None]:
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | Gates | None = None,
+        prior: Gates | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], None]:  # fmt: skip
         """Probabilities (batch, 3) and the router's soft weights (batch, E) of padded ids (batch, length); no novelty.
 
         `experts` int64 (batch,) forces an expert; -1, or None for all, lets the router choose; float32 (batch, E) is
-        the gate itself.
+        the gate itself. `prior` float32 (batch, E) is added to the router's logits.
         """
-        move = self.model.device
+        there = self.model.device
         output = self.model(
-            torch.from_numpy(ids).to(move), torch.from_numpy(mask).to(move),
-            experts=None if experts is None else torch.from_numpy(experts).to(move),
+            torch.from_numpy(ids).to(there), torch.from_numpy(mask).to(there),
+            experts=None if experts is None else torch.from_numpy(experts).to(there),
+            prior=None if prior is None else torch.from_numpy(prior).to(there),
         )  # fmt: skip
         assert output.soft_gate is not None
         return output.logits.float().softmax(-1).cpu().numpy(), output.soft_gate.float().cpu().numpy(), None

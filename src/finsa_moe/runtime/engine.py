@@ -41,7 +41,9 @@ class Engine(Protocol):
     texts can be grouped by expert before they are run. One whose `soft` is True answers by all experts, with the
     router's weights, and its `run` takes such weights (b, E) float32 in the place of experts. One whose experts have
     tables of n-grams names them in `ngrams`, one or None an expert; `run` leaves them out, who calls it adds them
-    (`tables`), divided by the engine's `temperatures`, if it has any.
+    (`tables`), divided by the engine's `temperatures`, if it has any. One whose router has such a table names it in
+    `router_ngrams`; its values come to `run` and `route` as a further argument, ``prior`` (b, E) float32, which is
+    added to the router's logits.
 
     Attributes:
         name: What runs the network, e.g. ``"torch"``.
@@ -77,3 +79,24 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
     return shares
+
+
+def with_prior(logits: NDArray[np.float32], prior: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Router logits (b, E) with a prior of some domains added; NaN where it says nothing of a domain.
+
+    The domains that the prior knows share anew what they had together: one that it does not know keeps its share.
+    """
+    if prior is None:
+        return logits
+    known = ~np.isnan(prior)
+    summed = np.where(known, logits + prior, -np.inf)
+    change = _log_sum(summed) - _log_sum(np.where(known, logits, -np.inf))
+    shared: NDArray[np.float32] = np.where(known, summed - change, logits)
+    return shared
+
+
+def _log_sum(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logarithm of Σ exp over the last axis, which stays with length 1."""
+    largest = logits.max(axis=-1, keepdims=True)
+    total: NDArray[np.float32] = largest + np.log(np.exp(logits - largest).sum(axis=-1, keepdims=True))
+    return total

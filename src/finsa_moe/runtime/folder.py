@@ -18,7 +18,7 @@ from finsa_moe.files import write
 
 MODEL_TYPE = "finsa_runtime"
 FORMAT = 2
-"""Folders whose experts have tables of n-grams, which an earlier version would leave out; any other is of format 1."""
+"""Folders with tables of n-grams, which an earlier version would leave out; any other is of format 1."""
 CONFIG, TOKENIZER, NOVELTY = "config.json", "tokenizer.json", "novelty.onnx"
 FORMATS = {"float32": "fp32", "bfloat16": "bf16", "int8": "int8"}
 """Number formats as users of torch call them, and as an exported model does."""
@@ -92,6 +92,7 @@ class Manifest:
         tokenizer: The tokenizer's file.
         novelty: Reference of the novelty score; None when no texts were at hand.
         ngrams: By expert its table of n-grams, None where it has none; empty where no expert has one.
+        router_ngrams: The router's table; None where it has none.
         source: What was exported: fingerprint of the backbone and parameters.
     """
 
@@ -104,11 +105,12 @@ class Manifest:
     tokenizer: File
     novelty: File | None = None
     ngrams: tuple[File | None, ...] = ()
+    router_ngrams: File | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write ``config.json``."""
-        facts = {"model_type": MODEL_TYPE, "format": FORMAT if self.ngrams else 1, **asdict(self)}
+        facts = {"model_type": MODEL_TYPE, "format": FORMAT if self.ngrams or self.router_ngrams else 1, **asdict(self)}
         write(folder / CONFIG, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
 
     @classmethod
@@ -132,7 +134,8 @@ class Manifest:
             found = cls(
                 domains=tuple(raw["domains"]), prompt=raw["prompt"], max_tokens=int(raw["max_tokens"]),
                 pad_id=int(raw["pad_id"]), temperatures=tuple(map(float, raw["temperatures"])), graphs=graphs,
-                tokenizer=File(**raw["tokenizer"]), novelty=File(**raw["novelty"]) if raw.get("novelty") else None,
+                tokenizer=File(**raw["tokenizer"]), novelty=_file(raw, "novelty"),
+                router_ngrams=_file(raw, "router_ngrams"),
                 ngrams=tuple(File(**one) if one else None for one in raw.get("ngrams", ())),
                 source=raw.get("source", {}),
             )  # fmt: skip
@@ -162,3 +165,8 @@ class Manifest:
             return wanted
         order = ("int8", "bf16", "fp32") if engine == "onnxruntime" else ("bf16", "int8", "fp32")
         return next(name for name in order if name in self.graphs)
+
+
+def _file(raw: Mapping[str, Any], part: str) -> File | None:
+    """The record of a part that not every folder has."""
+    return File(**raw[part]) if raw.get(part) else None

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from finsa_moe.data.encode import Encoded, TextEncoder
 from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.polarity import NAMES
 from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
-from finsa_moe.runtime.engine import Scores, softmax
+from finsa_moe.runtime.engine import Scores, softmax, with_prior
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
 from finsa_moe.runtime.novelty import Novelty
 from finsa_moe.runtime.sessions import Session, check_engine, open_session
@@ -87,9 +88,11 @@ class GraphEngine:
         reference = self.manifest.novelty
         self.novelty = Novelty(reference.read(folder), str(folder / reference.file)) if reference else None
         self.ngrams = tuple(
-            NGrams.of(file.read(folder), folder / file.file) if file else None
+            NGrams.of(file.read(folder), folder / file.file, len(NAMES)) if file else None
             for file in self.manifest.ngrams or (None,) * len(self.domains)
         )
+        table = self.manifest.router_ngrams
+        self.router_ngrams = NGrams.of(table.read(folder), folder / table.file, len(self.domains)) if table else None
         self.temperatures = np.array(self.manifest.temperatures, dtype=np.float32)
         self._sessions: dict[int, Session] = {}
         self._loading = threading.Lock()
@@ -98,23 +101,29 @@ class GraphEngine:
         """Token ids of raw texts, prompt and special tokens round them."""
         return self._encode(texts)
 
-    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None) -> Scores:
+    def run(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None,
+        prior: Reals | None = None,
+    ) -> Scores:  # fmt: skip
         """Score one batch padded on the right; see `Engine.run`."""
-        found = self.forward(ids, mask, experts)
+        found = self.forward(ids, mask, experts, prior)
         probs = softmax(found.logits / self.temperatures[found.experts, None])
         novelty = None if self.novelty is None else self.novelty(ids, mask, found.states)
         return Scores(probs, softmax(found.router_logits), novelty)
 
-    def route(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.int64]:
+    def route(self, ids: NDArray[np.int64], mask: NDArray[np.int64], prior: Reals | None = None) -> NDArray[np.int64]:
         """The router's choice (b,) for a batch padded on the right."""
-        chosen: NDArray[np.int64] = self._session(-1)(ids, mask)[1].argmax(axis=1)
+        chosen: NDArray[np.int64] = with_prior(self._session(-1)(ids, mask)[1], prior).argmax(axis=1)
         return chosen
 
     def forward(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
-    ) -> Pass:
-        """The raw numbers of one batch padded on the right, ids and mask int64 (b, t), experts (b,) or None."""
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None,
+        prior: Reals | None = None,
+    ) -> Pass:  # fmt: skip
+        """The raw numbers of one batch padded on the right; the arguments are those of `Engine.run`."""
         hidden, router_logits = self._session(-1)(ids, mask)
+        # a copy: an engine may write its next answer where this one lies
+        router_logits = with_prior(router_logits.copy(), prior)
         used = router_logits.argmax(axis=1)
         if experts is not None:
             used = np.where(experts >= 0, experts, used)
@@ -126,8 +135,7 @@ class GraphEngine:
             # the others' longer texts are no reason to pad these, but few widths are (`batches.STEP`)
             width = min(int(rounded(own.sum(axis=1).max())), hidden.shape[1])
             logits[rows], states[rows] = self._session(expert)(part[:, :width], own[:, :width])
-        # a copy: an engine may write its next answer where this one lies
-        return Pass(logits, router_logits.copy(), used, states)
+        return Pass(logits, router_logits, used, states)
 
     def _session(self, expert: int) -> Session:
         """The graph of an expert, -1 for the trunk; loaded once, by whichever thread comes first."""

@@ -23,7 +23,7 @@ from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
-from finsa_moe.runtime.tables import add_tables, with_tables
+from finsa_moe.runtime.tables import Prior, add_tables, with_tables
 
 Domain = str | Sequence[str | None] | None
 WINDOW = 4096
@@ -195,17 +195,19 @@ class Predictor:
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
         gate = np.zeros((len(texts), len(self._index)), dtype=np.float32)
         novelty: NDArray[np.float32] | None = None
+        prior = Prior(engine, texts)
 
         def batch_of(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             return pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
 
         def route(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-            return chosen, engine.route(*batch_of(chosen))  # type: ignore[attr-defined]
+            return chosen, engine.route(*batch_of(chosen), *prior(chosen))  # type: ignore[attr-defined]
 
         def answer(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], Scores]:
             forced = used[chosen]
             with self.turn:
-                scores = Scores(*engine.run(*batch_of(chosen), forced if (forced >= 0).any() else None))
+                given = forced if (forced >= 0).any() else None
+                scores = Scores(*engine.run(*batch_of(chosen), given, *prior(chosen)))
             return chosen, with_tables(engine, scores, [texts[at] for at in chosen], forced)
 
         def batches(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:

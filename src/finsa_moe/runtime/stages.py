@@ -12,23 +12,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Answers, Predictor, refusal
-from finsa_moe.runtime.tables import with_tables
+from finsa_moe.runtime.tables import Prior, with_tables
 
 
 @dataclass(slots=True)
 class Opened:
-    """A text ready for the engine: its ids, whether its middle was cut, and its expert, if known (else `ROUTED`)."""
+    """A text ready for the engine: its ids, whether its middle was cut, and its expert, if known (else `ROUTED`).
+
+    `prior` is what its router is told beside the ids, (E,), empty where it is told nothing.
+    """
 
     text: str
     ids: list[int]
     truncated: bool
     expert: int
+    prior: tuple[NDArray[np.float32], ...] = ()
 
 
 def open_texts(
@@ -47,15 +52,18 @@ def open_texts(
     """
     engine = _engine(predictor, bulk)
     expert = predictor.expert(domain)
+    priors = [tuple(row) for row in zip(*Prior(engine, texts)(np.arange(len(texts))), strict=True)] or [()] * len(texts)
     found: list[Opened | DataError] = [
-        Opened(text, encoded.ids, encoded.truncated, expert) if len(encoded.ids) > predictor.bare else refusal(text, at)
-        for at, (text, encoded) in enumerate(zip(texts, engine.encode(texts), strict=True))
+        Opened(text, encoded.ids, encoded.truncated, expert, prior)
+        if len(encoded.ids) > predictor.bare
+        else refusal(text, at)
+        for at, (text, encoded, prior) in enumerate(zip(texts, engine.encode(texts), priors, strict=True))
     ]
     if bulk and expert == ROUTED and getattr(engine, "routes_early", False):
         some = [each for each in found if isinstance(each, Opened)]
         for batch in by_length([len(each.ids) for each in some], predictor.batch_tokens):
-            ids = [some[at].ids for at in batch]
-            chosen = engine.route(*pad(ids, engine.pad_id, engine.max_length))  # type: ignore[attr-defined]
+            ids, prior = [some[at].ids for at in batch], _stacked([some[at] for at in batch])
+            chosen = engine.route(*pad(ids, engine.pad_id, engine.max_length), *prior)  # type: ignore[attr-defined]
             for at, own in zip(batch, chosen.tolist(), strict=True):
                 some[at].expert = own
     return found
@@ -68,7 +76,7 @@ def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False
     experts = np.array([each.expert for each in opened], dtype=np.int64)
     ids, mask = pad([each.ids for each in opened], engine.pad_id, engine.max_length)
     with predictor.turn:
-        scores = Scores(*engine.run(ids, mask, experts if (experts >= 0).any() else None))
+        scores = Scores(*engine.run(ids, mask, experts if (experts >= 0).any() else None, *_stacked(opened)))
     scores = with_tables(engine, scores, [each.text for each in opened], experts)
     used = np.where(experts >= 0, experts, scores.gate.argmax(axis=1))
     found = Answers(
@@ -76,6 +84,11 @@ def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False
         time.perf_counter() - began,
     )  # fmt: skip
     return predictor.predictions([each.text for each in opened], found)  # type: ignore[return-value]
+
+
+def _stacked(opened: Sequence[Opened]) -> tuple[NDArray[np.float32], ...]:
+    """The priors of a batch, as the further argument of an engine's `run` and `route`."""
+    return tuple(np.stack(rows) for rows in zip(*(each.prior for each in opened), strict=True))
 
 
 def _engine(predictor: Predictor, bulk: bool) -> Engine:

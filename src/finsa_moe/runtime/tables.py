@@ -1,6 +1,6 @@
-"""What experts' tables of n-grams add to a network's answers.
+"""What tables of n-grams add: an expert's to the network's answers, a router's to its choice.
 
-An engine, its probabilities and the texts go in, probabilities come out. An engine without tables is left as it is.
+An engine, its numbers and the texts go in, numbers come out. An engine without tables is left as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,35 @@ from finsa_moe.data.ngrams import NGrams
 from finsa_moe.runtime.engine import Engine, Scores, softmax
 
 Reals = NDArray[np.float32]
+
+
+class Prior:
+    """What an engine's router is told beside the token ids, for texts in a row; each is looked up once.
+
+    Args:
+        engine: Its `router_ngrams` are asked, if it has any.
+        texts: Raw texts, (n,); what is no string has no n-gram.
+    """
+
+    def __init__(self, engine: Engine, texts: Sequence[object]) -> None:
+        self.table: NGrams | None = getattr(engine, "router_ngrams", None)
+        self.texts = texts
+        if self.table is not None:
+            self.values = np.zeros((len(texts), len(self.table.bias)), dtype=np.float32)
+            self.ready = np.zeros(len(texts), dtype=bool)
+
+    def __call__(self, at: NDArray[np.int64]) -> tuple[Reals, ...]:
+        """The further argument (b, E) of an engine's `run` and `route` for the texts at these places, if it takes one.
+
+        Threads may ask for different texts at once.
+        """
+        if self.table is None:
+            return ()
+        missing = at[~self.ready[at]]
+        if len(missing):
+            found = self.table([text if isinstance(text, str) else "" for text in map(self.texts.__getitem__, missing)])
+            self.values[missing], self.ready[missing] = found, True
+        return (self.values[at],)
 
 
 def with_tables(engine: Engine, scores: Scores, texts: Sequence[str], experts: NDArray[np.int64]) -> Scores:

@@ -31,7 +31,7 @@ from finsa_moe.model.reading import READING, Reading
 from finsa_moe.model.replay import write_replay
 from finsa_moe.model.sketch import Sketch
 from finsa_moe.polarity import LabelMap
-from finsa_moe.training import loop
+from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.probe import SEEN, drawn, states_of
@@ -83,7 +83,7 @@ def train_joint(
         finish(out / "run" / WARMUP)
     model = load_mixture(out / WARMUP if warmed else start, device=device)
     ready_to_train(model.backbone)
-    model.config.gate = settings.gate
+    model.config.gate, model.router_ngrams = settings.gate, None
     domains = model.config.domains
     for option, given in (("--data NAME=DIR", data), ("--unlabelled NAME=FILE", unlabelled or data)):
         if odd := sorted(set(given) ^ set(domains)):
@@ -128,6 +128,7 @@ def train_joint(
         facts["data"] = noted
         facts[READING] = dict.fromkeys(noted, Reading.of(columns, labels).as_dict())
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
+        facts["router_ngrams"] = 0 if model.router_ngrams is None else len(model.router_ngrams.keys)
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         backbone = whole_state(model, at_most=BUNDLE_LIMIT)
 
@@ -151,6 +152,12 @@ def train_joint(
             warmup_steps=settings.router_warmup_steps,
         )  # fmt: skip
         facts[WARMUP] = phase(WARMUP, warm, soft_until=2.0)  # experts are frozen: nothing to harden for yet
+    if settings.router_ngrams and team.first:  # the process that saves; validation reports the network's router alone
+        texts = [text for rows, _ in parts["train"] for text in rows.texts]
+        places = [index for rows, index in parts["train"] for _ in rows.texts]
+        model.router_ngrams = ngrams.fit_router(
+            texts, places, settings.router_ngrams, experts=len(domains), seed=settings.seed
+        )
     set_trained(model, experts=True)
     set_seed(settings.seed + 1)
     facts[JOINT] = phase(JOINT, dataclasses.replace(settings, seed=settings.seed + 1), soft_until=settings.harden_at)

@@ -1,30 +1,38 @@
-"""An expert's table of n-grams from its rows: a linear support vector machine, its weights in bytes.
+"""A table of n-grams from rows: a linear support vector machine, its n-grams of the largest weights.
 
-Texts and class ids in, a `data.ngrams.NGrams` out. It knows no network; it needs scikit-learn (extra ``train``).
+Texts and class ids in, a `data.ngrams.NGrams` out: an expert's, of the three polarities, or a router's, of the domains.
+It knows no network; it needs scikit-learn (extra ``train``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.ngrams import NGrams, found, text_keys, weighed
+from finsa_moe.data.ngrams import PART, Keys, NGrams, found, text_keys, weighed
 from finsa_moe.errors import require
 from finsa_moe.polarity import NAMES
 
 FEWEST_TEXTS = 3
 """Texts in which an n-gram must stand to be looked at."""
+ROUTER_WEIGHT = 4.0
+"""What a router's table counts beside its logits; 2, or no logits at all, are nearly as good (EXPERIMENTS.md)."""
 
 
-def fit(texts: Sequence[str], labels: Sequence[int], most: int, *, cost: float = 1.0, seed: int = 13) -> NGrams | None:
+def fit(
+    texts: Sequence[str], labels: Sequence[int], most: int, *, classes: int = len(NAMES), cost: float = 1.0,
+    seed: int = 13,
+) -> NGrams | None:  # fmt: skip
     """Fit on rows; one class against the rest, squared hinge, classes weighted alike.
 
     Args:
         texts: Raw texts, (n,).
-        labels: Class ids, (n,), of all three classes.
+        labels: Class ids, (n,), of all classes.
         most: N-grams to keep, those of the largest weights.
+        classes: How many there are; two or more.
         cost: Inverse strength of regularisation (the C of Fan et al. 2008, eq. 1).
         seed: Of the solver.
 
@@ -33,31 +41,53 @@ def fit(texts: Sequence[str], labels: Sequence[int], most: int, *, cost: float =
     """
     svm = require("sklearn.svm", "train", "a table of n-grams")
     pools = require("threadpoolctl", "train", "a table of n-grams")
-    keys, texts_with = np.unique(np.concatenate([text_keys(text)[0] for text in texts]), return_counts=True)
+    keys, texts_with = np.unique(np.concatenate([_each_once(part) for part in _parts(texts)]), return_counts=True)
     often = texts_with >= FEWEST_TEXTS
     keys, texts_with = keys[often], texts_with[often]
-    if not len(keys) or len(set(labels)) < len(NAMES):
+    if not len(keys) or len(set(labels)) < classes:
         return None
     idf = (np.log((1 + len(texts)) / (1 + texts_with)) + 1).astype(np.float32)
     model = svm.LinearSVC(C=cost, class_weight="balanced", random_state=seed)
     with pools.threadpool_limits(1):
         model.fit(_features(keys, idf, texts), np.asarray(labels))
-    weights = model.coef_.T.astype(np.float32)
+    weights, bias = model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32)
+    if classes == 2:  # the solver gives the second class's alone
+        weights, bias = np.concatenate([-weights, weights], axis=1), np.concatenate([-bias, bias])
     kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:most])
-    scale = max(float(np.abs(weights[kept]).max()), 1e-9) / 127
-    return NGrams(
-        keys[kept], idf[kept], np.round(weights[kept] / scale).astype(np.int8), np.array([scale], dtype=np.float32),
-        model.intercept_.astype(np.float32),
-    )  # fmt: skip
+    return NGrams(keys[kept], idf[kept], weights[kept].astype(np.float16), bias)
 
 
-def _features(keys: NDArray[np.uint64], idf: NDArray[np.float32], texts: Sequence[str]) -> object:
+def fit_router(
+    texts: Sequence[str], domains: Sequence[int], most: int, *, experts: int, seed: int = 13
+) -> NGrams | None:
+    """A table that tells domains, to be added to a router's logits; arguments and result as of `fit`, None for one."""
+    table = fit(texts, domains, most, classes=experts, seed=seed) if experts > 1 else None
+    if table is None:
+        return None
+    scale = np.float32(ROUTER_WEIGHT)
+    return replace(table, weights=(table.weights * scale).astype(np.float16), bias=table.bias * scale)
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + PART] for start in range(0, max(1, len(texts)), PART))
+
+
+def _each_once(texts: Sequence[str]) -> Keys:
+    """The keys of each text, once a text."""
+    keys, of = text_keys(texts)
+    order = np.lexsort((keys, of))
+    keys, of = keys[order], of[order]
+    first = np.ones(len(keys), dtype=bool)
+    first[1:] = (keys[1:] != keys[:-1]) | (of[1:] != of[:-1])
+    return keys[first]
+
+
+def _features(keys: Keys, idf: NDArray[np.float32], texts: Sequence[str]) -> object:
     """TF-IDF of the texts, sparse (n, m)."""
     sparse = require("scipy.sparse", "train", "a table of n-grams")
-    places, values, ends = [], [], [0]
-    for text in texts:
-        own, counts = found(keys, text)
-        places.append(own)
-        values.append(weighed(counts, idf[own]) if len(own) else np.zeros(0, dtype=np.float32))
-        ends.append(ends[-1] + len(own))
-    return sparse.csr_matrix((np.concatenate(values), np.concatenate(places), ends), shape=(len(texts), len(keys)))
+    made = []
+    for part in _parts(texts):
+        of, places, counts = found(keys, part)
+        values = weighed(of, counts, idf[places], len(part))
+        made.append(sparse.csr_matrix((values, (of, places)), shape=(len(part), len(keys))))
+    return sparse.vstack(made, format="csr")

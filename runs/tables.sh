@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# A finished mixture gets tables of n-grams beside its experts and its router, fitted on every labelled row there is;
+# calibration, export. The network is not trained: the last stages of runs/default_model.sh, and all that new labels for a
+# mixture ask for. What ships is MIXTURE=models/default with the readings of runs/readings/fresh.
+# Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
+# usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${1:-../shared/data}
+out=${2:-work/default}
+mixture=${MIXTURE:-models/default}
+export PATH="$PWD/.venv/bin:$PATH"
+[ -d "$data" ] || { echo "runs/tables.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
+[ -d "$mixture" ] || { echo "runs/tables.sh: $mixture: no such folder; MIXTURE names a finished one" >&2; exit 2; }
+mkdir -p "$out"
+source runs/stages.sh
+source runs/default_rows.sh
+
+if [ "$mixture" != "$out/kept" ] && [ ! -f "$out/before.json" ]; then # how it came to be, for the card
+  cp src/finsa_moe/assets/default/card.json "$out/before.json"
+fi
+unseen=() # headlines to judge the router by: it must not have met them
+[ ! -f "$data/news/extra_xmu_binary.csv" ] || unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
+judge_posts=(${fresh_boards[@]+"${fresh_boards[@]}"} ${fresh_investors[@]+"${fresh_investors[@]}"})
+posts=("$out/data/boards" "$out/data/investors")
+if [ -d "$out/data/finfe" ]; then
+  posts+=("$out/data/finfe")
+  [ ${#fresh_boards[@]} -eq 0 ] || judge_posts+=(--valid-of "$data/forum/extra_finfe.csv")
+fi
+[ -f "$out/table_rows/news/valid.csv" ] ||
+  python runs/expert_rows.py "$out/table_rows/news" "$out/data/news" ${fresh_news[@]+"${fresh_news[@]}"} --companies \
+    "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+[ -f "$out/table_rows/forum/valid.csv" ] ||
+  python runs/expert_rows.py "$out/table_rows/forum" "${posts[@]}" ${judge_posts[@]+"${judge_posts[@]}"} --companies \
+    "${held[@]}"
+
+say "tables of n-grams"
+rows=(news="$out/table_rows/news" forum="$out/table_rows/forum")
+[ -f "$out/moe/config.json" ] || python runs/tables.py "$mixture" "$out/moe" "${rows[@]}"
+
+say "export"
+[ -f "$out/runtime/config.json" ] ||
+  finsa export "$out/moe" --data "${rows[0]}" --data "${rows[1]}" --out "$out/runtime" \
+    --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
+say "done: $out/runtime"
