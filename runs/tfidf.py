@@ -1,11 +1,11 @@
 """Character TF-IDF, judged on the dev files: what the default model has to beat.
 
 ``python runs/tfidf.py OUT [DATA]``: once on the training files of DATA as they are given, once on the labelled rows the
-default model learnt from, which stand in OUT/data and, of a last pass, in OUT/fresh, OUT being the folder of a run of
-``runs/default_model.sh``. For each dev file logistic regression and a linear SVM are trained on the rows of its own
-source and on those of several together; C is chosen on a twentieth of the rows that is set aside. Of all these the one
-that scores best on the dev file is kept, which favours TF-IDF. The result, ``docs/results/tfidf.json``, is what
-``runs/dev.py`` and the card print.
+default model learnt from, which stand in OUT/data and OUT/fresh, OUT being the folder of a run of
+``runs/default_model.sh`` or ``runs/tables.sh``. For each dev file logistic regression and a linear SVM are trained on
+the rows of its own source and on those of several together; C is chosen on a twentieth of the rows that is set aside.
+Of all these the one that scores best on the dev file is kept, which favours TF-IDF. The result,
+``docs/results/tfidf.json``, is what ``runs/dev.py`` and the card print.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ GIVEN = {
     "investors": "forum/train_investors",
     "finfe": "forum/extra_finfe",
 }
-LAST = {"news": ("news", "other"), "boards": ("boards",), "investors": ("investors",)}  # files of a last pass
+LAST = {"news": ("news", "other"), "boards": ("boards",), "investors": ("investors",)}  # later readings
 
 Rows = tuple[list[str], list[str]]
 

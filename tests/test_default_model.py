@@ -50,7 +50,8 @@ def test_it_is_small_and_whole() -> None:
     folder = shipped.model()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     named = {part["file"] for graphs in config["graphs"].values() for part in (graphs["trunk"], *graphs["experts"])}
-    named |= {config["tokenizer"]["file"], config["novelty"]["file"]}
+    named |= {config[part]["file"] for part in ("tokenizer", "novelty", "router_ngrams")}
+    named |= {table["file"] for table in config["ngrams"]}
     assert {file.name for file in folder.iterdir()} == named | {"config.json", "export.json", "card.json", "README.md"}
     assert sum(file.stat().st_size for file in folder.iterdir()) < 40e6
 

@@ -108,7 +108,13 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
         assert student["tasks"][f"{kind}-answers"]["dropped"] >= 1
     for domain in PLANTED:
         for split in ("train", "valid"):
-            assert PLANTED[domain] not in (out / "rows" / domain / f"{split}.csv").read_text(encoding="utf-8")
+            for rows in ("rows", "table_rows"):
+                assert PLANTED[domain] not in (out / rows / domain / f"{split}.csv").read_text(encoding="utf-8")
+    shipped = json.loads((out / "runtime" / "config.json").read_text(encoding="utf-8"))
+    tables = json.loads((out / "moe" / "metrics.json").read_text(encoding="utf-8"))["tables"]
+    assert list(tables) == ["news", "forum", "router"]
+    assert all(one["ngrams"] > 0 for one in tables.values())
+    assert all([*shipped["ngrams"], shipped["router_ngrams"]])
 
     of_seeds = [out / "seeds" / seed / "joint" / "moe_joint" for seed in ("13", "21")]
     banks = [load_mixture(folder, device="cpu").bank for folder in (out / "moe", *of_seeds)]
