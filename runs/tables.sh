@@ -21,18 +21,24 @@ if [ "$mixture" != "$out/kept" ] && [ ! -f "$out/before.json" ]; then # how it c
 fi
 unseen=() # headlines to judge the router by: it must not have met them
 [ ! -f "$data/news/extra_xmu_binary.csv" ] || unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
-judge_posts=(${fresh_boards[@]+"${fresh_boards[@]}"} ${fresh_investors[@]+"${fresh_investors[@]}"})
+rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and the dev files, on which temperatures are fitted
+  local domain=$1 words=() word
+  shift
+  for word in "$@"; do
+    if [ -d "$word" ]; then
+      words+=("$word")
+    elif told "$word.csv"; then # what judges the model (runs/untouched.py) is not learnt
+      words+=(--more "$word.csv" --hold-out "$word.valid.csv")
+    fi
+  done
+  for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
+  [ -f "$out/table_rows/$domain/valid.csv" ] ||
+    python runs/expert_rows.py "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+}
 posts=("$out/data/boards" "$out/data/investors")
-if [ -d "$out/data/finfe" ]; then
-  posts+=("$out/data/finfe")
-  [ ${#fresh_boards[@]} -eq 0 ] || judge_posts+=(--valid-of "$data/forum/extra_finfe.csv")
-fi
-[ -f "$out/table_rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/table_rows/news" "$out/data/news" ${fresh_news[@]+"${fresh_news[@]}"} --companies \
-    "${held[@]}" ${unseen[@]+"${unseen[@]}"}
-[ -f "$out/table_rows/forum/valid.csv" ] ||
-  python runs/expert_rows.py "$out/table_rows/forum" "${posts[@]}" ${judge_posts[@]+"${judge_posts[@]}"} --companies \
-    "${held[@]}"
+[ ! -d "$out/data/finfe" ] || posts+=("$out/data/finfe")
+rows_of news "$out/data/news" "$out/fresh/news" "$out/fresh/other"
+rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 
 say "tables of n-grams"
 rows=(news="$out/table_rows/news" forum="$out/table_rows/forum")

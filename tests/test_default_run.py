@@ -6,6 +6,7 @@ import csv
 import json
 import lzma
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,8 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
         assert torch.allclose(getattr(shrunk, name)[0], wanted, atol=1e-6)
 
     later = tmp_path / "later"  # the student goes on; no reading is of a text that stands here
+    for name in ("readings", "data", "fresh", "rows"):
+        shutil.copytree(out / name, later / name)
     asked = {**environment, "STUDENT": str(out / "student"), "LAST": "13", "UNTIL": "half"}
     done = subprocess.run([*command[:3], str(later)], env=asked, capture_output=True, text=True, timeout=6000)
     assert done.returncode == 0, done.stdout + done.stderr

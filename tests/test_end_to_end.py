@@ -84,7 +84,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for domain in ("news", "forum"):  # for the paper's commands
         processed = folder / "data" / "processed" / domain
         processed.mkdir(parents=True)
-        for split, many in (("train", 96), ("valid", 32)):
+        for split, many in (("train", 48), ("valid", 16)):
             with (folder / "demo" / "data" / domain / f"{split}.csv").open(encoding="utf-8", newline="") as file:
                 lines = list(islice(csv.reader(file), many + 1))
             with (processed / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
@@ -96,7 +96,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with (folder / "my_news" / f"{part}.csv").open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, ["id", "text", "label"])
             writer.writeheader()
-            writer.writerows(rows[part::6])
+            writer.writerows(rows[part::12])
     numbers = {"利空": 0, "中性": 1, "利好": 2}
     with (
         sample("forum").open(encoding="utf-8") as file,
@@ -104,7 +104,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         writer = csv.writer(out, delimiter=";")
         writer.writerow(["content", "sentiment"])
-        writer.writerows([row["text"], numbers[row["label"]]] for row in list(csv.DictReader(file))[::2])
+        writer.writerows([row["text"], numbers[row["label"]]] for row in list(csv.DictReader(file))[::4])
     with (
         sample("forum").open(encoding="utf-8") as file,
         (folder / "my_research.csv").open("w", encoding="utf-8", newline="") as out,

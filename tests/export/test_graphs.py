@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ import pytest
 pytest.importorskip("torch", reason="the extra train is not installed")
 onnx = pytest.importorskip("onnx", reason="the extra train is not installed")
 import onnxruntime  # noqa: E402
+import torch  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
+from finsa_moe.export import graphs  # noqa: E402
 from finsa_moe.export.graphs import write  # noqa: E402
 
 
@@ -56,3 +60,42 @@ def test_a_table_that_is_also_multiplied_by_stays(tmp_path: Path, monkeypatch: p
     write(looked_up(table, shared=True), tmp_path / "g.onnx", "int8")
     kinds = {weight.data_type for weight in onnx.load(tmp_path / "g.onnx").graph.initializer}
     assert TensorProto.INT8 not in kinds
+
+
+class Two(nn.Module):
+    """Two linears."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        hidden: Tensor = self.second(torch.relu(self.first(states))) * mask[..., None]
+        return hidden
+
+
+def trace_two(module: nn.Module) -> Any:
+    return graphs.trace(module, (torch.ones(2, 5, 4), torch.ones(2, 5)), ("states", "mask"), ("found",))
+
+
+def test_another_s_weights_in_a_traced_graph_are_what_tracing_it_gives() -> None:
+    one, two = Two(1), Two(2)
+    assert graphs.like(trace_two(one), one, two).SerializeToString() == trace_two(two).SerializeToString()
+
+
+def test_a_weight_that_could_be_either_s_is_traced_anew() -> None:
+    one, two = Two(1), Two(2)
+    one.second.load_state_dict(one.first.state_dict())
+    assert graphs.like(trace_two(one), one, two) is None
+    two.second.load_state_dict(two.first.state_dict())
+    assert graphs.like(trace_two(one), one, two) is not None
+
+
+def test_a_weight_that_does_not_stand_there_is_told() -> None:
+    one, two = Two(1), Two(1)
+    graph = trace_two(one)
+    two.second.weight = nn.Parameter(two.second.weight + 1)
+    at = next(at for at, part in enumerate(graph.graph.initializer) if list(part.dims) == [4, 4])
+    del graph.graph.initializer[at:]
+    assert graphs.like(graph, one, two) is None

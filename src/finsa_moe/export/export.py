@@ -195,10 +195,12 @@ def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
     ids, mask = graphs.example_ids()
     with torch.no_grad():
         hidden = trunk(ids, mask)[0]
-    return (
-        graphs.trace(trunk, (ids, mask), ("ids", "mask"), ("hidden", "router_logits")),
-        [graphs.trace(expert, (hidden, mask), ("hidden", "mask"), ("logits", "state")) for expert in experts],
-    )
+    trunk_graph = graphs.trace(trunk, (ids, mask), ("ids", "mask"), ("hidden", "router_logits"))
+    made: list[Any] = []
+    for expert in experts:
+        graph = graphs.like(made[0], experts[0], expert) if made else None
+        made.append(graph or graphs.trace(expert, (hidden, mask), ("hidden", "mask"), ("logits", "state")))
+    return trunk_graph, made
 
 
 def _write(
