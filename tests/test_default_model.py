@@ -8,10 +8,13 @@ import socket
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import finsa_moe
 from finsa_moe import shipped
@@ -89,6 +92,36 @@ def test_the_weights_beside_it_are_those_of_the_graphs(model: finsa_moe.FinSA) -
     ours, theirs = model.predict(texts), torch.predict(texts)
     assert np.mean([a.sentiment == b.sentiment for a, b in zip(ours, theirs, strict=True)]) >= 0.98
     assert np.mean([a.expert == b.expert for a, b in zip(ours, theirs, strict=True)]) >= 0.995
+
+
+def base_installation() -> set[str]:
+    """Names of the distributions that `pip install finsa-moe` brings, itself among them."""
+    found, left = set(), ["finsa-moe"]
+    while left:
+        name = canonicalize_name(left.pop())
+        if name not in found:
+            found.add(name)
+            asked = map(Requirement, metadata.requires(name) or ())
+            left += [one.name for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return {str(name) for name in found}
+
+
+def test_it_answers_where_no_extra_is_installed() -> None:
+    script = (
+        "import sys\nfrom importlib import metadata\n"
+        f"base, owners = {base_installation()!r}, metadata.packages_distributions()\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        owned = {one.lower().replace('_', '-') for one in owners.get(name.partition('.')[0], base)}\n"
+        "        if not owned & base:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from finsa_moe.cli import main\n"
+        "sys.exit(main(['predict', '股价开盘跌停']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("利空")
 
 
 @pytest.mark.slow

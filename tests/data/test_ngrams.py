@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from finsa_moe.data.ngrams import EXPERT_TABLE, LONGEST, PART, READ, NGrams, found, text_keys
+from finsa_moe.data.ngrams import EXPERT_TABLE, IDF, LONGEST, PART, READ, NGrams, found, text_keys
 from finsa_moe.errors import ModelError
 
 TEXTS = ("公司净利润同比下降六成", "股价涨停涨停", "利好", "a涨")
@@ -33,10 +34,10 @@ def whole(word: str) -> int:
 def table(*words: str) -> NGrams:
     """Weights 3/8, 0, -3/8 for each word, by its length in characters."""
     order = sorted(words, key=whole)
-    weights = np.array([[3 * len(word), 0, -3 * len(word)] for word in order], dtype=np.float16)
+    weights = np.array([[3 * len(word), 0, -3 * len(word)] for word in order], dtype=np.int8)
     return NGrams(
-        np.array([whole(word) for word in order], dtype=np.uint64), np.full(len(order), 2, np.float32),
-        weights / np.float16(8), np.array([0.5, 0, -0.5], np.float32),
+        np.array([whole(word) for word in order], dtype=np.uint32), np.full(len(order), 32, np.uint8), weights,
+        np.array(1 / 8, np.float32), np.array([0.5, 0, -0.5], np.float32),
     )  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def test_half_an_emoji_is_a_character_like_any_other() -> None:
 
 def test_a_key_past_the_last_is_not_found() -> None:
     keys = np.unique(text_keys(["涨"])[0])
-    for none in (keys[:0], np.array([0], dtype=np.uint64)):
+    for none in (keys[:0], np.array([0], dtype=np.uint32)):
         assert all(part.tolist() == [] for part in found(none, ["涨"]))
     assert [part.tolist() for part in found(keys, ["跌", "涨涨"])] == [[1], [0], [2]]
 
@@ -107,6 +108,15 @@ def test_columns_are_taken_out_and_those_of_unknown_classes_put_in() -> None:
     assert np.isnan(values[:, 1]).all()
 
 
+def test_rounding_keeps_idf_and_weights_to_half_a_step() -> None:
+    rng = np.random.default_rng(3)
+    keys, idf, weights = np.arange(50, dtype=np.uint32), rng.uniform(1, 15, 50), rng.normal(size=(50, 3))
+    own = NGrams.rounded(keys, idf, weights, np.zeros(3))
+    np.testing.assert_allclose(own.idf * IDF, idf, atol=float(IDF) / 2 + 1e-6)
+    np.testing.assert_allclose(own.weights * own.scale, weights, atol=float(own.scale) / 2 + 1e-6)
+    np.testing.assert_allclose(own.scaled(4)(TEXTS), 4 * own(TEXTS), rtol=1e-6)
+
+
 def test_a_file_gives_the_same_table_and_a_damaged_one_is_told(tmp_path: Path) -> None:
     own, path = table("涨停", "跌"), tmp_path / EXPERT_TABLE
     assert NGrams.read(path, 3) is None
@@ -116,7 +126,7 @@ def test_a_file_gives_the_same_table_and_a_damaged_one_is_told(tmp_path: Path) -
     assert np.array_equal(again(TEXTS), own(TEXTS))
     with pytest.raises(ModelError, match=f"{EXPERT_TABLE}: damaged .* 2 classes"):
         NGrams.read(path, 2)
-    shorter = NGrams(own.keys[:1], own.idf, own.weights, own.bias)
+    shorter = replace(own, keys=own.keys[:1])
     for content in (path.read_bytes()[:-3], b"", shorter.content()):
         path.write_bytes(content)
         with pytest.raises(ModelError, match=f"{EXPERT_TABLE}: damaged"):

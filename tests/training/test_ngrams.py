@@ -132,7 +132,7 @@ def test_an_export_holds_it_and_its_temperature_is_of_the_sum(
         wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         np.testing.assert_allclose(runtime.predict_proba(texts, domain=domain), wanted, atol=2e-4)
     (tmp_path / "out" / raw["ngrams"][0]["file"]).write_bytes(b"other")
-    with pytest.raises(ModelError, match=r"ngrams0\.safetensors"):
+    with pytest.raises(ModelError, match=r"ngrams0\.npz"):
         load(tmp_path / "out")
     with pytest.raises(ModelError, match="leave --single out"):
         export_mixture(mixture, tmp_path / "single", single=True, data=data)

@@ -3,33 +3,42 @@
 Texts in, one value a class out, as logits are; `training.ngrams` fits it. A network of few millions of parameters reads
 word order and holds few names and turns of phrase; a table is the reverse, and the two err apart (EXPERIMENTS.md).
 Counts are weighed as TF-IDF: (1 + ln count) · idf, each text's to length 1 over the n-grams it shares with the table.
+
+In a file, numpy's ``.npz`` without pickle, an n-gram takes three to four bytes: who only asks has nothing but numpy and
+the engine installed, and 260 MB for all of it.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load, save
 
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ModelError
 from finsa_moe.files import write
 
-EXPERT_TABLE, ROUTER_TABLE = "ngrams.safetensors", "router_ngrams.safetensors"
+EXPERT_TABLE, ROUTER_TABLE = "ngrams.npz", "router_ngrams.npz"
 LONGEST = 4
 """Characters of the longest n-gram."""
 READ = 512
 """Characters of a text that are looked at, from its beginning."""
 PART = 1024
 """Texts looked up at a time."""
+KEY_BITS = 28
+"""Bits of a key: of 100,000 n-grams one in 2,700 that a text has and the table has not is taken for one that it has."""
+IDF = np.float32(1 / 16)
+"""What a step of a stored idf is worth."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: spreads neighbours over all bits
-_PARTS = {"keys": np.uint64, "idf": np.float32, "weights": np.float16, "bias": np.float32}
-Keys = NDArray[np.uint64]
+_PARTS = {"keys": np.uint32, "idf": np.uint8, "weights": np.int8, "scale": np.float32, "bias": np.float32}
+Keys = NDArray[np.uint32]
 Places = NDArray[np.int64]
+Reals = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -37,43 +46,61 @@ class NGrams:
     """A table of m n-grams for c classes: the three polarities of an expert's, the domains of a router's.
 
     Attributes:
-        keys: Of each n-gram its key, (m,) uint64, ascending; see `text_keys`.
-        idf: Its inverse document frequency, (m,) float32.
-        weights: Its weight by class, (m, c) float16.
+        keys: Of each n-gram its key, (m,) uint32, ascending; see `text_keys`.
+        idf: Its inverse document frequency in steps of `IDF`, (m,) uint8.
+        weights: Its weight by class in steps of `scale`, (m, c) int8.
+        scale: What a step is worth, () float32.
         bias: By class, (c,) float32; NaN for a class that the table knows nothing of.
     """
 
     keys: Keys
-    idf: NDArray[np.float32]
-    weights: NDArray[np.float16]
+    idf: NDArray[np.uint8]
+    weights: NDArray[np.int8]
+    scale: NDArray[np.float32]
     bias: NDArray[np.float32]
 
-    def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    @classmethod
+    def rounded(cls, keys: Keys, idf: Reals, weights: Reals, bias: Reals) -> NGrams:
+        """A table of real idf (m,) and weights (m, c)."""
+        scale = np.float32(max(float(np.abs(weights).max(initial=0)), 1e-9) / 127)
+        steps = np.round(np.clip(idf / IDF, 1, 255)).astype(np.uint8)
+        return cls(keys, steps, np.round(weights / scale).astype(np.int8), np.asarray(scale), bias.astype(np.float32))
+
+    def __call__(self, texts: Sequence[str]) -> Reals:
         """Values (n, c) float32 of raw texts; a text without a known n-gram has the bias."""
         parts = [np.zeros((0, len(self.bias)), dtype=np.float32)]
         parts += [self._values(texts[start : start + PART]) for start in range(0, len(texts), PART)]
         return np.concatenate(parts)
 
-    def _values(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _values(self, texts: Sequence[str]) -> Reals:
         of, places, counts = found(self.keys, texts)
         shares = weighed(of, counts, self.idf[places], len(texts))
         weights = self.weights[places].astype(np.float32)
         sums = [np.bincount(of, shares * column, len(texts)) for column in weights.T]
-        values: NDArray[np.float32] = np.stack(sums, axis=1).astype(np.float32) + self.bias
+        values: Reals = np.stack(sums, axis=1).astype(np.float32) * self.scale + self.bias
         return values
+
+    def scaled(self, by: float) -> NGrams:
+        """The table whose values are so many times as large."""
+        return replace(self, scale=np.asarray(self.scale * np.float32(by)), bias=self.bias * np.float32(by))
 
     def columns(self, kept: Sequence[int | None]) -> NGrams:
         """The table for other classes: the one here of each number, and one it knows nothing of for each None."""
-        weights = np.zeros((len(self.keys), len(kept)), dtype=np.float16)
+        weights = np.zeros((len(self.keys), len(kept)), dtype=np.int8)
         bias = np.full(len(kept), np.nan, dtype=np.float32)
         for at, old in enumerate(kept):
             if old is not None:
                 weights[:, at], bias[at] = self.weights[:, old], self.bias[old]
-        return NGrams(self.keys, self.idf, weights, bias)
+        return replace(self, weights=weights, bias=bias)
 
     def content(self) -> bytes:
         """The table as the bytes of a file."""
-        return save({name: np.ascontiguousarray(getattr(self, name)) for name in _PARTS})
+        parts = {name: getattr(self, name) for name in _PARTS}
+        steps = np.diff(self.keys, prepend=np.uint32(0))  # ascending numbers pack worse than what lies between them
+        parts["keys"] = steps.astype(np.min_scalar_type(int(steps.max(initial=0))))
+        file = io.BytesIO()
+        np.savez_compressed(file, **parts)
+        return file.getvalue()
 
     def write(self, path: Path) -> None:
         """Write a file; it has its name only when it is whole."""
@@ -87,13 +114,14 @@ class NGrams:
             ModelError: If it is no such table.
         """
         try:
-            arrays = load(content)
-            table = cls(**{name: arrays[name].astype(kind, casting="safe") for name, kind in _PARTS.items()})
-        except Exception as error:  # the library's own error class is not exported
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                parts = {name: arrays[name].astype(kind, casting="safe") for name, kind in _PARTS.items()}
+            table = cls(**parts | {"keys": np.cumsum(parts["keys"], dtype=np.uint32)})
+        except Exception as error:  # numpy, zipfile and zlib raise half a dozen kinds
             raise ModelError(f"{path}: damaged ({error}); restore it from where the folder was made") from None
         shapes = {name: getattr(table, name).shape for name in _PARTS}
         many = shapes["keys"][0] if len(shapes["keys"]) == 1 else -1
-        if shapes != {"keys": (many,), "idf": (many,), "weights": (many, classes), "bias": (classes,)}:
+        if shapes != {"keys": (many,), "idf": (many,), "weights": (many, classes), "scale": (), "bias": (classes,)}:
             raise ModelError(
                 f"{path}: damaged (its parts do not match each other, or {classes} classes); restore it from where the "
                 "folder was made"
@@ -113,19 +141,19 @@ class NGrams:
 def text_keys(texts: Sequence[str]) -> tuple[Keys, Places]:
     """Keys of raw texts' n-grams of 1 to `LONGEST` characters, as often as each occurs, and the text of each.
 
-    A key is a hash of 64 bits, by multiplying and shifting one character after the other.
+    A key is a hash of `KEY_BITS` bits, the upper ones of 64, by multiplying and shifting one character after the other.
     """
     read = [normalise(text)[:READ] for text in texts]
     points = np.frombuffer("".join(read).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
     of = np.repeat(np.arange(len(read)), [len(text) for text in read])
     rolled = np.zeros(len(points), dtype=np.uint64)
-    keys, owners = [rolled[:0]], [of[:0]]
+    keys, owners = [rolled[:0].astype(np.uint32)], [of[:0]]
     for size in range(1, min(LONGEST, len(points)) + 1):
         last = len(points) - size + 1
         rolled = rolled[:last] * _ODD ^ (points[size - 1 :] + np.uint64(size))
         rolled = (rolled ^ (rolled >> np.uint64(29))) * _ODD
         inside = of[:last] == of[size - 1 :]  # no n-gram reaches from one text into the next
-        keys.append(rolled[inside])
+        keys.append((rolled[inside] >> np.uint64(64 - KEY_BITS)).astype(np.uint32))
         owners.append(of[:last][inside])
     return np.concatenate(keys), np.concatenate(owners)
 
@@ -141,9 +169,9 @@ def found(keys: Keys, texts: Sequence[str]) -> tuple[Places, Places, Places]:
     return of, places, counts
 
 
-def weighed(of: Places, counts: Places, idf: NDArray[np.float32], texts: int) -> NDArray[np.float32]:
-    """TF-IDF of n-grams that stand in so many texts `of`, each text's of Euclidean length 1, float32."""
+def weighed(of: Places, counts: Places, idf: NDArray[Any], texts: int) -> Reals:
+    """TF-IDF of n-grams that stand in so many texts `of`, each text's of Euclidean length 1; idf in any unit."""
     values = (1 + np.log(counts)) * idf
     lengths = np.sqrt(np.bincount(of, values * values, texts))
-    unit: NDArray[np.float32] = (values / lengths[of]).astype(np.float32)
+    unit: Reals = (values / lengths[of]).astype(np.float32)
     return unit

@@ -129,7 +129,8 @@ def _build(
     reference = Reference(engine, parity_rows)
     say("tracing")
     traced = _trace(trunk, experts)
-    shutil.copyfile(folder / TOKENIZER, working / TOKENIZER)
+    content = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))  # half the size without indentation
+    (working / TOKENIZER).write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     manifest = Manifest(
         domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
         temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
@@ -181,7 +182,7 @@ def _tables(engine: TorchEngine, working: Path) -> tuple[File | None, ...]:
     """Write the experts' tables of n-grams; nothing where none has one."""
     if not any(engine.ngrams):
         return ()
-    return tuple(_table(table, working / f"ngrams{at}.safetensors") for at, table in enumerate(engine.ngrams))
+    return tuple(_table(table, working / f"ngrams{at}.npz") for at, table in enumerate(engine.ngrams))
 
 
 def _table(table: NGrams | None, path: Path) -> File | None:

@@ -1,4 +1,4 @@
-"""A table of n-grams from rows: a linear support vector machine, its n-grams of the largest weights.
+"""A table of n-grams from rows: a linear support vector machine, and of its n-grams those that say most.
 
 Texts and class ids in, a `data.ngrams.NGrams` out: an expert's, of the three polarities, or a router's, of the domains.
 It knows no network; it needs scikit-learn (extra ``train``).
@@ -7,7 +7,6 @@ It knows no network; it needs scikit-learn (extra ``train``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ def fit(
     Args:
         texts: Raw texts, (n,).
         labels: Class ids, (n,), of all classes.
-        most: N-grams to keep, those of the largest weights.
+        most: N-grams to keep, those of the largest weight times idf times texts: rare ones mostly know a text by heart.
         classes: How many there are; two or more.
         cost: Inverse strength of regularisation (the C of Fan et al. 2008, eq. 1).
         seed: Of the solver.
@@ -53,8 +52,9 @@ def fit(
     weights, bias = model.coef_.T.astype(np.float32), model.intercept_.astype(np.float32)
     if classes == 2:  # the solver gives the second class's alone
         weights, bias = np.concatenate([-weights, weights], axis=1), np.concatenate([-bias, bias])
-    kept = np.sort(np.argsort(-np.abs(weights).max(axis=1), kind="stable")[:most])
-    return NGrams(keys[kept], idf[kept], weights[kept].astype(np.float16), bias)
+    said = np.abs(weights).max(axis=1) * idf * texts_with
+    kept = np.sort(np.argsort(-said, kind="stable")[:most])
+    return NGrams.rounded(keys[kept], idf[kept], weights[kept], bias)
 
 
 def fit_router(
@@ -62,10 +62,7 @@ def fit_router(
 ) -> NGrams | None:
     """A table that tells domains, to be added to a router's logits; arguments and result as of `fit`, None for one."""
     table = fit(texts, domains, most, classes=experts, seed=seed) if experts > 1 else None
-    if table is None:
-        return None
-    scale = np.float32(ROUTER_WEIGHT)
-    return replace(table, weights=(table.weights * scale).astype(np.float16), bias=table.bias * scale)
+    return None if table is None else table.scaled(ROUTER_WEIGHT)
 
 
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
