@@ -1,6 +1,7 @@
 """The default model on one core: texts a second in bulk, news and forum half and half, beside a bare BERT of 6 x 256.
 
-Both run in the same engine and precision, on the same ids in the same batches, in turns, one thread tied to one core.
+Both run in the same engine and precision, on the same ids in the same batches, in turns, one thread tied to one core;
+so does the model without its tables of n-grams.
 Run: ``python -m benchmarks.one_core``
 """
 
@@ -35,6 +36,9 @@ def main() -> None:
         bert = Predictor(subjects.PlainEngine(weights().parent, engine, precision, 1, bert=True))
         contestants[engine] = lambda ours=ours: ours.predict_proba(some)
         contestants[f"bert {engine}"] = lambda bert=bert: bert.predict_proba(some)
+        network = load(engine=engine, threads=1)
+        network.predictor.engine.ngrams, network.predictor.engine.router_ngrams = (), None  # type: ignore[attr-defined]
+        contestants[f"network {engine}"] = lambda network=network: network.predict_proba(some)
     seconds = alternate(contestants, runs=args.runs)
     result: dict[str, Any] = {"setting": vars(args), "texts_per_second": {}, "ratios": {}}
     for name, turns in seconds.items():
@@ -42,9 +46,10 @@ def main() -> None:
         result["texts_per_second"][name] = {"median": statistics.median(rates), "low": rates[0], "high": rates[-1]}
         print(f"{name:20s} {statistics.median(rates):7.0f} texts/s ({rates[0]:.0f}-{rates[-1]:.0f})")
     for engine in ENGINES:
-        found = ratio(seconds[f"bert {engine}"], seconds[engine])
-        result["ratios"][f"{engine} x bert"] = found
-        print(f"{engine} x bert: {found['median']:.2f} ({found['low']:.2f}-{found['high']:.2f})")
+        for other in ("bert", "network"):
+            found = ratio(seconds[f"{other} {engine}"], seconds[engine])
+            result["ratios"][f"{engine} x {other}"] = found
+            print(f"{engine} x {other}: {found['median']:.2f} ({found['low']:.2f}-{found['high']:.2f})")
     print(keep("one_core", result))
 
 

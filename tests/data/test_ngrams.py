@@ -82,6 +82,16 @@ def test_values_are_those_of_the_definition() -> None:
     assert own([]).shape == (0, 3)
 
 
+def test_a_first_look_loses_nothing() -> None:
+    rng = np.random.default_rng(4)
+    texts = ["".join(map(chr, rng.integers(0x4E00, 0x4F00, 40))) for _ in range(60)]
+    keys = np.unique(text_keys(texts[:30])[0])
+    own = NGrams.rounded(keys, np.ones(len(keys)), rng.normal(size=(len(keys), 3)), np.zeros(3))
+    for one, two in zip(found(keys, texts), found(keys, texts, own._there), strict=True):
+        assert np.array_equal(one, two)
+    assert len(found(keys, texts)[0]) > 1000
+
+
 def test_values_do_not_hang_on_what_stands_beside_a_text() -> None:
     own = table("涨停", "涨", "跌")
     many = [TEXTS[at % len(TEXTS)] for at in range(PART + 3)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ PART = 1024
 """Texts looked up at a time."""
 KEY_BITS = 28
 """Bits of a key: of 100,000 n-grams one in 2,700 that a text has and the table has not is taken for one that it has."""
+_COARSE = KEY_BITS - 20  # bits of a key that a first look leaves out
 IDF = np.float32(1 / 16)
 """What a step of a stored idf is worth."""
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: spreads neighbours over all bits
@@ -73,12 +75,19 @@ class NGrams:
         return np.concatenate(parts)
 
     def _values(self, texts: Sequence[str]) -> Reals:
-        of, places, counts = found(self.keys, texts)
+        of, places, counts = found(self.keys, texts, self._there)
         shares = weighed(of, counts, self.idf[places], len(texts))
         weights = self.weights[places].astype(np.float32)
         sums = [np.bincount(of, shares * column, len(texts)) for column in weights.T]
         values: Reals = np.stack(sums, axis=1).astype(np.float32) * self.scale + self.bias
         return values
+
+    @cached_property
+    def _there(self) -> NDArray[np.bool_]:
+        """Whether a key of these upper bits stands in the table, (2^20,): most n-grams of a text need no search."""
+        there = np.zeros(1 << (KEY_BITS - _COARSE), dtype=bool)
+        there[self.keys >> _COARSE] = True
+        return there
 
     def scaled(self, by: float) -> NGrams:
         """The table whose values are so many times as large."""
@@ -158,9 +167,15 @@ def text_keys(texts: Sequence[str]) -> tuple[Keys, Places]:
     return np.concatenate(keys), np.concatenate(owners)
 
 
-def found(keys: Keys, texts: Sequence[str]) -> tuple[Places, Places, Places]:
-    """Which n-grams of a table stand in raw texts: text, place in the ascending `keys`, and count, in this order."""
+def found(keys: Keys, texts: Sequence[str], there: NDArray[np.bool_] | None = None) -> tuple[Places, Places, Places]:
+    """Which n-grams of a table stand in raw texts: text, place in the ascending `keys`, and count, in this order.
+
+    With `there` what cannot be in the table is left out before it is searched for.
+    """
     own, of = text_keys(texts)
+    if there is not None:
+        maybe = there[own >> _COARSE]
+        own, of = own[maybe], of[maybe]
     places = np.searchsorted(keys, own)
     known = places < len(keys)
     known[known] = keys[places[known]] == own[known]
