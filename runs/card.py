@@ -17,9 +17,12 @@ from typing import Any
 
 from dev import tfidf
 
+from finsa_moe.data.text import normalise
+
 TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
 READINGS = ("news", "boards", "investors")
+FRESH = (*READINGS, "other")
 STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how a student came to be
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
@@ -36,12 +39,12 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "pretraining": json.loads(history.read_text()) if history else [],
         "backbone": read("backbone/pretrain.json"),
         "earlier": read("earlier.json") if (out / "earlier.json").is_file() else [],
-        "readings": {kind: _rows(out / "readings" / f"{kind}.csv") for kind in READINGS},
+        "readings": {kind: len(_texts(out / "readings" / f"{kind}.csv")) for kind in READINGS},
         "students": _trainings(read("student/adapt.json")),
     }  # fmt: skip
     last = {
         "passes": _trainings(read("half/adapt.json")),
-        "readings": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
+        "readings": {kind: _learnt(out / "fresh" / f"{kind}.csv", out / "last_rows") for kind in FRESH},
     } if (out / "half").is_dir() else (before or {}).get("last")  # fmt: skip
     return {
         "name": "FinSA-MoE default",
@@ -55,7 +58,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         ],
         "share": read("moe/metrics.json").get("share_of_the_way", 1.0),
         "tables": read("moe/metrics.json")["tables"],
-        "fresh": {kind: _rows(out / "fresh" / f"{kind}.csv") for kind in (*READINGS, "other")},
+        "fresh": {kind: len(_texts(out / "fresh" / f"{kind}.csv")) for kind in FRESH},
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
@@ -70,12 +73,18 @@ def _trainings(mean: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: one[key] for key in keys} for one in mean["mean_of"] if "steps" in one]
 
 
-def _rows(file: Path) -> int:
-    """Rows of a CSV file with a header; none where there is no file."""
+def _texts(file: Path) -> list[str]:
+    """The texts of a CSV file, as models read them; none where there is no file."""
     if not file.is_file():
-        return 0
+        return []
     with file.open(encoding="utf-8", newline="") as opened:
-        return sum(1 for _ in csv.DictReader(opened))
+        return [normalise(row["text"]) for row in csv.DictReader(opened)]
+
+
+def _learnt(file: Path, rows: Path) -> int:
+    """How many of a file's texts stand in the training rows of any folder of `rows`."""
+    learnt = {text for folder in rows.iterdir() for text in _texts(folder / "train.csv")}
+    return sum(text in learnt for text in _texts(file))
 
 
 def text(card: dict[str, Any]) -> str:
@@ -94,6 +103,7 @@ def text(card: dict[str, Any]) -> str:
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=_kinds(card["readings"]), last=_last(card["last"]),
         tables=_tables(card["tables"]), fresh=_kinds(card["fresh"]),
+        taught="last pass and the tables have" if card["last"] else "tables have",
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
         scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(card["examined"]),
         missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),

@@ -2,9 +2,8 @@
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
-# equal or near to a dev text is dropped before anything learns from it. What ships is the second round: its BACKBONE is the
-# first one's student. A first round wants more: runs/default_model.yaml says what. A last pass on its student
-# (STUDENT=models/default/backbone LAST="13 21") was tried since and does not ship (EXPERIMENTS.md).
+# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (STUDENT=folder LAST="13 21")
+# on the student of a second round, whose BACKBONE was the first one's. A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
@@ -15,9 +14,9 @@
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
 #           STUDENT=folder to go on from instead of teachers and students, the model that ships being made from it
-#           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh) and a part of the
-#           known rows, those that name companies also under other names (as experts then learn them); half way between
-#           student and their mean is what experts start from
+#           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh), a part of the
+#           known rows and the written sentences; half way between student and their mean is what experts start from
+#           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well
 #           UNTIL=backbone|answers|half ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,7 +54,7 @@ judge_news=(--valid-of "$data/news/train.csv")
 judge_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
 renamed=()
 if [ -n "$last" ]; then
-  renamed=(--companies)
+  renamed=(${COMPANIES:+--companies})
   [ ${#fresh_news[@]} -eq 0 ] ||
     judge_news=("${fresh_news[@]}") judge_forum=("${fresh_boards[@]}" "${fresh_investors[@]}")
 fi
@@ -123,13 +122,14 @@ if [ -n "$last" ]; then # more labels of few readers: the whole way there learns
   passed=()
   last_rows() { # last_rows KIND MOST WORD… : at most so many of the rows that students know, and readings they do not
     [ -f "$out/last_rows/$1/valid.csv" ] ||
-      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" "${renamed[@]}" "${held[@]}"
+      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
     passed+=(--task "$1=$out/last_rows/$1")
   }
   last_rows news 6000 ${fresh_news[@]+"${fresh_news[@]}"}
   last_rows boards 4000 ${fresh_boards[@]+"${fresh_boards[@]}"}
   last_rows investors 8000 ${fresh_investors[@]+"${fresh_investors[@]}"}
   [ ! -d "$out/data/finfe" ] || last_rows finfe 20000
+  for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
   mixed=()
   for seed in $last; do
     say "last pass, seed $seed"

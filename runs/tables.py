@@ -18,7 +18,7 @@ from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.checkpoint import EXPERTS
 from finsa_moe.polarity import NAMES
-from finsa_moe.training.ngrams import fit, fit_router
+from finsa_moe.training.ngrams import fit_expert, fit_router
 
 MOST = 150_000
 
@@ -49,7 +49,7 @@ def main() -> None:
 
     for name, found in learnt.items():
         texts, labels = [text for text, _ in found], [NAMES.index(label) for _, label in found]
-        keep(name, fit(texts, labels, args.ngrams), working / EXPERTS / name / EXPERT_TABLE, len(texts))
+        keep(name, fit_expert(texts, labels, args.ngrams), working / EXPERTS / name / EXPERT_TABLE, len(texts))
     every = [text for found in learnt.values() for text, _ in found]
     places = [at for at, found in enumerate(learnt.values()) for _ in found]
     table = fit_router(every, places, args.ngrams, experts=len(domains))

@@ -145,7 +145,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     )
     assert all(torch.allclose(half[name], (start[name] + end[name]) / 2, atol=1e-6) for name in half)
     facts = json.loads((later / "passes" / "13" / "adapt.json").read_text(encoding="utf-8"))
-    assert facts["heads"] == ["news", "boards", "investors"]
+    assert facts["heads"] == ["news", "boards", "investors", "written_news", "written_forum"]
     assert list(json.loads((later / "half" / "adapt.json").read_text())["tasks"]) == facts["heads"]
     for domain in PLANTED:
         content = (later / "last_rows" / KIND[domain] / "train.csv").read_text(encoding="utf-8")

@@ -176,7 +176,8 @@ def train_expert(
     facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
     team = Team()
     if team.first:
-        table = ngrams.fit(train.texts, train.labels, settings.ngrams, seed=settings.seed) if settings.ngrams else None
+        most = settings.ngrams
+        table = ngrams.fit_expert(train.texts, train.labels, most, seed=settings.seed) if most else None
         facts["ngrams"] = 0 if table is None else len(table.keys)
         _write(model, out, facts, settings, tokenizer, table)
         finish(stage.folder)
