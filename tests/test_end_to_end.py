@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -71,6 +70,15 @@ def label(words: list[str], folder: Path) -> None:
         assert server.wait(120) == 0
 
 
+def shortest(rows: list[dict[str, str]], share: int) -> list[dict[str, str]]:
+    """One in so many rows of each label, those of the shortest texts, in their order: training reads them soonest."""
+    kept: set[int] = set()
+    for label in {row["label"] for row in rows}:
+        own = [at for at, row in enumerate(rows) if row["label"] == label]
+        kept |= set(sorted(own, key=lambda at: len(rows[at]["text"]))[: len(own) // share])
+    return [row for at, row in enumerate(rows) if at in kept]
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is tracked, with the demo run in it and a user's own files beside: small ones, the demo has more."""
@@ -84,11 +92,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for domain in ("news", "forum"):  # for the paper's commands
         processed = folder / "data" / "processed" / domain
         processed.mkdir(parents=True)
-        for split, many in (("train", 48), ("valid", 16)):
+        for split, share in (("train", 7), ("valid", 6)):
             with (folder / "demo" / "data" / domain / f"{split}.csv").open(encoding="utf-8", newline="") as file:
-                lines = list(islice(csv.reader(file), many + 1))
+                lines = list(csv.DictReader(file))
             with (processed / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows(lines)
+                writer = csv.DictWriter(file, list(lines[0]))
+                writer.writeheader()
+                writer.writerows(shortest(lines, share))
     (folder / "my_news").mkdir()
     with sample("news").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -96,7 +106,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with (folder / "my_news" / f"{part}.csv").open("w", encoding="utf-8-sig", newline="") as file:
             writer = csv.DictWriter(file, ["id", "text", "label"])
             writer.writeheader()
-            writer.writerows(rows[part::12])
+            writer.writerows(shortest(rows, 4)[part::3])
     numbers = {"利空": 0, "中性": 1, "利好": 2}
     with (
         sample("forum").open(encoding="utf-8") as file,
@@ -104,7 +114,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         writer = csv.writer(out, delimiter=";")
         writer.writerow(["content", "sentiment"])
-        writer.writerows([row["text"], numbers[row["label"]]] for row in list(csv.DictReader(file))[::4])
+        writer.writerows([row["text"], numbers[row["label"]]] for row in shortest(list(csv.DictReader(file)), 4))
     with (
         sample("forum").open(encoding="utf-8") as file,
         (folder / "my_research.csv").open("w", encoding="utf-8", newline="") as out,

@@ -5,52 +5,82 @@ Real processes over the command line, on one thread; `test_resume` breaks off at
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from finsa_moe.cli import entry
 from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
 from tests.families import made_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 LONG = ("max_steps=60", "eval_steps=5", "patience=0")
+LOADED = (
+    "finsa_moe.training.joint",
+    "finsa_moe.training.domains",
+    "finsa_moe.training.adapt",
+    "finsa_moe.training.pretrain",
+)
 
 
-def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    code = (
-        "import sys, torch; torch.set_num_threads(1); from finsa_moe.cli import entry; sys.argv[0] = 'finsa'; entry()"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def command(arguments: Sequence[str], output: Path) -> None:
+    """What a process does: the command, its words into a file."""
+    with output.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    sys.argv = ["finsa", *arguments]
+    entry()
 
 
-def finish(arguments: Sequence[str]) -> None:
-    process = start(arguments)
-    output, _ = process.communicate(timeout=1200)
-    assert process.returncode == 0, output.decode()
+@dataclass
+class Processes:
+    """Starts commands as processes of their own, forked from one that has imported what they need: seconds for each."""
+
+    output: Path
+
+    def start(self, arguments: Sequence[str]) -> BaseProcess:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__, *LOADED])
+        process = context.Process(target=command, args=(list(arguments), self.output))
+        process.start()
+        return process
+
+    def ended(self, process: BaseProcess) -> None:
+        """Wait for one that is to end well."""
+        process.join(1200)
+        assert process.exitcode == 0, self.output.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+    def finish(self, arguments: Sequence[str]) -> None:
+        self.ended(self.start(arguments))
+
+    def kill_when(self, arguments: Sequence[str], there: Callable[[], bool], later: float) -> bool:
+        """Start, wait until `there` holds and a while longer, kill; False when the process was done before."""
+        process = self.start(arguments)
+        deadline = time.monotonic() + 600
+        while process.is_alive() and not there() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(later)
+        if not process.is_alive():
+            self.ended(process)
+            return False
+        process.kill()
+        process.join()
+        return True
 
 
-def kill_when(arguments: Sequence[str], there: Callable[[], bool], later: float) -> bool:
-    """Start, wait until `there` holds and a while longer, kill; False when the process was done before."""
-    process = start(arguments)
-    deadline = time.monotonic() + 600
-    while process.poll() is None and not there() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(later)
-    if process.poll() is not None:
-        output, _ = process.communicate()
-        assert process.returncode == 0, output.decode()
-        return False
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    return True
+@pytest.fixture
+def processes(tmp_path: Path) -> Processes:
+    return Processes(tmp_path / "output.txt")
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -85,37 +115,45 @@ def checkpoints(folder: Path) -> Callable[[], bool]:
     return there
 
 
-def killed_again_and_again(arguments: Sequence[str], folder: Path, done: Path, laters: Sequence[float]) -> None:
+def killed_again_and_again(
+    processes: Processes, arguments: Sequence[str], folder: Path, done: Path, laters: Sequence[float]
+) -> None:
     kills = 0
     for later in laters:
         if not done.exists():
-            kills += kill_when(arguments, checkpoints(folder), later)
+            kills += processes.kill_when(arguments, checkpoints(folder), later)
     assert kills >= 2
-    finish(arguments)
+    processes.finish(arguments)
 
 
-def test_an_expert(prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_an_expert(
+    processes: Processes, prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
     common = ["--backbone", str(backbone_of("modernbert")), "--device", "cpu", *sets(*EXPERT, *LONG)]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(["train-expert", "news", str(prepared["news"]), "--out", str(whole), *common])
+    processes.finish(["train-expert", "news", str(prepared["news"]), "--out", str(whole), *common])
     again = ["train-expert", "news", str(prepared["news"]), "--out", str(cut), "--resume", *common]
-    killed_again_and_again(again, cut, cut / "expert.json", (0.0, 0.02, 0.2))
+    killed_again_and_again(processes, again, cut, cut / "expert.json", (0.0, 0.02, 0.2))
     same(cut, whole)
     assert not list(cut.rglob("checkpoint*"))
 
 
-def test_joint_training(trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path) -> None:
+def test_joint_training(
+    processes: Processes, trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
     data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
     common = [str(trained("modernbert").start), *data, "--device", "cpu", *sets(*JOINT, *LONG, "router_steps=20")]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(["train-joint", *common, "--out", str(whole)])
+    processes.finish(["train-joint", *common, "--out", str(whole)])
     again = ["train-joint", *common, "--out", str(cut), "--resume"]
-    killed_again_and_again(again, cut, cut / "moe_joint" / "metrics.json", (0.0, 0.7, 0.1, 0.02))
+    killed_again_and_again(processes, again, cut, cut / "moe_joint" / "metrics.json", (0.0, 0.7, 0.1, 0.02))
     for phase in ("router_warmup", "moe_joint"):
         same(cut / phase, whole / phase)
 
 
-def test_adding_a_domain(trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path) -> None:
+def test_adding_a_domain(
+    processes: Processes, trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
     """Killed while the expert trains, when it is done, and while the new mixture is written: the old one stays to the
     byte, and the same command ends as if nothing had been."""
     source = trained("modernbert").joint
@@ -144,7 +182,7 @@ def test_adding_a_domain(trained: Callable[[str], Trained], prepared: Mapping[st
         *sets(*settings),
     ]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish([*common, "--out", str(whole)])
+    processes.finish([*common, "--out", str(whole)])
     again, kills = [*common, "--out", str(cut), "--resume"], 0
     moments: tuple[tuple[Callable[[], bool], float], ...] = (
         (checkpoints(cut), 0.0),
@@ -153,36 +191,36 @@ def test_adding_a_domain(trained: Callable[[str], Trained], prepared: Mapping[st
     )
     for there, later in moments:
         if not (cut / "moe").exists():
-            kills += kill_when(again, there, later)
+            kills += processes.kill_when(again, there, later)
             assert files() == before
     assert kills >= 2
-    finish(again)
+    processes.finish(again)
     assert files() == before
     same(cut / "moe", whole / "moe")
     assert not list(cut.glob(".moe.tmp*")), "what a killed process left is cleared away"
 
 
 def test_adapting_a_backbone(
-    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+    processes: Processes, prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
 ) -> None:  # fmt: skip
     tasks = [word for domain in DOMAINS for word in ("--task", f"{domain}={prepared[domain]}")]
     common = [str(backbone_of("modernbert")), *tasks, "--device", "cpu",
               *sets(*LONG, "batch_size=8", "warmup_steps=2", "trackers=none", "bf16=false")]  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(["adapt", *common, "--out", str(whole)])
+    processes.finish(["adapt", *common, "--out", str(whole)])
     again = ["adapt", *common, "--out", str(cut), "--resume"]
-    killed_again_and_again(again, cut, cut / "adapt.json", (0.0, 0.02, 0.2))
+    killed_again_and_again(processes, again, cut, cut / "adapt.json", (0.0, 0.02, 0.2))
     same(cut, whole)
 
 
-def test_pretraining(tmp_path: Path) -> None:
+def test_pretraining(processes: Processes, tmp_path: Path) -> None:
     source = tmp_path / "t.txt"
     source.write_text("\n".join(text for d in DOMAINS for text, _ in made_rows(d, 400)), encoding="utf-8")
     common = [str(source), "--device", "cpu", *sets(
         "vocab_size=320", "hidden_size=32", "layers=2", "heads=2", "intermediate_size=48", "longest=24", "batch_tokens=256",
         "warmup_steps=5", "max_steps=150", "log_steps=10", "save_minutes=0.0", "bf16=false")]  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    finish(["pretrain", *common, "--out", str(whole)])
+    processes.finish(["pretrain", *common, "--out", str(whole)])
     again, kills = ["pretrain", *common, "--out", str(cut), "--resume"], 0
     for moment, later in (
         ("config.yaml", 0.0),
@@ -192,8 +230,8 @@ def test_pretraining(tmp_path: Path) -> None:
         ("state.tmp", 0.0),
     ):
         if not (cut / "pretrain.json").exists():
-            kills += kill_when(again, lambda name=moment: bool(list((cut / "run").glob(f"{name}*"))), later)  # type: ignore[misc]
+            kills += processes.kill_when(again, lambda name=moment: bool(list((cut / "run").glob(f"{name}*"))), later)  # type: ignore[misc]
     assert kills >= 3
-    finish(again)
+    processes.finish(again)
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
