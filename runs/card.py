@@ -34,6 +34,8 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
     before = read("before.json") if (out / "before.json").is_file() else None
+    if before and before.get("last") and (out / "half").is_dir():
+        raise SystemExit(f"{out}/before.json: this student has had a last pass already, and a card tells of one")
     history = next((f for f in (out / "history.json", Path("models/pretrained/history.json")) if f.is_file()), None)
     student = {key: before[key] for key in STUDENT} if before else {
         "pretraining": json.loads(history.read_text()) if history else [],
@@ -123,9 +125,7 @@ def _agreement(found: dict[str, int] | None) -> str:
     """What the exported graphs answer otherwise than the weights on all dev texts, where it was counted."""
     if found is None:
         return ""
-    return (
-        f" Of the {found['texts']:,} dev texts the graphs answer {found['different']:,} otherwise than the weights do."
-    )
+    return f" Of the {found['texts']:,} dev texts the graphs answer {found['different']:,} otherwise than the weights do, by OpenVINO."
 
 
 def _start(rounds: list[dict[str, Any]]) -> str:
@@ -150,9 +150,11 @@ def _last(found: dict[str, Any] | None) -> str:
         return ""
     passes = found["passes"]
     minutes = ", ".join(f"{one['wall_seconds'] / 60:.0f}" for one in passes)
+    written = sum(task["rows"] for name, task in passes[0]["tasks"].items() if name.startswith("written_"))
     return (
         f" That student then went on for one more pass ({len(passes)} times from other seeds, "
-        f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over a part of its rows, all our own sentences, "
+        f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over a part of its rows, "
+        f"{written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
         "announcements and lines of the unlabelled files unlike the wire's); the weights half way between it and the "
         "passes' mean are the backbone."

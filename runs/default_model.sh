@@ -2,8 +2,8 @@
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
-# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (STUDENT=folder LAST="13 21")
-# on the student of a second round, whose BACKBONE was the first one's. A first round wants more: runs/default_model.yaml.
+# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21") on the student
+# of a second round, whose BACKBONE was the first one's student. A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
@@ -13,7 +13,7 @@
 #           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
-#           STUDENT=folder to go on from instead of teachers and students, the model that ships being made from it
+#           STUDENT=folder to go on from instead of teachers and students: a backbone with the heads of its tasks
 #           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh), a part of the
 #           known rows and the written sentences; half way between student and their mean is what experts start from
 #           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well
@@ -54,7 +54,7 @@ judge_news=(--valid-of "$data/news/train.csv")
 judge_forum=(--valid-of "$data/forum/train.csv" --valid-of "$data/forum/train_investors.csv")
 renamed=()
 if [ -n "$last" ]; then
-  renamed=(${COMPANIES:+--companies})
+  [ "${COMPANIES:-}" != 1 ] || renamed=(--companies)
   [ ${#fresh_news[@]} -eq 0 ] ||
     judge_news=("${fresh_news[@]}") judge_forum=("${fresh_boards[@]}" "${fresh_investors[@]}")
 fi

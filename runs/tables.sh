@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A finished mixture gets tables of n-grams beside its experts and its router, fitted on every labelled row there is;
 # calibration, export. The network is not trained: the last stages of runs/default_model.sh, and all that new labels for a
-# mixture ask for. What ships is MIXTURE=models/default with the readings of runs/readings/fresh.
+# mixture ask for. runs/default_model.sh ends with it; MIXTURE=models/default gives what ships new tables.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]
 set -euo pipefail

@@ -2,9 +2,9 @@
 
 ``python runs/untouched.py [DATA] [--model FOLDER]``: 900 wire lines, board posts and investors' posts each, and 524
 lines of news unlike the wire's (sentences of a set of event types, company news, reports' titles), drawn at random and
-read under the rubric (``*.valid.csv`` of ``runs/readings/fresh``); none is a text that the model has a label of, or near to
-one of the training files. Its last pass and its tables have learnt others of these readers, and chose checkpoints and
-the tables' weight with an eye on these texts. TF-IDF learns the
+read under the rubric (``*.valid.csv`` of ``runs/readings/fresh``); none is a text that the model has a label of, or
+near to one of the training files. Its last pass and its tables have learnt others of these readers; checkpoints, and
+the tables' weight, were chosen with an eye on these texts. TF-IDF learns the
 training files as they are given, and with them the readings that the default model learnt from, in the mix, form and C
 that serve it best on the dev files (``runs/tfidf.py``). Most lines are of the kinds that the model was pre-trained on.
 The result is ``docs/results/untouched.json``; differences are paired, intervals draw clusters of near texts.

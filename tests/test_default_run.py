@@ -69,7 +69,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
     settings = (
-        "BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS", "STUDENT", "LAST",
+        "BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS", "STUDENT", "LAST", "COMPANIES",
     )  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings},
@@ -136,7 +136,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     later = tmp_path / "later"  # the student goes on; no reading is of a text that stands here
     for name in ("readings", "data", "fresh", "rows"):
         shutil.copytree(out / name, later / name)
-    asked = {**environment, "STUDENT": str(out / "student"), "LAST": "13", "UNTIL": "half"}
+    asked = {**environment, "STUDENT": str(out / "student"), "LAST": "13", "COMPANIES": "1", "UNTIL": "half"}
     done = subprocess.run([*command[:3], str(later)], env=asked, capture_output=True, text=True, timeout=6000)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (later / "teachers").exists()

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -38,30 +41,42 @@ def command(arguments: Sequence[str], output: Path) -> None:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     torch.set_num_threads(1)
+    np.random.seed()  # as a fresh process: what is forked has its parent's state
     sys.argv = ["finsa", *arguments]
     entry()
 
 
 @dataclass
 class Processes:
-    """Starts commands as processes of their own, forked from one that has imported what they need: seconds for each."""
+    """Starts commands as processes of their own, forked from one that has imported what they need, to save the seconds."""
 
     output: Path
+    started: list[BaseProcess] = field(default_factory=list)
 
     def start(self, arguments: Sequence[str]) -> BaseProcess:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *LOADED])
         process = context.Process(target=command, args=(list(arguments), self.output))
         process.start()
+        self.started.append(process)
         return process
 
-    def ended(self, process: BaseProcess) -> None:
-        """Wait for one that is to end well."""
-        process.join(1200)
-        assert process.exitcode == 0, self.output.read_text(encoding="utf-8", errors="replace")[-4000:]
+    def said(self) -> str:
+        return self.output.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+    def alone(self, arguments: Sequence[str]) -> None:
+        """In an interpreter of its own, whose sets stand in another order: what is resumed must not hang on that."""
+        code = "import sys, torch; torch.set_num_threads(1); from finsa_moe.cli import entry; entry()"
+        with self.output.open("ab") as file:
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments], stdout=file, stderr=file, timeout=1200, check=False
+            )
+        assert done.returncode == 0, self.said()
 
     def finish(self, arguments: Sequence[str]) -> None:
-        self.ended(self.start(arguments))
+        process = self.start(arguments)
+        process.join(1200)
+        assert process.exitcode == 0, self.said()
 
     def kill_when(self, arguments: Sequence[str], there: Callable[[], bool], later: float) -> bool:
         """Start, wait until `there` holds and a while longer, kill; False when the process was done before."""
@@ -70,17 +85,19 @@ class Processes:
         while process.is_alive() and not there() and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(later)
-        if not process.is_alive():
-            self.ended(process)
-            return False
         process.kill()
         process.join()
-        return True
+        assert process.exitcode in (0, -signal.SIGKILL), self.said()
+        return process.exitcode != 0
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Processes:
-    return Processes(tmp_path / "output.txt")
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path / "output.txt")
+    yield made
+    for process in made.started:  # a failed test leaves none at work
+        process.kill()
+        process.join()
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
@@ -131,7 +148,7 @@ def test_an_expert(
 ) -> None:
     common = ["--backbone", str(backbone_of("modernbert")), "--device", "cpu", *sets(*EXPERT, *LONG)]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    processes.finish(["train-expert", "news", str(prepared["news"]), "--out", str(whole), *common])
+    processes.alone(["train-expert", "news", str(prepared["news"]), "--out", str(whole), *common])
     again = ["train-expert", "news", str(prepared["news"]), "--out", str(cut), "--resume", *common]
     killed_again_and_again(processes, again, cut, cut / "expert.json", (0.0, 0.02, 0.2))
     same(cut, whole)
@@ -144,7 +161,7 @@ def test_joint_training(
     data = [word for domain in DOMAINS for word in ("--data", f"{domain}={prepared[domain]}")]
     common = [str(trained("modernbert").start), *data, "--device", "cpu", *sets(*JOINT, *LONG, "router_steps=20")]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    processes.finish(["train-joint", *common, "--out", str(whole)])
+    processes.alone(["train-joint", *common, "--out", str(whole)])
     again = ["train-joint", *common, "--out", str(cut), "--resume"]
     killed_again_and_again(processes, again, cut, cut / "moe_joint" / "metrics.json", (0.0, 0.7, 0.1, 0.02))
     for phase in ("router_warmup", "moe_joint"):
@@ -182,7 +199,7 @@ def test_adding_a_domain(
         *sets(*settings),
     ]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    processes.finish([*common, "--out", str(whole)])
+    processes.alone([*common, "--out", str(whole)])
     again, kills = [*common, "--out", str(cut), "--resume"], 0
     moments: tuple[tuple[Callable[[], bool], float], ...] = (
         (checkpoints(cut), 0.0),
@@ -207,7 +224,7 @@ def test_adapting_a_backbone(
     common = [str(backbone_of("modernbert")), *tasks, "--device", "cpu",
               *sets(*LONG, "batch_size=8", "warmup_steps=2", "trackers=none", "bf16=false")]  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    processes.finish(["adapt", *common, "--out", str(whole)])
+    processes.alone(["adapt", *common, "--out", str(whole)])
     again = ["adapt", *common, "--out", str(cut), "--resume"]
     killed_again_and_again(processes, again, cut, cut / "adapt.json", (0.0, 0.02, 0.2))
     same(cut, whole)
@@ -220,7 +237,7 @@ def test_pretraining(processes: Processes, tmp_path: Path) -> None:
         "vocab_size=320", "hidden_size=32", "layers=2", "heads=2", "intermediate_size=48", "longest=24", "batch_tokens=256",
         "warmup_steps=5", "max_steps=150", "log_steps=10", "save_minutes=0.0", "bf16=false")]  # fmt: skip
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    processes.finish(["pretrain", *common, "--out", str(whole)])
+    processes.alone(["pretrain", *common, "--out", str(whole)])
     again, kills = ["pretrain", *common, "--out", str(cut), "--resume"], 0
     for moment, later in (
         ("config.yaml", 0.0),
