@@ -125,7 +125,10 @@ def _agreement(found: dict[str, int] | None) -> str:
     """What the exported graphs answer otherwise than the weights on all dev texts, where it was counted."""
     if found is None:
         return ""
-    return f" Of the {found['texts']:,} dev texts the graphs answer {found['different']:,} otherwise than the weights do, by OpenVINO."
+    return (
+        f" Of the {found['texts']:,} dev texts the graphs answer {found['different']:,} otherwise than the weights "
+        "do (OpenVINO)."
+    )
 
 
 def _start(rounds: list[dict[str, Any]]) -> str:
