@@ -119,6 +119,7 @@ def test_bootstrap_covers_the_truth() -> None:
     assert 0.91 <= held / 400 <= 0.98
 
 
+@pytest.mark.slow
 def test_cluster_bootstrap_equals_resampling_the_clusters() -> None:
     """Kinds of clusters against drawing the clusters' rows with replacement, both with many samples."""
     rng = np.random.default_rng(4)

@@ -99,6 +99,7 @@ def test_the_example_of_the_single_graph_answers_as_we_do(exported: Export) -> N
         assert line.split("\t") == [answer.sentiment, f"{answer.confidence:.3f}", answer.expert, answer.text]
 
 
+@pytest.mark.slow
 def test_eight_bits_stay_near_and_batch_mates_do_not_matter(backbone_of: Backbones) -> None:
     model = make_mixture(backbone_of("modernbert"))
     trunk, expert = Trunk(model), Expert(model, 0)
@@ -118,6 +119,7 @@ def test_eight_bits_stay_near_and_batch_mates_do_not_matter(backbone_of: Backbon
     np.testing.assert_allclose(run(loud.numpy(), mask.numpy())[0][0], found[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_narrowing_products_may_be_left_out_of_the_eight_bits(backbone_of: Backbones) -> None:
     """Of the two layers' products the feed-forward part's second and the head narrow; the error shrinks."""
     model = make_mixture(backbone_of("modernbert"))
@@ -141,6 +143,7 @@ def test_narrowing_products_may_be_left_out_of_the_eight_bits(backbone_of: Backb
     assert not any(rows > columns for rows, columns in short[1])
 
 
+@pytest.mark.slow
 def test_an_export_that_answers_otherwise_fails_and_leaves_nothing(
     exported: Export, tmp_path: Path, prepared: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +258,7 @@ def test_settings_are_checked_before_the_work(exported: Export, tmp_path: Path) 
         export_mixture(exported.mixture, tmp_path / "o", precisions=("int4",))
 
 
+@pytest.mark.slow
 def test_the_command_without_data_says_what_is_missing(
     exported: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

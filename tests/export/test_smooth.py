@@ -16,6 +16,7 @@ from tests.families import make_mixture
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.slow
 def test_the_function_stays_and_its_outliers_shrink(backbone_of: Callable[[str], Path]) -> None:
     model = make_mixture(backbone_of("modernbert"))
     with torch.no_grad():

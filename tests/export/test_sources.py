@@ -46,6 +46,7 @@ def test_what_was_given_comes_back_from_json() -> None:
         assert Reading.read(note) == Reading()
 
 
+@pytest.mark.slow
 def test_a_mixture_of_rows_in_the_user_s_own_words_is_exported_with_them(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,6 +67,7 @@ def test_a_mixture_of_rows_in_the_user_s_own_words_is_exported_with_them(
     assert held_out(named.found, DOMAINS, named.readings).labels == plain.labels, "the usual names do as well"
 
 
+@pytest.mark.slow
 def test_added_in_the_user_s_own_words_and_exported(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -86,6 +88,7 @@ def test_added_in_the_user_s_own_words_and_exported(
     assert left["reading"] == {"news": {}, "notices": OWN}
 
 
+@pytest.mark.slow
 def test_rows_found_by_note_that_cannot_be_used_are_missed_aloud(
     exported: Export, prepared: Mapping[str, Path], tmp_path: Path
 ) -> None:

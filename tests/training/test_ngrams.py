@@ -120,6 +120,7 @@ def test_a_batch_of_the_service_answers_alike(mixture: Path) -> None:
     np.testing.assert_allclose([list(one.scores.values()) for one in found], wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_export_holds_it_and_its_temperature_is_of_the_sum(
     mixture: Path, prepared: Mapping[str, Path], tmp_path: Path
 ) -> None:

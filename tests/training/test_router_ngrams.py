@@ -120,6 +120,7 @@ def test_a_text_of_a_given_domain_says_still_where_it_would_have_gone(mixture: P
     np.testing.assert_allclose([list(one.expert_weights.values()) for one in given], gates(both), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_export_routes_alike_by_batches_in_bulk_and_in_the_service(
     mixture: Path, data: dict[str, Path], tmp_path: Path
 ) -> None:
