@@ -9,15 +9,14 @@ belongs to.
 
 from __future__ import annotations
 
-import csv
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dev import tfidf
-
-from finsa_moe.data.text import normalise
+from expert_rows import rows
 
 TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
@@ -41,12 +40,13 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "pretraining": json.loads(history.read_text()) if history else [],
         "backbone": read("backbone/pretrain.json"),
         "earlier": read("earlier.json") if (out / "earlier.json").is_file() else [],
-        "readings": {kind: len(_texts(out / "readings" / f"{kind}.csv")) for kind in READINGS},
+        "readings": _counted(_readings(out / "readings", READINGS)),
         "students": _trainings(read("student/adapt.json")),
     }  # fmt: skip
+    fresh = _readings(out / "fresh", FRESH)
     last = {
         "passes": _trainings(read("half/adapt.json")),
-        "readings": {kind: _learnt(out / "fresh" / f"{kind}.csv", out / "last_rows") for kind in FRESH},
+        "readings": _counted(fresh, _learnt(out / "last_rows")),
     } if (out / "half").is_dir() else (before or {}).get("last")  # fmt: skip
     return {
         "name": "FinSA-MoE default",
@@ -60,7 +60,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         ],
         "share": read("moe/metrics.json").get("share_of_the_way", 1.0),
         "tables": read("moe/metrics.json")["tables"],
-        "fresh": {kind: len(_texts(out / "fresh" / f"{kind}.csv")) for kind in FRESH},
+        "fresh": _counted(fresh),
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
@@ -75,18 +75,20 @@ def _trainings(mean: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: one[key] for key in keys} for one in mean["mean_of"] if "steps" in one]
 
 
-def _texts(file: Path) -> list[str]:
-    """The texts of a CSV file, as models read them; none where there is no file."""
-    if not file.is_file():
-        return []
-    with file.open(encoding="utf-8", newline="") as opened:
-        return [normalise(row["text"]) for row in csv.DictReader(opened)]
+def _readings(folder: Path, kinds: Sequence[str]) -> dict[str, list[str]]:
+    """The texts read of each kind; none where there is no file."""
+    files = {kind: folder / f"{kind}.csv" for kind in kinds}
+    return {kind: [text for text, _ in rows(file)] if file.is_file() else [] for kind, file in files.items()}
 
 
-def _learnt(file: Path, rows: Path) -> int:
-    """How many of a file's texts stand in the training rows of any folder of `rows`."""
-    learnt = {text for folder in rows.iterdir() for text in _texts(folder / "train.csv")}
-    return sum(text in learnt for text in _texts(file))
+def _learnt(folder: Path) -> set[str]:
+    """The texts of the training rows of all its folders."""
+    return {text for file in folder.glob("*/train.csv") for text, _ in rows(file)}
+
+
+def _counted(readings: dict[str, list[str]], learnt: set[str] | None = None) -> dict[str, int]:
+    """How many readings there are of each kind, or how many of them were learnt."""
+    return {kind: sum(learnt is None or text in learnt for text in texts) for kind, texts in readings.items()}
 
 
 def text(card: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@
 #           students, whose pool of SKIP rows is then left out)
 #           BACKBONE=folder to start teachers from as it is, without pre-training (an earlier round's student); put its
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
-#           STUDENT=folder to go on from instead of teachers and students: a backbone with the heads of its tasks
+#           STUDENT=folder to go on from instead of teachers and students, with the heads of its tasks (without LAST
+#           news-answers among them)
 #           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh), a part of the
 #           known rows and the written sentences; half way between student and their mean is what experts start from
 #           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well

@@ -25,7 +25,7 @@ ROUTER_WEIGHT = 4.0
 
 def fit(
     texts: Sequence[str], labels: Sequence[int], most: int, *, classes: int = len(NAMES), cost: float = 1.0,
-    seed: int = 13,
+    weight: float = 1.0, seed: int = 13,
 ) -> NGrams | None:  # fmt: skip
     """Fit on rows; one class against the rest, squared hinge, classes weighted alike.
 
@@ -35,6 +35,7 @@ def fit(
         most: N-grams to keep, those of the largest weight times idf times texts: rare ones mostly know a text by heart.
         classes: How many there are; two or more.
         cost: Inverse strength of regularisation (the C of Fan et al. 2008, eq. 1).
+        weight: What the table's values are multiplied by.
         seed: Of the solver.
 
     Returns:
@@ -56,21 +57,19 @@ def fit(
         weights, bias = np.concatenate([-weights, weights], axis=1), np.concatenate([-bias, bias])
     said = np.abs(weights).max(axis=1) * idf * texts_with
     kept = np.sort(np.argsort(-said, kind="stable")[:most])
-    return NGrams.rounded(keys[kept], idf[kept], weights[kept], bias)
+    return NGrams.rounded(keys[kept], idf[kept], weights[kept], bias).scaled(weight)
 
 
 def fit_expert(texts: Sequence[str], labels: Sequence[int], most: int, *, seed: int = 13) -> NGrams | None:
     """A table of the three polarities, to be added to an expert's logits; arguments and result as of `fit`."""
-    table = fit(texts, labels, most, seed=seed)
-    return None if table is None else table.scaled(EXPERT_WEIGHT)
+    return fit(texts, labels, most, weight=EXPERT_WEIGHT, seed=seed)
 
 
 def fit_router(
     texts: Sequence[str], domains: Sequence[int], most: int, *, experts: int, seed: int = 13
 ) -> NGrams | None:
     """A table that tells domains, to be added to a router's logits; arguments and result as of `fit`, None for one."""
-    table = fit(texts, domains, most, classes=experts, seed=seed) if experts > 1 else None
-    return None if table is None else table.scaled(ROUTER_WEIGHT)
+    return fit(texts, domains, most, classes=experts, weight=ROUTER_WEIGHT, seed=seed) if experts > 1 else None
 
 
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
