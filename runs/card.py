@@ -33,7 +33,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
     before = read("before.json") if (out / "before.json").is_file() else None
-    if before and before.get("last") and (out / "half").is_dir():
+    if before and before.get("last") and (out / "last").is_dir():
         raise SystemExit(f"{out}/before.json: this student has had a last pass already, and a card tells of one")
     history = next((f for f in (out / "history.json", Path("models/pretrained/history.json")) if f.is_file()), None)
     student = {key: before[key] for key in STUDENT} if before else {
@@ -45,9 +45,10 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     }  # fmt: skip
     fresh = _readings(out / "fresh", FRESH)
     last = {
-        "passes": _trainings(read("half/adapt.json")),
+        "passes": _trainings(read("last/adapt.json")),
+        "half": any("steps" not in one for one in read("last/adapt.json")["mean_of"]),
         "readings": _counted(fresh, _learnt(out / "last_rows")),
-    } if (out / "half").is_dir() else (before or {}).get("last")  # fmt: skip
+    } if (out / "last").is_dir() else (before or {}).get("last")  # fmt: skip
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
@@ -156,13 +157,13 @@ def _last(found: dict[str, Any] | None) -> str:
     passes = found["passes"]
     minutes = ", ".join(f"{one['wall_seconds'] / 60:.0f}" for one in passes)
     written = sum(task["rows"] for name, task in passes[0]["tasks"].items() if name.startswith("written_"))
+    way = "weights half way between it and the passes' mean" if found["half"] else "passes' mean weights"
     return (
         f" That student then went on for one more pass ({len(passes)} times from other seeds, "
-        f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over a part of its rows, "
-        f"{written:,} sentences written one by one, "
+        f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over {passes[0]['rows']:,} rows: labelled ones "
+        f"that it knew, {written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
-        "announcements and lines of the unlabelled files unlike the wire's); the weights half way between it and the "
-        "passes' mean are the backbone."
+        f"announcements and lines of the unlabelled files unlike the wire's); the {way} are the backbone."
     )
 
 

@@ -2,8 +2,8 @@
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
-# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21") on the student
-# of a second round, whose BACKBONE was the first one's student. A first round wants more: runs/default_model.yaml.
+# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21" WHOLE=1
+# KNOWN="90000 90000 90000") on the student of a second round, whose BACKBONE was the first one's student. A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
@@ -17,8 +17,10 @@
 #           news-answers among them)
 #           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh), a part of the
 #           known rows and the written sentences; half way between student and their mean is what experts start from
+#           KNOWN="6000 4000 8000" how many known rows of news, boards and investors those are (all, where their labels have
+#           been read again); WHOLE=1: the mean itself, not half way
 #           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well
-#           UNTIL=backbone|answers|half ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
+#           UNTIL=backbone|answers|last ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
@@ -28,6 +30,7 @@ teachers=${TEACHERS:-21 13}
 students=${STUDENTS:-13}
 seeds=${SEEDS:-13}
 last=${LAST:-}
+read -r known_news known_boards known_investors <<<"${KNOWN:-6000 4000 8000}"
 student=${STUDENT:-$out/student}
 [ -z "${STUDENT:-}" ] || teachers='' students=''
 pool=${POOL:-32000}
@@ -118,7 +121,7 @@ declare -A start_at=([news]="news news-answers" [forum]="boards investors") # ta
 if [ -n "${STUDENT:-}" ] && [ ! -f "$out/before.json" ]; then # how it came to be, for the card
   cp src/finsa_moe/assets/default/card.json "$out/before.json"
 fi
-if [ -n "$last" ]; then # more labels of few readers: the whole way there learns whose labels they are (EXPERIMENTS.md)
+if [ -n "$last" ]; then # more labels; where few readers gave them, half way there, else it learns whose they are
   start_at[news]=news
   passed=()
   last_rows() { # last_rows KIND MOST WORD… : at most so many of the rows that students know, and readings they do not
@@ -126,9 +129,9 @@ if [ -n "$last" ]; then # more labels of few readers: the whole way there learns
       python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
     passed+=(--task "$1=$out/last_rows/$1")
   }
-  last_rows news 6000 ${fresh_news[@]+"${fresh_news[@]}"}
-  last_rows boards 4000 ${fresh_boards[@]+"${fresh_boards[@]}"}
-  last_rows investors 8000 ${fresh_investors[@]+"${fresh_investors[@]}"}
+  last_rows news "$known_news" ${fresh_news[@]+"${fresh_news[@]}"}
+  last_rows boards "$known_boards" ${fresh_boards[@]+"${fresh_boards[@]}"}
+  last_rows investors "$known_investors" ${fresh_investors[@]+"${fresh_investors[@]}"}
   [ ! -d "$out/data/finfe" ] || last_rows finfe 20000
   for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
   mixed=()
@@ -137,12 +140,13 @@ if [ -n "$last" ]; then # more labels of few readers: the whole way there learns
     [ -f "$out/passes/$seed/adapt.json" ] ||
       finsa adapt "$student" --out "$out/passes/$seed" --config "$config" --set epochs=1 --set learning_rate=1.5e-4 \
         --set warmup_steps=50 --set seed="$seed" --resume "${passed[@]}" "${held[@]}"
-    mixed+=("$student" "$out/passes/$seed")
+    [ "${WHOLE:-}" = 1 ] || mixed+=("$student")
+    mixed+=("$out/passes/$seed")
   done
-  [ -f "$out/half/adapt.json" ] || python runs/soup.py "$out/half" "${mixed[@]}"
-  student=$out/half
+  [ -f "$out/last/adapt.json" ] || python runs/soup.py "$out/last" "${mixed[@]}"
+  student=$out/last
 fi
-ends_at half
+ends_at last
 
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")

@@ -121,7 +121,7 @@ def main() -> None:
         script(name, PACKAGE, args.data, "--json", args.out / f"{name}.json")
     write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))
     weights(args.out / "moe", WEIGHTS)
-    if students := [folder for name in ("half", "student") if (folder := args.out / name).is_dir()]:
+    if students := [folder for name in ("last", "student") if (folder := args.out / name).is_dir()]:
         heads(students[0], WEIGHTS / BACKBONE)  # without one the mixture was finished before, and has them
     shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
     facts = card.facts(args.out, args.precision)

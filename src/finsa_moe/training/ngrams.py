@@ -17,7 +17,7 @@ from finsa_moe.polarity import NAMES
 
 FEWEST_TEXTS = 3
 """Texts in which an n-gram must stand to be looked at."""
-EXPERT_WEIGHT = 0.5
+EXPERT_WEIGHT = 1.0
 """What an expert's table counts beside its logits: with more, answers that turn on one word suffer (EXPERIMENTS.md)."""
 ROUTER_WEIGHT = 4.0
 """What a router's table counts beside its logits; 2, or no logits at all, are nearly as good (EXPERIMENTS.md)."""
