@@ -3,7 +3,8 @@
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
 # equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21" WHOLE=1
-# KNOWN="90000 90000 90000") on the student of a second round, whose BACKBONE was the first one's student. A first round wants more: runs/default_model.yaml.
+# KNOWN="90000 90000 90000") on the student of a second round, whose BACKBONE was the first one's student.
+# A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
