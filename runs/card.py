@@ -44,11 +44,12 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "students": _trainings(read("student/adapt.json")),
     }  # fmt: skip
     fresh = _readings(out / "fresh", FRESH)
-    last = {
-        "passes": _trainings(read("last/adapt.json")),
-        "half": any("steps" not in one for one in read("last/adapt.json")["mean_of"]),
-        "readings": _counted(fresh, _learnt(out / "last_rows")),
-    } if (out / "last").is_dir() else (before or {}).get("last")  # fmt: skip
+    last = (before or {}).get("last")
+    if (out / "last").is_dir():
+        mean = read("last/adapt.json")
+        passes = _trainings(mean)
+        half = len(passes) < len(mean["mean_of"])  # the student is among its parts
+        last = {"passes": passes, "half": half, "readings": _counted(fresh, _learnt(out / "last_rows"))}
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),

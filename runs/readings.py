@@ -4,8 +4,9 @@
 of each text and its label (利空, 中性, 利好 under the rubric of the training rows). Texts of DATA with such a hash go
 to files of the same names in OUT, as ``id,text,label``; what is near to a dev text is dropped where it is learnt from
 (``--hold-out``). FOLDER is ``runs/readings`` when left out; ``runs/readings/fresh`` holds what was read after the
-default model had shipped, a part of it, drawn at random, to judge by (``*.valid.csv``, ``runs/untouched.py``). Which
-texts were read, and how far the readings agree with the training rows' labels: EXPERIMENTS.md.
+default model had shipped, a part of it, drawn at random, to judge by (``*.valid.csv``, ``runs/untouched.py``). A label
+that was read again is the last one. Which texts were read, and how far the readings agree with the training rows'
+labels: EXPERIMENTS.md.
 """
 
 from __future__ import annotations
