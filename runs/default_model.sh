@@ -130,8 +130,9 @@ if [ -n "$last" ]; then # more labels; where few readers gave them, half way the
       python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
     passed+=(--task "$1=$out/last_rows/$1")
   }
-  last_rows news "$known_news" ${fresh_news[@]+"${fresh_news[@]}"}
-  last_rows boards "$known_boards" ${fresh_boards[@]+"${fresh_boards[@]}"}
+  # written sentences are learnt by the sources' own heads, which answer in the end, and by heads of their own
+  last_rows news "$known_news" --more runs/written/news.csv ${fresh_news[@]+"${fresh_news[@]}"}
+  last_rows boards "$known_boards" --more runs/written/forum.csv ${fresh_boards[@]+"${fresh_boards[@]}"}
   last_rows investors "$known_investors" ${fresh_investors[@]+"${fresh_investors[@]}"}
   [ ! -d "$out/data/finfe" ] || last_rows finfe 20000
   for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
