@@ -47,9 +47,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     last = (before or {}).get("last")
     if (out / "last").is_dir():
         mean = read("last/adapt.json")
-        passes = _trainings(mean)
-        half = len(passes) < len(mean["mean_of"])  # the student is among its parts
-        last = {"passes": passes, "half": half, "readings": _counted(fresh, _learnt(out / "last_rows"))}
+        last = {"passes": _trainings(mean), "readings": _counted(fresh, _learnt(out / "last_rows"))}
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
@@ -72,9 +70,9 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
 
 
 def _trainings(mean: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of the parts of a mean those that say how they were trained; the student of a last pass does not."""
+    """How the parts of a mean were trained."""
     keys = ("steps", "rows", "wall_seconds", "tasks")
-    return [{key: one[key] for key in keys} for one in mean["mean_of"] if "steps" in one]
+    return [{key: one[key] for key in keys} for one in mean["mean_of"]]
 
 
 def _readings(folder: Path, kinds: Sequence[str]) -> dict[str, list[str]]:
@@ -158,13 +156,12 @@ def _last(found: dict[str, Any] | None) -> str:
     passes = found["passes"]
     minutes = ", ".join(f"{one['wall_seconds'] / 60:.0f}" for one in passes)
     written = sum(task["rows"] for name, task in passes[0]["tasks"].items() if name.startswith("written_"))
-    way = "weights half way between it and the passes' mean" if found["half"] else "passes' mean weights"
     return (
         f" That student then went on for one more pass ({len(passes)} times from other seeds, "
         f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over {passes[0]['rows']:,} rows: labelled ones "
         f"that it knew, {written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
-        f"announcements and lines of the unlabelled files unlike the wire's); the {way} are the backbone."
+        f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean weights are the backbone."
     )
 
 

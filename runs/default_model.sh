@@ -2,8 +2,8 @@
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
-# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21" WHOLE=1
-# KNOWN="90000 90000 90000") on the student of a second round, whose BACKBONE was the first one's student.
+# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21") on the
+# student of a second round, whose BACKBONE was the first one's student.
 # A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
@@ -16,10 +16,8 @@
 #           pretrain.json into OUT_DIR/backbone, and its adapt.json in a list as OUT_DIR/earlier.json, for the card
 #           STUDENT=folder to go on from instead of teachers and students, with the heads of its tasks (without LAST
 #           news-answers among them)
-#           LAST="13 21" (seeds) passes over readings that no student has learnt (runs/readings/fresh), a part of the
-#           known rows and the written sentences; half way between student and their mean is what experts start from
-#           KNOWN="6000 4000 8000" how many known rows of news, boards and investors those are (all, where their labels have
-#           been read again); WHOLE=1: the mean itself, not half way
+#           LAST="13 21" (seeds) passes over the known rows, readings that no student has learnt (runs/readings/fresh) and
+#           the written sentences; experts start from their mean
 #           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well
 #           UNTIL=backbone|answers|last ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
@@ -31,7 +29,6 @@ teachers=${TEACHERS:-21 13}
 students=${STUDENTS:-13}
 seeds=${SEEDS:-13}
 last=${LAST:-}
-read -r known_news known_boards known_investors <<<"${KNOWN:-6000 4000 8000}"
 student=${STUDENT:-$out/student}
 [ -z "${STUDENT:-}" ] || teachers='' students=''
 pool=${POOL:-32000}
@@ -122,19 +119,19 @@ declare -A start_at=([news]="news news-answers" [forum]="boards investors") # ta
 if [ -n "${STUDENT:-}" ] && [ ! -f "$out/before.json" ]; then # how it came to be, for the card
   cp src/finsa_moe/assets/default/card.json "$out/before.json"
 fi
-if [ -n "$last" ]; then # more labels; where few readers gave them, half way there, else it learns whose they are
+if [ -n "$last" ]; then # more labels
   start_at[news]=news
   passed=()
-  last_rows() { # last_rows KIND MOST WORD… : at most so many of the rows that students know, and readings they do not
+  last_rows() { # last_rows KIND WORD… : the rows that students know, and readings they do not
     [ -f "$out/last_rows/$1/valid.csv" ] ||
-      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1:$2" "${@:3}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
+      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1" "${@:2}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
     passed+=(--task "$1=$out/last_rows/$1")
   }
   # written sentences are learnt by the sources' own heads, which answer in the end, and by heads of their own
-  last_rows news "$known_news" --more runs/written/news.csv ${fresh_news[@]+"${fresh_news[@]}"}
-  last_rows boards "$known_boards" --more runs/written/forum.csv ${fresh_boards[@]+"${fresh_boards[@]}"}
-  last_rows investors "$known_investors" ${fresh_investors[@]+"${fresh_investors[@]}"}
-  [ ! -d "$out/data/finfe" ] || last_rows finfe 20000
+  last_rows news --more runs/written/news.csv ${fresh_news[@]+"${fresh_news[@]}"}
+  last_rows boards --more runs/written/forum.csv ${fresh_boards[@]+"${fresh_boards[@]}"}
+  last_rows investors ${fresh_investors[@]+"${fresh_investors[@]}"}
+  [ ! -d "$out/data/finfe" ] || last_rows finfe
   for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
   mixed=()
   for seed in $last; do
@@ -142,7 +139,6 @@ if [ -n "$last" ]; then # more labels; where few readers gave them, half way the
     [ -f "$out/passes/$seed/adapt.json" ] ||
       finsa adapt "$student" --out "$out/passes/$seed" --config "$config" --set epochs=1 --set learning_rate=1.5e-4 \
         --set warmup_steps=50 --set seed="$seed" --resume "${passed[@]}" "${held[@]}"
-    [ "${WHOLE:-}" = 1 ] || mixed+=("$student")
     mixed+=("$out/passes/$seed")
   done
   [ -f "$out/last/adapt.json" ] || python runs/soup.py "$out/last" "${mixed[@]}"

@@ -4,18 +4,20 @@
 default model learnt from, which stand in OUT/data and OUT/fresh, OUT being the folder of a run of
 ``runs/default_model.sh`` or ``runs/tables.sh``. For each dev file logistic regression and a linear SVM are trained on
 the rows of its own source and on those of several together; C is chosen on a twentieth of the rows that is set aside.
-Of all these the one that scores best on the dev file is kept, which favours TF-IDF. The result,
-``docs/results/tfidf.json``, is what ``runs/dev.py`` and the card print.
+Of all these the one that scores best on the dev file is kept, which favours TF-IDF. The result, ``OUT/tfidf.json``,
+is put in ``docs/results`` when the run is published, for ``runs/dev.py`` and the card to print. One mix a core.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from finsa_moe.data.read import read_frame
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
@@ -23,7 +25,7 @@ from finsa_moe.evaluation.metrics import score
 from finsa_moe.files import write
 from finsa_moe.polarity import NAMES
 
-RESULT = Path("docs/results/tfidf.json")
+RESULT = "tfidf.json"
 POSTS = ("boards", "investors", "finfe")
 SOURCES = {"news/dev": "news", "forum/dev": "boards", "forum/dev_investors": "investors", "forum/dev_finfe": "finfe"}
 MIXES = (
@@ -68,24 +70,21 @@ def learnt(out: Path, source: str) -> tuple[Rows, Rows]:
     return joined([rows(file) for file in (folder / "train.csv", *last) if file.is_file()]), rows(folder / "valid.csv")
 
 
-def best(parts: dict[str, tuple[Rows, Rows]], tests: dict[str, Rows]) -> dict[str, dict[str, Any]]:
-    """Of every mix and model the one that does best, by dev file."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in tests}
-    for sources in MIXES:
-        train, valid = (joined([parts[source][side] for source in sources]) for side in (0, 1))
-        for kind in ("lr", "svm"):
-            model = TfidfBaseline(kind).fit(*train, dev=valid)
-            for name, (texts, labels) in tests.items():
-                if SOURCES[name] not in sources:
-                    continue
-                truth = np.array([NAMES.index(label) for label in labels])
-                one = {
-                    "macro_f1": round(100 * score(truth, model.predict_proba(texts)).macro_f1, 2),
-                    "model": f"tfidf-{kind}", "C": model.c, "rows": {"sources": sources, "n": len(train[0])},
-                }  # fmt: skip
-                found[name].append(one)
-                print(name, json.dumps(one), flush=True)
-    return {name: max(tried, key=lambda one: float(one["macro_f1"])) for name, tried in found.items()}
+def tried(
+    which: str, sources: tuple[str, ...], kind: str, train: Rows, valid: Rows, tests: dict[str, Rows]
+) -> dict[str, dict[str, Any]]:
+    """What one model that learns a mix scores on the dev files of its sources."""
+    model = TfidfBaseline(kind).fit(*train, dev=valid)
+    found = {}
+    for name, (texts, labels) in tests.items():
+        if SOURCES[name] in sources:
+            truth = np.array([NAMES.index(label) for label in labels])
+            found[name] = {
+                "macro_f1": round(100 * score(truth, model.predict_proba(texts)).macro_f1, 2),
+                "model": f"tfidf-{kind}", "C": model.c, "rows": {"sources": sources, "n": len(train[0])},
+            }  # fmt: skip
+            print(which, name, json.dumps(found[name]), flush=True)
+    return found
 
 
 def main() -> None:
@@ -96,9 +95,19 @@ def main() -> None:
         "given": {source: given(data, source) for source in GIVEN},
         "learnt": {source: learnt(out, source) for source in GIVEN},
     }
-    results = {name: best(parts, tests) for name, parts in sets.items()}
-    by_file = {name: {which: result[name] for which, result in results.items()} for name in SOURCES}
-    write(RESULT, json.dumps(by_file, indent=1) + "\n")
+    asked = [(which, sources, kind) for which in sets for sources in MIXES for kind in ("lr", "svm")]
+    found = Parallel(n_jobs=len(os.sched_getaffinity(0)))(
+        delayed(tried)(
+            which, sources, kind, *(joined([sets[which][one][side] for one in sources]) for side in (0, 1)), tests
+        )
+        for which, sources, kind in asked
+    )
+    best: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in SOURCES}
+    for (which, _, _), scores in zip(asked, found, strict=True):
+        for name, one in scores.items():
+            if which not in best[name] or one["macro_f1"] > best[name][which]["macro_f1"]:
+                best[name][which] = one
+    write(out / RESULT, json.dumps(best, indent=1) + "\n")
 
 
 if __name__ == "__main__":
