@@ -161,7 +161,7 @@ def _last(found: dict[str, Any] | None) -> str:
         f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over {passes[0]['rows']:,} rows: labelled ones "
         f"that it knew, {written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
-        f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean weights are the backbone."
+        f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean is the backbone."
     )
 
 
