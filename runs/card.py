@@ -47,7 +47,9 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
     last = (before or {}).get("last")
     if (out / "last").is_dir():
         mean = read("last/adapt.json")
-        last = {"passes": _trainings(mean), "readings": _counted(fresh, _learnt(out / "last_rows"))}
+        passes = _trainings(mean)
+        beside = len(passes) < len(mean["mean_of"])  # an earlier run's passes are among its parts
+        last = {"passes": passes, "beside": beside, "readings": _counted(fresh, _learnt(out / "last_rows"))}
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
@@ -70,9 +72,9 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
 
 
 def _trainings(mean: dict[str, Any]) -> list[dict[str, Any]]:
-    """How the parts of a mean were trained."""
+    """How those parts of a mean were trained that a run made itself; what an earlier one published does not say."""
     keys = ("steps", "rows", "wall_seconds", "tasks")
-    return [{key: one[key] for key in keys} for one in mean["mean_of"]]
+    return [{key: one[key] for key in keys} for one in mean["mean_of"] if "steps" in one]
 
 
 def _readings(folder: Path, kinds: Sequence[str]) -> dict[str, list[str]]:
@@ -155,13 +157,14 @@ def _last(found: dict[str, Any] | None) -> str:
         return ""
     passes = found["passes"]
     minutes = ", ".join(f"{one['wall_seconds'] / 60:.0f}" for one in passes)
+    beside = ", with the mean of an earlier run's passes," if found["beside"] else ""
     written = sum(task["rows"] for name, task in passes[0]["tasks"].items() if name.startswith("written_"))
     return (
         f" That student then went on for one more pass ({len(passes)} times from other seeds, "
         f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over {passes[0]['rows']:,} rows: labelled ones "
         f"that it knew, {written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
-        f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean is the backbone."
+        f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean{beside} is the backbone."
     )
 
 

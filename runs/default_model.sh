@@ -2,8 +2,8 @@
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
 # student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
-# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21") on the
-# student of a second round, whose BACKBONE was the first one's student.
+# equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21", BESIDE the
+# one before it) on the student of a second round, whose BACKBONE was the first one's student.
 # A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
@@ -18,6 +18,7 @@
 #           news-answers among them)
 #           LAST="13 21" (seeds) passes over the known rows, readings that no student has learnt (runs/readings/fresh) and
 #           the written sentences; experts start from their mean
+#           BESIDE=folder of an earlier run's passes of that student (their mean), which this mean takes in as one pass more
 #           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well
 #           UNTIL=backbone|answers|last ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
 set -euo pipefail
@@ -141,6 +142,7 @@ if [ -n "$last" ]; then # more labels
         --set warmup_steps=50 --set seed="$seed" --resume "${passed[@]}" "${held[@]}"
     mixed+=("$out/passes/$seed")
   done
+  [ -z "${BESIDE:-}" ] || mixed+=("$BESIDE")
   [ -f "$out/last/adapt.json" ] || python runs/soup.py "$out/last" "${mixed[@]}"
   student=$out/last
 fi

@@ -137,13 +137,13 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     for name in ("readings", "data", "fresh", "rows"):
         shutil.copytree(out / name, later / name)
     asked = {**environment, "STUDENT": str(out / "student"), "LAST": "13 21", "COMPANIES": "1", "UNTIL": "last"}
+    asked["BESIDE"] = asked["STUDENT"]
     done = subprocess.run([*command[:3], str(later)], env=asked, capture_output=True, text=True, timeout=6000)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (later / "teachers").exists()
-    one, two, mean = (
-        load_file(later / folder / "model.safetensors") for folder in ("passes/13", "passes/21", "last")
-    )
-    assert all(torch.allclose(mean[name], (one[name] + two[name]) / 2, atol=1e-6) for name in mean)
+    parts = (later / "passes" / "13", later / "passes" / "21", out / "student")
+    mean, *found = (load_file(folder / "model.safetensors") for folder in (later / "last", *parts))
+    assert all(torch.allclose(mean[name], sum(part[name] for part in found) / 3, atol=1e-6) for name in mean)
     facts = json.loads((later / "passes" / "13" / "adapt.json").read_text(encoding="utf-8"))
     assert facts["heads"] == ["news", "boards", "investors", "written_news", "written_forum"]
     assert list(json.loads((later / "last" / "adapt.json").read_text())["tasks"]) == facts["heads"]
