@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dev import check_data
+from dev import TFIDF, check_data
 from numpy.typing import NDArray
 from readings import READINGS, joined, labels, texts
-from tfidf import GIVEN, LAST, RESULT, Rows, rows
+from tfidf import GIVEN, LAST, Rows, rows
 from tfidf import joined as all_of
 
 from finsa_moe import load
@@ -76,15 +76,16 @@ def main() -> None:
     learnt, judge = read(args.data)
     given = {source: rows(args.data / f"{name}.csv") for source, name in GIVEN.items()}
     both = {source: all_of([part, learnt[source]]) if source in learnt else part for source, part in given.items()}
-    kept, finsa, results = json.loads(RESULT.read_text(encoding="utf-8")), load(args.model), {}
+    kept, finsa, results = json.loads(TFIDF.read_text(encoding="utf-8")), load(args.model), {}
+    fitted: dict[tuple[str, str], TfidfBaseline] = {}
     for kind, dev in KINDS.items():
         asked, named = judge[kind]
         truth = np.array([NAMES.index(label) for label in named])
-        shares = {
-            "finsa": finsa.predict_proba(asked),
-            "tfidf given": baseline(kept[dev]["given"], given).predict_proba(asked),
-            "tfidf learnt": baseline(kept[dev]["learnt"], both).predict_proba(asked),
-        }
+        shares = {"finsa": finsa.predict_proba(asked)}
+        for which, sources in (("given", given), ("learnt", both)):
+            if (dev, which) not in fitted:  # both kinds of news ask the same
+                fitted[dev, which] = baseline(kept[dev][which], sources)
+            shares[f"tfidf {which}"] = fitted[dev, which].predict_proba(asked)
         results[kind] = compared(truth, shares, near_clusters(asked).ids)
         print(kind, json.dumps(results[kind]), flush=True)
     write(TARGET, json.dumps(results, indent=1) + "\n")
