@@ -3,7 +3,8 @@
 ``python runs/publish.py OUT [DATA] [--precision int8]`` of what ``runs/tables.sh`` made: OUT/runtime →
 ``src/finsa_moe/assets/default`` (graphs of one precision), OUT/moe → ``models/default``; the graphs as they ship are
 judged on DATA by ``runs/dev.py`` and ``runs/examine.py``, TF-IDF on the rows that the run learnt from by
-``runs/tfidf.py``, and the card is written from that and the run. No number in the card is typed by hand.
+``runs/tfidf.py`` (skipped when OUT has its result), and the card is written from that and the run. No score in it is
+typed by hand.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import card
-import tfidf
+from dev import TFIDF
 
 from finsa_moe import load
 from finsa_moe.data.ngrams import ROUTER_TABLE
@@ -27,7 +28,6 @@ from finsa_moe.model.checkpoint import BACKBONE
 from finsa_moe.training.heads import FACTS, HEADS
 
 PACKAGE, WEIGHTS = Path("src/finsa_moe/assets/default"), Path("models/default")
-RESULTS = Path("docs/results")
 TRAINED = (
     "config.json",
     "config.yaml",
@@ -118,9 +118,9 @@ def main() -> None:
     parser.add_argument("--precision", default="int8")
     args = parser.parse_args()
     graphs(args.out / "runtime", PACKAGE, args.precision)
-    if not (args.out / tfidf.RESULT).is_file():
+    if not (args.out / TFIDF.name).is_file():
         script("tfidf", args.out, args.data)
-    shutil.copy(args.out / tfidf.RESULT, RESULTS)  # before dev.py, which prints it beside the model
+    shutil.copy(args.out / TFIDF.name, TFIDF)  # before dev.py, which prints it beside the model
     for name in ("dev", "examine"):
         script(name, PACKAGE, args.data, "--json", args.out / f"{name}.json")
     write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))

@@ -5,18 +5,18 @@ default model learnt from, which stand in OUT/data and OUT/fresh, OUT being the 
 ``runs/default_model.sh`` or ``runs/tables.sh``. For each dev file logistic regression and a linear SVM are trained on
 the rows of its own source and on those of several together; C is chosen on a twentieth of the rows that is set aside.
 Of all these the one that scores best on the dev file is kept, which favours TF-IDF. The result, ``OUT/tfidf.json``,
-is put in ``docs/results`` when the run is published, for ``runs/dev.py`` and the card to print. One mix a core.
+is put in ``docs/results`` when the run is published, for ``runs/dev.py`` and the card to print. One model a core.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from dev import TFIDF
 from joblib import Parallel, delayed
 
 from finsa_moe.data.read import read_frame
@@ -24,8 +24,8 @@ from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.files import write
 from finsa_moe.polarity import NAMES
+from finsa_moe.runtime import cores
 
-RESULT = "tfidf.json"
 POSTS = ("boards", "investors", "finfe")
 SOURCES = {"news/dev": "news", "forum/dev": "boards", "forum/dev_investors": "investors", "forum/dev_finfe": "finfe"}
 MIXES = (
@@ -96,7 +96,7 @@ def main() -> None:
         "learnt": {source: learnt(out, source) for source in GIVEN},
     }
     asked = [(which, sources, kind) for which in sets for sources in MIXES for kind in ("lr", "svm")]
-    found = Parallel(n_jobs=len(os.sched_getaffinity(0)))(
+    found = Parallel(n_jobs=cores())(
         delayed(tried)(
             which, sources, kind, *(joined([sets[which][one][side] for one in sources]) for side in (0, 1)), tests
         )
@@ -107,7 +107,7 @@ def main() -> None:
         for name, one in scores.items():
             if which not in best[name] or one["macro_f1"] > best[name][which]["macro_f1"]:
                 best[name][which] = one
-    write(out / RESULT, json.dumps(best, indent=1) + "\n")
+    write(out / TFIDF.name, json.dumps(best, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -136,8 +136,9 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     later = tmp_path / "later"  # the student goes on; no reading is of a text that stands here
     for name in ("readings", "data", "fresh", "rows"):
         shutil.copytree(out / name, later / name)
-    asked = {**environment, "STUDENT": str(out / "student"), "LAST": "13 21", "COMPANIES": "1", "UNTIL": "last"}
-    asked["BESIDE"] = asked["STUDENT"]
+    begun = str(out / "student")
+    settings = {"STUDENT": begun, "BESIDE": begun, "LAST": "13 21", "COMPANIES": "1", "UNTIL": "last"}
+    asked = {**environment, **settings}
     done = subprocess.run([*command[:3], str(later)], env=asked, capture_output=True, text=True, timeout=6000)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (later / "teachers").exists()
