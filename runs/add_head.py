@@ -1,8 +1,8 @@
 """A student's folder with one head more, the mean of some of its own: where a task begins that gathers theirs.
 
 ``python runs/add_head.py OUT STUDENT NAME=TASK,…``: a folder that `finsa adapt` or ``runs/soup.py`` made. The last pass
-of ``runs/default_model.sh`` learns all posts under one head, which answers in the end; a student knows boards,
-investors and FinFE apart. A folder that has a head of that name is copied as it is.
+of ``runs/default_model.sh`` learns posts of boards and of investors, which bear labels under one rubric, under one
+head; a student knows them apart. A folder that has a head of that name is copied as it is.
 """
 
 from __future__ import annotations

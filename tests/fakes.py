@@ -88,15 +88,16 @@ def fake_finsa(engine: FakeEngine | None = None, **settings: float) -> FinSA:
 
 
 class StateEngine(FakeEngine):
-    """Gives states and novelty as well: a text's state counts its rising, falling, news and other characters, and its
-    novelty is the share of characters outside the plane of Chinese."""
+    """Gives states and novelty as well: a text's state counts its rising, falling, news and other characters, with a
+    hundred more for each expert before its own, and its novelty is the share of characters outside the plane of Chinese."""
 
-    def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> SimpleNamespace:
+    def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64]) -> SimpleNamespace:
         states = np.zeros((len(ids), 4), dtype=np.float32)
         for row, (tokens, real) in enumerate(zip(ids, mask, strict=True)):
             kept = tokens[real == 1][1:-1].tolist()
             counts = [sum(token in kind for token in kept) for kind in (RISE, FALL, NEWS)]
             states[row] = [*counts, len(kept) - sum(counts)]
+            states[row] += 100 * experts[row]
         return SimpleNamespace(states=states)
 
     def run(

@@ -114,6 +114,24 @@ def test_a_word_that_was_put_in_is_found_and_others_are_not() -> None:
     assert not compare(made(600, 1), made(600, 2), draws=100).words
 
 
+@pytest.mark.parametrize("copies", [1, 2_000])
+def test_a_post_that_is_copied_hides_no_word(copies: int) -> None:
+    """Its words, rare in other texts, are one event however often it stands; what others newly say is still shown."""
+    rare, viral = ["央行", "证监会", "交易所", "财政部", "外管局"], "央行证监会交易所财政部外管局"
+    old, new = made(600, 1), made(600, 2, word="固态电池", share=0.3)
+    for pool in (old, new):
+        for at, word in enumerate(rare * 3):
+            pool.texts[at] += word
+    new.texts[599] = viral
+    new.repeats[599] = copies
+    drift = compare(old, new, words=2, draws=300)
+    assert {one.word for one in drift.words} <= {"固态", "电池", "固态电池"}
+    assert drift.words
+    for one in drift.words:
+        assert one.new == sum("固态电池" in text for text in new.texts)
+        assert 0 < one.interval[0] < one.log_odds < one.interval[1]
+
+
 def test_a_model_without_novelty_leaves_it_out() -> None:
     drift = compare(made(50, 1, novelty=False), made(50, 2), draws=100)
     assert not drift.of("novel")

@@ -139,6 +139,32 @@ def test_two_people_do_not_meet(sheet: Path) -> None:
     assert labels(sheet.with_name("batch.labels.wang.csv")) == {"r0": "利空"}
 
 
+def test_nobody_takes_over_the_labels_of_another(sheet: Path) -> None:
+    out = sheet.with_name("o.csv")
+    with Desk(sheet, read_sheet(sheet), "li", out) as desk:
+        desk.act("label", "r0", "利好")
+    kept = out.read_bytes()
+    for other, advice in (("wang", "name another --out"), (None, "name another --out, or --annotator li")):
+        with pytest.raises(DataError, match=rf"o\.journal, line 1: these are li's labels; {advice}") as told:
+            Desk(sheet, read_sheet(sheet), other, out)
+        assert "\n" not in str(told.value)
+    assert out.read_bytes() == kept
+    with Desk(sheet, read_sheet(sheet), "li", out) as desk:
+        assert desk.labelled == 1
+
+
+def test_a_journal_that_names_nobody_opens(sheet: Path) -> None:
+    """As those of earlier versions, and of a desk without --annotator."""
+    out = sheet.with_name("o.csv")
+    with Desk(sheet, read_sheet(sheet), None, out) as desk:
+        desk.act("label", "r0", "利好")
+    assert "annotator" not in out.with_suffix(".journal").read_text(encoding="utf-8")
+    with Desk(sheet, read_sheet(sheet), "wang", out) as desk:
+        desk.act("label", "r1", "利空")
+    with pytest.raises(DataError, match=r"line 2: these are wang's labels"):
+        Desk(sheet, read_sheet(sheet), "li", out)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="files are not locked here")
 def test_a_second_desk_on_one_journal_is_refused_while_the_first_lives(sheet: Path) -> None:
     script = (

@@ -39,7 +39,25 @@ def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path: Path) -> None:
         assert Answers(path).get("c") == ONE
 
 
-@pytest.mark.parametrize("content", ["id,text\n1,涨\n", "s3cret", "{}", '{"request": 1}\n', "[1]\n", "5"])
+def test_a_line_cut_off_while_another_run_writes_costs_itself_alone(tmp_path: Path) -> None:
+    """Two runs share a file; the one that is killed leaves half a line, behind which the other goes on."""
+    path = tmp_path / "answers.jsonl"
+    answers = Answers(path)
+    answers.keep("a", ONE)
+    half = path.read_bytes().replace(b'"a"', b'"b"')
+    for end in range(1, len(half)):
+        path.write_bytes(half.replace(b'"b"', b'"a"') + half[:end])
+        answers.keep("c", TWO)
+        before = path.read_bytes()
+        again = Answers(path)
+        lost = None if end < len(half) - 1 else ONE
+        assert (again.get("a"), again.get("b"), again.get("c")) == (ONE, lost, TWO), end
+        assert path.read_bytes() == before
+        again.keep("b", ONE)
+        assert Answers(path).get("b") == ONE
+
+
+@pytest.mark.parametrize("content", ["id,text\n1,涨\n", "s3cret", "{}", '{"request": 1}\n', "[1]\n", "5", "\n"])
 def test_another_file_is_not_touched(content: str, tmp_path: Path) -> None:
     path = tmp_path / "named by mistake"
     path.write_text(content, encoding="utf-8")

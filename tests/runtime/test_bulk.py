@@ -277,6 +277,7 @@ def test_what_cannot_be_answered_at_all(tmp_path: Path) -> None:
     (tmp_path / "broken.jsonl").write_text("{no\n", encoding="utf-8")
     blank = write_csv(tmp_path / "blank.csv", [["text", "x"], ["", "1"], [" ", "2"]])
     unnamed = write_csv(tmp_path / "unnamed.csv", [["a", "b"], ["涨", "1"]])
+    refused = write_csv(tmp_path / "out.csv.rejects.csv", [["text"], ["涨"]])
     out = tmp_path / "out.csv"
     for source, target, options, error, says in (
         (tmp_path / "none.csv", out, {}, DataError, "no such file"),
@@ -290,6 +291,7 @@ def test_what_cannot_be_answered_at_all(tmp_path: Path) -> None:
         (good, out, {"id": "uid"}, DataError, "no column 'uid'"),
         (good, out, {"domain": "weibo"}, DataError, "'weibo' is not in this mixture"),
         (good, good, {}, ConfigError, "the --input file itself"),
+        (refused, out, {}, ConfigError, "is where rows refused for --output .*out.csv go"),
         (good, tmp_path / "out.xlsx", {}, ConfigError, r"'.xlsx'.*\.csv"),
         (good, tmp_path / "no" / "out.csv", {}, DataError, "no folder"),
     ):

@@ -52,5 +52,6 @@ def test_a_line_is_given_before_the_next_is_written() -> None:
 def test_decoding() -> None:
     assert decoded("\ufeff涨".encode(), first=True) == "涨"
     assert decoded("业绩大涨".encode("gb18030")) == "业绩大涨"
+    assert decoded("主力又在砸盘,真想割肉走人".encode()[:-1]) is None  # GB18030 would read other characters
     assert decoded(b"\xff\xff\xff") is None
     assert decoded(b"a\x00b") == "a\x00b"

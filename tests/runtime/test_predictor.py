@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
+import os
 import random
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -216,3 +219,26 @@ def test_the_bulk_engine_answers_long_calls_and_long_streams_alone() -> None:
     assert not few.shapes
     assert len(opened) == 1
     assert sum(rows for rows, _ in opened[0].shapes) == 2 * BULK + 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_answers_too() -> None:
+    """Its parent's threads are not there: waiting for them would never end."""
+    engine = FakeEngine()
+    engine.concurrent, engine.workers = True, 2  # type: ignore[attr-defined]
+    predictor = Predictor(engine, batch_tokens=40)
+    some = TEXTS * 20
+    before = predictor.predict_proba(some)
+    with warnings.catch_warnings():  # from Python 3.12 on a fork beside threads is warned of
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context = multiprocessing.get_context("fork")
+        theirs, ours = context.Pipe(duplex=False)
+        child = context.Process(target=lambda: ours.send(predictor.predict_proba(some)))
+        child.start()
+    try:
+        assert theirs.poll(60), "the child did not answer"
+        np.testing.assert_array_equal(theirs.recv(), before)
+    finally:
+        child.kill()
+        child.join()
+    np.testing.assert_array_equal(predictor.predict_proba(some), before)

@@ -47,9 +47,9 @@ def test_a_planted_lead_is_found_and_nothing_else() -> None:
     index, returns = world()
     study = event_study(index, returns, horizons=(-1, 0, 1), trained_until=START - timedelta(1))
     assert study.across
-    # rho = 0.5 / sqrt(1.25) for four days of seven: Monday's return follows Sunday here, but it began on Friday, so it
-    # is neither Friday's lead nor one that Sunday could trade on
-    assert at(study, 1).mean == pytest.approx(0.447 * 4 / 7, abs=0.05)
+    # rho = 0.5 / sqrt(1.25) for Tuesday to Thursday, and for Monday by a third, as Saturday and Sunday share its return:
+    # Monday's own return follows Sunday here, but it began on Friday, so it is neither Friday's lead nor Sunday's trade
+    assert at(study, 1).mean == pytest.approx(0.447 * (3 + 1 / 3) / 5, abs=0.03)
     assert at(study, 1).t > 8
     for horizon in (-1, 0):
         low, high = at(study, horizon).interval
@@ -110,9 +110,48 @@ def test_a_weekend_is_not_set_against_a_return_that_began_before_it() -> None:
     index, returns = world(weeks=80, lead=2.0)
     weekends = Index(index.frame.filter(pl.col("day").dt.weekday() >= 6), index.daily, index.rules)
     found = at(event_study(weekends, returns, horizons=(1,)), 1)
-    assert found.days == 2 * 79  # the last weekend has no Tuesday after it
+    assert found.days == 79  # two days, one return; the last weekend has no Tuesday after it
     low, high = found.interval
     assert low < 0 < high
+
+
+@pytest.mark.parametrize("tickers", [12, 1])
+def test_days_that_share_a_return_count_once(tickers: int) -> None:
+    """Eleven weeks are 77 days, and 54 returns: too few."""
+    index, returns = world(tickers=tickers, weeks=11)
+    study = event_study(index, returns, horizons=(-1, 0, 1, 5))
+    assert [c.days for c in study.coefficients] == [54, 54, 53, 49]
+    small = [line for line in study.warnings if line.startswith("TOO SMALL")]
+    assert ["53 days (53 that do not" in small[0], "49 days (9 that do not" in small[1]] == [True, True]
+
+
+def test_a_series_over_weekends_has_pearsons_mean() -> None:
+    """Of the mean of the texts' days that share a return with that return."""
+    index, returns = world(tickers=1, weeks=30)
+    found = at(event_study(index, returns, horizons=(1,)), 1)
+    ahead = returns.sort("day").select(held="day", y=pl.col("return").shift(-1)).drop_nulls()
+    pairs = index.frame.sort("day").join_asof(ahead, left_on="day", right_on="held", strategy="forward", coalesce=False)
+    pairs = pairs.drop_nulls().group_by("held").agg(pl.col("score").mean(), pl.col("y").first())
+    assert found.days == pairs.height
+    assert found.mean == pytest.approx(np.corrcoef(pairs["score"], pairs["y"])[0, 1])
+
+
+def test_a_halted_tickers_days_stay_with_the_others() -> None:
+    """A day is a trading day where most tickers trade, whatever single ones wait for."""
+    index, returns = world(weeks=8)
+    whole = at(event_study(index, returns, horizons=(1,)), 1)
+    halted = (pl.col("ticker") == "000003") & pl.col("day").is_between(START + timedelta(7), START + timedelta(16))
+    found = at(event_study(index, returns.filter(~halted), horizons=(1,)), 1)
+    assert found.days == whole.days
+
+
+def test_returns_of_the_whole_market_beside_a_few_tickers() -> None:
+    """Whether tickers are compared is told by those that have both."""
+    index, returns = world(tickers=12)
+    few = Index(index.frame.filter(pl.col("ticker").is_in(["000000", "000001", "000002"])), index.daily, index.rules)
+    study = event_study(few, returns, horizons=(1,))
+    assert not study.across
+    assert at(study, 1).mean > 0.1
 
 
 def test_a_halt_is_not_waited_out() -> None:

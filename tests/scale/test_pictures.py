@@ -8,7 +8,7 @@ import pytest
 
 from finsa_moe.scale.index import Index, Rules, make_index
 from finsa_moe.scale.pictures import heat_map, lines
-from tests.scale.test_index import made, saved
+from tests.scale.test_index import made, saved, scored
 
 image = pytest.importorskip("matplotlib.image", reason="the extra data is not installed")
 
@@ -33,3 +33,10 @@ def test_the_heat_map_is_red_where_bullish(tmp_path: Path) -> None:
     body = np.s_[rising.shape[0] // 4 : rising.shape[0] // 2, 200:1000]
     assert rising[body][..., 0].mean() > rising[body][..., 1].mean()
     assert falling[body][..., 1].mean() > falling[body][..., 0].mean()
+
+
+@pytest.mark.parametrize("name", ["$ST_$", "a$b", r"\$x_$^"])
+def test_a_dollar_is_drawn_as_one(name: str, tmp_path: Path) -> None:
+    """Two of them would be read as a formula, and most names are no formula."""
+    index = make_index([saved([scored(ticker=name)], tmp_path / "a.parquet")], "ticker", "date", Rules(min_count=1))
+    assert all(draw(index).startswith(b"\x89PNG") for draw in (lines, heat_map))

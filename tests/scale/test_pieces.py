@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from finsa_moe.errors import DataError
 from finsa_moe.scale.pieces import LINE, RAW, REASON, parquet_groups, parquet_pieces, staged_pieces
+from finsa_moe.scale.score import score
 from finsa_moe.scale.stores import Source, find_sources
 from tests.scale.texts import frame
 
@@ -47,6 +50,18 @@ def test_a_damaged_footer_is_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file"):
         parquet_groups(one(path), None, None)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Parquet allows them; by name neither can be told from the other."""
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(["涨"])] * 3, names=["text", "price", "price"]), path)
+    with pytest.raises(DataError, match=r"a\.parquet: two columns are called 'price'; rename one") as told:
+        parquet_groups(one(path), None, None)
+    assert "\n" not in str(told.value)
+    with pytest.raises(DataError, match="two columns are called 'price'"):
+        score([path], tmp_path / "out", engine="onnxruntime")
+    assert not (tmp_path / "out").exists()
 
 
 def test_text_files_are_staged_with_lines_and_faults(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.scale import manifest as manifest_of
 from finsa_moe.scale import score as score_of
 from finsa_moe.scale.stores import Source
@@ -195,3 +195,38 @@ def test_a_record_is_written_before_its_shard_is_named(tmp_path: Path, monkeypat
     monkeypatch.setattr(score_of, "commit", looked)
     score(tmp_path / "a.parquet", out=tmp_path / "out")
     assert seen == [True] * 3
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_a_damaged_shard_of_a_file_that_is_not_named_is_told(tmp_path: Path, verify: bool) -> None:
+    """Without a record nothing would tell that its rows are there: its file, moved and named anew, would count twice."""
+    out = tmp_path / "out"
+    for name, first in (("a", 0), ("b", 100)):
+        frame(40, first).write_parquet(tmp_path / f"{name}.parquet")
+        score(tmp_path / f"{name}.parquet", out=out)
+    for shard in sorted((out / "scores").iterdir())[1::2]:  # the last of each
+        shard.write_bytes(bytes(shard.stat().st_size) if verify else b"short")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and path.suffix}
+    with pytest.raises(DataError, match=r"scores/a-\w+-00001\.parquet: is damaged; name .*/a\.parquet again") as told:
+        score(tmp_path / "b.parquet", out=out, verify=verify)
+    assert "\n" not in str(told.value)
+    assert {path: path.read_bytes() for path in before} == before
+    report = score(tmp_path / "a.parquet", tmp_path / "b.parquet", out=out, verify=verify)
+    assert (report.kept, report.new_rows) == (2, 40)
+    assert sorted(answers(out)["key"]) == [*range(40), *range(100, 140)]
+
+
+def test_a_first_start_that_left_no_manifest_is_no_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame(5).write_parquet(tmp_path / "a.parquet")
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(manifest_of.Manifest, "save", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            score(tmp_path / "a.parquet", out=out)
+    (out / f".{manifest_of.NAME}.0123abcd.part").write_bytes(b'{"kind": "run"')  # as a kill leaves it
+    assert score(tmp_path / "a.parquet", out=out).answered == 5
+    assert left_behind(out) == []
+    (tmp_path / "mine" / "scores").mkdir(parents=True)
+    (tmp_path / "mine" / "scores" / "bach.pdf").touch()
+    with pytest.raises(ConfigError, match="holds scores and no manifest"):
+        score(tmp_path / "a.parquet", out=tmp_path / "mine")

@@ -129,6 +129,34 @@ def test_lists_of_tickers_beside_strings(tmp_path: Path) -> None:
     assert index.daily.nameless == 4
 
 
+@pytest.mark.parametrize("beside", ["alone", "lists", "split"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_lists_that_are_written_as_json_are_lists(ending: str, beside: str, tmp_path: Path) -> None:
+    """As `finsa predict` writes them to a table, and `finsa score` those of JSON lines."""
+    cells = [
+        '["600519", "000001"]',
+        '["600519", " 600519 ", "", null]',
+        "[]",
+        "[600519]",
+        "600519",
+        "[ST]",
+        '[{"a": 1}]',
+        r'["\ud83d"]',
+    ]
+    frame, path = pl.DataFrame([scored(ticker=cell) for cell in [*cells, None]]), tmp_path / f"a.{ending}"
+    {"parquet": frame.write_parquet, "csv": frame.write_csv, "jsonl": frame.write_ndjson}[ending](path)
+    sources, settings, more = [path], {}, 0
+    if beside == "lists":
+        sources.append(saved([scored(ticker=["600519"])], tmp_path / "b.parquet"))
+        more = 1
+    elif beside == "split":
+        settings = {"split": ";"}
+    index = index_of(*sources, **settings)
+    expected = {"600519": 4 + more, "000001": 1, "[ST]": 1, '[{"a": 1}]': 1, r'["\ud83d"]': 1}
+    assert counts(index) == expected | {MARKET: 9 + more}
+    assert index.daily.nameless == 2
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_a_name_is_no_pattern(ending: str, tmp_path: Path) -> None:
     for name, count in (("a[1]", 2), ("a1", 3)):

@@ -43,7 +43,7 @@ def test_a_file_keeps_no_request_from_its_answer(texts: list[str]) -> None:
     async def main() -> None:
         async with beside_a_file(2.0) as (dispatcher, served, file, engine):
             assert dispatcher.waiting * 64 / FIRST_RATE > 2.0
-            assert dispatcher.wait <= BULK / FIRST_RATE
+            assert dispatcher.wait() <= BULK / FIRST_RATE
             asked = asyncio.ensure_future(dispatcher.submit(served, texts, None))
             await asyncio.sleep(0)
             engine.gate.set()
@@ -66,6 +66,31 @@ def test_requests_beside_it_still_make_the_queue_full() -> None:
             engine.gate.set()
             assert len(await asked) == 31
             await file
-            assert dispatcher.wait == 0
+            assert dispatcher.wait() == 0
+
+    asyncio.run(main())
+
+
+def test_a_request_of_many_texts_refuses_others_of_many_alone() -> None:
+    async def main() -> None:
+        engine = SlowEngine()
+        served = Served(FinSA(Predictor(engine), {}), "a fake")  # type: ignore[arg-type]
+        dispatcher = Dispatcher(1, 2.0, Meters())
+        engine.gate.clear()
+        large = asyncio.ensure_future(dispatcher.submit(served, FILE, None))
+        try:
+            while not engine.held:
+                await asyncio.sleep(0.001)
+            with pytest.raises(Full):
+                await dispatcher.submit(served, ["跌"] * 40, None)
+            small = asyncio.ensure_future(dispatcher.submit(served, ["跌"], None))
+            await asyncio.sleep(0)
+            engine.gate.set()
+            assert len(await small) == 1
+            assert not large.done()
+        finally:
+            engine.gate.set()
+            assert len(await large) == len(FILE)
+            dispatcher.close()
 
     asyncio.run(main())

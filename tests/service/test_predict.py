@@ -13,7 +13,7 @@ from finsa_moe.face import FinSA
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import FakeEngine
-from tests.service.served import Service, Settings, SlowEngine, serving, until
+from tests.service.served import Service, Settings, Shelf, SlowEngine, serving, until
 
 TEXTS = ["涨停了", "公告:跌停", "横盘", "又跌了,空", "升升升" * 30]
 WANTED = {"sentiment", "label", "confidence", "expert", "scores", "expert_weights", "novelty", "truncated", "uncertain"}
@@ -49,6 +49,24 @@ def test_one_text_a_domain_and_no_scores(service: Service) -> None:
     assert found[0]["expert"] == "news"
     assert "scores" not in found[0]
     assert "expert_weights" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (r"涨\ud83d", "涨"),
+        (r"\uDE00跌停\ud83d\ud83d", "跌停"),
+        (r"涨\ud83d\ude00", "涨\U0001f600"),
+        (r"涨\\ud83d", r"涨\ud83d"),
+    ],
+)
+def test_half_an_emoji_is_dropped_and_a_whole_one_read(service: Service, sent: str, read: str) -> None:
+    body = f'{{"texts": ["{sent}", "横盘"]}}'.encode()
+    reply = service.ask("POST", "/v1/predict", body, {"Content-Type": "application/json"})
+    assert reply.status == 200, reply.body
+    wanted = Predictor(FakeEngine()).predict([read, "横盘"])
+    found = reply.json()["predictions"]
+    assert [one["scores"]["bullish"] for one in found] == pytest.approx([w.scores["bullish"] for w in wanted], abs=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -229,15 +247,16 @@ def test_too_many_of_one_address() -> None:
 
 def test_a_fault_is_told_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
     class Broken(SlowEngine):
-        calls = 0
+        works = True
 
         def run(self, ids, mask, experts):  # type: ignore[no-untyped-def]
-            self.calls += 1
-            if self.calls > 3:
+            if not self.works:
                 raise RuntimeError("秘密的文本")
             return super().run(ids, mask, experts)
 
-    with serving(engine=Broken()) as service:
+    engine = Broken()
+    with serving(engine=engine) as service:
+        engine.works = False
         reply = service.predict("涨")
         assert reply.status == 500
         assert reply.json()["type"] == "urn:finsa:fault"
@@ -282,6 +301,25 @@ def test_a_bad_model_is_refused_and_the_old_one_stays(tmp_path, monkeypatch) -> 
         assert name() == "model 0"
         assert service.ask("POST", "/v1/reload", headers=bear).status == 200
         assert name() == "model 3"
+
+
+def test_a_model_is_whole_in_memory_before_it_serves() -> None:
+    """Its folder may be moved on afterwards, so both engines and every expert are asked at once."""
+    asked: list[int] = []
+
+    class Bulk(FakeEngine):
+        def run(self, ids, mask, experts):  # type: ignore[no-untyped-def]
+            asked.extend([-1] if experts is None else experts.tolist())
+            return super().run(ids, mask, experts)
+
+    def load() -> FinSA:
+        return FinSA(Predictor(FakeEngine(), bulk=Bulk), {"name": "two engines"})  # type: ignore[arg-type]
+
+    shelf = Shelf(load, None)
+    assert set(asked) == {-1, 0, 1}
+    asked.clear()
+    assert shelf.reload().name == "two engines"
+    assert set(asked) == {-1, 0, 1}
 
 
 def test_without_a_token_nobody_reloads() -> None:

@@ -70,10 +70,11 @@ def predict(
     if input is None and (output is not None or text is not None or id is not None):
         raise ConfigError("--output, --text and --id belong to --input F; without it answers go to the screen")
     if input is not None and output is not None:
+        from finsa_moe.runtime.bulk import rejects_of
         from finsa_moe.runtime.writers import check_ending
 
         check_ending(output)  # before a model is loaded for nothing
-        check_targets(output)
+        check_targets(output, rejects_of(output))
     finsa = load(
         model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens,
         abstain_below=abstain_below,
@@ -138,7 +139,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
                 strange += answer.strange
                 _say(_shown(answer, as_json))
                 continue
-            reason = "neither UTF-8 nor GB18030" if words is None else "empty text"
+            reason = "broken UTF-8, or neither that nor GB18030" if words is None else "empty text"
             refused, first = refused + 1, first or f"line {line}: {reason}"
             entry = {"line": line, "text": words, "error": reason}
             _say(json.dumps(entry, ensure_ascii=False) if as_json else f"-\t-\t-\t{' '.join((words or '').split())}")

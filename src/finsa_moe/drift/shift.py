@@ -66,7 +66,7 @@ class WordShift:
         old: Occurrences before.
         new: Occurrences now.
         log_odds: See `drift.words.log_odds`; above 0: more now.
-        z: Over its standard deviation.
+        z: Log-odds over their standard deviation among distinct texts, each counted once: what words are chosen by.
         interval: 95 % bootstrap interval of `log_odds`, over texts.
     """
 
@@ -137,7 +137,7 @@ def compare(
     rng = np.random.default_rng(seed)
     names, kinds = _columns(old, new)
     counted = [_counted(pool, progress) for pool in (old, new)]
-    chosen, prior, ratios, z = _words(old, new, counted, words)
+    chosen, z, prior, ratios = _words(old, new, counted, words)
     bodies = [_body(pool, counts, chosen, len(kinds) > len(old.domains) + len(NAMES)) for pool, counts in
               zip((old, new), counted, strict=True)]  # fmt: skip
     drawn = [_draws(body, draws, rng, progress) for body in bodies]
@@ -165,7 +165,7 @@ def compare(
     ]
     return Drift(
         old_rows=int(old.repeats.sum()), new_rows=int(new.repeats.sum()), old_texts=len(old), new_texts=len(new),
-        changes=changes, words=[one for one in shifts if one.interval[0] * one.interval[1] > 0],
+        changes=changes, words=[one for one in shifts if (one.interval[0] > 0 if one.z > 0 else one.interval[1] < 0)],
     )  # fmt: skip
 
 
@@ -187,22 +187,30 @@ def _counted(pool: Pool, progress: Progress | None) -> list[Counter[str]]:
 def _words(
     old: Pool, new: Pool, counted: Sequence[Sequence[Counter[str]]], n: int
 ) -> tuple[list[str], Reals, Reals, Reals]:
-    """The words whose use surely shifted, with their priors, log-odds and z-scores."""
-    tallies: list[Counter[str]] = [Counter(), Counter()]
+    """The words whose use surely shifted with their z-scores, by distinct texts; their priors and log-odds, by rows."""
+    once: list[Counter[str]] = [Counter(), Counter()]
+    copied: list[Counter[str]] = [Counter(), Counter()]
     stands: Counter[str] = Counter()
-    for tally, pool, texts in zip(tallies, (old, new), counted, strict=True):
+    for single, tally, pool, texts in zip(once, copied, (old, new), counted, strict=True):
         for counter, rows in zip(texts, pool.repeats.tolist(), strict=True):
             stands.update(counter.keys())
+            single.update(counter)
             for word, count in counter.items():
                 tally[word] += count * rows
     every = sorted(stands)
-    before, now = (np.array([tally[word] for word in every], dtype=np.float64) for tally in tallies)
-    prior = prior_of(before, now)
-    ratios = log_odds(before, now, before.sum(), now.sum(), prior) if every else np.zeros(0)
-    z = z_scores(before, now, ratios, prior)
+    _, _, z = _scored(every, once)
     often = np.array([stands[word] >= LEAST for word in every], dtype=np.bool_)
     at = strongest(np.where(often, z, 0.0), n, int(often.sum()))
-    return [every[i] for i in at], prior[at], ratios[at], z[at]
+    prior, ratios, _ = _scored(every, copied)
+    return [every[i] for i in at], z[at], prior[at], ratios[at]
+
+
+def _scored(words: Sequence[str], tallies: Sequence[Counter[str]]) -> tuple[Reals, Reals, Reals]:
+    """Priors, log-odds and z-scores of all words, by their counts before and now."""
+    before, now = (np.array([tally[word] for word in words], dtype=np.float64) for tally in tallies)
+    prior = prior_of(before, now)
+    ratios = log_odds(before, now, before.sum(), now.sum(), prior) if words else np.zeros(0)
+    return prior, ratios, z_scores(before, now, ratios, prior)
 
 
 def _body(pool: Pool, counted: Sequence[Counter[str]], words: Sequence[str], novel: bool) -> Reals:

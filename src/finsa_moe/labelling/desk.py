@@ -83,7 +83,7 @@ class Desk:
 
     Raises:
         ConfigError: If the annotator's name cannot be part of a file's name.
-        DataError: If there is a journal that does not belong to these rows, or another desk writes it.
+        DataError: If there is a journal of other rows or of another annotator, or another desk writes it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Desk:
         journal = self.out.with_suffix(".journal")
         self._held, self._began = _hold(journal), journal
         try:
-            self.journal = Journal(journal, {row.id: row.text for row in rows})
+            self.journal = Journal(journal, {row.id: row.text for row in rows}, annotator or "")
             if self.out.exists() and not journal.stat().st_size:
                 raise DataError(
                     f"{self.out}: labels stand there without the journal they were made with ({journal.name}), and "

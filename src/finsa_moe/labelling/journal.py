@@ -33,6 +33,7 @@ class Action:
         note: With ``note``: its text; an empty one takes the note away.
         time: UTC, ISO 8601, whole seconds.
         text: A short hash of the row's text, so that a label never moves to another text of the same id.
+        annotator: Who pressed it; empty where nobody was named.
     """
 
     do: Do
@@ -41,6 +42,7 @@ class Action:
     note: str = ""
     time: str = ""
     text: str = ""
+    annotator: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,25 @@ class Journal:
     Args:
         path: The journal; made when the first action is added.
         known: Texts of the file's rows by their id.
+        annotator: Whose actions they are; empty where nobody is named. A journal that names nobody is anybody's.
 
     Raises:
-        DataError: If it cannot be read, is damaged, or speaks of rows or texts that the file does not have.
+        DataError: If it cannot be read, is damaged or another annotator's, or speaks of rows or texts that the file
+            does not have.
     """
 
-    def __init__(self, path: Path, known: Mapping[str, str]) -> None:
-        self.path = path
+    def __init__(self, path: Path, known: Mapping[str, str], annotator: str = "") -> None:
+        self.path, self.annotator = path, annotator
         self._hashes = {name: _hash(text) for name, text in known.items()}
         self.marks: dict[str, Mark] = {}
         self.notes: dict[str, str] = {}
         self._before: list[tuple[str, Mark | None]] = []
         for line, action in enumerate(self._read(), 1):
+            if action.annotator and action.annotator != annotator:
+                raise DataError(
+                    f"{path}, line {line}: these are {action.annotator}'s labels; name another --out, or --annotator "
+                    f"{action.annotator} to go on with them"
+                )
             if action.id not in self._hashes:
                 raise DataError(
                     f"{path}, line {line}: no row {action.id!r} in the file to be labelled; it belongs to another file "
@@ -103,7 +112,7 @@ class Journal:
                 return None
             row = self._before[-1][0]
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        action = Action(do, row, label, note, now, self._hashes.get(row, ""))
+        action = Action(do, row, label, note, now, self._hashes.get(row, ""), self.annotator)
         words = {name: value for name, value in asdict(action).items() if value}
         line = json.dumps(words, ensure_ascii=False) + "\n"
         self._append(line.encode("utf-8", "ignore"))

@@ -86,7 +86,7 @@ def sample(
             part = [Chosen(int(at), float(worths[at]), 1) for at in stand[:count]]
         else:
             told = (lambda done, of: progress("comparing", done, of)) if progress is not None else None
-            states = pooled_states(predictor, [pool.texts[at] for at in stand], told)
+            states = pooled_states(predictor, [pool.texts[at] for at in stand], pool.experts[stand], told)
             guesses = pool.probs[stand].argmax(axis=1)
             chosen = choose(worths[stand], states, count, kinds=guesses, seed=settings.seed)
             part = [Chosen(int(stand[one.at]), one.worth, one.alike) for one in chosen]

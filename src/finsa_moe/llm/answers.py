@@ -1,13 +1,14 @@
 """Answers kept in a file of JSON lines as they come, so that what was paid for once is not asked again.
 
 The name of a request goes in, its answer comes out when there is one. A line is written at once and whole; one that was
-cut off by a kill is taken away. Several runs may keep theirs in one file. It knows nothing of endpoints, and of a
-request nothing but its name.
+cut off by a kill is taken away, or passed over where another run has gone on behind it. Several runs may keep theirs in
+one file. It knows nothing of endpoints, and of a request nothing but its name.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,12 @@ class Answers:
             return
         try:
             line = json.dumps({"request": request, **asdict(answer)}, ensure_ascii=False) + "\n"
-            with self._path.open("ab") as file:
+            with self._path.open("a+b") as file:
                 hold(file, wait=True)
-                file.write(line.encode())
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                torn = end > 0 and file.read(1) != b"\n"  # another run was killed over its line
+                file.write((f"\n{line}" if torn else line).encode())
         except OSError as error:
             raise ConfigError(f"{self._path}: an answer cannot be written: {error.strerror or error}") from None
 
@@ -69,19 +73,29 @@ class Answers:
         with path.open("rb+") as file:
             hold(file, wait=True)  # no line of another run is half there
             for line in file:
-                try:
-                    entry: dict[str, Any] = json.loads(line)
-                    self._found[str(entry["request"])] = Answer(
-                        str(entry["text"]), int(entry["prompt_tokens"]), int(entry["answer_tokens"]),
-                        bool(entry.get("cut")),
-                    )  # fmt: skip
-                except (ValueError, KeyError, TypeError):
-                    # Only a line of ours is taken away: the file may be one that was named by mistake.
-                    if line.endswith(b"\n") or line[: len(_BEGINNING)] != _BEGINNING[: len(line)]:
-                        raise ConfigError(f"{path}: not a file of answers; name another") from None
-                    break
+                if not self._take(line):
+                    # Only a line of ours is cut off: the file may be one that was named by mistake.
+                    begun = line.removesuffix(b"\n")
+                    if not begun or begun[: len(_BEGINNING)] != _BEGINNING[: len(begun)]:
+                        raise ConfigError(f"{path}: not a file of answers; name another")
+                    if begun == line:
+                        break
                 whole += len(line)
             file.truncate(whole)
             file.seek(max(0, whole - 1))
             if whole and file.read(1) != b"\n":
                 file.write(b"\n")
+
+    def _take(self, line: bytes) -> bool:
+        """Read a line's answer; False if it is not whole."""
+        try:
+            entry: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return False
+        try:
+            self._found[str(entry["request"])] = Answer(
+                str(entry["text"]), int(entry["prompt_tokens"]), int(entry["answer_tokens"]), bool(entry.get("cut"))
+            )
+        except (ValueError, KeyError, TypeError):
+            raise ConfigError(f"{self._path}: not a file of answers; name another") from None
+        return True

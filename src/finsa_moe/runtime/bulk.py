@@ -134,11 +134,13 @@ def predict_file(
     """
     began = time.perf_counter()
     check_ending(target)
-    if target.exists() and source.exists() and target.samefile(source):
+    rejects = rejects_of(target)
+    if _same(target, source):
         raise ConfigError(f"{target}: --output is the --input file itself; name another")
+    if _same(rejects, source):
+        raise ConfigError(f"{source}: is where rows refused for --output {target} go, and would be lost; name another")
     predictor.predict([], domain)  # an unknown domain is told before the file is read
     layout = Layout.of(columns(source), predictor.engine.domains, source, text=text, id=id)
-    rejects = target.with_name(f"{target.name}.rejects.csv")
     tally, first = Tally(column="+".join(layout.text)), ""
     with (
         Writer(target, layout.columns, layout.types, bom=bom) as out,
@@ -182,6 +184,15 @@ def predict_file(
         rejects.unlink(missing_ok=True)
     tally.seconds = time.perf_counter() - began
     return tally
+
+
+def rejects_of(target: Path) -> Path:
+    """Where the rows go that could not be answered for a file of answers."""
+    return target.with_name(f"{target.name}.rejects.csv")
+
+
+def _same(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
 
 
 def texts_of(batch: RowBatch, wanted: Sequence[str]) -> list[str]:

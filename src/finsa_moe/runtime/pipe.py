@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from finsa_moe.data.encoding import mostly_utf8
+
 BLOCK = 1 << 16
 
 
@@ -32,11 +34,16 @@ def arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
 
 
 def decoded(line: bytes, *, first: bool = False) -> str | None:
-    """The text of a line in UTF-8 or else GB18030; None if it is neither. A mark on the `first` line is dropped."""
+    """The text of a line in UTF-8 or else GB18030; None if it is neither, or UTF-8 with a broken byte.
+
+    A mark on the `first` line is dropped.
+    """
     for encoding in ("utf-8", "gb18030"):
         try:
             text = line.decode(encoding)
         except UnicodeDecodeError:
+            if mostly_utf8(line):  # GB18030 would make other characters of it without a complaint
+                return None
             continue
         return text.removeprefix("\ufeff") if first else text
     return None

@@ -6,6 +6,7 @@ into answers. It knows neither where texts come from nor what runs the network.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,7 +74,9 @@ class Predictor:
         self._opening = threading.Lock()
         concurrent = bool(getattr(engine, "concurrent", False))
         self.turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
-        self._pool = _pool(int(getattr(engine, "workers", 1))) if concurrent else None
+        self._workers = int(getattr(engine, "workers", 1)) if concurrent else 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._owner = 0  # the process that the pool's threads run in
         self._index = {name: at for at, name in enumerate(engine.domains)}
         # what the prompt and the special tokens alone come to: a text that adds nothing to it is empty
         self.bare = len(engine.encode([""])[0].ids)
@@ -214,7 +217,7 @@ class Predictor:
             sizes = [lengths[at] for at in which]
             return [which[batch] for batch in by_length(sizes, self.batch_tokens)][::-1]  # the longest work first
 
-        across = self._pool.map if self._pool is not None else map
+        across = self._threads().map if self._workers > 1 else map
         used, groups = experts.copy(), [kept]
         if getattr(engine, "routes_early", False) and len(kept) >= BULK:
             for chosen, found in across(route, batches(kept[experts[kept] < 0])):
@@ -229,6 +232,14 @@ class Predictor:
         used = np.where(used >= 0, used, gate.argmax(axis=1)) if len(texts) else used
         truncated = [e.truncated for e in encoded]
         return Answers(probs, gate, novelty, used, truncated, refused, time.perf_counter() - began)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """The pool that works on batches; a forked child, which has none of its parent's threads, makes its own."""
+        pool = self._pool
+        if pool is None or self._owner != os.getpid():
+            self._pool = pool = ThreadPoolExecutor(self._workers, thread_name_prefix="finsa")
+            self._owner = os.getpid()
+        return pool
 
     def predictions(self, texts: list[str], answers: Answers) -> list[Prediction | DataError]:
         """The numbers for some texts as answers, with the error in the place of a refused one."""
@@ -255,10 +266,6 @@ class Predictor:
             )
             for at, (text, probs, gate, best, expert, strange, cut) in enumerate(rows)
         ]
-
-
-def _pool(workers: int) -> ThreadPoolExecutor | None:
-    return ThreadPoolExecutor(workers, thread_name_prefix="finsa") if workers > 1 else None
 
 
 def _listed(texts: Iterable[str]) -> list[str]:

@@ -17,13 +17,15 @@ from finsa_moe.runtime.predictor import Predictor
 
 
 def pooled_states(
-    predictor: Predictor, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
-) -> NDArray[np.float32]:
-    """Masked means of the last hidden states, (n, d), each by the expert that the router chooses for the text.
+    predictor: Predictor, texts: Sequence[str], experts: NDArray[np.int64],
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Masked means of the last hidden states, (n, d), each by the expert that answered the text.
 
     Args:
         predictor: One whose engine runs exported graphs.
         texts: Raw texts.
+        experts: The expert of each, (n,), a position in the engine's domains.
         progress: Called with the texts done and the texts in all.
 
     Raises:
@@ -41,7 +43,7 @@ def pooled_states(
 
     def states(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
-        return chosen, forward(ids, mask).states
+        return chosen, forward(ids, mask, experts[chosen]).states
 
     found: NDArray[np.float32] | None = None
     done = 0

@@ -15,7 +15,7 @@ import polars as pl
 
 from finsa_moe.data.days import days
 from finsa_moe.errors import DataError
-from finsa_moe.scale.scored import open_scored
+from finsa_moe.scale.scored import listed, open_scored
 
 SUMS = ("texts", "bull", "neutral", "bear", "score_sum", "confidence_sum", "weighted_sum")
 _WORDS = {"bull": "利好", "neutral": "中性", "bear": "利空"}
@@ -59,8 +59,8 @@ def daily_sums(
     Args:
         sources: Folders of `finsa score`, files of `finsa predict`, or folders of such files; a file that is named
             twice counts once, and what holds no answers in a folder is left out.
-        by: Column of the ticker: one name, or a list of them (a text then counts for each); texts of a file without it
-            count for the market alone.
+        by: Column of the ticker: one name, or a list of them, as such or written as JSON (a text then counts for
+            each); texts of a file without it count for the market alone.
         date: Column of the date or time: a date type, or written as `data.days` reads it.
         source: Column that tells news from forum; None takes the expert that answered.
         split: What separates several tickers in a string; None takes the string whole.
@@ -98,6 +98,8 @@ def daily_sums(
         dated = dated.with_columns(pl.when("late").then(pl.col("day").dt.offset_by("1d")).otherwise("day").alias("day"))
     added = [pl.col(name).sum() for name in SUMS]
     market = dated.group_by("day", "source").agg(added).sort("day", "source")
+    if dated.schema["tickers"] == pl.String and dated["tickers"].str.starts_with("[").any():
+        dated = dated.with_columns(listed(pl.col("tickers"), dated.schema["tickers"]))
     if dated.schema["tickers"] == pl.List:
         known = pl.col("tickers").list.len().fill_null(0) > 0
         nameless = int(dated.filter(~known).select(total).item())

@@ -37,7 +37,8 @@ class Coefficient:
     Attributes:
         horizon: Trading days of return, from the close of the index's day on, or where there was no trading on it from
             the close of the first trading day after it; −1 and 0 are the day before and the day.
-        days: Days on which it could be taken.
+        days: Trading days on which it could be taken; days of texts that share a return, as a weekend and its Monday,
+            are one.
         mean: Mean coefficient.
         error: Its Newey–West standard error.
         lags: Lags of that error.
@@ -84,9 +85,10 @@ def event_study(
     """Correlate a measure with returns by horizon.
 
     Across tickers: on each day Spearman's correlation of the measure with the return, over at least `FEWEST_TICKERS`
-    tickers; the mean of these over days, as the constant of a regression with Newey and West's (1987) errors. With
-    fewer tickers: of each series, the product of standardised measure and return by day, whose mean is Pearson's
-    correlation, with the same errors. Lags: max(h − 1, ⌊4 (T/100)^(2/9)⌋), since returns over h days overlap.
+    tickers; the mean of these over trading days (that of the days that share a return is one), as the constant of a
+    regression with Newey and West's (1987) errors. With fewer tickers that have both: of each series, the product of
+    standardised measure (its mean over such days) and return by trading day, whose mean is Pearson's correlation, with
+    the same errors. Lags: max(h − 1, ⌊4 (T/100)^(2/9)⌋), since returns over h days overlap.
 
     Args:
         index: What `make_index` made.
@@ -109,8 +111,8 @@ def event_study(
     if (least := min(horizons, default=0)) < -1:
         raise ConfigError(f"horizon {least}: allowed are -1 (the day before), 0 (the day) and days after it from 1 on")
     values = index.frame.select("ticker", "day", x=pl.col(measure)).drop_nulls()
-    tickers = returns.filter(pl.col("ticker") != MARKET)["ticker"].n_unique()
-    across = tickers >= FEWEST_TICKERS
+    both = returns.join(values, on="ticker", how="semi").filter(pl.col("ticker") != MARKET)
+    across = both["ticker"].n_unique() >= FEWEST_TICKERS
     found, usable = [], 0
     for horizon in horizons:
         pairs = values.join(_ahead(returns, horizon, values), on=["ticker", "day"])
@@ -172,7 +174,10 @@ def _first(names: Sequence[str], wanted: Sequence[str], path: Path, what: str) -
 
 
 def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.DataFrame:
-    """For each ticker and day of the index the return y over the horizon; days that it has not in full are left out."""
+    """For each ticker and day of the index the return y over the horizon, and the trading day `held` that it goes by.
+
+    Days that it has not in full are left out.
+    """
     ordered = returns.sort("day")
     if horizon > 0:
         # a return runs from the close before its day: Monday's began on Friday, ahead of what is written on a Saturday,
@@ -188,20 +193,21 @@ def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.Data
         asked = values.select("ticker", "day", at=pl.col("day") if horizon == 0 else pl.col("day").dt.offset_by("-1d"))
         asked, strategy = asked.sort("at"), "backward"
     if horizon == 0:
-        return ordered.select("ticker", "day", "y").drop_nulls()
+        return ordered.select("ticker", "day", "y", held="day").drop_nulls()
     joined = asked.join_asof(
-        ordered.select("ticker", at=pl.col("day"), y=pl.col("y")), on="at", by="ticker", strategy=strategy,  # type: ignore[arg-type]
+        ordered.select("ticker", "y", at="day", held="day"), on="at", by="ticker", strategy=strategy,  # type: ignore[arg-type]
         tolerance=f"{_LONGEST}d", check_sortedness=False,
     )  # fmt: skip
-    return joined.select("ticker", "day", "y").drop_nulls()
+    return joined.select("ticker", "day", "y", "held").drop_nulls()
 
 
 def _across(pairs: pl.DataFrame) -> NDArray[np.float64]:
     one = pairs.filter(pl.col("ticker") != MARKET).group_by("day").agg(
-        n=pl.len(), r=pl.corr("x", "y", method="spearman")
+        n=pl.len(), r=pl.corr("x", "y", method="spearman"),
+        held=pl.col("held").mode().min(),  # a halted ticker waits longer than the others
     )  # fmt: skip
-    kept = one.filter((pl.col("n") >= FEWEST_TICKERS) & pl.col("r").is_finite()).sort("day")
-    return kept["r"].to_numpy()
+    kept = one.filter((pl.col("n") >= FEWEST_TICKERS) & pl.col("r").is_finite())
+    return kept.group_by("held").agg(pl.col("r").mean()).sort("held")["r"].to_numpy()
 
 
 def _along(pairs: pl.DataFrame) -> NDArray[np.float64]:
@@ -209,8 +215,9 @@ def _along(pairs: pl.DataFrame) -> NDArray[np.float64]:
         column = pl.col(name)
         return (column - column.mean().over("ticker")) / column.std(ddof=0).over("ticker")
 
-    products = pairs.select("day", p=standard("x") * standard("y")).filter(pl.col("p").is_finite())
-    return products.group_by("day").agg(pl.col("p").mean()).sort("day")["p"].to_numpy()
+    held = pairs.group_by("ticker", "held").agg(pl.col("x").mean(), pl.col("y").first())
+    products = held.select("held", p=standard("x") * standard("y")).filter(pl.col("p").is_finite())
+    return products.group_by("held").agg(pl.col("p").mean()).sort("held")["p"].to_numpy()
 
 
 def _coefficient(series: NDArray[np.float64], horizon: int) -> Coefficient:

@@ -20,6 +20,8 @@ from finsa_moe.scale.shard import Entry, unwritable
 from finsa_moe.scale.stores import Source, is_gone
 
 NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 1
+_UNFINISHED = f".{NAME}.*.part"
+"""What a kill within `Manifest.save` leaves."""
 
 
 @contextmanager
@@ -123,11 +125,12 @@ def open_manifest(
     Raises:
         ConfigError: If the folder holds answers of other settings, or something else, if a file has moved since, or if
             shards of two files would have one name.
+        DataError: If a shard is damaged whose file this run does not name, so that it cannot be made again.
     """
     path = job.out / NAME
     header = {**job.settings(), "shard_rows": shard_rows}
     if not path.exists():
-        strangers = sorted(entry.name for entry in job.out.iterdir() if entry.name != LOCK)
+        strangers = sorted(entry.name for entry in job.out.iterdir() if not _ours(entry, job))
         if strangers:
             raise ConfigError(f"{job.out}: holds {strangers[0]} and no {NAME}; name an empty folder for the answers")
         manifest = Manifest(path, header, {}, {})
@@ -143,7 +146,7 @@ def open_manifest(
     gone = _gone(manifest, sources)
     for folder in (job.scores, job.rejects, job.temporary):
         folder.mkdir(exist_ok=True)
-    for left in job.temporary.iterdir():  # by a run that was killed
+    for left in (*job.temporary.iterdir(), *job.out.glob(_UNFINISHED)):  # by a run that was killed
         left.unlink()
     stamps = {source.name: source.stamp for source in sources}
     changed = {
@@ -152,15 +155,31 @@ def open_manifest(
         if stamps.get(entry["source"], entry["stamp"]) != entry["stamp"]
     }
     manifest.files = {name: entry for name, entry in manifest.files.items() if name not in changed}
-    for name, entry in list(manifest.entries.items()):
-        if entry["source"] not in changed and _whole(job.scores / name, entry, verify=verify):
-            continue
+    lost = {
+        name: str(entry["source"])
+        for name, entry in manifest.entries.items()
+        if entry["source"] in changed or not _whole(job.scores / name, entry, verify=verify)
+    }
+    for name, source in lost.items():
+        # without its record, its rows would count once more when their file is moved and named anew
+        if source not in stamps and (job.scores / name).exists():
+            raise DataError(
+                f"{job.scores / name}: is damaged; name {source} again to have it made anew, or remove the shard"
+            )
+    for name, source in lost.items():
         del manifest.entries[name]
-        if entry["source"] in stamps:  # it is made again; until then none of that name may pass for it
+        if source in stamps:  # it is made again; until then none of that name may pass for it
             for stale in (job.scores / name, job.rejects / f"{name.removesuffix('.parquet')}.csv"):
                 stale.unlink(missing_ok=True)
     manifest.save()
     return manifest, len(changed), gone
+
+
+def _ours(entry: Path, job: Job) -> bool:
+    """Whether a first start that ended before it had a manifest may have left this."""
+    if entry in (job.scores, job.rejects, job.temporary):
+        return entry.is_dir() and not any(entry.iterdir())
+    return entry.name == LOCK or entry.match(_UNFINISHED)
 
 
 def _check_keys(manifest: Manifest, sources: Sequence[Source]) -> None:

@@ -97,7 +97,8 @@ def _floats(column: pl.Series) -> Any:
 
 
 def _drawn(name: str) -> str:
-    return name if name.isascii() or chinese_font() is not None else "#" + name.encode("utf-8").hex()[:6]
+    shown = name if name.isascii() or chinese_font() is not None else "#" + name.encode("utf-8").hex()[:6]
+    return shown.replace("$", r"\$")  # two of them would be read as a formula
 
 
 def _family() -> list[str]:

@@ -63,14 +63,17 @@ def parquet_groups(source: Source, text: str | None, id: str | None) -> list[int
     """Rows of each row group.
 
     Raises:
-        DataError: If the file is damaged, or has no column for the text.
+        DataError: If the file is damaged, has two columns of one name, or no column for the text.
     """
     pq = require("pyarrow.parquet", EXTRA, "reading Parquet in parts")
     arrow = require("pyarrow", EXTRA, "reading Parquet in parts")
     try:
         with source.open() as stream, pq.ParquetFile(stream) as file:
-            find_text(file.schema_arrow.names, text, source.name)
-            find_column(file.schema_arrow.names, "id", id, source.name)
+            names = file.schema_arrow.names
+            if twice := next((name for at, name in enumerate(names) if name in names[:at]), None):
+                raise DataError(f"{source.name}: two columns are called {twice!r}; rename one and write it again")
+            find_text(names, text, source.name)
+            find_column(names, "id", id, source.name)
             return [file.metadata.row_group(at).num_rows for at in range(file.metadata.num_row_groups)]
     except (arrow.ArrowException, OSError) as error:
         said = " ".join(str(error).split())[:160]

@@ -7,6 +7,7 @@ and every way to write a ticker is brought to one here. It adds nothing up.
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
@@ -153,18 +154,45 @@ def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.E
     if by not in schema:
         return pl.lit(None, pl.List(pl.String) if lists else pl.String)
     column = pl.col(by)
-    if not lists:
-        return column.cast(pl.String)
-    if isinstance(schema[by], pl.List):
+    return listed(column, schema[by], split) if lists else column.cast(pl.String)
+
+
+def listed(column: pl.Expr, kind: pl.DataType, split: str | None = None) -> pl.Expr:
+    """Cells as lists of tickers; a string may be a list written as JSON, as tables without lists hold it."""
+    if isinstance(kind, pl.List):
         column = column.cast(pl.List(pl.String))
         column = column if split is None else column.list.join(split).str.split(split)
-    elif split is None:
-        column = pl.concat_list(column.cast(pl.String))
     else:
-        column = column.cast(pl.String).str.split(split)
+        column = column.cast(pl.String)
+        written = pl.when(column.str.starts_with("[")).then(column)
+        names = written.map_batches(_decoded, return_dtype=pl.List(pl.String), is_elementwise=True)
+        if split is None:
+            column = pl.coalesce(names, pl.concat_list(column))
+        else:
+            column = pl.coalesce(names.list.join(split), column).str.split(split)
     # a ticker named twice is named; an empty name is none
     trimmed = column.list.eval(pl.element().str.strip_chars()).list
     return trimmed.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
+
+
+def _decoded(cells: pl.Series) -> pl.Series:
+    """Lists of names from JSON, each distinct cell read once; null for what is none, such as ``[ST]``."""
+    cells = cells.rename("cell")
+    known = cells.drop_nulls().unique()
+    lists = pl.Series("names", [_names(cell) for cell in known], pl.List(pl.String))
+    return cells.to_frame().join(pl.DataFrame([known, lists]), on="cell", how="left", maintain_order="left")["names"]
+
+
+def _names(cell: str) -> list[str] | None:
+    """The strings and whole numbers of a JSON list of such; None for anything else."""
+    try:
+        names = json.loads(cell)
+        json.dumps(names, ensure_ascii=False).encode()  # half an emoji, which no table holds, can be spelt
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(names, list) or any(type(name) not in (str, int, type(None)) for name in names):
+        return None
+    return [str(name) for name in names if name is not None]
 
 
 def _when(column: pl.Expr, kind: pl.DataType) -> pl.Expr:

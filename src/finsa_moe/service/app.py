@@ -88,7 +88,7 @@ async def health() -> Response:
 async def ready(request: Request) -> Response:
     """That texts are taken: the model is open and the queue has room; one told to end takes no connection at all."""
     state = of(request)
-    if state.dispatcher.wait > state.settings.deadline / 2:
+    if state.dispatcher.wait() > state.settings.deadline / 2:
         raise Problem(503, "full", "the queue is full", retry_after=1)
     return JSONResponse({"status": "ready"})
 

@@ -79,7 +79,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._lanes: dict[tuple[Served, bool, int, bool], Lane] = {}
         self._first: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._opening = 0
+        self._opening = {False: 0, True: 0}  # tokens of bounded requests, of few texts and of many
         self._jobs: deque[Callable[[], None]] = deque()
         self._jobs_running = 0
         self._turns: deque[Any] = deque()
@@ -91,16 +91,21 @@ class Dispatcher:
         """Texts in the queue."""
         return sum(lane.texts for lane in self._lanes.values())
 
-    @property
-    def wait(self) -> float:
-        """Seconds that a bounded request has to wait, as far as the last minutes tell.
+    def wait(self, many: bool = False) -> float:
+        """Seconds that a bounded request, of many texts or of few, has to wait, as far as the last minutes tell.
 
-        What waits in lanes of files counts by the batches that have their turn meanwhile.
+        What waits in lanes of files, and for a request of few texts in those of many, counts by the batches that have
+        their turn meanwhile: one large request must not close the door to all small ones.
         """
-        before = self._opening + sum(lane.tokens for key, lane in self._lanes.items() if key[3])
+        before = self._opening[False] + (self._opening[True] if many else 0)
+        others = []
+        for (_, of_many, _, bounded), lane in self._lanes.items():
+            if bounded and (many or not of_many):
+                before += lane.tokens
+            else:
+                others.append(lane.tokens)
         turns = (1 + before // LIGHT) * BULK
-        files = sum(min(lane.tokens, turns) for key, lane in self._lanes.items() if not key[3])
-        seconds: float = (before + files) / (self.rate * self.threads)
+        seconds: float = (before + sum(min(tokens, turns) for tokens in others)) / (self.rate * self.threads)
         return seconds
 
     def own(self, texts: Sequence[str], served: Served) -> float:
@@ -127,16 +132,16 @@ class Dispatcher:
         Raises:
             Full: If half the deadline's work is waiting already.
         """
-        if bounded and self.wait > self.deadline / 2:
-            raise Full(self.wait)
         many = len(texts) >= MANY if many is None else many
+        if bounded and (wait := self.wait(many)) > self.deadline / 2:
+            raise Full(wait)
         ticket = Ticket([None] * len(texts), len(texts), self._loop.create_future())
         guess = sum(min(len(text), served.max_length) + 2 for text in texts) if bounded else 0
-        self._opening += guess
+        self._opening[many] += guess
         try:
             opened = await self._open(served, texts, domain, many)
         finally:
-            self._opening -= guess
+            self._opening[many] -= guess
         items = []
         for at, each in enumerate(opened):
             if isinstance(each, DataError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,11 @@ class Served:
         """Answer one batch, on the calling thread."""
         return answer(self.predictor, opened, bulk=many)
 
-    def ask(self, texts: Sequence[str], domain: str | None) -> list[Prediction | DataError]:
-        """Answer a few texts at once, on the calling thread, as a request of few texts is answered."""
-        opened = self.open(texts, domain, False)
+    def ask(self, texts: Sequence[str], domain: str | None, many: bool = False) -> list[Prediction | DataError]:
+        """Answer a few texts at once, on the calling thread, as a request of few texts, or of many, is answered."""
+        opened = self.open(texts, domain, many)
         good = [each for each in opened if isinstance(each, Opened)]
-        answers = iter(self.answer(good, False) if good else [])
+        answers = iter(self.answer(good, many) if good else [])
         return [next(answers) if isinstance(each, Opened) else each for each in opened]
 
     def explain(self, text: str, domain: str | None, evaluations: int) -> Any:
@@ -101,8 +102,9 @@ class Shelf:
         finsa = self._load()
         name = str(finsa.card.get("name") or (self._folder.resolve().name if self._folder else "default"))
         served = Served(finsa, name)
-        for domain in (None, *served.domains):
-            for found in served.ask(TRIAL, domain):
+        # both engines and every expert, which are read when they are first asked: the folder may move on afterwards
+        for domain, many in product((None, *served.domains), (False, True)):
+            for found in served.ask(TRIAL, domain, many):
                 if isinstance(found, DataError) or not _sound(found):
                     raise ModelError(f"{self._folder}: the model gives no sound answer to a trial text; export it anew")
         return served
