@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.cli import main
+from finsa_moe.data.near import HeldOut
 from finsa_moe.data.sample import path as sample
 from finsa_moe.llm.endpoint import KEY
+from finsa_moe.polarity import NAMES
 from tests.llm.server import Handler, says, serving, status
 
 
@@ -50,6 +53,33 @@ def test_a_split_grows_and_prepares_again_without_a_leak(
     assert all(
         side[row["id"]] == side[row["source_id"]] for row in new if row["id"] in side and row["source_id"] in side
     )
+
+
+def test_a_split_that_prepare_made_is_taken_whatever_is_near_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts of a similarity from 0.6 to 0.7 may part; of those in training nothing is made, and the count is told."""
+    chance = random.Random(13)
+    letters = [chr(code) for code in range(0x4E00, 0x4F00)]
+    one = ["股价下跌" + "".join(chance.choices(letters, k=26)) for _ in range(60)]
+    texts = [text for head in one for text in (head, head + "".join(chance.choices(letters, k=15)))]
+    raw = tmp_path / "raw.csv"
+    with raw.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            [["id", "text", "label"], *([at, text, NAMES[at % 3]] for at, text in enumerate(texts))]
+        )
+    assert main(["prepare", str(raw), "--domain", "forum", "--out", str(tmp_path / "p")]) == 0
+    judged = HeldOut([row["text"] for name in ("valid", "test") for row in load(tmp_path / "p" / f"{name}.csv")])
+    train = load(tmp_path / "p" / "train.csv")
+    near = [row["id"] for row in train if judged.match(row["text"])]
+    assert near
+    capsys.readouterr()
+    out = tmp_path / "more.csv"
+    assert main(["augment", str(tmp_path / "p" / "train.csv"), "--out", str(out), "--synonyms", "1"]) == 0
+    assert f"{len(near):,} × its original is near to a held-out text" in capsys.readouterr().out
+    rows = load(out)
+    assert [row["id"] for row in rows[: len(train)]] == [row["id"] for row in train]
+    assert {row["source_id"] for row in rows[len(train) :]} == {row["id"] for row in train} - {*near}
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])

@@ -125,3 +125,17 @@ def test_held_out_texts_under_the_name_given(raw, tmp_path):
     )
     assert ",第8条," in kept
     assert ",第7条," not in kept
+
+
+def test_a_hold_out_that_cannot_be_read_whole_is_no_hold_out(raw, tmp_path):
+    held = tmp_path / "held.csv"
+    held.write_text("id,text,label\n1,第7条,利好\n1,利好兑现,大跌,利空\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"held\.csv, line 3: 4 cells where the header has 3; quote texts that hold"):
+        run(*arguments(raw, tmp_path / "out"), "--labels", "finsa", "--hold-out", held)
+    assert not (tmp_path / "out").exists()
+
+
+def test_stats_of_a_folder_of_other_make_is_one_error(tmp_path):
+    (tmp_path / "train.csv").write_text("content,label\n涨,利好\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.csv: no column 'text'"):
+        run("stats", tmp_path)

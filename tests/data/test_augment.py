@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from finsa_moe.data.augment import MADE, REFUSED, Settings, augment
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.clusters import CLUSTER_THRESHOLD
+from finsa_moe.data.near import HELD_OUT_THRESHOLD, HeldOut, jaccard, ngrams
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.llm.endpoint import Answer, Message, PassingError
@@ -129,8 +130,23 @@ def test_nothing_that_a_model_is_judged_by_is_made() -> None:
 
 
 def test_what_is_no_training_split_is_turned_away() -> None:
-    with pytest.raises(DataError, match="2 of 5 rows are equal or near to texts of valid or test, the first is 'a1'"):
+    with pytest.raises(DataError, match="2 of 5 rows equal texts of valid or test, the first is 'a1': augment a"):
         augment(rows(), Settings(), judged_by=[TEXTS[1] + "!", TEXTS[3]])
+
+
+def test_of_a_row_near_to_what_a_model_is_judged_by_nothing_is_made() -> None:
+    """`prepare` parts texts of a similarity of 0.7 and more; what is held out is compared at 0.6."""
+    judged = TEXTS[1] + ",后市可期待"
+    assert HELD_OUT_THRESHOLD < jaccard(ngrams(TEXTS[1]), ngrams(judged)) < CLUSTER_THRESHOLD
+    for settings, way in ((Settings(synonyms=1.0), "synonyms"), (Settings(synonyms=0.0), "rewrite")):
+        asker = Fake(lambda text, turn: f"全新的话{turn}{text[:4]}")
+        found = augment(rows(), settings, judged_by=[judged], asker=asker)
+        assert set(found.rows["source_id"]) == {"a0", "a2", "a3", "a4"}
+        assert found.refused.filter(pl.col("source_id") == "a1").rows() == [
+            ("a1", way, "its original is near to a held-out text", "")
+        ]
+        assert TEXTS[1] not in asker.asked
+    assert augment(rows(), Settings(synonyms=0.0), judged_by=[judged]).left == 4
 
 
 @pytest.mark.parametrize("values", [{"synonyms": -0.1}, {"synonyms": 1.1}, {"words": 2}, {"copies": 0}, {"copies": 21}])

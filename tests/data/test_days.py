@@ -81,3 +81,15 @@ def test_a_cluster_on_both_sides_stays_on_the_early_one() -> None:
         ("d", "no date that can be read"),
     ]
     assert early.columns == late.columns == rows.columns
+
+
+def test_what_only_a_column_ties_to_an_early_row_is_told_so() -> None:
+    rows = pl.DataFrame(
+        {"id": list("abcd"), "cluster": [1, 1, 1, 2], "like": [1, 1, 3, 4], "date": ["20260101", *["20260109"] * 3]}
+    )
+    early, late, unusable = later(rows, date(2026, 1, 5), "event")
+    assert (early["id"].to_list(), late["id"].to_list()) == (["a"], ["d"])
+    assert unusable.select("id", "reason").rows() == [
+        ("b", "after 2026-01-05 but equal or near to a text up to then"),
+        ("c", "after 2026-01-05 but kept by 'event' with a row up to then"),
+    ]

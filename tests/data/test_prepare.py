@@ -375,6 +375,27 @@ def test_the_test_is_what_came_later(tmp_path):
     assert report.test_after == "2026-03-05"
 
 
+def test_late_rows_of_an_early_event_are_told_apart_from_repeated_texts(tmp_path):
+    header = ("id", "text", "label", "date", "event")
+    rows = [
+        (n, f"第{n}条各不相同的内容{n * 7919}", LABELS[n % 3], f"2026-0{1 + n // 50}-05", f"e{n % 90}")
+        for n in range(100)
+    ]
+    rows += [(900, rows[10][1] + "!", LABELS[1], "2026-02-09", "e900")]
+    raw = write(tmp_path / "raw.csv", rows, header)
+    prepare([raw], domain="forum", out=tmp_path / "out", by="event", test_after=date(2026, 1, 31))
+    reasons = {row["id"]: row["reason"] for row in load(tmp_path / "out" / "rejects.csv")}
+    assert reasons == {
+        **{str(n): "after 2026-01-31 but kept by 'event' with a row up to then" for n in range(90, 100)},
+        "900": "after 2026-01-31 but equal or near to a text up to then",
+    }
+    one = write(tmp_path / "one.csv", [(*row[:4], "e") for row in rows], header)
+    with pytest.raises(
+        DataError, match="no row is later that is not near to an earlier one or kept with one by 'event'"
+    ):
+        prepare([one], domain="forum", out=tmp_path / "none", by="event", test_after=date(2026, 1, 31))
+
+
 def test_several_processes_make_what_one_makes(tmp_path, monkeypatch):
     from finsa_moe.data import staging
 

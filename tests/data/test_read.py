@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from finsa_moe.data.encoding import detect
 from finsa_moe.data.read import REJECTS, Columns, read_frame, read_rows, read_texts
-from finsa_moe.data.rows import cell
+from finsa_moe.data.rows import BATCH_ROWS, cell
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 
@@ -177,3 +178,54 @@ def test_texts_of_files_with_and_without_the_column_that_is_named(tmp_path):
     assert read_texts([own, other, tmp_path / "c.txt"], "headline") == ["甲", "乙", "丙"]
     assert read_texts([own]) == ["短"]
     assert read_texts([], "headline") == []
+
+
+def test_a_row_nobody_can_read_is_no_text_to_leave_out(tmp_path):
+    """Texts held out: what is not read would be learnt. A row without a text holds none."""
+    held = csv_file(tmp_path / "held.csv", [("1", "甲", "利好"), ("2", " ", "利好"), ("3", "乙", "")])
+    assert read_texts([held]) == ["甲", "乙"]
+    with held.open("a", encoding="utf-8") as file:
+        file.write("1,利好兑现,大跌,利空\n4,丙,利好\n5,丁\n")
+    said = (
+        r"held\.csv, line 5: 4 cells where the header has 3; .* \(2 of 6 rows cannot be read, .*\); mend or drop them$"
+    )
+    with pytest.raises(DataError, match=said):
+        read_texts([held])
+
+
+def lines(path, *rows):
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+PLAIN = [{"content": f"第{n}条", "label": "利好"} for n in range(9_000)]
+
+
+def test_the_columns_of_a_file_stand_whatever_names_come_later(tmp_path):
+    path = lines(tmp_path / "f.jsonl", *PLAIN, {"content": "新", "text": "旧", "label": "利空"}, *PLAIN[:100])
+    table = read(path)
+    assert (table.frame.height, table.rejects.height) == (9_101, 0)
+    assert table.frame["text"][9_000] == "新"
+    assert table.sources[0].columns == {"text": "content", "label": "label"}
+
+
+def test_a_column_that_comes_late_is_taken_from_there_on(tmp_path):
+    late = [{**row, "mark": "利空", "when": "2026-01-02"} for row in PLAIN[:100]]
+    bare = [{"content": row["content"]} for row in PLAIN]
+    path = lines(tmp_path / "f.jsonl", *bare, *late)
+    table = read(path, label="mark", date="when")
+    assert table.rejects["reason"].unique().to_list() == ["missing label"]
+    assert (table.frame.height, table.rejects.height) == (100, 9_000)
+    assert table.frame["label"].unique().to_list() == ["利空"]
+    assert table.frame["date"].unique().to_list() == ["2026-01-02"]
+    assert table.sources[0].columns == {"text": "content", "label": "mark", "date": "when"}
+    assert read(path).frame.height == 100  # by the usual name
+
+
+@pytest.mark.parametrize("count", [100, BATCH_ROWS, 9_000])
+def test_a_column_that_never_comes_is_an_error(tmp_path, count):
+    path = lines(tmp_path / "f.jsonl", *({"content": row["content"]} for row in PLAIN[:count]))
+    with pytest.raises(DataError, match=r"f\.jsonl: no label column; columns found: content; name it by --label COL"):
+        read(path)
+    with pytest.raises(DataError, match="no column 'when'"):
+        read(path, date="when", need_label=False)

@@ -55,5 +55,22 @@ def test_folders_are_read_by_split(tmp_path):
     with pytest.raises(DataError, match=r"holds none of train\.csv"):
         stats.read_prepared([tmp_path])
     (tmp_path / "d" / "valid.csv").write_text("id,text\n1,涨\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no column 'label'"):
+    with pytest.raises(DataError, match=r"valid\.csv: no column 'label'; columns found: id, text; make the folder by"):
         stats.read_prepared([tmp_path / "d"])
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("content,label\n涨,利好\n", r"no column 'text'; columns found: content, label; make the folder by finsa"),
+        (
+            "text,label\n涨,利好\n跌,negative\n跌,\n",
+            r", row 2: label 'negative' \(2 of 3 rows have such\); allowed 利空/中性/利好",
+        ),
+        ("text,label\n涨,\n", r", row 1: label '' \(1 of 1 rows have such\); allowed"),
+    ],
+)
+def test_a_folder_that_prepare_did_not_make_is_refused(tmp_path, body, says):
+    (tmp_path / "train.csv").write_text(body, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"train\.csv.*{says}"):
+        stats.read_prepared([tmp_path])

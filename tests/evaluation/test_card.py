@@ -140,11 +140,15 @@ def test_the_head_is_what_hubs_read() -> None:
 
 def test_a_model_without_history_has_a_card_without_it() -> None:
     graphs = {"domains": ["news", "forum"], "max_tokens": 256, "graphs": {"int8": {}}, "source": {"fingerprint": "x9"}}
-    calibrated = {"news": {"rows": 404, "temperature": 0.739, "ece_before": 0.07, "ece_after": 0.041}}
+    calibrated = {
+        "news": {"rows": 404, "temperature": 0.739, "ece_before": 0.07, "ece_after": 0.041},
+        "forum": {"rows": 49, "temperature": 1.0, "ece_before": None, "ece_after": None},  # too few: nothing was fitted
+    }
     page = card(Subject("g", graphs, {}, {}, calibrated), measured(EVALUATED, Path("m"), source="f"), load="g")
     assert "## Training" not in page
     assert "Nobody looked whether these texts stand in the training rows" in page
     assert "| news | 404 | 0.74 | 7.0 | 4.1 |" in page
+    assert "| forum | 49 | 1.00 | – | – |" in page
     assert "| graphs | int8 |" in page
     assert not re.search(r"\bNone\b|\bnan\b", page)
 

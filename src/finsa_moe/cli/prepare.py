@@ -49,7 +49,12 @@ def prepare(
         ),
     ] = "near",
     test_after: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Test on the rows after this day; train on those up to it.")
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Test on the rows after this day; train on those up to it. Later rows that --by keeps with an earlier "
+            "one are refused.",
+        ),
     ] = None,
     conflicts: Annotated[
         str,

@@ -1,7 +1,7 @@
 """New rows made of a training split's: in synonyms, or put in other words by a language model; each names its original.
 
 Rows go in, new rows and refused ones come out. What would leak is never made: a split that shares texts with those a
-model is judged by is turned away, and a new row equal or near to one of them is refused.
+model is judged by is turned away, nothing is made of a row near to one of them, and no new row is near to one.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ MADE = pl.Schema(
      "made_by": pl.String}
 )  # fmt: skip
 REFUSED = pl.Schema({"source_id": pl.String, "made_by": pl.String, "reason": pl.String, "text": pl.String})
+NEAR = "its original is near to a held-out text"
 _DRAWS = 4  # times as many draws as new rows are wanted
 Check = Callable[[Sequence[str]], list[str]]
 
@@ -68,7 +69,7 @@ class Augmented:
 
     Attributes:
         rows: New rows (`MADE`): ``made_by`` is ``synonyms`` or ``rewrite``.
-        refused: What was made and not kept (`REFUSED`).
+        refused: What was made and not kept, or not made at all (`REFUSED`).
         left: Rows that were to be rewritten, when there was no endpoint to ask.
     """
 
@@ -132,18 +133,21 @@ def augment(
         progress: Called with the step, what is done and what there is in all.
 
     Raises:
-        DataError: If rows are equal or near to a text of `judged_by`: this is no training split of that set.
+        DataError: If rows equal a text of `judged_by`: this is no training split of that set.
         EndpointError: If the endpoint refuses for good.
     """
+    _refuse_judged(rows, judged_by)
     held = HeldOut(judged_by) if judged_by else None
-    if held is not None:
-        _refuse_judged(rows, held)
     work = _Work({duplicate_key(text) for text in rows["text"]}, set(rows["id"]), held)
     in_synonyms: list[dict[str, str]] = []
     to_rewrite: list[dict[str, str]] = []
     for row in rows.select("id", "text", "label", "domain").to_dicts():
-        chance = random.Random(f"{settings.seed} {row['id']}")
-        (in_synonyms if chance.random() < settings.synonyms else to_rewrite).append(row)
+        chosen = random.Random(f"{settings.seed} {row['id']}").random() < settings.synonyms
+        if held is not None and held.match(row["text"]) is not None:
+            # A split may hold it, since prepare cuts at a higher similarity; reworded it would give that text away.
+            work.refused.append((row["id"], "synonyms" if chosen else "rewrite", NEAR, ""))
+            continue
+        (in_synonyms if chosen else to_rewrite).append(row)
     for done, row in enumerate(in_synonyms, 1):
         _put_in_synonyms(row, settings, work)
         if progress is not None:
@@ -157,12 +161,13 @@ def augment(
     )
 
 
-def _refuse_judged(rows: pl.DataFrame, held: HeldOut) -> None:
-    shared = [(name, text) for name, text in rows.select("id", "text").iter_rows() if held.match(text) is not None]
+def _refuse_judged(rows: pl.DataFrame, judged_by: Sequence[str]) -> None:
+    judged = set(map(duplicate_key, judged_by))
+    shared = [name for name, text in rows.select("id", "text").iter_rows() if duplicate_key(text) in judged]
     if shared:
         raise DataError(
-            f"{len(shared)} of {rows.height} rows are equal or near to texts of valid or test, the first is "
-            f"{shared[0][0]!r}: augment a training split alone; finsa prepare makes one"
+            f"{len(shared)} of {rows.height} rows equal texts of valid or test, the first is {shared[0]!r}: augment a "
+            "training split alone; finsa prepare makes one"
         )
 
 

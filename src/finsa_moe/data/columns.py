@@ -134,22 +134,44 @@ def find_text(names: Sequence[str], given: str | None, path: Path | str, *, loos
     return tuple(_need(position, names, "text", path) for position in found)
 
 
-def resolve(names: Sequence[str], columns: Columns, path: Path | str, *, need_label: bool = True) -> Resolved:
+def resolve(
+    names: Sequence[str], columns: Columns, path: Path | str, *, need_label: bool = True,
+    before: Resolved | None = None, more: bool = False,
+) -> Resolved:  # fmt: skip
     """Positions of all columns of one file.
+
+    Args:
+        names: The file's column names, in order.
+        columns: The user's names of the columns.
+        path: The file, for the error.
+        need_label: Whether there must be a label.
+        before: What was found among fewer of the names: it stands, and only what was not there is looked for.
+        more: Whether further names may come, so that only the text must be there.
 
     Raises:
         DataError: If the text, or a needed label, or a column named by the user, is not there.
     """
-    loose = columns.loose
-    label = find_column(names, "label", columns.label, path, loose=loose)
+    loose, known = columns.loose, before.single() if before else {}
+
+    def find(kind: str, given: str | None = None, *, loose: bool = False, need: bool = False) -> int | None:
+        if (place := known.get(kind)) is not None:
+            return place
+        try:
+            place = find_column(names, kind, given, path, loose=loose)
+            return _need(place, names, kind, path) if need else place
+        except DataError:
+            if more:
+                return None
+            raise
+
     return Resolved(
-        text=find_text(names, columns.text, path, loose=loose),
-        label=_need(label, names, "label", path) if need_label else label,
-        id=find_column(names, "id", columns.id, path, loose=loose),
-        date=find_column(names, "date", columns.date, path, loose=loose),
-        domain=find_column(names, "domain", None, path),
-        source_id=find_column(names, "source_id", None, path),
-        by=find_column(names, "by", columns.by, path),
+        text=before.text if before else find_text(names, columns.text, path, loose=loose),
+        label=find("label", columns.label, loose=loose, need=need_label),
+        id=find("id", columns.id, loose=loose),
+        date=find("date", columns.date, loose=loose),
+        domain=find("domain"),
+        source_id=find("source_id"),
+        by=find("by", columns.by),
     )
 
 

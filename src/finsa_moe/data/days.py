@@ -57,15 +57,17 @@ def parse_day(value: str, option: str) -> date:
     return found
 
 
-def later(rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def later(rows: pl.DataFrame, cut: date, by: str | None = None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Part rows by a day: up to it, after it, and those that cannot be used, with ``reason``.
 
     A row whose cluster began by the cut would be known to a model before it is tested on it, and training on it would
     use what was written later: it is refused, as is a row without a date.
 
     Args:
-        rows: Rows with ``date`` and ``cluster``.
+        rows: Rows with ``date`` and ``cluster``, and, where a column holds rows together too, ``like``: their cluster
+            without it.
         cut: The last day of training.
+        by: That column's name.
     """
     import polars as pl
 
@@ -73,10 +75,12 @@ def later(rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl
     known = dated.filter(pl.col("_day").is_not_null())
     after = pl.col("_day") > cut
     known = known.with_columns(_old=(~after).any().over("cluster"))
+    said = pl.lit(f"after {cut} but equal or near to a text up to then")
+    if by is not None:
+        known = known.with_columns(_said=(~after).any().over("like"))
+        said = pl.when("_said").then(said).otherwise(pl.lit(f"after {cut} but kept by {by!r} with a row up to then"))
     undated = dated.filter(pl.col("_day").is_null()).with_columns(reason=pl.lit("no date that can be read"))
-    repeated = known.filter(after & pl.col("_old")).with_columns(
-        reason=pl.lit(f"after {cut} but equal or near to a text up to then")
-    )
+    repeated = known.filter(after & pl.col("_old")).with_columns(reason=said)
     return (
         known.filter(~after).select(rows.columns),
         known.filter(after & ~pl.col("_old")).select(rows.columns),

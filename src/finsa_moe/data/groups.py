@@ -25,12 +25,14 @@ class Groups:
 
     Attributes:
         cluster: uint64 (rows,), equal for rows that must not part.
+        like: uint64 (rows,), likewise, were there no ``by``.
         near: Clusters of several texts that differ (0 where none were looked for).
         near_rows: Rows in them.
         largest: Rows of the largest cluster.
     """
 
     cluster: U64
+    like: U64
     near: int
     near_rows: int
     largest: int
@@ -59,15 +61,17 @@ def group(staged: Staged, *, threshold: float, n: int, near: bool, progress: Pro
 
         left, right, _ = near_pairs(staged.sketches(first, banding(threshold)), take, threshold, n, progress)
     of_near = joined(len(numbers), left, right)
-    links = [_tied(staged.rows, rank, name) for name in ("by", "source_id")]
-    together = joined(
-        len(numbers), np.concatenate([left, *(a for a, _ in links)]), np.concatenate([right, *(b for _, b in links)])
-    )
+    made, same = (_tied(staged.rows, rank, name) for name in ("source_id", "by"))
+    left, right = np.concatenate([left, made[0]]), np.concatenate([right, made[1]])
+    like = together = joined(len(numbers), left, right)
+    if len(same[0]):
+        together = joined(len(numbers), np.concatenate([left, same[0]]), np.concatenate([right, same[1]]))
     texts = np.bincount(of_near, minlength=len(numbers))
     rows = np.bincount(of_near[rank], minlength=len(numbers))
     cluster = numbers[together[rank]]
     sizes = np.bincount(together[rank]) if len(rank) else np.zeros(1)
-    return Groups(cluster, int((texts > 1).sum()), int(rows[texts > 1].sum()), int(sizes.max()))
+    alike = cluster if like is together else numbers[like[rank]]
+    return Groups(cluster, alike, int((texts > 1).sum()), int(rows[texts > 1].sum()), int(sizes.max()))
 
 
 def _tied(rows: pl.DataFrame, rank: I64, name: str) -> tuple[I64, I64]:

@@ -103,6 +103,7 @@ def _batched(entries: Iterator[tuple[int, object]]) -> Iterator[Batch]:
             reason = f"a JSON {type(entry).__name__}; allowed: an object, or a list of text and label"
             batch.broken.append(Broken(line, reason, _clean(json.dumps(entry, ensure_ascii=False))))
         if batch.full:
+            batch.more = True
             yield _finished(batch, names)
             batch = Batch([])
     yield _finished(batch, names)

@@ -23,6 +23,7 @@ from finsa_moe.polarity import NAMES, LabelMap
 REJECTS = pl.Schema(
     {"file": pl.String, "line": pl.Int64, "reason": pl.String, "id": pl.String, "text": pl.String, "label": pl.String}
 )
+EMPTY = "empty text"
 CELLS = ("id", "text", "label", "domain", "date", "source_id", "by")
 _RAW = pl.Schema({"file": pl.String} | dict.fromkeys(CELLS, pl.String) | {"line": pl.Int64, "row": pl.Int64})
 
@@ -69,11 +70,12 @@ def judged(
     chunk = _Chunk()
     for path in files:
         met = broken = 0
+        where: Resolved | None = None
         taken: dict[str, str] = {}
         for batch in read_batches(path):
-            if batch.rows:
-                where = resolve(batch.names, columns, path, need_label=need_label)
-                taken = taken or _taken(where, batch.names)
+            if batch.rows or where is not None:  # the last batch, empty or not, is told whether a column is missing
+                where = resolve(batch.names, columns, path, need_label=need_label, before=where, more=batch.more)
+                taken = _taken(where, batch.names)
                 chunk.add(str(path), batch, where, met)
             chunk.broken.extend((str(path), row) for row in batch.broken)
             met, broken = met + len(batch.rows), broken + len(batch.broken)
@@ -123,7 +125,7 @@ class _Chunk:
                 reasons[value] = _label_reason(value)
             else:
                 known[value] = polarity.chinese
-        reason: pl.Expr = pl.when(_empty(raw["text"])).then(pl.lit("empty text"))
+        reason: pl.Expr = pl.when(_empty(raw["text"])).then(pl.lit(EMPTY))
         if need_label:
             wrong = pl.when(pl.col("label").is_null()).then(pl.lit("missing label"))
             reason = pl.coalesce(reason, wrong, _mapped("label", reasons))

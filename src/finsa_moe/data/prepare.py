@@ -79,7 +79,7 @@ def prepare(
         by: What keeps rows together: ``"near"``, texts equal or near; ``"exact"``, equal texts alone; or the name of a
             column, whose equal values stay together beside near texts.
         test_after: The test is the rows after this day; train and valid are drawn from the rest by their ratios. Rows
-            after it that repeat a text from before, equal or near, are refused.
+            after it that repeat a text from before, equal or near, or that `by` keeps with one, are refused.
         conflicts: What stands where equal texts bear several labels: ``"majority"``, ``"drop"`` or ``"keep"``.
         threshold: Least Jaccard similarity of n-grams that makes two texts near.
         n: Length of an n-gram, characters.
@@ -111,12 +111,14 @@ def prepare(
         rows, ids = name_rows(staged.rows)
         groups = group(staged, threshold=threshold, n=n, near=near, progress=_step(progress, "comparing"))
         rows = rows.with_row_index().with_columns(cluster="key", group=pl.Series(groups.cluster))
+        if test_after is not None:
+            rows = rows.with_columns(like=pl.Series(groups.like))
         resolved = resolve_conflicts(rows, conflicts)
         kept, refused = resolved.frame.with_columns(cluster="group"), [resolved.refused]
         if test_after is None:
             parts = split(kept, shares, seed)
         else:
-            kept, test, unusable = _cut(sources, kept, test_after)
+            kept, test, unusable = _cut(sources, kept, test_after, columns.by)
             refused.append(unusable)
             parts = {**split(kept, (shares[0], shares[1], 0.0), seed), "test": split(test, (1, 0, 0), seed)["train"]}
         rejects = _rejects(staged, refused)
@@ -175,14 +177,17 @@ def _written(rows: pl.DataFrame, by: str) -> dict[str, str]:
     return columns if own else {**columns, "by": by}
 
 
-def _cut(sources: Sequence[Path], rows: pl.DataFrame, cut: date) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _cut(
+    sources: Sequence[Path], rows: pl.DataFrame, cut: date, by: str | None
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     if rows.height and rows["date"].null_count() == rows.height:
         where = ", ".join(str(source) for source in sources)
         raise DataError(f"{where}: no row has a date, which --test-after needs; name the column by --date COL")
-    kept, test, unusable = later(rows, cut)
+    kept, test, unusable = later(rows, cut, by)
     if bool(kept.height) != bool(test.height):
         first, last = rows.select(first=days().min(), last=days().max()).row(0)
-        side = "no row is later that is not near to an earlier one" if kept.height else "every row is later"
+        kin = "near to an earlier one" if by is None else f"near to an earlier one or kept with one by {by!r}"
+        side = f"no row is later that is not {kin}" if kept.height else "every row is later"
         raise DataError(f"--test-after {cut}: {side}; the dates run from {first} to {last}")
     return kept, test, unusable
 

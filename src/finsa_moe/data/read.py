@@ -16,7 +16,7 @@ import polars as pl
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.ids import name_rows
-from finsa_moe.data.judge import REJECTS, Source, judged
+from finsa_moe.data.judge import EMPTY, REJECTS, Source, judged
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 
@@ -53,10 +53,7 @@ class Table:
     @property
     def first_reject(self) -> str:
         """Where the first refused row stands and why it was refused; empty where none was."""
-        if not self.rejects.height:
-            return ""
-        first = self.rejects.row(0, named=True)
-        return f"{first['file']}, line {first['line']}: {first['reason']}"
+        return _first(self.rejects) if self.rejects.height else ""
 
     def check(self, remedy: str = "mend or drop them", *, allow_rejects: bool = False) -> None:
         """Refuse a table without rows, or one that lacks some: a score without them would be of another set.
@@ -123,20 +120,32 @@ def read_rows(
 
 
 def read_texts(files: Sequence[Path], text: str | None = None) -> list[str]:
-    """The texts of files, labelled or not, as written; none of no file.
+    """The texts of files, labelled or not, as written; none of no file. An empty text is none.
 
     Args:
         files: Files and folders.
         text: The user's name of their column; a file that has none of that name is read by the usual ones.
 
     Raises:
-        DataError: If a file is missing, has no such column or cannot be read.
+        DataError: If a file is missing, has no such column or cannot be read; if a row cannot, as a text held out that
+            nobody read would be learnt.
     """
     if not files:
         return []
-    columns = Columns(text=text, loose=True)
-    texts: list[str] = read_rows(files, columns, LabelMap(), None, need_label=False).frame["text"].to_list()
+    table = read_rows(files, Columns(text=text, loose=True), LabelMap(), None, need_label=False)
+    unread = table.rejects.filter(pl.col("reason") != EMPTY)
+    if unread.height:
+        raise DataError(
+            f"{_first(unread)} ({unread.height:,} of {table.rows_in:,} rows cannot be read, whose texts would be "
+            "missed); mend or drop them"
+        )
+    texts: list[str] = table.frame["text"].to_list()
     return texts
+
+
+def _first(rejects: pl.DataFrame) -> str:
+    first = rejects.row(0, named=True)
+    return f"{first['file']}, line {first['line']}: {first['reason']}"
 
 
 def read_frame(path: Path) -> pl.DataFrame:

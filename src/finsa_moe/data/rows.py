@@ -31,12 +31,14 @@ class Batch:
         rows: One sequence of cells a row, as long as `names`; a missing cell is None.
         lines: The physical line of the file on which each row starts, from 1 (for Parquet and Arrow: the row's number).
         broken: Rows that could not be read.
+        more: Whether a later batch may name further columns, behind these.
     """
 
     names: list[str]
     rows: list[Row] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
+    more: bool = False
 
     @property
     def full(self) -> bool:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from finsa_moe.data.columns import listed
 from finsa_moe.data.fonts import chinese_font
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.split import SPLITS
 from finsa_moe.errors import DataError, require
 from finsa_moe.files import whole_file
-from finsa_moe.polarity import Polarity
+from finsa_moe.polarity import NAMES, Polarity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,8 @@ def read_prepared(folders: list[Path]) -> dict[str, pl.DataFrame]:
     """The splits of prepared folders, named ``<domain>/<split>``.
 
     Raises:
-        DataError: If a folder holds no ``train.csv``, ``valid.csv`` or ``test.csv``, or one of them has no ``label``.
+        DataError: If a folder holds no ``train.csv``, ``valid.csv`` or ``test.csv``, or one of them has no ``text`` or
+            ``label``, or a label that `finsa prepare` does not write.
     """
     frames: dict[str, pl.DataFrame] = {}
     for folder in folders:
@@ -58,12 +60,24 @@ def read_prepared(folders: list[Path]) -> dict[str, pl.DataFrame]:
             raise DataError(f"{folder}: holds none of train.csv, valid.csv, test.csv; make them by finsa prepare")
         for path in files:
             frame = read_frame(path)
-            if "label" not in frame.columns:
-                raise DataError(f"{path}: no column 'label'; columns found: {', '.join(frame.columns)}")
+            _check(frame, path)
             domain = frame["domain"][0] if "domain" in frame.columns and frame.height else folder.resolve().name
             name = f"{domain}/{path.stem}"
             frames[name if name not in frames else f"{folder}/{path.stem}"] = frame
     return frames
+
+
+def _check(frame: pl.DataFrame, path: Path) -> None:
+    for name in ("text", "label"):
+        if name not in frame.columns:
+            found = listed(frame.columns)
+            raise DataError(f"{path}: no column {name!r}; columns found: {found}; make the folder by finsa prepare")
+    wrong = frame.with_row_index(offset=1).filter(~pl.col("label").is_in(NAMES))
+    if wrong.height:
+        raise DataError(
+            f"{path}, row {wrong['index'][0]}: label {wrong['label'][0]!r} ({wrong.height:,} of {frame.height:,} rows "
+            f"have such); allowed {'/'.join(NAMES)}; make the folder by finsa prepare"
+        )
 
 
 def save_csv(table: pl.DataFrame, path: Path) -> None:

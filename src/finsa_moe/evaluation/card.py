@@ -30,7 +30,8 @@ class Subject:
         config: The folder's ``config.json``.
         experts: By domain, its ``expert.json``; empty for exported graphs.
         training: ``metrics.json`` of joint training; empty where there is none.
-        calibration: By domain, ``ece_before``, ``ece_after``; empty for a mixture that was not exported.
+        calibration: By domain, ``ece_before``, ``ece_after`` (None of too few rows); empty for a mixture that was not
+            exported.
     """
 
     name: str
@@ -223,8 +224,8 @@ def _marked(value: float, best: float) -> str:
     return f"**{_percent(value)}**" if value == best else _percent(value)
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
 
 
 def _yaml(text: str) -> str:

@@ -74,14 +74,16 @@ def widened(
     }
 
 
-def narrowed(tensors: Mapping[str, Tensor], experts: int, index: int) -> dict[str, Tensor]:
-    """Router and heads without one of the experts; what remains is as it was."""
+def narrowed(
+    tensors: Mapping[str, Tensor], experts: int, index: int, *, shared_head: bool = False
+) -> dict[str, Tensor]:
+    """Router and heads without one of the experts; what remains is as it was, a head that all share among it."""
     grown = len({name.split(".")[2] for name in tensors if name.startswith(GROWN)})
     first = experts - grown  # below: a row of the router's last linear; from here on: layers of its own
     kept = [at for at in range(experts) if at != index]
     found = {}
     for name, tensor in tensors.items():
-        if name.startswith("heads."):
+        if name.startswith("heads.") and not shared_head:
             found[name] = tensor[kept].contiguous()
         elif name.startswith(LAST) and index < first:
             found[name] = tensor[[at for at in range(first) if at != index]].contiguous()
@@ -143,10 +145,7 @@ def remove(source: Path, out: Path, domain: str, replay: Mapping[str, Sketch] | 
     later = index >= experts - config.router_grown
     if experts - config.router_grown == 1 and not later:
         raise ModelError(f"{source}: {domain} is the only expert it was trained with; the others stand on its router")
-    tensors = read_tensors(source / WEIGHTS)
-    small = narrowed(tensors, experts, index)
-    if config.shared_head:  # one for all
-        small |= {name: tensors[name] for name in ("heads.weight", "heads.bias")}
+    small = narrowed(read_tensors(source / WEIGHTS), experts, index, shared_head=config.shared_head)
     added = config.domains[experts - config.router_grown :]
     config.router_grown -= later
     for part in (config.domains, config.scaling):
