@@ -190,8 +190,9 @@ def _rows(source: Path, columns: Columns, labels: LabelMap, only: Polarity | Non
 def _each(
     batches: Iterable[RowBatch], source: Path, columns: Columns, labels: LabelMap, only: Polarity | None, tally: Tally
 ) -> Iterator[Row]:
+    at = None
     for batch in batches:
-        at = resolve(batch.names, columns, source, need_label=only is not None)
+        at = resolve(batch.names, columns, source, need_label=only is not None, before=at)
 
         def cell(row: Any, where: int | None) -> str | None:
             value = row[where] if where is not None and where < len(row) else None

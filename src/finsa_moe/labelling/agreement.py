@@ -140,10 +140,11 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
         DataError: If the file cannot be read, lacks a column, has an unknown label, or an id twice.
     """
     found: dict[str, Labelled] = {}
+    at = None
     for batch in read(path):
         if batch.broken:
             raise DataError(f"{path}, line {batch.broken[0].line}: {batch.broken[0].reason}; mend the row")
-        at = resolve(batch.names, columns, path)
+        at = resolve(batch.names, columns, path, before=at)
         if at.id is None or at.label is None:
             raise DataError(f"{path}: no id column; columns found: {listed(batch.names)}; name it by --id COL")
         for row, line in zip(batch.rows, batch.lines, strict=True):
