@@ -185,6 +185,14 @@ def test_what_is_wrong_is_told_first(
     assert "/tmp" not in reply.body.decode()
 
 
+def test_parquet_without_what_reads_it_says_what_to_install(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finsa_moe.service.inspect.find_spec", lambda _: None)
+    reply = service.ask("POST", "/v1/predict/file", b"PAR1 or not", {"Content-Type": "application/vnd.apache.parquet"})
+    assert reply.status == 422
+    assert reply.json()["type"] == "urn:finsa:no-parquet"
+    assert "pip install 'finsa-moe[data]'" in reply.json()["detail"]
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_parquet_file_that_unpacks_to_too_much(service: Service, tmp_path: Path, shared: bool) -> None:
     """A text of a million letters in every row, or, in a dictionary, one that stands for every row."""

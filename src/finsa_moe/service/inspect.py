@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from finsa_moe.errors import DataError
@@ -80,6 +81,9 @@ def inspect(
     """
     many = Problem(413, "rows", f"{called}: over {most:,} rows; send it in parts")
     if path.suffix == ".parquet":
+        if find_spec("polars") is None:
+            said = "this service cannot read Parquet; on its machine: pip install 'finsa-moe[data]'"
+            raise Problem(422, "no-parquet", f"{called}: {said}", [("/file", said)])
         _open_apart(path, called, most, many)
     rows = 0
     types = {}
