@@ -52,6 +52,7 @@ def test_the_shipped_files_hold(
     name: str, stage: type[StageConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "laptop").mkdir()  # a folder of that name is not what is meant
     assert stage.load(Path(name)) == stage.load(SHIPPED / f"{name}.yaml")
     if name == "paper":
         assert stage.load(Path(name)) == stage(), "the paper's file says what the defaults are"

@@ -114,3 +114,12 @@ def test_the_users_own_backbone_comes_first_and_the_default_models_last(calls: C
 def test_requirements_name_the_torch_of_the_makefile() -> None:
     pinned = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("torch"))
     assert f"?= {pinned}" in (ROOT / "Makefile").read_text()
+
+
+def test_inference_takes_no_file_by_the_name_of_the_training_data(
+    calls: Calls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        paper.run(["--mode", "inference", "--data_path", "posts.csv"])
+    assert "--data_path is for train and test; to answer a file, --input F --output G" in capsys.readouterr().err
+    assert not calls

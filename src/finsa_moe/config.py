@@ -230,7 +230,7 @@ def shipped_names() -> list[str]:
 
 def _section(file: Path, name: str) -> Mapping[str, Any]:
     shipped = SHIPPED / f"{file}.yaml"
-    if not file.exists() and shipped.is_file():  # --config laptop
+    if not file.is_file() and shipped.is_file():  # --config laptop
         file = shipped
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

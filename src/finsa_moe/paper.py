@@ -87,6 +87,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     model = ["--model_path", known.model_path] if known.model_path else []
     if known.mode == "test":
         return evaluate([*model, "--dataset_type", known.data_type, *data, *rest])
+    if data:
+        parser.error("--data_path is for train and test; to answer a file, --input F --output G")
     return inference([*model, "--domain", known.data_type, *rest])
 
 

@@ -17,8 +17,10 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 from finsa_moe.cli import main
+from finsa_moe.cli.compared_rows import judged_sets, labelled
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.text import normalise
-from finsa_moe.polarity import NAMES
+from finsa_moe.polarity import NAMES, LabelMap
 from tests.families import made_rows
 
 Rows = list[tuple[str, int]]
@@ -117,3 +119,25 @@ def test_rows_that_settings_are_chosen_by_and_that_are_judged_are_told_of(
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert len(told) == 1
     assert re.search(r"news: \d+ of 15 texts stand in the --dev rows", told[0])
+
+
+def test_what_leaks_of_a_set_does_not_hang_on_the_others(tmp_path: Path) -> None:
+    """Each text is near to the next, the last not to the first: only through another set's texts would it leak."""
+    rng = random.Random(3)
+
+    def words(count: int) -> str:
+        return "".join(map(chr, rng.choices(range(0x4E00, 0x9FA5), k=count)))
+
+    chain = [words(120)]
+    for at in range(0, 96, 16):
+        chain.append(chain[-1][:at] + words(12) + chain[-1][at + 12 :])
+    files = {"train": chain[:1], "a": chain[6:], "b": chain[1:6]}
+    for name, texts in files.items():
+        write(tmp_path / f"{name}.csv", ["text", "label"], [[text, "利好"] for text in texts])
+    train = labelled([f"news={tmp_path / 'train.csv'}"], "--train", Columns(), LabelMap())
+    asked = [f"news/{name}={tmp_path / f'{name}.csv'}" for name in ("a", "b")]
+    (alone,) = judged_sets(asked[:1], train, Columns(), LabelMap())
+    beside, others = judged_sets(asked, train, Columns(), LabelMap())
+    assert alone.leaked.tolist() == beside.leaked.tolist() == [False]
+    assert others.leaked.all()
+    assert set(beside.clusters.tolist()) == set(others.clusters.tolist()), "drawn together all the same"

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.data import clusters as room
+from finsa_moe.data import grams
 from finsa_moe.data.clusters import joined, near_clusters
 from finsa_moe.data.grams import Banding, Sketches, banding, hashed, similarities, sketched
 from finsa_moe.data.near import jaccard, ngrams
@@ -225,3 +226,15 @@ def test_sketches_pass_pairs_at_the_threshold_and_turn_strangers_away() -> None:
     assert passed[0.78] > 0.995
     assert passed[0.33] == passed[0.07] == 0
     assert passed[0.55] < 0.5
+
+
+@pytest.mark.parametrize(("texts", "characters"), [(2, 10**6), (10**6, 15), (10**6, 1)])
+def test_work_is_cut_by_texts_and_by_characters(texts: int, characters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(5)
+    keys = ["".join(rng.choice("涨跌平升") for _ in range(rng.randrange(1, 20))) for _ in range(40)]
+    left, right = np.arange(39), np.arange(1, 40)
+    whole = sketched(keys, 2, banding(0.6)).table, similarities(keys, left, right, 2)
+    monkeypatch.setattr(grams, "_AT_ONCE", texts)
+    monkeypatch.setattr(grams, "_CHARACTERS", characters)
+    np.testing.assert_array_equal(sketched(keys, 2, banding(0.6)).table, whole[0])
+    np.testing.assert_array_equal(similarities(keys, left, right, 2), whole[1])

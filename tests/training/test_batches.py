@@ -121,3 +121,13 @@ def test_neighbours_are_of_like_length() -> None:
     assert spread < 25, "random batches of 16 would span about 440"
     means = batches.mean(1)
     assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.2, "batches are shuffled, not long ones last"
+
+
+def test_rows_near_to_held_out_texts_are_left_out(tmp_path: Path) -> None:
+    split(tmp_path, "text,label\n央行宣布降准五十个基点,利好\n多家上市公司被立案调查,利空\n")
+    rows = read_split(tmp_path, "train")
+    assert rows.apart([]) is rows
+    kept = rows.apart(["央行宣布降准五十个基点！", "别的话"])
+    assert (kept.texts, kept.labels, kept.file) == (["多家上市公司被立案调查"], [0], rows.file)
+    with pytest.raises(DataError, match=r"train\.csv: all 2 rows are equal or near to texts of --hold-out"):
+        rows.apart(rows.texts)

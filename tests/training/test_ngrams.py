@@ -167,3 +167,17 @@ def test_under_soft_weights_each_table_has_its_expert_s_share(mixture: Path, tmp
     own = [domain for domain, _ in zip(["news", "forum"] * len(texts), texts, strict=False)]
     hard = load(mixture, device="cpu").predict_proba(texts, domain=own)
     np.testing.assert_allclose(both.predict_proba(texts, domain=own), hard, atol=1e-5)
+
+
+def test_an_expert_that_goes_on_keeps_its_own_domain_s_table_alone(
+    mixture: Path, prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    news = mixture.parent / "news"
+    for domain, kept in (("news", True), ("forum", False)):
+        train_expert(
+            domain, prepared[domain], tmp_path / domain, backbone=str(backbone_of("modernbert")), device="cpu",
+            settings=ExpertConfig.load(None, EXPERT), start=news,
+        )  # fmt: skip
+        table = tmp_path / domain / EXPERT_TABLE
+        assert table.is_file() == kept
+        assert not kept or table.read_bytes() == (news / EXPERT_TABLE).read_bytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.errors import DataError
+from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.training.tasks import read_tasks
 
@@ -43,3 +43,10 @@ def test_a_task_needs_rows_to_learn_from_and_to_choose_by(tmp_path: Path) -> Non
         read_tasks({}, {"x": one})
     with pytest.raises(DataError, match=r"one\.csv: 0 of 1 rows can be used.*; a task needs two at least"):
         read_tasks({}, {"x": one}, held_out=["央行宣布降准五十个基点"])
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    hard = write(tmp_path / "hard.csv", ["text", "label"], [["涨", "好"], ["跌", "坏"]])
+    soft = write(tmp_path / "soft.csv", ANSWERS, [["涨", "0.1", "0.2", "0.7"], ["跌", "0.7", "0.2", "0.1"]])
+    with pytest.raises(ConfigError, match="task 'x' is named by --task and by --soft; give each a name of its own"):
+        read_tasks({"x": hard, "y": hard}, {"x": soft})

@@ -12,6 +12,7 @@ from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.training.batches import read_split
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
 from finsa_moe.training.unlabelled import LONGEST, NO_CLASS, SHORTEST, routing_rows
 from tests.conftest import DOMAINS, JOINT, Trained
@@ -127,3 +128,17 @@ def test_rows_without_a_class_alone_reach_every_weight(trained: Callable[[str], 
     grads = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
     assert [name for name, grad in grads.items() if grad is None] == []
     assert all(float(grad.abs().max()) == 0 for name, grad in grads.items() if name.startswith(("heads", "bank")))
+
+
+def test_joint_training_learns_no_labelled_row_that_is_held_out(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+) -> None:
+    data = {domain: prepared[domain] for domain in DOMAINS}
+    start, settings = trained("bert").start, JointConfig.load(None, JOINT)
+    texts = read_split(data["news"], "train").texts
+    facts = train_joint(start, data, tmp_path / "out", settings=settings, device="cpu", held_out=texts[:3])
+    joint = facts["moe_joint"]
+    assert joint["held_out"]["news"] >= 3
+    assert joint["rows"] == sum(len(read_split(data[name], "train").texts) for name in DOMAINS) - sum(
+        joint["held_out"].values()
+    )

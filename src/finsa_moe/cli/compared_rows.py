@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from finsa_moe.cli.options import named, one_split
 from finsa_moe.data.columns import Columns
@@ -45,26 +46,34 @@ def labelled(pairs: list[str], option: str, columns: Columns, labels: LabelMap) 
 def judged_sets(pairs: list[str], train: TrainRows, columns: Columns, labels: LabelMap) -> list[TestSet]:
     """The test sets, each with its clusters and what of it stands in the training rows; errors as `labelled`."""
     frames = {name: _frame(path, columns, labels) for name, path in named(pairs, "--test", FILE).items()}
-    asked = {f"test:{name}": frame.select("text", "label") for name, frame in frames.items()}
-    report = audit({"train": _texts(train), **asked})
-    known = np.unique(report.of("train")["near"].to_numpy())
+    asked = {name: frame.select("text", "label") for name, frame in frames.items()}
+    together = audit(asked)  # of texts near to one another in several sets all are drawn at once
     made = []
     for name, frame in frames.items():
-        near = report.of(f"test:{name}")["near"].to_numpy()
-        leaked = np.isin(near, known) if train.texts else None
+        near = together.of(name)["near"].to_numpy()
+        leaked = _leaked(train, asked[name]) if train.texts else None
         made.append(TestSet(name, _domain(name), frame["text"].to_list(), class_ids(frame["label"]), near, leaked))
     return made
 
 
+def _leaked(train: TrainRows, asked: pl.DataFrame) -> NDArray[np.bool_]:
+    """Which texts of a set stand in the training rows: of this set alone, as another's texts may lie between."""
+    report = audit({"train": _texts(train), "test": asked})
+    known = np.unique(report.of("train")["near"].to_numpy())
+    return np.isin(report.of("test")["near"].to_numpy(), known)
+
+
 def chosen_by(dev: TrainRows, sets: list[TestSet]) -> list[str]:
     """For each test set that shares texts with the rows that settings are chosen by, a line that says how many."""
-    asked = {f"test:{one.name}": pl.DataFrame({"text": list(one.texts)}, schema={"text": pl.String}) for one in sets}
-    report = audit({"dev": _texts(dev), **asked})
-    shared = {one.name: report.shared("dev", f"test:{one.name}", "near") for one in sets}
-    return [
-        f"{name}: {of.rows:,} of {of.of:,} texts stand in the --dev rows, equal or near: settings were chosen by them"
-        for name, of in shared.items() if of.rows
-    ]  # fmt: skip
+    found = []
+    for one in sets:
+        asked = pl.DataFrame({"text": list(one.texts)}, schema={"text": pl.String})
+        rows = int(_leaked(dev, asked).sum())
+        if rows:
+            of = len(one.texts)
+            said = f"{rows:,} of {of:,} texts stand in the --dev rows, equal or near: settings were chosen by them"
+            found.append(f"{one.name}: {said}")
+    return found
 
 
 def inputs(rows: TrainRows, dev: TrainRows | None, sets: list[TestSet]) -> dict[str, list[object]]:

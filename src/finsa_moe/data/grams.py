@@ -7,7 +7,7 @@ which are worth comparing, and the true similarity decides.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -18,7 +18,8 @@ from finsa_moe.data.hashing import U64, mixed
 from finsa_moe.errors import require
 
 SEED = 42  # of MinHash: any fixed number does
-_AT_ONCE = 20_000  # texts, or pairs of them, in one array: some 50 MB
+_AT_ONCE = 20_000  # texts, or pairs of them, in one array
+_CHARACTERS = 2_000_000  # of them in one array, unless one text alone has more: some 80 MB
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.uint64((1 << 44) - 1)
 
@@ -123,9 +124,8 @@ def sketched(keys: Sequence[str], n: int, cut: Banding) -> Sketches:
     rensa = require("rensa", "data", "finding near-duplicates")
     size = cut.bands * cut.rows
     table = np.zeros((len(keys), cut.width), dtype=np.uint32)
-    for start in range(0, len(keys), _AT_ONCE):
-        some = keys[start : start + _AT_ONCE]
-        here = table[start : start + len(some)]
+    for part in _parts(np.fromiter(map(len, keys), dtype=np.int64, count=len(keys))):
+        some, here = keys[part], table[part]
         grams = hashed(some, n)
         offsets = np.concatenate([np.zeros(1, dtype=np.uint64), grams.ends.astype(np.uint64)])
         rows = rensa.RMinHash.digest_matrix_from_flat_token_hashes(grams.flat, offsets, size, SEED).to_rows()
@@ -149,15 +149,26 @@ def similarities(keys: Sequence[str], left: NDArray[np.int64], right: NDArray[np
         n: Length of an n-gram, characters.
     """
     found = np.empty(len(left), dtype=np.float32)
-    for start in range(0, len(left), _AT_ONCE):
-        end = start + _AT_ONCE
-        a, na = _sets([keys[i] for i in left[start:end].tolist()], n)
-        b, nb = _sets([keys[i] for i in right[start:end].tolist()], n)
+    lengths = np.fromiter(map(len, keys), dtype=np.int64, count=len(keys))
+    for part in _parts(lengths[left] + lengths[right]):
+        a, na = _sets([keys[i] for i in left[part].tolist()], n)
+        b, nb = _sets([keys[i] for i in right[part].tolist()], n)
         both = np.sort(np.concatenate([a, b]))
         shared = both[1:][both[1:] == both[:-1]] >> np.uint64(44)
         common = np.bincount(shared.astype(np.int64), minlength=len(na))
-        found[start:end] = common / (na + nb - common)
+        found[part] = common / (na + nb - common)
     return found
+
+
+def _parts(lengths: NDArray[np.int64]) -> Iterator[slice]:
+    """Texts of these lengths, or pairs, cut into what is worked on in one array."""
+    ends = np.cumsum(lengths)
+    start = done = 0
+    while start < len(lengths):
+        end = int(np.searchsorted(ends, done + _CHARACTERS, side="right"))
+        end = max(start + 1, min(end, start + _AT_ONCE))
+        yield slice(start, end)
+        start, done = end, int(ends[end - 1])
 
 
 def _sets(keys: Sequence[str], n: int) -> tuple[U64, NDArray[np.int64]]:

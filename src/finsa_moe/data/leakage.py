@@ -95,6 +95,9 @@ class LeakReport:
     def shared(self, source: str, target: str, notion: str = "near") -> Shared:
         """The rows of `target` whose text stands in `source` as well.
 
+        Near texts are joined in chains, through texts of other splits too: what is near to one that is near to a text
+        of `source` counts. The search does not compare all texts of one form, and would miss some without.
+
         Raises:
             ConfigError: If there is no such split, or the notion is none of `NOTIONS`.
         """

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from finsa_moe.data.encode import TextEncoder
+from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import Columns, read_rows
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import NAMES, LabelMap
@@ -33,6 +34,20 @@ class Rows:
     def counts(self) -> list[int]:
         """Rows of each class, in the order of `Polarity`."""
         return [self.labels.count(index) for index in range(len(NAMES))]
+
+    def apart(self, held_out: Sequence[str]) -> Rows:
+        """The rows that are neither equal nor near to a text that a model is going to be judged by.
+
+        Raises:
+            DataError: If none is.
+        """
+        if not held_out:
+            return self
+        held = HeldOut(held_out)
+        kept = [at for at, text in enumerate(self.texts) if held.match(text) is None]
+        if not kept:
+            raise DataError(f"{self.file}: all {len(self.texts):,} rows are equal or near to texts of --hold-out")
+        return Rows(self.file, [self.texts[at] for at in kept], [self.labels[at] for at in kept])
 
 
 def read_split(folder: Path, split: str, columns: Columns | None = None, labels: LabelMap | None = None) -> Rows:

@@ -64,7 +64,8 @@ def add_domain(
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
         replay: A file of texts of each old domain, where `source` keeps no sketch of their states.
-        held_out: Texts that the model is going to be judged by; replayed ones equal or near to one are dropped.
+        held_out: Texts that the model is going to be judged by; training rows and replayed texts equal or near to one
+            are dropped.
         say: Told in a line of each step and of what to beware of.
 
     Returns:
@@ -91,6 +92,7 @@ def add_domain(
     config = read_config(source)
     check_new(config, source, domain)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
+    train = train.apart(held_out)
     for line in _beware(domain, train, valid, settings):
         say(line)
     model = load_mixture(source, device=device)
@@ -105,7 +107,7 @@ def add_domain(
         facts = train_expert(
             domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
             settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
-            tokenizer_from=source, targets=config.targets,
+            tokenizer_from=source, targets=config.targets, held_out=held_out,
         )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
     new = states_of(model, encode, _whole_and_cut(drawn(train, SEEN), settings.seed))

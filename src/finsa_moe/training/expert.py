@@ -27,9 +27,9 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.domain import check_domain
-from finsa_moe.data.ngrams import NGrams
+from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, read_expert, read_json, write_head
+from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, Expert, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
@@ -98,7 +98,7 @@ def train_expert(
     domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
     device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
     start: Path | None = None, heads: Sequence[str] = (), tokenizer_from: Path | None = None,
-    targets: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None, held_out: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Train one expert and write its folder.
 
@@ -112,10 +112,12 @@ def train_expert(
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
-        start: Folder of an expert on the same backbone to start from; None starts from an update of zero.
+        start: Folder of an expert on the same backbone to start from; None starts from an update of zero. Its table of
+            n-grams stays where it is of the same domain and the settings ask for no new one.
         heads: Tasks of `finsa adapt`, which trained the backbone: the mean of their heads is the head to start from.
         tokenizer_from: Folder of the tokenizer, where the backbone's own has none (as in a mixture).
         targets: Full names of the linears to adapt; None takes those of the route.
+        held_out: Texts that the model is going to be judged by; training rows equal or near to one are dropped.
 
     Returns:
         The statistics written to ``metrics.json``.
@@ -131,6 +133,7 @@ def train_expert(
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
     device = training_device(device)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
+    train = train.apart(held_out)
     _check_classes(train)
     set_seed(settings.seed)
     network = ready_to_train(
@@ -146,10 +149,11 @@ def train_expert(
     reference["name"] = lasting_name(reference, network)
     set_seed(settings.seed)
     model = ExpertModel(network, settings, targets)
+    begun: Expert | None = None
     if heads:
         model.head.load_state_dict(mean_head(Path(backbone), heads))
     if start is not None:
-        _start_from(model, start, reference["fingerprint"])
+        begun = _start_from(model, start, reference["fingerprint"])
     loss = loop.classification_loss(settings, train.counts())
 
     def loss_of(module: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -163,10 +167,12 @@ def train_expert(
     )  # fmt: skip
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
+    files = [start / name for name in (ADAPTER, HEAD, EXPERT_TABLE)] if start else []
+    begun_with = [file for file in files if file.is_file()]
     inputs = {
         "training rows": stage.train.mark(), "validation rows": stage.valid.mark(),
         "backbone": reference["fingerprint"], "heads": ", ".join(heads),
-        "start": files_mark(start / ADAPTER, start / HEAD) if start else "",
+        "start": files_mark(*begun_with) if begun_with else "",
     }  # fmt: skip
     loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)
@@ -177,7 +183,10 @@ def train_expert(
     team = Team()
     if team.first:
         most = settings.ngrams
-        table = ngrams.fit_expert(train.texts, train.labels, most, seed=settings.seed) if most else None
+        if most:
+            table = ngrams.fit_expert(train.texts, train.labels, most, seed=settings.seed)
+        else:  # another domain's n-grams would add to its answers what its rows never taught
+            table = begun.ngrams if begun and begun.facts.get("domain") == domain else None
         facts["ngrams"] = 0 if table is None else len(table.keys)
         _write(model, out, facts, settings, tokenizer, table)
         finish(stage.folder)
@@ -185,8 +194,8 @@ def train_expert(
     return facts
 
 
-def _start_from(model: ExpertModel, folder: Path, fingerprint_: str) -> None:
-    """Fill adapter and head from another expert's folder."""
+def _start_from(model: ExpertModel, folder: Path, fingerprint_: str) -> Expert:
+    """Fill adapter and head from another expert's folder, which is given back."""
     expert = read_expert(folder, model.backbone)
     ours = cast(LoraConfig, model.peft.peft_config["default"])
     if (found := expert.facts.get("backbone", {}).get("fingerprint", fingerprint_)) != fingerprint_:
@@ -202,6 +211,7 @@ def _start_from(model: ExpertModel, folder: Path, fingerprint_: str) -> None:
     set_peft_model_state_dict(model.peft, state)
     if expert.head is not None:
         model.head.load_state_dict(expert.head)
+    return expert
 
 
 def prompt_for(backbone: PreTrainedModel, settings: ExpertConfig) -> str:

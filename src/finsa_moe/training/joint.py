@@ -60,7 +60,8 @@ def train_joint(
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
         unlabelled: A file of texts of each domain, to teach the router alone (`training.unlabelled`).
-        held_out: Texts that the model is going to be judged by; unlabelled ones equal or near to one are dropped.
+        held_out: Texts that the model is going to be judged by; training rows and unlabelled texts equal or near to one
+            are dropped.
 
     Returns:
         The statistics of both phases.
@@ -93,6 +94,9 @@ def train_joint(
         split: [(read_split(data[name], split, columns, labels), index) for index, name in enumerate(domains)]
         for split in ("train", "valid")
     }
+    whole = [len(rows.texts) for rows, _ in parts["train"]]
+    parts["train"] = [(rows.apart(held_out), index) for rows, index in parts["train"]]
+    dropped = {name: whole[at] - len(parts["train"][at][0].texts) for at, name in enumerate(domains)}
     tokenizer = load_tokenizer(start)
     encoder = text_encoder(tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens)
     noted = {name: Noted.of(place).as_dict() for name, place in data.items()}
@@ -127,6 +131,7 @@ def train_joint(
         model.harden = False
         facts["data"] = noted
         facts[READING] = dict.fromkeys(noted, Reading.of(columns, labels).as_dict())
+        facts["held_out"] = dropped
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["router_ngrams"] = 0 if model.router_ngrams is None else len(model.router_ngrams.keys)
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}

@@ -18,7 +18,7 @@ from finsa_moe.data.columns import Columns, find_text, listed, resolve
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.text import normalise
-from finsa_moe.errors import DataError
+from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.polarity import ENGLISH, LabelMap
 
 ONE_IN, MOST = 50, 500
@@ -80,7 +80,10 @@ def read_tasks(
 
     Raises:
         DataError: If a file, a column or a class is missing, or a share is no number.
+        ConfigError: If two tasks have one name.
     """
+    if both := sorted(set(hard) & set(soft)):
+        raise ConfigError(f"task {both[0]!r} is named by --task and by --soft; give each a name of its own")
     way = _Reading(replace(columns or Columns(), loose=True), labels or LabelMap(), HeldOut(held_out))
     found = [_hard(name, place, way, seed) for name, place in hard.items()]
     return found + [_soft(name, place, way, seed) for name, place in soft.items()]

@@ -9,7 +9,7 @@ from transformers import BertConfig, BertForSequenceClassification, pipeline
 
 from finsa_moe.errors import ModelError
 from finsa_moe.evaluation.baselines import make
-from finsa_moe.evaluation.baselines.huggingface import HuggingFaceClassifier
+from finsa_moe.evaluation.baselines.huggingface import HuggingFaceClassifier, _positions
 from finsa_moe.model.backbone import load_tokenizer
 from tests.families import make_backbone
 
@@ -92,3 +92,12 @@ def test_a_tokenizer_made_up_by_transformers_is_refused(tmp_path: Path, words: P
         (folder / file).unlink()
     with pytest.raises(ModelError, match=r"its tokenizer has no words; put tokenizer\.json"):
         make(f"hf:{folder}")
+
+
+def test_a_model_without_learnt_positions_has_no_limit(tmp_path: Path, words: Path) -> None:
+    folder = classifier(tmp_path / "m", words, ["Positive", "Negative", "Neutral"])
+    model = HuggingFaceClassifier(str(folder), device="cpu")
+    assert model.max_length == 64
+    for none in (-1, None):
+        model._model.config.max_position_embeddings = none
+        assert _positions(model._model.config) == 10**9

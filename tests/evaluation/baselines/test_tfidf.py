@@ -100,3 +100,11 @@ def test_what_cannot_be_fitted() -> None:
         TfidfBaseline().fit(["涨", "升"], ["利好", "1?"])
     with pytest.raises(DataError, match="call fit"):
         TfidfBaseline().predict_proba(["涨"])
+
+
+def test_many_texts_are_answered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = ["涨停了", "大涨", "跌停了", "大跌"], ["利好", "利好", "利空", "利空"]
+    model = TfidfBaseline("lr").fit(texts, labels)
+    whole = model.predict_proba(texts * 3)
+    monkeypatch.setattr("finsa_moe.evaluation.baselines.tfidf.AT_ONCE", 5)
+    np.testing.assert_array_equal(model.predict_proba(texts * 3), whole)

@@ -105,6 +105,11 @@ def _columns(name: str, id2label: dict[int, str], labels: str | None) -> tuple[P
 
 
 def _positions(config: Any) -> int:
-    """Tokens that its learnt positions reach; RoBERTa and its kin count from behind their padding index."""
-    limit = int(getattr(config, "max_position_embeddings", 10**9))
-    return limit - 2 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else limit
+    """Tokens that its learnt positions reach; RoBERTa and its kin count from behind their padding index.
+
+    XLNet and its like have none, and say −1 or nothing.
+    """
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None or limit < 1:
+        return 10**9
+    return int(limit) - 2 if config.model_type in {"roberta", "xlm-roberta", "camembert"} else int(limit)

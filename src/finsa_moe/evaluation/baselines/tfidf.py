@@ -20,6 +20,7 @@ from finsa_moe.polarity import ENGLISH
 GRIDS = {"lr": (1.0, 4.0, 16.0), "svm": (0.1, 0.3, 1.0, 3.0)}
 MIDDLE = {"lr": 4.0, "svm": 0.3}
 """The C taken where no rows to choose by are given."""
+AT_ONCE = 20_000  # texts whose n-grams are held: some 5 KB each
 
 
 class TfidfBaseline:
@@ -90,8 +91,10 @@ class TfidfBaseline:
         """Probabilities (n, 3) float32, columns bearish, neutral, bullish; a class never trained on has 0."""
         if self._model is None:
             raise unfitted(f"tfidf-{self.kind}")
-        if not len(texts):
-            return np.zeros((0, len(ENGLISH)), dtype=np.float32)
+        parts = [self._probabilities(texts[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(ENGLISH)), dtype=np.float32)
+
+    def _probabilities(self, texts: Sequence[str]) -> Reals:
         features = self._vectorizer.transform(map(normalise, texts))
         if self.kind == "lr":
             return _spread(self._model, self._model.predict_proba(features), 0.0).astype(np.float32)
