@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# A finished mixture gets tables of n-grams beside its experts and its router, fitted on every labelled row there is;
-# calibration, export. The network is not trained: the last stages of runs/default_model.sh, and all that new labels for a
-# mixture ask for. runs/default_model.sh ends with it; MIXTURE=models/default gives what ships new tables.
+# A finished mixture gets tables of n-grams beside its experts and its router, fitted on every labelled row there is and
+# on the sentences written for training, of whose irony they would else read the words alone; calibration, export. The
+# network is not trained: the last stages of runs/default_model.sh, and all that new labels for a mixture ask for.
+# runs/default_model.sh ends with it; MIXTURE=models/default gives what ships new tables.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]
 set -euo pipefail
@@ -32,6 +33,7 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
     fi
   done
   for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
+  words+=(--more "runs/written/$domain.csv")
   [ -f "$out/table_rows/$domain/valid.csv" ] ||
     python runs/expert_rows.py "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
 }
