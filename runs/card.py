@@ -22,7 +22,6 @@ TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
 READINGS = ("news", "boards", "investors")
 FRESH = (*READINGS, "other")
-WRITTEN, DOMAINS = Path("runs/written"), ("news", "forum")
 STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how a student came to be
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
@@ -50,13 +49,7 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         mean = read("last/adapt.json")
         passes = _trainings(mean)
         beside = len(passes) < len(mean["mean_of"])  # an earlier run's passes are among its parts
-        learnt = _learnt(out / "last_rows")
-        last = {
-            "passes": passes,
-            "beside": beside,
-            "readings": _counted(fresh, learnt),
-            "written": sum(_counted(_readings(WRITTEN, DOMAINS), learnt).values()),
-        }
+        last = {"passes": passes, "beside": beside, "readings": _counted(fresh, _learnt(out / "last_rows"))}
     return {
         "name": "FinSA-MoE default",
         "made": datetime.now(UTC).date().isoformat(),
@@ -85,7 +78,7 @@ def _trainings(mean: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _readings(folder: Path, kinds: Sequence[str]) -> dict[str, list[str]]:
-    """The texts of each kind's file; none where there is no file."""
+    """The texts read of each kind; none where there is no file."""
     files = {kind: folder / f"{kind}.csv" for kind in kinds}
     return {kind: [text for text, _ in rows(file)] if file.is_file() else [] for kind, file in files.items()}
 
@@ -165,10 +158,11 @@ def _last(found: dict[str, Any] | None) -> str:
     passes = found["passes"]
     minutes = ", ".join(f"{one['wall_seconds'] / 60:.0f}" for one in passes)
     beside = ", with the mean of an earlier run's passes," if found["beside"] else ""
+    written = sum(task["rows"] for name, task in passes[0]["tasks"].items() if name.startswith("written_"))
     return (
         f" That student then went on for one more pass ({len(passes)} times from other seeds, "
         f"{passes[0]['steps']:,} steps, {minutes} minutes on a core) over {passes[0]['rows']:,} rows: labelled ones "
-        f"that it knew, {found['written']:,} sentences written one by one, "
+        f"that it knew, {written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
         f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean{beside} is the backbone."
     )

@@ -17,7 +17,7 @@
 #           STUDENT=folder to go on from instead of teachers and students, with the heads of its tasks (without LAST
 #           news-answers among them)
 #           LAST="13 21" (seeds) passes over the known rows, readings that no student has learnt (runs/readings/fresh) and
-#           the written sentences, boards' and investors' posts under one head; experts start from their mean
+#           the written sentences; experts start from their mean
 #           BESIDE=folder of an earlier run's passes of that student (their mean), which this mean takes in as one pass more
 #           COMPANIES=1: in a last pass and its experts' rows, those that name companies stand under other names as well
 #           UNTIL=backbone|answers|last ends there: a GPU may make the answers of larger teachers (runs/teacher_gpu.yaml)
@@ -120,32 +120,29 @@ declare -A start_at=([news]="news news-answers" [forum]="boards investors") # ta
 if [ -n "${STUDENT:-}" ] && [ ! -f "$out/before.json" ]; then # how it came to be, for the card
   cp src/finsa_moe/assets/default/card.json "$out/before.json"
 fi
-if [ -n "$last" ]; then # more labels; posts of one rubric under one head, which answers in the end and learns the written sentences
-  start_at=([news]=news [forum]=forum)
-  passed=(--task news="$out/last_rows/news" --task forum="$out/last_rows/forum")
-  if [ -d "$out/data/finfe" ]; then # other guidelines: a head of its own, which counts a third
-    start_at[forum]="forum forum finfe"
-    passed+=(--task finfe="$out/data/finfe")
-  fi
-  [ -f "$out/last_rows/news/valid.csv" ] ||
-    python runs/expert_rows.py "$out/last_rows/news" "$out/data/news" --more runs/written/news.csv \
-      "${judge_news[@]}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
-  [ -f "$out/last_rows/forum/valid.csv" ] ||
-    python runs/expert_rows.py "$out/last_rows/forum" "$out/data/boards" "$out/data/investors" --more runs/written/forum.csv \
-      "${judge_forum[@]}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
-  [ -d "$out/begun" ] || python runs/add_head.py "$out/begun" "$student" forum=boards,investors
+if [ -n "$last" ]; then # more labels
+  start_at[news]=news
+  passed=()
+  last_rows() { # last_rows KIND WORD… : the rows that students know, and readings they do not
+    [ -f "$out/last_rows/$1/valid.csv" ] ||
+      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1" "${@:2}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
+    passed+=(--task "$1=$out/last_rows/$1")
+  }
+  # written sentences are learnt by the sources' own heads, which answer in the end, and by heads of their own
+  last_rows news --more runs/written/news.csv ${fresh_news[@]+"${fresh_news[@]}"}
+  last_rows boards --more runs/written/forum.csv ${fresh_boards[@]+"${fresh_boards[@]}"}
+  last_rows investors ${fresh_investors[@]+"${fresh_investors[@]}"}
+  [ ! -d "$out/data/finfe" ] || last_rows finfe
+  for domain in news forum; do passed+=(--task "written_$domain=runs/written/$domain.csv"); done
   mixed=()
   for seed in $last; do
     say "last pass, seed $seed"
     [ -f "$out/passes/$seed/adapt.json" ] ||
-      finsa adapt "$out/begun" --out "$out/passes/$seed" --config "$config" --set epochs=1 --set learning_rate=1.5e-4 \
+      finsa adapt "$student" --out "$out/passes/$seed" --config "$config" --set epochs=1 --set learning_rate=1.5e-4 \
         --set warmup_steps=50 --set seed="$seed" --resume "${passed[@]}" "${held[@]}"
     mixed+=("$out/passes/$seed")
   done
-  if [ -n "${BESIDE:-}" ]; then
-    [ -d "$out/beside" ] || python runs/add_head.py "$out/beside" "$BESIDE" forum=boards,investors
-    mixed+=("$out/beside")
-  fi
+  [ -z "${BESIDE:-}" ] || mixed+=("$BESIDE")
   [ -f "$out/last/adapt.json" ] || python runs/soup.py "$out/last" "${mixed[@]}"
   student=$out/last
 fi

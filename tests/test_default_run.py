@@ -31,6 +31,7 @@ merge: {router_hidden: 8}
 joint: {max_steps: 4, router_steps: 4, router_warmup_steps: 1, warmup_steps: 1, eval_steps: 2, batch_size: 8, trackers: none}
 """
 PLANTED = {"news": "公司昨晚公告重大合同终止，三季度营收恐受影响", "forum": "这票主力天天砸盘，老股民都看不下去了"}
+KIND = {"news": "news", "forum": "boards"}
 
 pytestmark = pytest.mark.slow
 
@@ -145,16 +146,11 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     mean, *found = (load_file(folder / "model.safetensors") for folder in (later / "last", *parts))
     assert all(torch.allclose(mean[name], sum(part[name] for part in found) / 3, atol=1e-6) for name in mean)
     facts = json.loads((later / "passes" / "13" / "adapt.json").read_text(encoding="utf-8"))
-    assert facts["heads"] == ["news", "forum"]
-    assert list(json.loads((later / "last" / "adapt.json").read_text())["tasks"]) == ["news", "forum"]
-    assert torch.allclose(
-        mean_head(later / "begun", ["forum"])["weight"], mean_head(out / "student", ["boards", "investors"])["weight"]
-    )
+    assert facts["heads"] == ["news", "boards", "investors", "written_news", "written_forum"]
+    assert list(json.loads((later / "last" / "adapt.json").read_text())["tasks"]) == facts["heads"]
     for domain in PLANTED:
-        content = (later / "last_rows" / domain / "train.csv").read_text(encoding="utf-8")
+        content = (later / "last_rows" / KIND[domain] / "train.csv").read_text(encoding="utf-8")
         assert not any(form in content for form in (PLANTED[domain], normalise(PLANTED[domain])))
-        with (ROOT / "runs" / "written" / f"{domain}.csv").open(encoding="utf-8", newline="") as file:
-            assert normalise(next(csv.DictReader(file))["text"]) in content
     assert not (later / "seeds").exists()
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)

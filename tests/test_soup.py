@@ -1,4 +1,4 @@
-"""The mean of students (`runs/soup.py`), and of one's heads (`runs/add_head.py`)."""
+"""The mean of students (`runs/soup.py`): weights, and the heads of the tasks they share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runs"))
-from add_head import add_head
 from soup import soup
 
 from finsa_moe.training.heads import read_heads
@@ -46,26 +45,3 @@ def test_students_of_no_common_task_have_no_mean(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="they share no task"):
         soup(tmp_path / "mean", [one, two])
     assert not (tmp_path / "mean").exists()
-
-
-def test_a_head_more_is_the_mean_of_those_named_and_the_others_stay(tmp_path: Path) -> None:
-    one = student(tmp_path / "one", 1, {"news": ["a", "b"], "boards": ["a", "b"], "other": ["b", "a"]})
-    add_head(tmp_path / "more", one, "forum", ["news", "boards"])
-    heads = read_heads(tmp_path / "more")
-    assert {name: head.bias.tolist() for name, head in heads.items()} == {
-        "news": [1, 2], "boards": [3, 4], "other": [5, 6], "forum": [2, 3]
-    }  # fmt: skip
-    assert heads["forum"].names == ("a", "b")
-    assert heads["forum"].weight.tolist() == [[2, 2], [3, 3]]
-    assert (tmp_path / "more" / "model.safetensors").read_bytes() == (one / "model.safetensors").read_bytes()
-    add_head(tmp_path / "again", tmp_path / "more", "forum", ["news"])  # has one
-    assert read_heads(tmp_path / "again")["forum"].bias.tolist() == [2, 3]
-
-
-@pytest.mark.parametrize("named", [["missing"], ["missing", "news"], ["news", "other"]])
-def test_heads_that_are_not_there_or_of_other_classes_have_no_mean(tmp_path: Path, named: list[str]) -> None:
-    odd = "missing" if "missing" in named else "other"
-    one = student(tmp_path / "one", 1, {"news": ["a", "b"], "other": ["b", "a"]})
-    with pytest.raises(SystemExit, match=f"head '{odd}' is not there or of other classes; there are news, other"):
-        add_head(tmp_path / "more", one, "forum", named)
-    assert list(tmp_path.iterdir()) == [one]
