@@ -33,7 +33,6 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
     fi
   done
   for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
-  words+=(--more "runs/written/$domain.csv")
   [ -f "$out/table_rows/$domain/valid.csv" ] ||
     python runs/expert_rows.py "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
 }
@@ -44,7 +43,10 @@ rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 
 say "tables of n-grams"
 rows=(news="$out/table_rows/news" forum="$out/table_rows/forum")
-[ -f "$out/moe/config.json" ] || python runs/tables.py "$mixture" "$out/moe" "${rows[@]}"
+# the graphs' ranges and what is known of texts, which the export takes from these rows, come of real ones alone
+[ -f "$out/moe/config.json" ] ||
+  python runs/tables.py "$mixture" "$out/moe" "${rows[@]}" \
+    --more news=runs/written/news.csv --more forum=runs/written/forum.csv "${held[@]}"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||
