@@ -81,7 +81,8 @@ def read(names: Sequence[str]) -> Rows:
     probs = np.array([list(answer.scores.values()) for answer in answers])
     labels = np.array([_CLASSES[row["label"]] for row in rows], dtype=np.int64)
     experts = np.array([finsa.domains.index(answer.expert) for answer in answers], dtype=np.int64)
-    return Rows(texts, labels, pooled_states(finsa.predictor, texts), novelty, probs, experts, finsa.predictor)
+    states = pooled_states(finsa.predictor, texts, experts)
+    return Rows(texts, labels, states, novelty, probs, experts, finsa.predictor)
 
 
 def features(rows: Rows, pool: NDArray[np.int64], kind: str) -> Any:
