@@ -197,8 +197,8 @@ def _tell(meters: Meters, served: Served, before: Served | None) -> None:
     meters.model(served.name, before=before.name if before else None)
 
 
-def open_shelf(settings: Settings) -> Shelf:
-    """The model that the settings name, opened and tried.
+def open_shelf(settings: Settings, *, whole: bool = True) -> Shelf:
+    """The model that the settings name, opened and tried; `whole`: by its bulk engine as well.
 
     Raises:
         FinSAError: If it does not open or answer.
@@ -210,7 +210,7 @@ def open_shelf(settings: Settings) -> Shelf:
 
         return load(settings.model, engine=settings.engine, threads=threads, abstain_below=settings.abstain_below)
 
-    return Shelf(opened, Path(settings.model) if settings.model else None)
+    return Shelf(opened, Path(settings.model) if settings.model else None, whole=whole)
 
 
 def _threads(served: Served, settings: Settings) -> int:

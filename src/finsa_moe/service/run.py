@@ -110,7 +110,9 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
             f"{host} can be reached from other machines; that asks for a token: --token-file F or {TOKEN}, "
             f"{SHORTEST} characters or more (openssl rand -hex 32 > F)"
         )
-    shelf = open_shelf(settings)  # a folder that does not open is told here, before anything listens
+    # A folder that does not open is told here, before anything listens. With workers this process tries no bulk engine:
+    # it would end by a fault in that engine's threads when it starts a worker anew. They try it themselves.
+    shelf = open_shelf(settings, whole=settings.workers == 1)
     listening = bound(host, port)
     shown = listening.getsockname()
     with ExitStack() as stack:

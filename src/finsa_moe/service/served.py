@@ -79,10 +79,11 @@ class Shelf:
     Args:
         load: Opens the folder that is served, anew at each call.
         folder: That folder, for the name.
+        whole: Whether the bulk engine is tried as well, which reads its graphs then.
     """
 
-    def __init__(self, load: Load, folder: Path | None) -> None:
-        self._load, self._folder = load, folder
+    def __init__(self, load: Load, folder: Path | None, *, whole: bool = True) -> None:
+        self._load, self._folder, self._whole = load, folder, whole
         self._changing = threading.Lock()
         self.served = self._opened()
 
@@ -103,7 +104,7 @@ class Shelf:
         name = str(finsa.card.get("name") or (self._folder.resolve().name if self._folder else "default"))
         served = Served(finsa, name)
         # both engines and every expert, which are read when they are first asked: the folder may move on afterwards
-        for domain, many in product((None, *served.domains), (False, True)):
+        for domain, many in product((None, *served.domains), (False, True) if self._whole else (False,)):
             for found in served.ask(TRIAL, domain, many):
                 if isinstance(found, DataError) or not _sound(found):
                     raise ModelError(f"{self._folder}: the model gives no sound answer to a trial text; export it anew")
