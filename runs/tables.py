@@ -1,8 +1,7 @@
 """Tables of n-grams for a finished mixture, from as many rows as there are; the network is not trained.
 
-``python runs/tables.py MIXTURE OUT DOMAIN=FOLDER … [--more DOMAIN=FILE …] [--hold-out FILE …]``: MIXTURE with one table
-for the expert of each domain and one for the router, all fitted anew on ``FOLDER/train.csv`` and the rows of ``--more``
-that are near to no text of ``--hold-out``. A mixture without rows of one of the classes has no table there.
+``python runs/tables.py MIXTURE OUT DOMAIN=FOLDER …``: MIXTURE with one table for the expert of each domain and one for
+the router, all fitted anew on ``FOLDER/train.csv``. A mixture without rows of one of the classes has no table there.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from pathlib import Path
 from expert_rows import rows
 from soup_experts import change
 
-from finsa_moe.data.near import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.checkpoint import EXPERTS
@@ -31,8 +29,6 @@ def main() -> None:
     parser.add_argument("mixture", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("rows", nargs="+", metavar="DOMAIN=FOLDER")
-    parser.add_argument("--more", action="append", default=[], metavar="DOMAIN=FILE")
-    parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
     parser.add_argument("--ngrams", type=int, default=MOST, help="most n-grams of a table")
     args = parser.parse_args()
     folders = {name: Path(folder) for name, folder in (word.split("=", 1) for word in args.rows)}
@@ -40,10 +36,6 @@ def main() -> None:
     if set(folders) != set(domains):
         parser.error(f"{args.mixture}: name rows of each of {', '.join(domains)}, found {', '.join(folders)}")
     learnt = {name: rows(folders[name] / "train.csv") for name in domains}
-    apart = HeldOut([text for file in args.hold_out for text, _ in rows(file)])
-    for name, file in (word.split("=", 1) for word in args.more):
-        found = [row for row in rows(Path(file)) if apart.match(row[0]) is None]
-        learnt[name] = list(dict.fromkeys([*learnt[name], *found]))
     working = args.out.with_name(f".{args.out.name}.tmp{os.getpid()}")
     shutil.copytree(args.mixture, working)
     facts = {}

@@ -35,6 +35,10 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
   for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
   [ -f "$out/table_rows/$domain/valid.csv" ] ||
     python runs/expert_rows.py "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+  # tables learn the written sentences too; the graphs' ranges and what is known of texts come of real rows alone
+  [ -f "$out/table_learnt/$domain/valid.csv" ] ||
+    python runs/expert_rows.py "$out/table_learnt/$domain" "$out/table_rows/$domain" --more "runs/written/$domain.csv" \
+      "${held[@]}" ${unseen[@]+"${unseen[@]}"}
 }
 posts=("$out/data/boards" "$out/data/investors")
 [ ! -d "$out/data/finfe" ] || posts+=("$out/data/finfe")
@@ -42,14 +46,11 @@ rows_of news "$out/data/news" "$out/fresh/news" "$out/fresh/other"
 rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 
 say "tables of n-grams"
-rows=(news="$out/table_rows/news" forum="$out/table_rows/forum")
-# the graphs' ranges and what is known of texts, which the export takes from these rows, come of real ones alone
 [ -f "$out/moe/config.json" ] ||
-  python runs/tables.py "$mixture" "$out/moe" "${rows[@]}" \
-    --more news=runs/written/news.csv --more forum=runs/written/forum.csv "${held[@]}"
+  python runs/tables.py "$mixture" "$out/moe" news="$out/table_learnt/news" forum="$out/table_learnt/forum"
 
 say "export"
 [ -f "$out/runtime/config.json" ] ||
-  finsa export "$out/moe" --data "${rows[0]}" --data "${rows[1]}" --out "$out/runtime" \
+  finsa export "$out/moe" --data news="$out/table_rows/news" --data forum="$out/table_rows/forum" --out "$out/runtime" \
     --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
 say "done: $out/runtime"

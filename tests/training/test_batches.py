@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.data.encode import TextEncoder
+from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
@@ -126,8 +127,8 @@ def test_neighbours_are_of_like_length() -> None:
 def test_rows_near_to_held_out_texts_are_left_out(tmp_path: Path) -> None:
     split(tmp_path, "text,label\n央行宣布降准五十个基点,利好\n多家上市公司被立案调查,利空\n")
     rows = read_split(tmp_path, "train")
-    assert rows.apart([]) is rows
-    kept = rows.apart(["央行宣布降准五十个基点！", "别的话"])
+    assert rows.apart(HeldOut([])) is rows
+    kept = rows.apart(HeldOut(["央行宣布降准五十个基点！", "别的话"]))
     assert (kept.texts, kept.labels, kept.file) == (["多家上市公司被立案调查"], [0], rows.file)
     with pytest.raises(DataError, match=r"train\.csv: all 2 rows are equal or near to texts of --hold-out"):
-        rows.apart(rows.texts)
+        rows.apart(HeldOut(rows.texts))

@@ -35,15 +35,14 @@ class Rows:
         """Rows of each class, in the order of `Polarity`."""
         return [self.labels.count(index) for index in range(len(NAMES))]
 
-    def apart(self, held_out: Sequence[str]) -> Rows:
+    def apart(self, held: HeldOut) -> Rows:
         """The rows that are neither equal nor near to a text that a model is going to be judged by.
 
         Raises:
             DataError: If none is.
         """
-        if not held_out:
+        if not len(held):
             return self
-        held = HeldOut(held_out)
         kept = [at for at, text in enumerate(self.texts) if held.match(text) is None]
         if not kept:
             raise DataError(f"{self.file}: all {len(self.texts):,} rows are equal or near to texts of --hold-out")

@@ -22,6 +22,7 @@ from finsa_moe.config import DomainConfig, ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted, mark_of
+from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
@@ -92,7 +93,7 @@ def add_domain(
     config = read_config(source)
     check_new(config, source, domain)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
-    train = train.apart(held_out)
+    train = train.apart(HeldOut(held_out))
     for line in _beware(domain, train, valid, settings):
         say(line)
     model = load_mixture(source, device=device)

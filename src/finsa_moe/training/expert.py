@@ -27,6 +27,7 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.domain import check_domain
+from finsa_moe.data.near import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, Expert, read_expert, read_json, write_head
@@ -133,7 +134,7 @@ def train_expert(
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
     device = training_device(device)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
-    train = train.apart(held_out)
+    train = train.apart(HeldOut(held_out))
     _check_classes(train)
     set_seed(settings.seed)
     network = ready_to_train(

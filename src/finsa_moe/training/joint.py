@@ -21,6 +21,7 @@ from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted
+from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
@@ -95,7 +96,8 @@ def train_joint(
         for split in ("train", "valid")
     }
     whole = [len(rows.texts) for rows, _ in parts["train"]]
-    parts["train"] = [(rows.apart(held_out), index) for rows, index in parts["train"]]
+    held = HeldOut(held_out)
+    parts["train"] = [(rows.apart(held), index) for rows, index in parts["train"]]
     dropped = {name: whole[at] - len(parts["train"][at][0].texts) for at, name in enumerate(domains)}
     tokenizer = load_tokenizer(start)
     encoder = text_encoder(tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens)
