@@ -1,7 +1,7 @@
 """The mixture without this package: one graph, onnxruntime and a tokenizer, as any language with ONNX Runtime has them.
 
 Made by ``finsa export MODEL --out DIR --single``. Make traditional characters simplified before; texts over the limit
-lose their end here.   usage: python examples/onnx_only.py DIR TEXT...
+lose their end here.
 """
 
 import json
@@ -13,6 +13,8 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+if len(sys.argv) < 3:
+    sys.exit("usage: python examples/onnx_only.py DIR TEXT...")
 folder, texts = Path(sys.argv[1]), sys.argv[2:]
 config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
 if config["prompt"] != "none":

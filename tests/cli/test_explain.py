@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from finsa_moe import face
 from finsa_moe.cli import main
+from finsa_moe.cli.explain import _hidden
 from tests.cli.test_predict import ROOT, Piped
 from tests.fakes import fake_finsa
 
@@ -51,6 +53,24 @@ def test_a_text_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
         assert any(line.split()[:2] == [word.word, f"{value:+.4f}"] for line in first.splitlines() if line.strip())
     assert f"exact, {expected.evaluations} evaluations" in first
     assert "forum (router 0.70)" in second
+
+
+def test_a_terminal_is_told_what_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the seconds that loading takes; a pipe gets nothing."""
+    assert main(["explain", "涨"]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["explain", "涨"]) == 0
+    assert capsys.readouterr().err == "explaining …\n"
+
+
+def test_a_module_is_hidden_for_as_long_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with _hidden("this", "json"):
+        with pytest.raises(ImportError):
+            importlib.import_module("this")
+        assert sys.modules["json"] is json
+    assert "this" not in sys.modules
 
 
 def test_a_long_text_says_how_many_of_its_words_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

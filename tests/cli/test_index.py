@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -54,7 +56,48 @@ def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
         f"left out: {tmp_path / 'in' / 'b.csv.rejects.csv'}: no column 'sentiment', so it is not scored",
         "1 rows have no answer, and count nowhere",
         "1 texts have no time that can be read, and count on the day written",
+        "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with later "
+        "prices, knows how they ended",
     ]
+
+
+def test_days_that_the_model_has_learnt_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the manifest of the answers tells, or the option; a file beside the folder makes it unknown."""
+    folder = tmp_path / "scored"
+    (folder / "scores").mkdir(parents=True)
+    saved([scored(date="2026-03-02"), scored(date="2026-03-03")], folder / "scores" / "a.parquet")
+    other = saved([scored(date="2026-03-02")], tmp_path / "other.parquet")
+    words = ["--by", "ticker", "--date", "date", "--out", str(tmp_path / "i.csv"), "--min-count", "1"]
+
+    def told(until: str | None, *more: str) -> str:
+        noted = {} if until is None else {"trained_until": until}
+        (folder / "manifest.jsonl").write_text(json.dumps({"kind": "run", **noted}) + "\n")
+        assert main(["index", str(folder), *words, *more]) == 0
+        return capsys.readouterr().err
+
+    assert told("2026-03-02").startswith("LOOKS AHEAD: 1 of 2 days are within the model's training (until 2026-03-02)")
+    assert told("2026-03-01") == ""
+    assert told(None).startswith("LOOKS AHEAD? Say --trained-until DAY")
+    assert told("2026-03-01", str(other)).startswith("LOOKS AHEAD?")
+    assert told("2026-03-02", "--trained-until", "2026-03-01") == ""
+    assert told(None, "--trained-until", "2026-03-09").startswith("LOOKS AHEAD: 2 of 2 days")
+
+
+def test_an_event_study_of_few_days_gives_no_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("statsmodels", reason="the extra scale is not installed")
+    days = [f"2026-03-{day:02d}" for day in range(2, 7)]
+    (tmp_path / "r.csv").write_text(
+        "ticker,date,return\n" + "".join(f"{ticker},{day},{(ord(ticker) * at) % 7 / 100}\n" for ticker in "abcdef"
+        for at, day in enumerate(days, 1))
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    rows = [scored(ticker=t, date=d, bullish=float(rng.random() / 2)) for t in "abcdef" for d in days]
+    words = ["index", str(saved(rows, tmp_path / "a.parquet")), "--by", "ticker", "--date", "date", "--min-count", "1"]
+    assert main([*words, "--out", str(tmp_path / "i.csv"), "--returns", str(tmp_path / "r.csv")]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("too few") == 3  # the day before, the day, day 1; of five days there is none
+    assert "could be chance" not in shown.err
+    assert shown.err.count("LOOKS AHEAD? Say --trained-until") == 1
 
 
 def test_a_file_of_the_folder_that_is_read_is_not_written_over(

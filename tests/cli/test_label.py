@@ -67,6 +67,21 @@ def test_labelled_texts_under_the_name_given_or_the_usual_one(posts: Path) -> No
     assert {row["text"] for row in rows(out)} == {TEXTS[1], *TEXTS[3:]}
 
 
+def test_a_sample_of_nothing_takes_no_file_away(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = write(posts.with_name("s.csv"), [["id", "text"], ["1", "kept"]])
+    before = out.read_bytes()
+    assert main(["sample", str(posts), "--out", str(out), "--without", str(posts)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"finsa: {posts}: nothing to choose: all of its 6 distinct texts are equal or near")
+    assert told.count("\n") == 1
+    assert out.read_bytes() == before
+
+
+def test_a_sample_is_of_a_hundred_where_nobody_says(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(posts), "--out", str(posts.with_name("s.csv"))]) == 0
+    assert "100 were asked for" in capsys.readouterr().err
+
+
 def test_a_random_sample_says_so(posts: Path) -> None:
     out = posts.with_name("s.jsonl")
     assert main(["sample", str(posts), "--n", "2", "--out", str(out), "--at-random"]) == 0

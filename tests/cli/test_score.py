@@ -45,6 +45,32 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
     ]
 
 
+def test_a_run_of_a_moment_has_no_rate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from finsa_moe.scale import score
+
+    report = score.Report(rows=60, answered=60, shards=1, new_rows=60, answering=0.1, seconds=15.0)
+    monkeypatch.setattr(score, "score", lambda *_, **__: report)
+    assert main(["score", "a.csv", "--out", "o"]) == 0
+    assert capsys.readouterr().err == "o: 60 of 60 rows answered in 1 shards; this run 60 rows\n"
+
+
+def test_bad_files_are_named_and_the_status_tells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from finsa_moe.scale import score
+
+    asked: dict[str, Any] = {}
+    report = score.Report(
+        rows=5, answered=5, shards=1, skipped={"in/e.csv": "the file is empty"}, bad={"in/b.csv": "no text column"}
+    )
+    monkeypatch.setattr(score, "score", lambda *_, **settings: asked.update(settings) or report)
+    assert main(["score", "in", "--out", "o", "--skip-bad-files"]) == 2
+    assert asked["skip_bad_files"] is True
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["left out: in/e.csv: the file is empty", "left out: in/b.csv: no text column"]
+    assert told[-1].startswith("finsa: 1 files are bad and were left out (named above and in o/manifest.jsonl)")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

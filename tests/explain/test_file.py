@@ -217,6 +217,9 @@ def test_what_cannot_be_done(source: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(error, match=says):
             Run(source, **how)
+    (tmp_path / "header.csv").write_text("text,label\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"header\.csv: has no rows"):
+        Run(tmp_path / "header.csv", only=Polarity.NEUTRAL)
     with pytest.raises(DataError, match="no such file"):
         Run(tmp_path / "none.csv", output=tmp_path / "o.jsonl")
     with pytest.raises(DataError, match=r"none of its 5 rows can be explained \(none has that label\)"):

@@ -73,6 +73,7 @@ def test_a_long_text_is_read_at_its_ends(model: finsa_moe.FinSA) -> None:
 
 
 def test_the_verb_needs_no_torch() -> None:
+    """Nor does shap load its pictures for it, which took a fifth of the start; others may import what they draw by."""
     script = (
         "import sys\n"
         "class Absent:\n"
@@ -80,7 +81,10 @@ def test_the_verb_needs_no_torch() -> None:
         "        if name.split('.')[0] in ('torch', 'transformers', 'polars', 'onnx'): raise ModuleNotFoundError(name=name)\n"
         "sys.meta_path.insert(0, Absent())\n"
         "from finsa_moe.cli import main\n"
-        "sys.exit(main(['explain', '涨停', '--json', '--engine', 'onnxruntime']))\n"
+        "status = main(['explain', '涨停', '--json', '--engine', 'onnxruntime'])\n"
+        "assert 'shap' in sys.modules and 'matplotlib' not in sys.modules and 'pyspark' not in sys.modules\n"
+        "import matplotlib\n"
+        "sys.exit(status)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr

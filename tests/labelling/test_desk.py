@@ -39,6 +39,28 @@ def labels(path: Path) -> dict[str, str]:
         return {row["id"]: row["label"] for row in csv.DictReader(file)}
 
 
+def test_there_is_a_file_of_labels_only_when_there_is_a_label(sheet: Path) -> None:
+    """And what is kept is said as it is: nothing, the journal, or the labels; also when the last label was undone."""
+    out, journal = sheet.with_name("batch.labels.csv"), sheet.with_name("batch.labels.journal")
+    with opened(sheet) as desk:
+        assert desk.kept == "no label was given; nothing was written"
+    assert not journal.exists()
+    with opened(sheet) as desk:
+        desk.act("skip", "r0")
+        desk.act("note", "r1", note="?")
+        assert desk.kept.startswith(f"no label stands; 1 skipped rows and 1 notes are kept in {journal}")
+    assert not out.exists()
+    with opened(sheet) as desk:
+        assert not out.exists()
+        assert desk.skipped == 1
+        desk.act("label", "r1", "利好")
+        assert labels(out) == {"r1": "利好"}
+        assert desk.kept == f"labels in {out}: 1"
+        desk.act("undo")
+        assert labels(out) == {}
+        assert desk.kept.startswith("no label stands; 1 skipped rows")
+
+
 def test_it_goes_on_to_what_is_left_and_saves_at_every_key(sheet: Path) -> None:
     out = sheet.with_name("batch.labels.csv")
     with opened(sheet) as desk:

@@ -102,6 +102,25 @@ def test_chance_hangs_on_the_seed_alone(pool: Pool, predictor: Predictor) -> Non
     assert ids(1) == ids(1) != ids(2)
 
 
+@pytest.mark.parametrize(("rows", "n"), [(10, 5), (2, 1)])
+def test_chance_gives_every_row_as_good_a_chance(rows: int, n: int, tmp_path: Path, predictor: Predictor) -> None:
+    """Also where half are chosen: of 300 seeds, within 4 standard errors, each row and the first half of them."""
+    rng = np.random.default_rng(5)
+    texts = ["".join(rng.choice(list(WORDS), 24)) for _ in range(rows)]
+    (tmp_path / "posts.csv").write_text("text\n" + "\n".join(texts) + "\n", encoding="utf-8")
+    pool = read_pool(predictor, tmp_path / "posts.csv")
+    times = np.zeros(rows)
+    for seed in range(300):
+        for row in sample(predictor, pool, Settings(n, at_random=True, seed=seed)):
+            times[texts.index(str(row["text"]))] += 1
+    share = n / rows
+    assert times.sum() == 300 * n
+    np.testing.assert_allclose(times / 300, share, atol=4 * np.sqrt(share * (1 - share) / 300))
+    first, part = times[: rows // 2].sum() / 300, rows // 2 / rows
+    spread = np.sqrt(n * part * (1 - part) * (rows - n) / (rows - 1))  # hypergeometric
+    assert abs(first - n * part) < 4 * spread / np.sqrt(300)
+
+
 def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path) -> None:
     rows = sample(predictor, pool, Settings(12))
     answers = dict(zip(pool.texts, predictor.predict(pool.texts), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import date, time, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ pytest.importorskip("statsmodels", reason="the extra scale is not installed")
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.scale.daily import Daily
-from finsa_moe.scale.event_study import Coefficient, Study, event_study, read_returns
+from finsa_moe.scale.event_study import Coefficient, Study, _coefficient, event_study, read_returns
 from finsa_moe.scale.index import MARKET, Index, Rules
 
 START = date(2025, 1, 6)
@@ -181,6 +182,43 @@ def test_small_samples_and_looking_ahead_are_said_loudly() -> None:
     assert sum(w.startswith("TOO SMALL") for w in study.warnings) == 2
     assert any(w.startswith("LOOKS AHEAD: 10 of 42 days") for w in study.warnings)
     assert any(w.startswith("LOOKS AHEAD?") for w in event_study(index, returns).warnings)
+
+
+@pytest.mark.parametrize(("tickers", "days"), [(1, 8), (12, 8), (12, 40)])
+def test_chance_passes_its_bound_as_seldom_as_it_says(tickers: int, days: int) -> None:
+    """Noise over few days: 5 of 100 samples lie beyond the bound; of 8 days over 10 beyond twice the Newey–West error."""
+    beyond, naive = [], []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        if tickers == 1:
+            x, y = rng.standard_normal((2, days))
+            series = (x - x.mean()) / x.std() * (y - y.mean()) / y.std()
+        else:
+            series = rng.standard_normal(days) / np.sqrt(tickers - 1)  # what Spearman's of a day comes to
+        found = _coefficient(series, 1)
+        beyond.append(abs(found.mean) > found.chance)
+        naive.append(abs(found.mean) > 2 * newey_west(series, found.lags))
+    assert 0.015 <= np.mean(beyond) <= 0.08
+    assert days > 10 or np.mean(naive) > 0.1
+
+
+def test_too_few_days_give_no_bound() -> None:
+    """Six that do not overlap, then seven; and 34 days of a return over five are six as well."""
+    rng = np.random.default_rng(1)
+    for days, horizon in ((6, 1), (34, 5)):
+        found = _coefficient(rng.standard_normal(days), horizon)
+        assert found.blocks == 6
+        assert np.isnan([found.chance, *found.interval]).all()
+    found = _coefficient(np.array([0.3, -0.1, 0.2, 0.4, -0.2, 0.1, 0.0]), 1)
+    spread = math.sqrt((0.2**2 + 0.2**2 + 0.1**2 + 0.3**2 + 0.3**2 + 0.0 + 0.1**2) / 6)  # about their mean, 0.1
+    assert found.chance == pytest.approx(2.4469 * max(spread / math.sqrt(7), found.error), rel=1e-4)
+    assert found.interval == (found.mean - found.chance, found.mean + found.chance)
+    index, returns = world(weeks=2)
+    told = [line for line in event_study(index, returns, horizons=(1, 5)).warnings if line.startswith("TOO SMALL")]
+    assert "could be chance" in told[0]
+    assert told[1] == (
+        "TOO SMALL: 4 days (0 that do not overlap) at horizon 5; under 7 nothing can be said of what is chance"
+    )
 
 
 def test_wrong_measures_and_strangers(tmp_path: Path) -> None:

@@ -72,6 +72,21 @@ def test_the_containerfile_names_what_there_is() -> None:
     assert all(int(minor) >= 11 for minor in image)
 
 
+def test_the_documented_upload_is_answered(service: Service) -> None:
+    """What docs/deploy.md has curl send, sent; and every parameter that it names is one."""
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^curl .*$", page, re.MULTILINE)
+    words = shlex.split(line)
+    path = words[-1].removeprefix("http://127.0.0.1:8000")
+    name, _, value = words[words.index("-H") + 1].partition(": ")
+    reply = service.ask("POST", path, "content,text\n涨停,一\n".encode(), {name: value})
+    assert reply.status == 200, reply.body
+    assert reply.body.decode("utf-8").startswith("\ufeffid,content,text,sentiment")
+    known = service.ask("GET", "/openapi.json").json()["paths"]["/v1/predict/file"]["post"]["parameters"]
+    described = page[page.index("Of a file,") : page.index("curl ")]
+    assert {each["name"] for each in known} == set(re.findall(r"`\??(\w+)=", described))
+
+
 def test_the_containers_health_is_asked_as_a_test_can(service: Service) -> None:
     text = (DEPLOY / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     command = json.loads(re.search(r"HEALTHCHECK.*?CMD (\[.*\])", text)[1])  # type: ignore[index]

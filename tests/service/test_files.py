@@ -162,13 +162,15 @@ def test_progress_is_told_and_the_answer_kept(service: Service) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "kind", "status", "said"),
     [
-        ("?text=nope", b"a,b\n1,2\n", "text/csv", 422, "no column 'nope'"),
+        ("?text=nope", b"a,b\n1,2\n", "text/csv", 422, "no column 'nope'; columns found: a, b; name it by ?text=COL"),
+        ("?id=nope", b"text\na\n", "text/csv", 422, "name it by ?id=COL"),
         ("", b"a,b\n1,2\n", "text/csv", 422, "no text column"),
         ("", b"", "text/csv", 422, "empty"),
         ("", b"text\n", "text/csv", 422, "no rows"),
         ("?domain=nope", b"text\na\n", "text/csv", 422, "no such expert"),
         ("", b"PAR1 not really", "application/vnd.apache.parquet", 422, "Parquet"),
         ("", b"text\na\n", "image/png", 415, "Content-Type"),
+        ("", b"--x\r\n", "multipart/form-data; boundary=x", 415, "--data-binary @F -H 'Content-Type: text/csv'"),
         ("", b"text\na\n", "application/octet-stream", 415, "name ending"),
         ("", b"text\n" + b"a\n" * 5001, "text/csv", 413, "5,000 rows"),
         ("", b"text\n" + b"a" * 2_000_000, "text/csv", 413, "limit"),

@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from finsa_moe.errors import ConfigError
 from tests.service.served import Reply, Service, Settings, SlowEngine, serving, until
 
 from finsa_moe.service import run  # isort: skip
@@ -204,7 +206,7 @@ def test_the_unit_waits_for_what_was_taken() -> None:
         (["--token-file", "nowhere"], "cannot be read"),
         (["--deadline", "0"], "more than 0"),
         (["--abstain-below", "2"], "probability"),
-        (["--host", "192.0.2.1", "--token-file", "TOKEN"], "cannot be listened at"),
+        (["--host", "192.0.2.1", "--token-file", "TOKEN"], "this machine has no such address; choose another"),
         (["--token-file", "SHORT"], "16 or more"),
     ],
 )
@@ -220,6 +222,15 @@ def test_what_does_not_start_says_why(
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"^127\.0\.0\.1:{port}: another program listens there.*--port"):
+            run.bound("127.0.0.1", port)
 
 
 def test_a_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

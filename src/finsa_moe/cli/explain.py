@@ -119,10 +119,13 @@ def explain(
     targets = {"--output": output, "--table": table, "--plot": plot, "--html": html}
     refuse_inputs(targets, [path for path in (input, lexicon) if path is not None])
     only = _class(only_label, "--only-label", spelt)
+    if sys.stderr.isatty():  # seconds go by before the first words
+        typer.echo("explaining …", err=True)
     # shap compiles what runs in 50 ms for twelve seconds; who wants it compiled sets the variable to 0
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-    for module, purpose in (("rjieba", "cutting a text into words"), ("shap", "explaining an answer")):
-        require(module, "explain", purpose)
+    require("rjieba", "explain", "cutting a text into words")
+    with _hidden("matplotlib", "pyspark"):  # shap would load them for pictures and trees that nobody asks of it here
+        require("shap", "explain", "explaining an answer")
     from finsa_moe.face import load
 
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
@@ -218,6 +221,18 @@ def _named(finsa: FinSA, model: Path | None, dtype: str | None) -> dict[str, str
     from finsa_moe.evaluation.cells import of_folder
 
     return {"folder": of_folder(shipped.place(model)), "engine": finsa.predictor.engine.name, "dtype": dtype or ""}
+
+
+@contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Modules that cannot be imported meanwhile, unless they are already."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -67,7 +67,11 @@ def index(
     ] = None,
     measure: Annotated[str, typer.Option(help="The measure that --returns is compared with.")] = "score",
     trained_until: Annotated[
-        str | None, typer.Option(metavar="DAY", help="Last day of the texts that the model was trained on.")
+        str | None,
+        typer.Option(
+            metavar="DAY",
+            help="Last day of the texts that the model was trained on; left out: as finsa score noted it, if it could.",
+        ),
     ] = None,
 ) -> None:
     """Daily sentiment by ticker and for the market, from scored texts.
@@ -79,6 +83,7 @@ def index(
     require("polars", "data", "finsa index")
     from finsa_moe.data.days import parse_day
     from finsa_moe.scale.index import ENDINGS, Rules, make_index
+    from finsa_moe.scale.lookahead import learnt_until, looks_ahead
 
     if out.suffix.lower() not in ENDINGS:
         raise ConfigError(f"--out {out}: unknown ending {out.suffix!r}; name a file ending in {' or '.join(ENDINGS)}")
@@ -86,7 +91,7 @@ def index(
     check_picture(plot, "--plot")
     check_picture(heatmap, "--heatmap")
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, [*scored, *([returns] if returns else [])])
-    until = None if trained_until is None else parse_day(trained_until, "--trained-until")
+    until = learnt_until(scored) if trained_until is None else parse_day(trained_until, "--trained-until")
     prices = None
     if returns is not None:
         require("statsmodels", "scale", "--returns")
@@ -101,7 +106,10 @@ def index(
     made.save(out)
     _tell(made, out)
     _draw(made, plot, heatmap, show)
-    if prices is not None:
+    if prices is None:
+        if (ahead := looks_ahead(made.market["day"], until)) is not None:
+            typer.echo(ahead, err=True)
+    else:
         _show(event_study(made, prices, measure=measure, trained_until=until), measure)
 
 
@@ -153,6 +161,8 @@ def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] 
 def _show(study: Study, measure: str) -> None:
     from rich.table import Table
 
+    from finsa_moe.scale.event_study import FEWEST_BLOCKS
+
     how = "Spearman across tickers, mean over days" if study.across else "Pearson over days"
     table = Table(title=f"information coefficient of {measure}: {how}; Newey–West errors", title_justify="left")
     for name in ("return over", "days", "IC", "s.e.", "95 %", "t", "lags", "IC > 0"):
@@ -160,11 +170,11 @@ def _show(study: Study, measure: str) -> None:
     called = {-1: "the day before", 0: "the same day"}
     for c in study.coefficients:
         low, high = c.interval
+        told = [f"{c.error:.4f}", f"{low:+.4f} to {high:+.4f}", f"{c.t:+.2f}"]
+        if c.blocks < FEWEST_BLOCKS:
+            told = ["–", "too few", "–"]
         over = called.get(c.horizon, "day 1" if c.horizon == 1 else f"days 1 to {c.horizon}")
-        table.add_row(
-            over, f"{c.days:,}", f"{c.mean:+.4f}", f"{c.error:.4f}", f"{low:+.4f} to {high:+.4f}", f"{c.t:+.2f}",
-            str(c.lags), f"{100 * c.positive:.0f} %",
-        )  # fmt: skip
+        table.add_row(over, f"{c.days:,}", f"{c.mean:+.4f}", *told, str(c.lags), f"{100 * c.positive:.0f} %")
     console = screen()
     console.print(table)
     for line in study.warnings:

@@ -29,8 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def sample(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts to choose from, labelled or not.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many to choose.")],
     out: Annotated[Path, typer.Option(metavar="F", help="File for the chosen texts: CSV, TSV, JSON lines, Parquet.")],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many to choose.")] = 100,
     without: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Texts already labelled: none equal or near to one is chosen. Repeatable."),
@@ -67,7 +67,7 @@ def sample(
     As many are taken of each class that the model guesses as there are, lest a rare one be missed. Each comes with that
     guess and why it was chosen; `finsa label` takes the file.
     """
-    from finsa_moe.errors import require
+    from finsa_moe.errors import DataError, require
     from finsa_moe.labelling.sample import Settings, write_sample
     from finsa_moe.labelling.sample import sample as chosen_of
     from finsa_moe.runtime.writers import check_ending
@@ -87,6 +87,11 @@ def sample(
     with Bar() as bar:
         pool = read_pool(finsa.predictor, file, text=text, id=id, date=date, domain=domain, progress=bar.show)
         rows = chosen_of(finsa.predictor, pool, settings, known=known, progress=bar.show)
+    if not rows:
+        raise DataError(
+            f"{file}: nothing to choose: all of its {len(pool):,} distinct texts are equal or near to those of "
+            "--without; name a file with others"
+        )
     write_sample(out, rows, bom=bom)
     typer.echo(f"{out}: {len(rows):,} of {len(pool):,} distinct texts in {pool.rows:,} rows", err=True)
     if pool.refused:
@@ -171,10 +176,7 @@ def _serve(
             pass
         server.shutdown()
         thread.join()
-        typer.echo(
-            f"labels in {desk.out}: {desk.labelled:,}" if desk.labelled else "no label was given; nothing was written",
-            err=True,
-        )
+        typer.echo(desk.kept, err=True)
 
 
 def _has_screen() -> bool:

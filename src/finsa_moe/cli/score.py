@@ -17,6 +17,9 @@ from finsa_moe.runtime import BATCH_TOKENS, cores
 if TYPE_CHECKING:
     from finsa_moe.scale.score import Report
 
+_MEASURED = 2.0
+"""Seconds of answering from which on a rate says something; it leaves out the start of the workers."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -54,6 +57,13 @@ def score(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check finished shards by their checksums, not only by their sizes.")
     ] = False,
+    skip_bad_files: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-files",
+            help="Leave out, by name, files that cannot be read or lack the column; the status is 2 if there are any.",
+        ),
+    ] = False,
     abstain_below: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,
@@ -66,7 +76,7 @@ def score(
     DIR/scores holds Parquet files with all columns and the answers, DIR/rejects every row that was refused, and
     DIR/manifest.jsonl what each shard was made of.
     """
-    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.errors import ConfigError, DataError, require
 
     if backend not in (None, "pool", "ray"):
         raise ConfigError(f"--backend {backend}: choose pool or ray")
@@ -82,13 +92,19 @@ def score(
         with _Bar() as bar:
             report = run(
                 sources, out, model=model, workers=workers or cores(), backend=backend, ray_address=ray_address,
-                shard_rows=shard_rows, verify=verify, progress=bar.show, text=text, id=id, domain=domain,
-                abstain_below=abstain_below, batch_tokens=batch_tokens, dtype=dtype, engine=engine,
+                shard_rows=shard_rows, verify=verify, skip_bad_files=skip_bad_files, progress=bar.show, text=text,
+                id=id, domain=domain, abstain_below=abstain_below, batch_tokens=batch_tokens, dtype=dtype,
+                engine=engine,
             )  # fmt: skip
     except KeyboardInterrupt:
         typer.echo(f"stopped; finished shards are in {out}: the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     _tell(report, out)
+    if report.bad:
+        raise DataError(
+            f"{len(report.bad):,} files are bad and were left out (named above and in {out / 'manifest.jsonl'}); the "
+            "others are answered: mend these and run the same command again"
+        )
 
 
 class _Bar:
@@ -121,7 +137,7 @@ class _Bar:
 
 
 def _tell(report: Report, out: Path) -> None:
-    for path, reason in report.skipped.items():
+    for path, reason in (*report.skipped.items(), *report.bad.items()):
         typer.echo(f"left out: {path}: {reason}", err=True)
     if report.changed:
         typer.echo(f"{report.changed:,} files have changed since they were scored, and were scored again", err=True)
@@ -133,10 +149,10 @@ def _tell(report: Report, out: Path) -> None:
         )
     if report.kept:
         typer.echo(f"{report.kept:,} shards were there already", err=True)
-    rate = report.new_rows / max(report.answering, 1e-9)
+    rate = f", {report.new_rows / report.answering:,.0f} a second" if report.answering >= _MEASURED else ""
     typer.echo(
         f"{out}: {report.answered:,} of {report.rows:,} rows answered in {report.shards:,} shards; this run "
-        f"{report.new_rows:,} rows" + (f", {rate:,.0f} a second" if report.new_rows else ""),
+        f"{report.new_rows:,} rows{rate}",
         err=True,
     )
     if report.truncated:

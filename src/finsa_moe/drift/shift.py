@@ -7,26 +7,32 @@ Two pools of answered texts in, a `Drift` out. It reads no file, draws nothing, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from finsa_moe.drift.intervals import (
+    Progress,
+    Reals,
+    draws_of,
+    effective,
+    ends_of,
+    newcombe,
+    places_of,
+    stays,
+    wilson,
+)
 from finsa_moe.drift.words import count_matrix, log_odds, prior_of, strongest, word_counts, z_scores
 from finsa_moe.errors import ConfigError
 from finsa_moe.polarity import NAMES
 from finsa_moe.runtime.pool import Pool
 from finsa_moe.runtime.prediction import STRANGE
 
-Reals = NDArray[np.float64]
 DRAWS = 1_000
-Z = 1.959964
-"""Half the width of a 95 % interval, in standard errors."""
 WORDS = 15
 LEAST = 3
 """Distinct texts that a word must stand in to be looked at."""
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,8 @@ def compare(
 ) -> Drift:
     """Compare two pools answered by one model.
 
-    Rows of one text stand or fall together in a bootstrap draw, as a post copied a thousand times is one event.
+    Rows of one text stand or fall together in a bootstrap draw, as a post copied a thousand times is one event; those
+    of a text that both pools have do so in both, since it makes them no different.
 
     Args:
         old: What the model was fit for.
@@ -140,16 +147,18 @@ def compare(
     chosen, z, prior, ratios = _words(old, new, counted, words)
     bodies = [_body(pool, counts, chosen, len(kinds) > len(old.domains) + len(NAMES)) for pool, counts in
               zip((old, new), counted, strict=True)]  # fmt: skip
-    drawn = [_draws(body, draws, rng, progress) for body in bodies]
+    places = places_of(old, new)
+    drawn = draws_of(bodies, places, draws, rng, progress)
     sums = [body.sum(axis=0, keepdims=True) for body in bodies]
     wide = len(names)
     shares = [total[:, 1 : wide + 1] / total[:, :1] for total in sums]
     spread = [total[:, 1 : wide + 1] / total[:, :1] for total in drawn]
-    weights = [_effective(pool.repeats) for pool in (old, new)]
-    scored = [_wilson(share[0], n) for share, n in zip(shares, weights, strict=True)]
-    scored.append(_newcombe(*(share[0] for share in shares), *scored))
+    weights = [effective(pool.repeats) for pool in (old, new)]
+    scored = [wilson(share[0], n) for share, n in zip(shares, weights, strict=True)]
+    part = stays(old.repeats, new.repeats, places)
+    scored.append(newcombe(shares[0][0], shares[1][0], scored[0], scored[1], part))
     ends = [
-        [(min(low, under), max(high, over)) for (low, high), under, over in zip(_ends(one), *bounds, strict=True)]
+        [(min(low, under), max(high, over)) for (low, high), under, over in zip(ends_of(one), *bounds, strict=True)]
         for one, bounds in zip((*spread, spread[1] - spread[0]), scored, strict=True)
     ]
     changes = [
@@ -157,7 +166,7 @@ def compare(
         for at, (kind, name) in enumerate(zip(kinds, names, strict=True))
     ]
     parts = [(total[:, wide + 2 :], total[:, wide + 1 : wide + 2]) for total in drawn]
-    intervals = _ends(log_odds(parts[0][0], parts[1][0], parts[0][1], parts[1][1], prior))
+    intervals = ends_of(log_odds(parts[0][0], parts[1][0], parts[0][1], parts[1][1], prior))
     totals = [total[0, wide + 2 :] for total in sums]
     shifts = [
         WordShift(word, int(totals[0][at]), int(totals[1][at]), float(ratios[at]), float(z[at]), intervals[at])
@@ -223,39 +232,3 @@ def _body(pool: Pool, counted: Sequence[Counter[str]], words: Sequence[str], nov
     columns = [np.ones((len(pool), 1)), *shares, all_words, count_matrix(counted, words)]
     found: Reals = np.concatenate(columns, axis=1) * pool.repeats[:, None]
     return found
-
-
-def _draws(body: Reals, draws: int, rng: np.random.Generator, progress: Progress | None) -> Reals:
-    """Totals of texts drawn with replacement, (draws, columns)."""
-    found = np.empty((draws, body.shape[1]))
-    for at in range(draws):
-        found[at] = np.bincount(rng.integers(len(body), size=len(body)), minlength=len(body)) @ body
-        if progress is not None and (at + 1) % 100 == 0:
-            progress("drawing", at + 1, draws)
-    return found
-
-
-def _effective(repeats: NDArray[np.int64]) -> float:
-    """So many texts of one row each tell as much of a share as these do (Kish 1965): (Σ r)² / Σ r²."""
-    rows = repeats.astype(np.float64)
-    return float(rows.sum() ** 2 / (rows**2).sum())
-
-
-def _wilson(share: Reals, n: float) -> tuple[Reals, Reals]:
-    """Wilson's score interval of shares among n texts: unlike a bootstrap's, not without width at 0 and 1."""
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return middle - half, middle + half
-
-
-def _newcombe(old: Reals, new: Reals, before: tuple[Reals, Reals], now: tuple[Reals, Reals]) -> tuple[Reals, Reals]:
-    """Newcombe's hybrid score interval of new − old (1998, method 10), from the two shares' own intervals."""
-    change = new - old
-    low = change - np.sqrt((new - now[0]) ** 2 + (before[1] - old) ** 2)
-    high = change + np.sqrt((now[1] - new) ** 2 + (old - before[0]) ** 2)
-    return low, high
-
-
-def _ends(values: Reals) -> list[tuple[float, float]]:
-    low, high = np.percentile(values, [2.5, 97.5], axis=0)
-    return list(zip(low.tolist(), high.tolist(), strict=True))

@@ -119,6 +119,8 @@ def explain_file(
             if progress is not None:
                 progress(tally.rows)
         _go_on(model, rows, use, tally, settings, domain, ledger, progress)
+        if not tally.rows:
+            raise DataError(f"{source}: has no rows; name a file with rows under its column names")
         if not tally.explained:
             why = f"the first of {tally.refused:,} refused: {tally.first}" if tally.refused else "none has that label"
             raise DataError(f"{source}: none of its {tally.rows:,} rows can be explained ({why})")

@@ -110,8 +110,7 @@ class Desk:
             raise
         self._place = {row.id: at for at, row in enumerate(self.rows)}
         self._lock = threading.Lock()
-        if self.journal.marks:  # a crash may have come between the journal's line and this file
-            self._save()
+        self._save()  # a crash may have come between the journal's line and this file
 
     def __enter__(self) -> Self:
         return self
@@ -169,6 +168,19 @@ class Desk:
         """Rows passed over."""
         return len(self.journal.marks) - self.labelled
 
+    @property
+    def kept(self) -> str:
+        """What stands on disk, in a sentence."""
+        if self.labelled:
+            return f"labels in {self.out}: {self.labelled:,}"
+        if not self.journal.path.stat().st_size:
+            return "no label was given; nothing was written"
+        notes = len(self.journal.notes)
+        return (
+            f"no label stands; {self.skipped:,} skipped rows and {notes:,} notes are kept in {self.journal.path}, and "
+            "the same command goes on with them"
+        )
+
     def _leave(self) -> None:
         """Let others at the journal, which goes where nothing stands in it."""
         self._held.close()
@@ -198,7 +210,12 @@ class Desk:
         }  # fmt: skip
 
     def _save(self) -> None:
-        """The labels as a file that `finsa prepare` takes as it is: rows without a label are left out."""
+        """The labels as a file that `finsa prepare` takes as it is: rows without a label are left out.
+
+        Where there is neither a label nor a file, none is made.
+        """
+        if not self.labelled and not self.out.exists():
+            return
         with Writer(self.out, ["id", "text", "label", "note", "annotator", "labelled_at"]) as out:
             marks, notes = self.journal.marks, self.journal.notes
             for row in self.rows:

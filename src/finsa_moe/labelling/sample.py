@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.errors import ConfigError
-from finsa_moe.labelling.sampling import BREADTH, Chosen, choose, shares, standing, worth
+from finsa_moe.labelling.sampling import BREADTH, Chosen, choose, gumbel, shares, standing, worth
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime.pool import Pool, Progress
 from finsa_moe.runtime.predictor import Predictor
@@ -79,9 +79,9 @@ def sample(
     if settings.by_expert:
         groups = [fresh[pool.experts[fresh] == expert] for expert in np.unique(pool.experts[fresh])]
     found: list[Chosen] = []
-    taken = list(known)
+    taken, noise = list(known), gumbel(len(pool), settings.seed)
     for group, count in _dealt(groups, settings.n, found):
-        stand = _standing(pool, worths, group, count, settings, taken)
+        stand = _standing(pool, worths, noise, group, count, settings, taken)
         if settings.at_random:
             part = [Chosen(int(at), float(worths[at]), 1) for at in stand[:count]]
         else:
@@ -126,18 +126,19 @@ def write_sample(target: Path, rows: Sequence[dict[str, object]], *, bom: bool =
 
 
 def _standing(
-    pool: Pool, worths: NDArray[np.float64], group: NDArray[np.int64], n: int, settings: Settings, taken: Sequence[str]
-) -> NDArray[np.int64]:
+    pool: Pool, worths: NDArray[np.float64], noise: NDArray[np.float64], group: NDArray[np.int64], n: int,
+    settings: Settings, taken: Sequence[str],
+) -> NDArray[np.int64]:  # fmt: skip
     """Positions that stand for choice: near to none of those taken, and no two near each other."""
     breadth = 1.0 if settings.at_random else settings.breadth
     wanted, looked = int(min(len(group), breadth * n)), 2 * breadth
     while True:
-        first = group[standing(worths[group], n, breadth=looked, seed=settings.seed)]
+        first = group[standing(worths[group], n, breadth=looked, noise=noise[group])]
         near = near_clusters([*taken, *(pool.texts[at] for at in first)]).ids
         theirs, own = near[: len(taken)], near[len(taken) :]
         free = ~np.isin(own, theirs)
         kept = first[free]
-        stand = kept[standing(worths[kept], n, breadth=breadth, clusters=own[free], seed=settings.seed)]
+        stand = kept[standing(worths[kept], n, breadth=breadth, clusters=own[free], noise=noise[kept])]
         if len(stand) >= wanted or len(first) == len(group):
             return stand
         looked *= 4  # a file of copies: look further down

@@ -61,6 +61,12 @@ def worth(probs: NDArray[np.floating], novelty: NDArray[np.floating] | None = No
     return found
 
 
+def gumbel(n: int, seed: int) -> NDArray[np.float64]:
+    """Gumbel noise for n texts."""
+    found: NDArray[np.float64] = np.random.default_rng(seed).gumbel(size=n)
+    return found
+
+
 def standing(
     worths: NDArray[np.floating],
     n: int,
@@ -68,6 +74,7 @@ def standing(
     breadth: float = BREADTH,
     clusters: NDArray[np.int64] | None = None,
     seed: int = 13,
+    noise: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
     """Positions of the candidates: `breadth` · n drawn with a chance that grows with worth, one of each cluster.
 
@@ -79,6 +86,8 @@ def standing(
         breadth: Candidates for each text to be chosen, at least 1; infinite makes every text a candidate.
         clusters: A number for each text, equal for near texts; None where no two are near.
         seed: Random seed for the draw.
+        noise: What was drawn for each text before, as `gumbel` gives it, so that a draw of a draw is one of the whole;
+            None draws it by the seed.
 
     Raises:
         ConfigError: If n or breadth is under 1.
@@ -86,7 +95,7 @@ def standing(
     if n < 1 or not breadth >= 1:
         raise ConfigError(f"--n {n}, --breadth {breadth:g}: both must be 1 or more")
     # the largest of log weight plus Gumbel noise are a weighted draw without replacement
-    noise = np.random.default_rng(seed).gumbel(size=len(worths))
+    noise = gumbel(len(worths), seed) if noise is None else noise
     order = np.argsort(-(np.log(np.maximum(worths, _LEAST)) + noise), kind="stable")
     if clusters is not None:
         order = order[np.sort(np.unique(clusters[order], return_index=True)[1])]

@@ -20,9 +20,13 @@ from numpy.typing import NDArray
 from finsa_moe.data.days import days
 from finsa_moe.errors import ConfigError, DataError, closest, require
 from finsa_moe.scale.index import MARKET, Index
+from finsa_moe.scale.lookahead import looks_ahead
 
 FEWEST_DAYS = 60
 """Under so many days the errors themselves are guesses: Newey–West is right in the limit of long samples."""
+FEWEST_BLOCKS = 7
+"""Under so many days that do not overlap nothing is said of chance: of fewer, 95 % of the correlations of noise with
+noise reach to 1 (2.45/√7 = 0.93 is the first below it, 2.45 being Student's t of 6 degrees of freedom)."""
 FEWEST_TICKERS = 5
 """Tickers of a day from which on ranks across them are compared; with fewer, one ticker at a time over days."""
 _LONGEST = 15
@@ -40,9 +44,11 @@ class Coefficient:
         days: Trading days on which it could be taken; days of texts that share a return, as a weekend and its Monday,
             are one.
         mean: Mean coefficient.
-        error: Its Newey–West standard error.
+        error: Its Newey–West standard error; with under `FEWEST_DAYS` blocks at least that of so many independent days.
         lags: Lags of that error.
         positive: Share of days with a coefficient over 0.
+        chance: So far from 0 may chance alone bring the mean, in 95 of 100 cases: Student's t with as many degrees of
+            freedom as there are blocks, less one, times the error. NaN with under `FEWEST_BLOCKS`.
     """
 
     horizon: int
@@ -51,6 +57,12 @@ class Coefficient:
     error: float
     lags: int
     positive: float
+    chance: float
+
+    @property
+    def blocks(self) -> int:
+        """Days whose returns do not overlap."""
+        return self.days // max(1, self.horizon)
 
     @property
     def t(self) -> float:
@@ -59,8 +71,8 @@ class Coefficient:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, by the normal distribution."""
-        return self.mean - 1.96 * self.error, self.mean + 1.96 * self.error
+        """95 %, by Student's t; NaN with under `FEWEST_BLOCKS`."""
+        return self.mean - self.chance, self.mean + self.chance
 
 
 @dataclass(frozen=True)
@@ -224,9 +236,14 @@ def _coefficient(series: NDArray[np.float64], horizon: int) -> Coefficient:
     models: Any = require("statsmodels.api", "scale", "Newey–West errors")
     lags = min(max(horizon - 1, math.floor(4 * (len(series) / 100) ** (2 / 9))), len(series) - 1)
     fitted = models.OLS(series, np.ones(len(series))).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
-    return Coefficient(
-        horizon, len(series), float(fitted.params[0]), float(fitted.bse[0]), lags, float((series > 0).mean())
-    )
+    error, blocks, chance = float(fitted.bse[0]), len(series) // max(1, horizon), math.nan
+    if 1 < blocks < FEWEST_DAYS:
+        error = max(error, float(series.std(ddof=1)) / math.sqrt(blocks))
+    if blocks >= FEWEST_BLOCKS:
+        student: Any = require("scipy.stats", "scale", "intervals").t
+        chance = float(student.ppf(0.975, blocks - 1)) * error
+    mean, positive = float(fitted.params[0]), float((series > 0).mean())
+    return Coefficient(horizon, len(series), mean, error, lags, positive, chance)
 
 
 def _warnings(
@@ -235,25 +252,18 @@ def _warnings(
     told = []
     later = [c for c in found if c.horizon > 0]
     for c in later:
-        blocks = c.days // max(1, c.horizon)
-        if blocks < FEWEST_DAYS:
+        small = f"TOO SMALL: {c.days} days ({c.blocks} that do not overlap) at horizon {c.horizon}; under "
+        if c.blocks < FEWEST_BLOCKS:
+            told.append(f"{small}{FEWEST_BLOCKS} nothing can be said of what is chance")
+        elif c.blocks < FEWEST_DAYS:
             told.append(
-                f"TOO SMALL: {c.days} days ({blocks} that do not overlap) at horizon {c.horizon}; under {FEWEST_DAYS} "
-                f"neither the coefficient nor its error means much; {2 * c.error:.2f} could be chance"
+                f"{small}{FEWEST_DAYS} neither the coefficient nor its error means much; {c.chance:.2f} could be chance"
             )
     for horizon in set(horizons) - {c.horizon for c in found}:
         told.append(f"TOO SMALL: no day can be compared over horizon {horizon}")
     seen = index.frame.filter(pl.col(measure).is_not_null())["day"]
-    if trained_until is None:
-        told.append(
-            "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with "
-            "later prices, knows how they ended"
-        )
-    elif (known := int((seen.unique() <= trained_until).sum())) > 0:
-        told.append(
-            f"LOOKS AHEAD: {known} of {seen.n_unique()} days are within the model's training (until {trained_until}); "
-            "score them with a model that was trained before"
-        )
+    if (ahead := looks_ahead(seen, trained_until)) is not None:
+        told.append(ahead)
     told.append(
         "horizons 0 and -1 are returns that texts may already tell of; those from 1 on begin at the close of the day, "
         "or of the next trading day where it is none"

@@ -33,6 +33,7 @@ class Job:
         domain: Expert for all rows; None leaves it to the router.
         batch_tokens: Most tokens of a batch.
         abstain_below: Answers with a confidence under this are marked uncertain.
+        trained_until: Last day of the texts that the model has learnt from, in ISO 8601; None where nobody knows.
     """
 
     out: Path
@@ -45,6 +46,7 @@ class Job:
     domain: str | None = None
     batch_tokens: int = BATCH_TOKENS
     abstain_below: float = 0.0
+    trained_until: str | None = None
 
     def settings(self) -> dict[str, Any]:
         """What must be the same for two runs to make one set of answers."""
@@ -92,7 +94,8 @@ def make_job(
         raise DataError(
             f"domain {domain!r} is not in this mixture; it knows {', '.join(known)}{closest(domain, known)}"
         )
-    return Job(out.resolve(), folder, model_id, engine, precision, **settings)
+    until = shipped.TRAINED_UNTIL if folder == shipped.MODEL.resolve() else None
+    return Job(out.resolve(), folder, model_id, engine, precision, trained_until=until, **settings)
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], str]:

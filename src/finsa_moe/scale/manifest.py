@@ -1,4 +1,4 @@
-"""The record of what is done: one JSON line a finished shard or a wholly cut file, after one line of settings.
+"""The record of what is done: a JSON line for each finished shard, wholly cut or bad file, after one of settings.
 
 It only ever grows during a run, so that a kill can cost at most its last line; opening it drops such a line, and what
 no longer matches the disk. It does not know how shards are made.
@@ -57,13 +57,17 @@ class Manifest:
     """What an output folder holds; made by `open_manifest`.
 
     Attributes:
-        header: The settings of the run that began it.
+        header: The settings of the run that began it, and until when its model was trained where that is known.
         entries: Finished shards by name.
         files: By the name of a file that was cut to its end: its stamp, pieces and rows.
+        bad: By the name of a file that was left out since it cannot be read: its stamp and the reason.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any], entries: dict[str, Entry], files: dict[str, Entry]) -> None:
-        self.path, self.header, self.entries, self.files = path, header, entries, files
+    def __init__(
+        self, path: Path, header: dict[str, Any], entries: dict[str, Entry], files: dict[str, Entry],
+        bad: dict[str, Entry] | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self.header, self.entries, self.files, self.bad = path, header, entries, files, bad or {}
 
     def add(self, entry: Entry) -> None:
         """Record a finished shard."""
@@ -76,6 +80,12 @@ class Manifest:
         self.files[source.name] = entry
         self._append({"kind": "file", **entry})
 
+    def leave_out(self, source: Source, reason: str) -> None:
+        """Record that a file cannot be read."""
+        entry = {"source": source.name, "stamp": source.stamp, "reason": reason}
+        self.bad[source.name] = entry
+        self._append({"kind": "bad", **entry})
+
     def has(self, source: Source) -> bool:
         """Whether every piece of a file is done."""
         known = self.files.get(source.name)
@@ -87,6 +97,7 @@ class Manifest:
         """Write all of it anew."""
         lines = [{"kind": "run", "format": FORMAT, **self.header}]
         lines += [{"kind": "file", **entry} for entry in self.files.values()]
+        lines += [{"kind": "bad", **entry} for entry in self.bad.values()]
         lines += [{"kind": "shard", **entry} for entry in self.entries.values()]
         try:
             with whole_path(self.path) as part:
@@ -128,6 +139,7 @@ def open_manifest(
         DataError: If a shard is damaged whose file this run does not name, so that it cannot be made again.
     """
     path = job.out / NAME
+    noted = {} if job.trained_until is None else {"trained_until": job.trained_until}
     header = {**job.settings(), "shard_rows": shard_rows}
     if not path.exists():
         strangers = sorted(entry.name for entry in job.out.iterdir() if not _ours(entry, job))
@@ -142,6 +154,7 @@ def open_manifest(
                     f"{job.out}: was begun with {name} {_short(manifest.header.get(name))}, now it is {_short(value)}; "
                     "run with the old one, or name another --out"
                 )
+    manifest.header |= noted
     _check_keys(manifest, sources)
     gone = _gone(manifest, sources)
     for folder in (job.scores, job.rejects, job.temporary):
@@ -155,6 +168,7 @@ def open_manifest(
         if stamps.get(entry["source"], entry["stamp"]) != entry["stamp"]
     }
     manifest.files = {name: entry for name, entry in manifest.files.items() if name not in changed}
+    manifest.bad = {name: entry for name, entry in manifest.bad.items() if name not in stamps}  # they are tried again
     lost = {
         name: str(entry["source"])
         for name, entry in manifest.entries.items()
@@ -234,11 +248,11 @@ def _read(path: Path) -> Manifest:
     if not found or found[0].get("kind") != "run" or found[0].get("format") != FORMAT:
         raise ConfigError(f"{path}: no manifest that this version reads; name another --out")
     header = {name: value for name, value in found[0].items() if name not in ("kind", "format")}
-    kinds: dict[str, dict[str, Entry]] = {"shard": {}, "file": {}}
+    kinds: dict[str, dict[str, Entry]] = {"shard": {}, "file": {}, "bad": {}}
     for entry in found[1:]:
         kind = entry.pop("kind")
         kinds[kind][entry["shard" if kind == "shard" else "source"]] = entry
-    return Manifest(path, header, kinds["shard"], kinds["file"])
+    return Manifest(path, header, kinds["shard"], kinds["file"], kinds["bad"])
 
 
 def _line(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from finsa_moe.data.formats import read_batches
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.scale import pool
 from finsa_moe.scale.job import Job, make_job
-from finsa_moe.scale.manifest import Manifest, locked, open_manifest
+from finsa_moe.scale.manifest import NAME, Manifest, locked, open_manifest
 from finsa_moe.scale.pieces import Piece, parquet_groups, parquet_pieces, staged_pieces
 from finsa_moe.scale.shard import COUNTS, Entry, commit, empty_error, unwritable
 from finsa_moe.scale.stores import Source, find_sources
@@ -40,9 +40,10 @@ class Report:
         changed: Files that have changed since they were scored and were scored again.
         gone: Files of earlier runs that are no longer there; their answers stay.
         failed: Parts of files that could not be read, with the reason.
-        skipped: Files met in folders and left out, with the reason.
+        skipped: Files met in folders and left out, with the reason, and files without a row.
+        bad: Files that cannot be read or have no such column and were left out, with the reason.
         seconds: Wall time of this run.
-        answering: Of that, from the first piece given to a worker to the last one back.
+        answering: Of that, from when a worker began with the first piece, its model loaded, to the last one back.
     """
 
     rows: int = 0
@@ -58,6 +59,7 @@ class Report:
     gone: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     answering: float = 0.0
 
@@ -72,6 +74,7 @@ def score(
     ray_address: str | None = None,
     shard_rows: int | None = None,
     verify: bool = False,
+    skip_bad_files: bool = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> Report:
@@ -86,6 +89,8 @@ def score(
         ray_address: The cluster; None starts Ray on this machine.
         shard_rows: Rows of a shard; None settles it by how many there are.
         verify: Whether shards of earlier runs are compared with their checksums.
+        skip_bad_files: Whether a file that cannot be read, or lacks the column, is left out, which the report tells; it
+            stops the run otherwise.
         progress: Called with the rows done, those of all files (estimated where that takes reading), and those that
             were there before.
         settings: `scale.job.Job`'s ``text``, ``id``, ``domain``, ``engine``, ``dtype``, ``batch_tokens``,
@@ -94,7 +99,8 @@ def score(
     Raises:
         ConfigError: For settings outside what is allowed, a folder that another run holds or began differently, or a
             file that was moved since it was scored.
-        DataError: If a file cannot be read, has no text column, or the disk takes no more.
+        DataError: If a file, or with `skip_bad_files` every file, cannot be read or has no text column, or the disk
+            takes no more.
         ModelError: If the model is missing, damaged or replaced while the run is under way.
     """
     began = time.perf_counter()
@@ -104,12 +110,12 @@ def score(
         raise ConfigError(f"shard_rows is {shard_rows}; it must be 1 or more")
     job = make_job(Path(out), model, **settings)
     found, skipped = find_sources([str(source) for source in sources], job.out)
-    groups = {s.name: parquet_groups(s, job.text, job.id) for s in found if s.ending == ".parquet"}
+    groups, total, bad = _looked_at(found, job, skip_bad_files)
+    good = [source for source in found if source.name not in bad]
     with locked(job.out):
-        total = sum(_rows_of(source, groups, job) for source in found)
         most = shard_rows or min(MOST, max(LEAST, -(-total // (workers * SHARE))))
         manifest, changed, gone = open_manifest(job, found, most, verify=verify)
-        report = Report(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped)
+        report = Report(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped, bad=bad)
         before = sum(entry["rows"] for entry in manifest.entries.values())
 
         def tell() -> None:
@@ -117,18 +123,32 @@ def score(
                 done = before + report.new_rows
                 progress(done, max(total, done), before)
 
+        def leave_out(source: Source, error: DataError) -> None:
+            if not skip_bad_files:
+                raise error
+            bad[source.name] = _reason(source, error)
+            manifest.leave_out(source, bad[source.name])
+
         try:
-            pieces = _missing(job, found, groups, manifest)
+            for source in found:
+                if source.name in bad:
+                    manifest.leave_out(source, bad[source.name])
+            pieces = _missing(job, good, groups, manifest, leave_out)
             _run(pieces, job, manifest, report, backend, workers, ray_address, tell)
         finally:
             shutil.rmtree(job.temporary, ignore_errors=True)
         entries = list(manifest.entries.values())
+    for source in good:
+        rows = sum(groups[source.name]) if source.name in groups else manifest.files.get(source.name, {}).get("rows")
+        if rows == 0:
+            report.skipped[source.name] = "no row in it"
     report.rows = sum(entry["rows"] for entry in entries)
     for name in COUNTS:
         setattr(report, name, sum(entry[name] for entry in entries))
     report.shards, report.seconds = len(entries), time.perf_counter() - began
     if report.failed:
         more = f"; and {len(report.failed) - 1} more such parts" if len(report.failed) > 1 else ""
+        more += f"; {len(bad)} files were left out, as {job.out / NAME} says" if bad else ""
         raise DataError(
             f"{report.failed[0]}{more}; the other {report.answered:,} rows are answered: run again when it is mended"
         )
@@ -141,9 +161,14 @@ def _run(
     pieces: Iterator[Piece], job: Job, manifest: Manifest, report: Report, backend: str, workers: int,
     address: str | None, tell: Callable[[], object],
 ) -> None:  # fmt: skip
-    begin = time.perf_counter()
+    begin: float | None = None
     tell()
     for outcome in _outcomes(pieces, job, backend, workers, address):
+        now = time.perf_counter()
+        if outcome.entry is not None:
+            started = now - outcome.entry["seconds"]  # before that, processes were started and the model was loaded
+            begin = started if begin is None else min(begin, started)
+            report.answering = now - begin
         if outcome.entry is not None and outcome.temporary is not None:
             _keep(outcome.temporary, outcome.entry, job, manifest)
             report.new_rows += outcome.entry["rows"]
@@ -154,7 +179,6 @@ def _run(
         if outcome.piece.staged is not None:
             outcome.piece.staged.unlink(missing_ok=True)
         tell()
-    report.answering = time.perf_counter() - begin
 
 
 def _keep(temporary: Path, entry: Entry, job: Job, manifest: Manifest) -> None:
@@ -171,7 +195,34 @@ def _outcomes(pieces: Iterator[Piece], job: Job, backend: str, workers: int, add
     return on_ray.run(job, pieces, workers, address)
 
 
-def _missing(job: Job, sources: Sequence[Source], groups: dict[str, list[int]], manifest: Manifest) -> Iterator[Piece]:
+def _looked_at(found: Sequence[Source], job: Job, skip_bad: bool) -> tuple[dict[str, list[int]], int, dict[str, str]]:
+    """Rows of the row groups of each Parquet file, rows of all files about, and with `skip_bad` what cannot be read."""
+    groups: dict[str, list[int]] = {}
+    bad: dict[str, str] = {}
+    total = 0
+    for source in found:
+        try:
+            if source.ending == ".parquet":
+                groups[source.name] = parquet_groups(source, job.text, job.id)
+            total += _rows_of(source, groups, job)
+        except DataError as error:
+            if not skip_bad:
+                raise
+            bad[source.name] = _reason(source, error)
+    if bad and len(bad) == len(found):
+        name, reason = next(iter(bad.items()))
+        raise DataError(f"{name}: {reason}; none of the {len(found):,} files can be scored")
+    return groups, total, bad
+
+
+def _reason(source: Source, error: DataError) -> str:
+    return str(error).removeprefix(f"{source.name}: ")
+
+
+def _missing(
+    job: Job, sources: Sequence[Source], groups: dict[str, list[int]], manifest: Manifest,
+    leave_out: Callable[[Source, DataError], None],
+) -> Iterator[Piece]:  # fmt: skip
     """The pieces that have no shard yet, cut one after another as they are asked for."""
     most = int(manifest.header["shard_rows"])
     for source in sources:
@@ -182,13 +233,18 @@ def _missing(job: Job, sources: Sequence[Source], groups: dict[str, list[int]], 
             continue
         if manifest.has(source):
             continue
-        yield from _cut(job, source, manifest, most)
+        yield from _cut(job, source, manifest, most, leave_out)
 
 
-def _cut(job: Job, source: Source, manifest: Manifest, most: int) -> Iterator[Piece]:
+def _cut(
+    job: Job, source: Source, manifest: Manifest, most: int, leave_out: Callable[[Source, DataError], None]
+) -> Iterator[Piece]:
     count = rows = 0
+    local: Path | None = None
     try:
         local = source.fetched(job.temporary)
+        if source.root:
+            _check_columns(source, local, job)
         for piece in staged_pieces(
             source, local, most, job.temporary, lambda name: f"{name}.parquet" not in manifest.entries
         ):
@@ -197,6 +253,10 @@ def _cut(job: Job, source: Source, manifest: Manifest, most: int) -> Iterator[Pi
                 yield piece
     except OSError as error:
         raise unwritable(job.out, error) from error
+    except DataError as error:
+        said = str(error) if local is None else str(error).replace(str(local), source.name)  # a copy's name is ours
+        leave_out(source, DataError(said))
+        return
     manifest.finish_file(source, count, rows)
     if source.root:
         local.unlink(missing_ok=True)
@@ -209,10 +269,14 @@ def _rows_of(source: Source, groups: dict[str, list[int]], job: Job) -> int:
     if source.root:
         return max(1, source.size // 200)  # unread: the copy is fetched when its turn comes
     path = Path(source.path)
-    first = next(iter(read_batches(path)))
-    find_text(first.names, job.text, path)
-    find_column(first.names, "id", job.id, path)
+    _check_columns(source, path, job)
     with path.open("rb") as file:
         probe = file.read(_PROBE)
     lines = max(1, probe.count(b"\n"))
     return max(1, source.size * lines // max(1, len(probe)))
+
+
+def _check_columns(source: Source, local: Path, job: Job) -> None:
+    names = next(iter(read_batches(local))).names
+    find_text(names, job.text, source.name)
+    find_column(names, "id", job.id, source.name)

@@ -22,8 +22,14 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def check_head(request: Request, most: int, allowed: tuple[str, ...]) -> None:
+def check_head(request: Request, most: int, allowed: tuple[str, ...], hint: str = "") -> None:
     """Refuse what the head of a request tells already.
+
+    Args:
+        request: Whose head it is.
+        most: Most bytes of the body.
+        allowed: The types that are taken.
+        hint: Said to who sends another type, on how to send one that is taken.
 
     Raises:
         Problem: 415 for a type or a compression that is not taken, 413 for a length over the limit.
@@ -31,7 +37,7 @@ def check_head(request: Request, most: int, allowed: tuple[str, ...]) -> None:
     if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Problem(415, "compressed", "Content-Encoding is not taken; send the body as it is")
     if media_type(request) not in allowed:
-        raise Problem(415, "media-type", f"Content-Type must be {' or '.join(allowed)}")
+        raise Problem(415, "media-type", f"Content-Type must be {' or '.join(allowed)}{hint}")
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length[:20]) > most:
         raise _too_large(most)

@@ -37,6 +37,7 @@ from finsa_moe.service.uploads import received
 router = APIRouter()
 PORTION = 512
 REFUSED = "refused"
+BARE = "; send the file itself as the body, in no form: curl --data-binary @F -H 'Content-Type: text/csv'"
 EVENTS = "text/event-stream"
 TYPES = {
     "text/csv": ".csv",
@@ -113,7 +114,7 @@ async def predict_file(
     With `Accept: text/event-stream` the progress is told instead, and in the end where the answer can be fetched.
     """
     state = of(request)
-    check_head(request, state.settings.max_file, tuple(TYPES))
+    check_head(request, state.settings.max_file, tuple(TYPES), BARE)
     ending = ending_of(name) or TYPES[media_type(request)]
     if ending is None:
         said = f"a Content-Type that names the format, or a name ending in {', '.join(ENDINGS)}, is needed"

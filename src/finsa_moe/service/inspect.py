@@ -6,6 +6,7 @@ number, is first opened in a process that may not take more than so much memory.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def inspect(
             types = {name: batch.types.get(name) for name in batch.names}
         layout = Layout.of(types, domains, Path(called), text=text, id=id)
     except DataError as error:
-        said = str(error).replace(str(path), called).replace("--", "")
+        said = re.sub(r"--(\w+) COL", r"?\1=COL", str(error).replace(str(path), called))
         raise Problem(422, "file", said, [("/file", said)]) from None
     if not rows:
         raise Problem(422, "file", f"{called}: no rows", [("/file", "no rows")])

@@ -5,6 +5,7 @@ It starts uvicorn in this process, or its supervisor with several. It knows the 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -177,6 +178,17 @@ def bound(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise ConfigError(f"{host}:{port} cannot be listened at: {error.strerror or error}; choose another") from None
+        raise ConfigError(f"{host}:{port}: {_refused(error)}") from None
     listening.set_inheritable(True)
     return listening
+
+
+def _refused(error: OSError) -> str:
+    """Why an address cannot be had, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there, perhaps a service of ours; end it, or choose another --port (0: any)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "this user may not listen there; choose a --port of 1024 or more"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return "this machine has no such address; choose another --host, such as 127.0.0.1"
+    return f"the address cannot be had ({error.strerror or error}); choose another --host or --port"

@@ -1,0 +1,54 @@
+"""Whether an index looks ahead: its days beside the last one that the model has learnt from, as far as that is known.
+
+Days and folders of answers go in, one line or nothing comes out. It knows no prices, and no model but by a manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from finsa_moe.scale.manifest import NAME
+
+
+def looks_ahead(days: pl.Series, trained_until: date | None) -> str | None:
+    """What a reader has to know of the days of an index; None where they all lie after the model's training.
+
+    Args:
+        days: Days that have a score, each as often as it likes.
+        trained_until: Last day of the texts the model was trained on; None where nobody knows.
+    """
+    if trained_until is None:
+        return (
+            "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with "
+            "later prices, knows how they ended"
+        )
+    known = int((days.unique() <= trained_until).sum())
+    if not known:
+        return None
+    return (
+        f"LOOKS AHEAD: {known} of {days.n_unique()} days are within the model's training (until {trained_until}); "
+        "score them with a model that was trained before"
+    )
+
+
+def learnt_until(sources: Sequence[Path]) -> date | None:
+    """The last day that any model behind these answers has learnt from; None where one source does not tell.
+
+    Args:
+        sources: Folders of `finsa score`, whose manifests may tell; anything else tells nothing.
+    """
+    told = [_told(source / NAME) for source in sources]
+    return max((day for day in told if day is not None), default=None) if None not in told else None
+
+
+def _told(manifest: Path) -> date | None:
+    try:
+        with manifest.open(encoding="utf-8") as file:
+            return date.fromisoformat(json.loads(file.readline())["trained_until"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
