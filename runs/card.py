@@ -146,9 +146,14 @@ def _kinds(readings: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in readings.items())
 
 
-def _tables(found: dict[str, dict[str, int]]) -> str:
-    """The tables of n-grams, and of how many rows each is."""
-    return ", ".join(f"{name} {one['ngrams']:,} of {one['rows']:,} rows" for name, one in found.items())
+def _tables(found: dict[str, dict[str, float]]) -> str:
+    """The tables of n-grams, of how many rows each is, and what it counts where that is not 1."""
+
+    def told(name: str, one: dict[str, float]) -> str:
+        counts = f", counting {one['weight']:g} times" if "weight" in one else ""
+        return f"{name} {one['ngrams']:,} of {one['rows']:,} rows{counts}"
+
+    return "; ".join(told(name, one) for name, one in found.items())
 
 
 def _last(found: dict[str, Any] | None) -> str:

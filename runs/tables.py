@@ -2,6 +2,8 @@
 
 ``python runs/tables.py MIXTURE OUT DOMAIN=FOLDER …``: MIXTURE with one table for the expert of each domain and one for
 the router, all fitted anew on ``FOLDER/train.csv``. A mixture without rows of one of the classes has no table there.
+``--weight DOMAIN=TIMES`` is what an expert's table counts beside its logits (1): more helps where the network reads a
+domain poorly, and costs what turns on the order of words (EXPERIMENTS.md).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.checkpoint import EXPERTS
 from finsa_moe.polarity import NAMES
-from finsa_moe.training.ngrams import fit_expert, fit_router
+from finsa_moe.training.ngrams import fit, fit_router
 
 MOST = 150_000
 
@@ -30,26 +32,33 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("rows", nargs="+", metavar="DOMAIN=FOLDER")
     parser.add_argument("--ngrams", type=int, default=MOST, help="most n-grams of a table")
+    parser.add_argument("--weight", action="append", default=[], metavar="DOMAIN=TIMES")
     args = parser.parse_args()
+    weights = {name: float(times) for name, times in (word.split("=", 1) for word in args.weight)}
     folders = {name: Path(folder) for name, folder in (word.split("=", 1) for word in args.rows)}
     domains = read_json(args.mixture / "config.json")["domains"]
     if set(folders) != set(domains):
         parser.error(f"{args.mixture}: name rows of each of {', '.join(domains)}, found {', '.join(folders)}")
+    if odd := set(weights) - set(domains):
+        parser.error(f"--weight {min(odd)}: no such expert; known: {', '.join(domains)}")
     learnt = {name: rows(folders[name] / "train.csv") for name in domains}
     working = args.out.with_name(f".{args.out.name}.tmp{os.getpid()}")
     shutil.copytree(args.mixture, working)
-    facts = {}
+    facts: dict[str, dict[str, float]] = {}
 
     def keep(name: str, table: NGrams | None, place: Path, rows: int) -> None:
         place.unlink(missing_ok=True)
         if table is not None:
             table.write(place)
         facts[name] = {"rows": rows, "ngrams": 0 if table is None else len(table.keys)}
+        if name in weights:
+            facts[name]["weight"] = weights[name]
         print(f"{name}: {facts[name]['ngrams']:,} n-grams of {rows:,} rows", flush=True)
 
     for name, found in learnt.items():
         texts, labels = [text for text, _ in found], [NAMES.index(label) for _, label in found]
-        keep(name, fit_expert(texts, labels, args.ngrams), working / EXPERTS / name / EXPERT_TABLE, len(texts))
+        fitted = fit(texts, labels, args.ngrams, weight=weights.get(name, 1.0))
+        keep(name, fitted, working / EXPERTS / name / EXPERT_TABLE, len(texts))
     every = [text for found in learnt.values() for text, _ in found]
     places = [at for at, found in enumerate(learnt.values()) for _ in found]
     table = fit_router(every, places, args.ngrams, experts=len(domains))

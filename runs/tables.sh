@@ -4,7 +4,7 @@
 # network is not trained: the last stages of runs/default_model.sh, and all that new labels for a mixture ask for.
 # runs/default_model.sh ends with it; MIXTURE=models/default gives what ships new tables.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
-# usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]
+# usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]   settings: POSTS_WEIGHT=1.5, what the table counts beside the logits of posts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
@@ -47,10 +47,14 @@ rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 
 say "tables of n-grams"
 [ -f "$out/moe/config.json" ] ||
-  python runs/tables.py "$mixture" "$out/moe" news="$out/table_learnt/news" forum="$out/table_learnt/forum"
+  python runs/tables.py "$mixture" "$out/moe" news="$out/table_learnt/news" forum="$out/table_learnt/forum" \
+    --weight forum="${POSTS_WEIGHT:-1.5}" # the network reads posts, irony above all, less well than their words do
 
 say "export"
+graphs=() # of what ships, where its network is the one that gets new tables
+[ "$mixture" != models/default ] || graphs=(--graphs src/finsa_moe/assets/default)
 [ -f "$out/runtime/config.json" ] ||
   finsa export "$out/moe" --data news="$out/table_rows/news" --data forum="$out/table_rows/forum" --out "$out/runtime" \
+    ${graphs[@]+"${graphs[@]}"} \
     --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
 say "done: $out/runtime"

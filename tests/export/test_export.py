@@ -99,6 +99,13 @@ def test_the_example_of_the_single_graph_answers_as_we_do(exported: Export) -> N
         assert line.split("\t") == [answer.sentiment, f"{answer.confidence:.3f}", answer.expert, answer.text]
 
 
+def test_the_example_without_arguments_says_what_it_takes() -> None:
+    script = Path(__file__).parents[2] / "examples" / "onnx_only.py"
+    for words in ([], ["folder"]):
+        done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, "usage: python examples/onnx_only.py DIR TEXT...\n")
+
+
 @pytest.mark.slow
 def test_eight_bits_stay_near_and_batch_mates_do_not_matter(backbone_of: Backbones) -> None:
     model = make_mixture(backbone_of("modernbert"))

@@ -18,6 +18,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.export.export import export_mixture
 from finsa_moe.export.rows import held_out
 from finsa_moe.export.sources import Sources, given, trained_on
+from finsa_moe.export.tuned import Earlier
 from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.joint import train_joint
@@ -44,6 +45,17 @@ def test_what_was_given_comes_back_from_json() -> None:
     assert Reading.of(None, None).as_dict() == {}
     for note in (None, {}, [], {"columns": 3}, {"columns": {"later": "x"}}, {"labels": {"0": "no class"}}):
         assert Reading.read(note) == Reading()
+
+
+def test_a_domain_that_is_not_named_is_missed_aloud(
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path]
+) -> None:
+    mixture = trained("bert").joint
+    assert given(mixture, {domain: prepared[domain] for domain in DOMAINS}).complaint(Earlier()) is None
+    assert given(mixture, {"news": prepared["news"]}).complaint(Earlier()) == (
+        "missing training rows: forum=none (no --data of it); the export has no calibration of forum and no novelty "
+        "score; to mend that: --data news=FOLDER --data forum=FOLDER"
+    )
 
 
 @pytest.mark.slow

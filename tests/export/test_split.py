@@ -9,7 +9,7 @@ import torch
 from finsa_moe.errors import ModelError
 from finsa_moe.export import split
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable
-from tests.families import FAMILIES, batch_of, make_mixture
+from tests.families import FAMILIES, batch_of, make_backbone, make_mixture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Backbones = Callable[[str], Path]
@@ -66,6 +66,14 @@ def test_a_shared_head_serves_every_expert(backbone_of: Backbones) -> None:
         torch.testing.assert_close(
             logits, model(ids, mask, experts=torch.ones(3, dtype=torch.long)).logits, atol=2e-5, rtol=1e-4
         )
+
+
+def test_embeddings_narrower_than_the_layers_are_refused_in_one_line(tmp_path: Path) -> None:
+    model = make_mixture(make_backbone("electra", tmp_path / "b", embedding_size=16))
+    with pytest.raises(ModelError, match=r"\(electra\) has embeddings of 16 numbers .*32.*run it with torch") as told:
+        check_exportable(model)
+    assert str(told.value).isprintable()
+    check_exportable(make_mixture(make_backbone("electra", tmp_path / "c", embedding_size=32)))
 
 
 def test_what_an_export_would_not_serve_is_refused(backbone_of: Backbones, monkeypatch: pytest.MonkeyPatch) -> None:

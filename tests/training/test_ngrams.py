@@ -23,7 +23,7 @@ from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.stages import answer, open_texts
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.merge import merge
-from finsa_moe.training.ngrams import EXPERT_WEIGHT, fit, fit_expert, fit_router
+from finsa_moe.training.ngrams import fit, fit_router
 from tests.conftest import DOMAINS, EXPERT
 from tests.families import made_rows
 
@@ -50,16 +50,15 @@ def test_it_learns_what_words_say_and_keeps_as_many_as_asked() -> None:
     again = fit(texts, labels, MOST)
     assert again is not None
     assert again.content() == table.content()
-    beside = fit_expert(texts, labels, MOST)
-    assert beside is not None
-    assert np.allclose(beside(unseen), EXPERT_WEIGHT * table(unseen), atol=1e-6)
+    heavier = fit(texts, labels, MOST, weight=1.5)
+    assert heavier is not None
+    assert np.allclose(heavier(unseen), 1.5 * table(unseen), atol=1e-6)
 
 
 def test_too_few_rows_make_no_table() -> None:
     assert fit(["涨", "跌"], [2, 0], MOST) is None
     assert fit(["甲", "乙", "丙"], [0, 1, 2], MOST) is None
     assert fit([], [], MOST) is None
-    assert fit_expert([], [], MOST) is None
     assert fit_router(["涨停"] * 5, [0] * 5, MOST, experts=1) is None
     assert fit_router(["涨停"] * 5, [0] * 5, MOST, experts=2) is None
 

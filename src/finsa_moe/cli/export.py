@@ -50,6 +50,13 @@ def export(
             help="Texts of other kinds, one a line, that the novelty score compares with; may be repeated.",
         ),
     ] = None,
+    graphs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="An export of the same network: take its graphs, where tables or rows to calibrate on alone are new.",
+        ),
+    ] = None,
 ) -> None:
     """Export a mixture for the torch-free runtime; fails unless it answers as the torch mixture does."""
     from finsa_moe.errors import require
@@ -61,7 +68,7 @@ def export(
     folders = named(data, "--data") if data else None
     made = export_mixture(
         model, out, precisions=precision or (), single=single, data=folders, background=background or (),
-        say=lambda step: typer.echo(step, err=True),
+        graphs_of=graphs, say=lambda step: typer.echo(step, err=True),
     )  # fmt: skip
     show(made, out)
 

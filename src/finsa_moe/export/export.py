@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from finsa_moe.export.rows import Texts, held_out, topped_up, training
 from finsa_moe.export.sources import given, trained_on
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
 from finsa_moe.export.states import examples, measure
+from finsa_moe.export.taken import Taken
 from finsa_moe.export.tuned import REPORT, Earlier, temperatures, write_novelty
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
@@ -63,7 +64,7 @@ class Exported:
 def export_mixture(
     folder: Path, out: Path, *, precisions: Sequence[str] = (), single: bool = False,
     data: Mapping[str, Path] | None = None, background: Sequence[Path] = (), earlier: Path | None = None,
-    keep: bool = False, say: Say = lambda _: None,
+    keep: bool = False, graphs_of: Path | None = None, say: Say = lambda _: None,
 ) -> Exported:  # fmt: skip
     """Export a trained mixture.
 
@@ -80,11 +81,14 @@ def export_mixture(
             has there, and what is known of its texts.
         keep: Whether every domain that `earlier` has keeps its temperature, rows or not: for a mixture that lost an
             expert, whose others are those it was fitted on.
+        graphs_of: An export of the same network, with other tables perhaps: its graphs are taken, not traced anew, and
+            have to pass the gate as any.
         say: Told of each step.
 
     Raises:
-        ModelError: If the backbone cannot be exported usefully, or an exported form does not answer as the mixture.
-        ConfigError: If `out` exists or a precision is unknown.
+        ModelError: If the backbone cannot be exported usefully, an exported form does not answer as the mixture, or
+            `graphs_of` is damaged.
+        ConfigError: If `out` exists, a precision is unknown, or `graphs_of` has it not.
     """
     if out.exists():
         raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
@@ -92,6 +96,9 @@ def export_mixture(
         if precision not in graphs.PRECISIONS:
             raise ConfigError(f"precision {precision!r} is unknown; choose among {', '.join(graphs.PRECISIONS)}")
     require("onnx", "train", "exporting")
+    taken = Taken.of(graphs_of) if graphs_of else None
+    if taken:
+        precisions = taken.check(precisions, single=single)
     engine = TorchEngine(folder, device="cpu", dtype="float32")
     check_exportable(engine.model)
     if single and (any(engine.ngrams) or engine.router_ngrams):
@@ -108,7 +115,7 @@ def export_mixture(
     try:
         made = _build(
             engine, folder, working, precisions, known, seen, single=single, background=background, before=before,
-            keep=keep, say=say,
+            keep=keep, taken=taken, say=say,
         )  # fmt: skip
         out.parent.mkdir(parents=True, exist_ok=True)
         working.replace(out)
@@ -120,15 +127,29 @@ def export_mixture(
 
 def _build(
     engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
-    single: bool, background: Sequence[Path], before: Earlier, keep: bool, say: Say,
+    single: bool, background: Sequence[Path], before: Earlier, keep: bool, taken: Taken | None, say: Say,
 ) -> Exported:  # fmt: skip
     made = Exported()
     trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
     parity_rows = topped_up(known, seen)
     say(f"torch mixture on {len(parity_rows):,} texts")
     reference = Reference(engine, parity_rows)
-    say("tracing")
-    traced = _trace(trunk, experts)
+    texts = seen if len(seen) else parity_rows
+    if taken is None:
+        say("tracing")
+        traced = _trace(trunk, experts)
+
+    def forms(precision: str) -> Iterator[GraphSet]:
+        """What may be kept of a precision, the best first."""
+        if taken is not None:
+            say(f"{precision}: proving the graphs of {taken.folder}")
+            yield taken.copy(precision, working)
+            return
+        for spare in (False, True) if precision == "int8" else (False,):
+            say(f"{precision}: writing and proving" + (", narrowing products left as they are" if spare else ""))
+            inputs = examples(engine, trunk, texts) if precision == "int8" else None
+            yield _write(traced, working, precision, inputs, spare)
+
     content = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))  # half the size without indentation
     (working / TOKENIZER).write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     manifest = Manifest(
@@ -139,11 +160,7 @@ def _build(
         source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
     )  # fmt: skip
     for precision in precisions or ("bf16", "int8"):
-        for spare in (False, True) if precision == "int8" else (False,):
-            say(f"{precision}: writing and proving" + (", narrowing products left as they are" if spare else ""))
-            texts = seen if len(seen) else parity_rows
-            inputs = examples(engine, trunk, texts) if precision == "int8" else None
-            kept = _write(traced, working, precision, inputs, spare)
+        for kept in forms(precision):
             trial = replace(manifest, graphs={precision: kept})
             parities = [reference.against(candidate) for candidate in _candidates(trial, working, precision)]
             failed = [parity for parity in parities if not parity.holds]

@@ -15,6 +15,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.export.rows import held_out, training
 from finsa_moe.export.tuned import Earlier
 from finsa_moe.model.adapter import read_json
+from finsa_moe.model.checkpoint import read_config
 from finsa_moe.model.reading import READING, Reading
 
 
@@ -67,12 +68,15 @@ def trained_on(folder: Path) -> Sources:
 def given(folder: Path, data: Mapping[str, Path]) -> Sources:
     """Folders that the user names, read as the mixture's own were; one that has the usual columns is read by those.
 
+    A domain for which none is named is lost.
+
     Raises:
         ModelError: If the mixture's ``metrics.json`` is damaged.
     """
     readings = _readings(_facts(folder))
     loose = {name: Reading(replace(one.columns, loose=True), one.labels) for name, one in readings.items()}
-    return Sources(dict(data), {}, loose)
+    lost = {name: "none (no --data of it)" for name in read_config(folder).domains if name not in data}
+    return Sources(dict(data), lost, loose)
 
 
 def _facts(folder: Path) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def check_exportable(model: FinSAMoE) -> None:
     """Refuse what an export would not serve.
 
     Raises:
-        ModelError: For a quantised or very large backbone, and for a mixture with a soft gate.
+        ModelError: For a backbone that is quantised, very large, or whose embeddings are not as wide as its layers, and
+            for a mixture with a soft gate.
     """
     config = model.config
     remedy = "run it with torch instead: `finsa predict --model` takes the folder as it is"
@@ -120,6 +121,15 @@ def check_exportable(model: FinSAMoE) -> None:
             f"the backbone has {size / 1e6:,.0f} M parameters, and {len(config.domains)} merged copies of it would be "
             f"made; up to {LARGEST / 1e6:.0f} M are exported; {remedy}"
         )
+    width = model.backbone.config.get_text_config().hidden_size
+    embeddings = model.backbone.get_input_embeddings().weight
+    assert isinstance(embeddings, Tensor)
+    wide = embeddings.shape[-1]
+    if wide != width:  # an expert's graph takes hidden states where the backbone's own pass takes embeddings
+        raise ModelError(
+            f"the backbone ({model.backbone.config.model_type}) has embeddings of {wide} numbers and hidden states of "
+            f"{width}, which graphs cannot take for one another; {remedy}"
+        )
     if config.gate != "hard":
         raise ModelError(
             f"the mixture's gate is {config.gate!r}: it mixes all experts for each text, and the graphs run one; "
@@ -132,9 +142,7 @@ def _plain(model: FinSAMoE) -> PreTrainedModel:
     backbone = model.backbone
     copy: PreTrainedModel = AutoModel.from_config(backbone.config, attn_implementation="sdpa")
     copy.float()
-    copy.load_state_dict(
-        {name: value.float().cpu() for name, value in backbone.state_dict().items() if "linears." not in name}
-    )
+    copy.load_state_dict({name: value.float().cpu() for name, value in backbone.state_dict().items()})
     copy.requires_grad_(False)
     if hasattr(copy.config.get_text_config(), "use_cache"):
         copy.config.get_text_config().use_cache = False

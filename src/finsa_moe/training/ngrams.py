@@ -17,8 +17,6 @@ from finsa_moe.polarity import NAMES
 
 FEWEST_TEXTS = 3
 """Texts in which an n-gram must stand to be looked at."""
-EXPERT_WEIGHT = 1.0
-"""What an expert's table counts beside its logits: with more, answers that turn on one word suffer (EXPERIMENTS.md)."""
 ROUTER_WEIGHT = 4.0
 """What a router's table counts beside its logits; 2, or no logits at all, are nearly as good (EXPERIMENTS.md)."""
 
@@ -58,11 +56,6 @@ def fit(
     said = np.abs(weights).max(axis=1) * idf * texts_with
     kept = np.sort(np.argsort(-said, kind="stable")[:most])
     return NGrams.rounded(keys[kept], idf[kept], weights[kept], bias).scaled(weight)
-
-
-def fit_expert(texts: Sequence[str], labels: Sequence[int], most: int, *, seed: int = 13) -> NGrams | None:
-    """A table of the three polarities, to be added to an expert's logits; arguments and result as of `fit`."""
-    return fit(texts, labels, most, weight=EXPERT_WEIGHT, seed=seed)
 
 
 def fit_router(
