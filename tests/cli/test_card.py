@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.cli import main
+from finsa_moe.evaluation.card import MARK, NOTES
 from tests.conftest import Trained
 from tests.documented import blocks
 from tests.evaluation.test_card import CONFIG, EXPERT, JOINT, comparison
@@ -76,6 +77,32 @@ def test_a_page_of_someone_else_is_not_replaced(capsys: pytest.CaptureFixture[st
     assert main(["card", "m", "--results", "r.json", "--out", "other.md"]) == 0
     assert main(["card", "m", "--results", "r.json", "--force"]) == 0
     assert "# m" in Path("m/README.md").read_text(encoding="utf-8")
+
+
+def test_notes_that_cannot_be_found_are_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("m/README.md")
+    words = ["card", "m", "--results", "r.json"]
+    without = f"{MARK}\n\n# m\n\n## 备注\n\n手写\n"
+    for content, says in (
+        (without.encode(), f"m/README.md: where its notes begin cannot be found; put the line {NOTES} above them"),
+        (without.encode("gb18030"), "m/README.md: not UTF-8, so its notes cannot be read"),
+    ):
+        path.write_bytes(content)
+        assert main(words) == 2
+        assert says in capsys.readouterr().err
+        assert path.read_bytes() == content
+    path.write_text(without.replace("## 备注", f"{NOTES}\n## 备注"), encoding="utf-8", newline="\r\n")
+    assert main(words) == 0
+    assert path.read_text(encoding="utf-8").endswith(f"{NOTES}\n\n## 备注\n\n手写\n")
+    path.write_text(without, encoding="utf-8")
+    assert main([*words, "--force"]) == 0
+    assert "手写" not in path.read_text(encoding="utf-8")
+
+
+def test_a_strange_metrics_file_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("m/metrics.json").write_text('{"accuracy": 0.9}', encoding="utf-8")
+    assert main(["card", "m", "--results", "r.json"]) == 2
+    assert "metrics.json of m: a part is missing or odd (KeyError('stage'))" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from finsa_moe.cli import main
 from finsa_moe.polarity import NAMES
-from tests.llm.server import Server, says, serving
+from tests.llm.server import Server, says, serving, status
 
 TRAIN, TEST = range(100, 130), range(500, 540)
 
@@ -82,11 +82,25 @@ def test_the_account_stands_in_columns_of_its_own(
         assert usable == pytest.approx(sum(n % 4 != 0 or n % 3 == 1 for n in TEST) / 40)  # what is lost counts as 中性
 
         shutil.rmtree(out / "cells")
-        assert main([*command, "--model", model]) == 0
-        assert len(server.requests) == 80
-        again = columns((out / "comparison.md").read_text(encoding="utf-8"), model)
-        assert again == {**told, "asked now": "0", "kept before": "80"}, "what was paid before stays paid"
-    capsys.readouterr()
+        for _ in range(2):  # from the file of answers, then from the cells
+            assert main([*command, "--model", model]) == 0
+            assert len(server.requests) == 80
+            again = columns((out / "comparison.md").read_text(encoding="utf-8"), model)
+            assert again == {**told, "asked now": "0", "kept before": "80"}, "what was paid before stays paid"
+    told_aloud = f"{model}: 10 of 40 answers are unusable and count as 中性 (no single class word: 10)"
+    assert told_aloud in capsys.readouterr().err
+
+
+def test_a_model_that_refuses_every_text_is_no_score(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "test.csv"
+    path.write_text("\n".join(path.read_text(encoding="utf-8").splitlines()[:5]), encoding="utf-8")
+    with serving(status(400, b"max_tokens is not supported")) as server:
+        model = spec(server, tmp_path, "")
+        assert main([*command, "--model", model]) == 2
+    assert "qwen: none of 4 texts got an answer" in capsys.readouterr().err
+    assert not [cell for cell in (tmp_path / "out" / "cells").iterdir() if cell.name.startswith("llm")]
 
 
 def test_without_examples_nothing_is_drawn(command: list[str], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.evaluation.card import EMPTY, Subject, card, notes_of
+from finsa_moe.evaluation.card import EMPTY, MARK, NOTES, Subject, card, notes_of
 from finsa_moe.evaluation.measured import Beside, Line, measured
 
 CONFIG = {
@@ -158,8 +158,47 @@ def test_what_a_person_wrote_is_carried_over() -> None:
     first = card(SUBJECT, found, load="m")
     assert notes_of(first) == ""
     mended = first.replace(EMPTY, "Rows of our own desk.\n\n## More\nno personal data")
-    again = card(SUBJECT, found, load="m", notes=notes_of(mended))
+    again = card(SUBJECT, found, load="m", notes=notes_of(mended) or "")
     assert again == mended
+
+
+@pytest.mark.parametrize("heading", ["## 备注", "## Notes ", "# What a reader should know", ""])
+def test_notes_are_found_under_whatever_heading(heading: str) -> None:
+    found = measured(EVALUATED, Path("m"), source="f")
+    mended = card(SUBJECT, found, load="m").replace("## Notes", heading).replace(EMPTY, "手写说明")
+    again = card(SUBJECT, found, load="m", notes=notes_of(mended) or "")
+    assert again.count("手写说明") == again.count(NOTES) == 1
+    assert heading in again
+    assert card(SUBJECT, found, load="m", notes=notes_of(again) or "") == again
+
+
+@pytest.mark.parametrize(
+    ("old", "notes"),
+    [
+        (f"{MARK}\n\n## Notes\n\n手写\n", "## Notes\n\n手写"), (f"{MARK}\n\n## Notes \n\n手写\n", "## Notes \n\n手写"),
+        (f"{MARK}\n\n## Notes\n\n{EMPTY}\n", ""), (f"{MARK}\n\n## 备注\n\n手写\n", None),
+    ],
+)  # fmt: skip
+def test_pages_without_the_line_above_the_notes(old: str, notes: str | None) -> None:
+    assert notes_of(old) == notes
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"training": {"stage": "moe_joint"}}, r"metrics.json of mine: a part is missing or odd \(KeyError\('steps'"),
+        ({"training": {"macro_f1": 0.8}}, "metrics.json of mine.*'stage'"),
+        ({"training": {**JOINT, "domains": ["news"]}}, "metrics.json of mine: a part is missing or odd"),
+        ({"training": {**JOINT, "rows": None}}, "metrics.json of mine: a part is missing or odd"),
+        ({"experts": {"news": {"rows": 3}}}, "experts/news/expert.json of mine.*'steps'"),
+        ({"calibration": {"news": {"rows": 3}}}, "export.json of mine.*'temperature'"),
+        ({"calibration": ["news"]}, "export.json of mine"),
+    ],
+)
+def test_a_file_of_the_model_that_lacks_a_part(changed: dict[str, Any], says: str) -> None:
+    with pytest.raises(DataError, match=says) as caught:
+        card(replace(SUBJECT, **changed), measured(EVALUATED, Path("m"), source="f"), load="m")
+    assert "\n" not in str(caught.value)
 
 
 def test_where_no_training_rows_were_given_nobody_looked() -> None:

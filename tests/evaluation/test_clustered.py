@@ -58,6 +58,12 @@ def test_copies_widen_the_interval() -> None:
     assert widths[2] < widths[0] / 2.5
 
 
+def test_a_rare_class_widens_no_interval_of_a_model_without_an_error() -> None:
+    truth = np.repeat([0, 1, 2], (60, 2, 60))
+    found = interval(*Draws(np.arange(122), 500).macro_f1(truth, truth, (0, 1, 2)))
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
 def counted(truth: np.ndarray, said: np.ndarray) -> float:
     """Macro-F1 over three classes, from sums over rows alone."""
     found = []

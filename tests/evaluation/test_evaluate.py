@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.evaluation.evaluate import class_ids, evaluate
-from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, runs_table
+from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, runs_table, slices
 from finsa_moe.face import FinSA
 from finsa_moe.polarity import Polarity
 from finsa_moe.runtime.predictor import Predictor
@@ -161,11 +161,44 @@ def test_tables_show_the_numbers() -> None:
         ({"text": ["涨", "跌"], "label": ["利好", "?"]}, r"row 1 \(counted from 0\): label '\?'.*--labels"),
         ({"text": ["涨", "跌"], "label": ["利好", 0]}, "row 1"),
         ({"text": ["涨", " "], "label": ["利好", "利空"]}, "text 1"),
+        ({"text": ["涨", "跌"], "label": ["利好"]}, "column 'label' has 1 rows and 'text' 2"),
+        ({**ROWS, "domain": ["news"]}, "column 'domain' has 1 rows and 'text' 6"),
+        ({**ROWS, "id": [1, 2]}, "column 'id' has 2 rows and 'text' 6"),
+        ({"text": ["涨", None], "label": ["利好", "利空"]}, r"row 1 \(counted from 0\): text None is no text"),
+        ({"text": ["涨", float("nan")], "label": ["利好", "利空"]}, "text nan is no text"),
+        ({"text": ["涨", "跌"], "label": ["利好", None]}, "row 1"),
+        ({**ROWS, "domain": [*ROWS["domain"][:5], None]}, r"row 5 \(counted from 0\): no domain \(None\), while other"),
+        ({**ROWS, "domain": [float("nan"), *ROWS["domain"][1:]]}, r"row 0 .*no domain \(nan\)"),
+        ({**ROWS, "domain": ["all", *ROWS["domain"][1:]]}, "domain 'all' beside forum, news: is what all domains"),
     ],
 )
 def test_rows_that_cannot_be_evaluated(rows: dict[str, list[object]], says: str) -> None:
     with pytest.raises(DataError, match=says):
         evaluate(fake_finsa(), rows)
+
+
+@pytest.mark.parametrize(
+    ("probs", "says"),
+    [
+        (np.full((6, 2), 0.5), r"shape \(6, 2\) for 6 texts; needed are numbers of shape \(6, 3\)"),
+        (np.eye(3)[:1], r"shape \(1, 3\) for 6 texts"),
+        (np.full(6, 0.5), r"shape \(6,\)"),
+        ([[0.5, 0.5], *[[0.2, 0.3, 0.5]] * 5], "rows of unequal length"),
+        ([["a", "b", "c"]] * 6, r"shape \(6, 3\) of <U1"),
+    ],
+)
+def test_answers_that_are_not_three_numbers_a_text(probs: np.ndarray, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        evaluate(Fixed(probs), ROWS)
+
+
+def test_a_column_without_one_domain_is_as_none() -> None:
+    found = evaluate(fake_finsa(), {**ROWS, "domain": [None] * 6})
+    assert (found.leading.by_domain, found.routing) == ({}, None)
+
+
+def test_one_domain_may_have_the_name_of_all() -> None:
+    assert slices(evaluate(fake_finsa(), {**ROWS, "domain": ["all"] * 6}).leading)["all"].n == 6
 
 
 def test_unknown_protocol() -> None:

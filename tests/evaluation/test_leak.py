@@ -159,6 +159,13 @@ def test_weighed_intervals_draw_clusters_too() -> None:
     np.testing.assert_allclose(ten.interval, one.interval, atol=0.02)
 
 
+def test_weighed_draws_without_a_class_are_no_error() -> None:
+    truth = np.repeat([0, 1, 2, 0, 1, 2], (30, 30, 30, 50, 2, 50))
+    found = _alike(truth, truth, np.arange(192) < 90, np.arange(192))
+    assert found is not None
+    assert (found.macro_f1, found.interval) == (1.0, (1.0, 1.0))
+
+
 def test_classes_that_cannot_be_weighed(report: LeakReport) -> None:
     (found,) = harms(report)  # of 利好 no row is clean
     assert found.tfidf_clean is not None

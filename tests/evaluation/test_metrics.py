@@ -13,6 +13,7 @@ from finsa_moe.evaluation.metrics import (
     bootstrap_macro_f1,
     calibration_error,
     confusion,
+    macro_f1_of_draws,
     present,
     ratios,
     score,
@@ -117,6 +118,41 @@ def test_bootstrap_covers_the_truth() -> None:
         low, high = bootstrap_macro_f1(sample.reshape(3, 3), (0, 1, 2), resamples=400, seed=int(rng.integers(1 << 30)))
         held += low <= true <= high
     assert 0.91 <= held / 400 <= 0.98
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_a_model_without_an_error_has_no_interval(few: int) -> None:
+    """Of a class of few texts many a draw has none; that is no error of the model."""
+    truth = np.repeat([0, 1, 2], (150, few, 150))
+    for clusters in (None, np.arange(len(truth))):
+        scores = score(truth, one_hot(truth), clusters=clusters)
+        assert (scores.macro_f1, scores.macro_f1_interval) == (1.0, (1.0, 1.0))
+        never = score(truth[truth != 1], one_hot(truth[truth != 1]), classes=(0, 1, 2)).macro_f1_interval
+        assert never == pytest.approx((2 / 3, 2 / 3))  # a class that no text has counts as in the score itself
+
+
+def test_a_model_blind_to_a_rare_class_is_perfect_in_no_draw() -> None:
+    scores = score([0, 2, 2], one_hot([2, 2, 2]))  # a third of the draws has no text of the class
+    assert scores.macro_f1_interval[1] == pytest.approx(1 / 2)
+
+
+def test_a_class_that_a_draw_lacks_keeps_its_score_of_the_sample() -> None:
+    """By scikit-learn on the texts of every draw; where all classes occur, the very bits of the plain mean."""
+    rng = np.random.default_rng(6)
+    truth, said = (rng.choice(3, (400, 12), p=(0.1, 0.2, 0.7)) for _ in range(2))
+    draws = np.stack([confusion(t, s) for t, s in zip(truth, said, strict=True)])
+    whole = draws.sum(axis=0)
+    sample = reference.f1_score(truth.ravel(), said.ravel(), average=None)
+    theirs = []
+    for t, s in zip(truth, said, strict=True):
+        own = reference.f1_score(t, s, labels=[0, 1, 2], average=None, zero_division=0)
+        theirs.append(np.mean([own[c] if c in t or c in s else sample[c] for c in range(3)]))
+    np.testing.assert_allclose(macro_f1_of_draws(draws, (0, 1, 2), whole), theirs, rtol=1e-12)
+    full = (draws.sum(axis=1) + draws.sum(axis=2) > 0).all(axis=1)
+    assert 0 < full.sum() < 400
+    for classes in ([0, 1, 2], [0, 2], [1]):
+        plain = ratios(draws[full])[2][:, classes].mean(axis=1)
+        assert np.array_equal(macro_f1_of_draws(draws, classes, whole)[full], plain)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import SUMMED, UNANSWERED
+from finsa_moe.evaluation.accounts import REFUSED, SUMMED, UNANSWERED
 from finsa_moe.evaluation.baselines.registry import make
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
@@ -144,6 +144,36 @@ def test_an_answer_that_may_come_next_time_is_asked_for_next_time(tmp_path: Path
         assert len(list(tmp_path.glob("*.npz"))) == kept
     assert any("2 texts had no answer" in line for line in said)
     assert not any("5 texts" in line for line in said)
+
+
+class Told(Passing):
+    """One whose account is what it is told."""
+
+    def __init__(self, asked: int, refused: int) -> None:
+        numbers = {"texts": 90, "unusable": refused, "asked": asked, "cost": 2.5, "prompt_tokens": 7}
+        self.account = {
+            **dict.fromkeys(SUMMED, 0), **numbers, "unusable_by_reason": {REFUSED: refused} if refused else {}
+        }  # fmt: skip
+
+
+def test_answers_of_an_earlier_run_were_not_asked_for_now(tmp_path: Path) -> None:
+    """And how many cannot be used is said by each run."""
+    store, cells, said = Cells(tmp_path, {}), planned(["llm:m@e"], [1]), list[str]()
+    found = [run(cells, TRAIN, None, SETS, store, lambda _: Told(88, 2), say=said.append) for _ in range(3)]
+    first, second, third = (of[cells[0]].facts["account"] for of in found)
+    assert (first["asked"], first["remembered"], first["cost"], first["cost_before"]) == (88, 0, 2.5, 0)
+    assert (second["asked"], second["remembered"], second["cost"], second["cost_before"]) == (0, 88, 0, 2.5)
+    assert (second["prompt_tokens"], second["prompt_tokens_before"]) == (0, 7)
+    assert third == second
+    told = f"llm:m@e: 2 of 90 answers are unusable and count as 中性 ({REFUSED}: 2)"
+    assert [line for line in said if "unusable" in line] == [told] * 3
+
+
+def test_a_cell_without_one_answer_is_asked_for_again(tmp_path: Path) -> None:
+    store, cells = Cells(tmp_path, {}), planned(["llm:m@e"], [1])
+    for asked, refused in ((0, 90), (88, 2), (0, 90)):  # the last run asks for nothing
+        found = run(cells, TRAIN, None, SETS, store, lambda _, a=asked, r=refused: Told(a, r))  # type: ignore[misc]
+    assert found[cells[0]].facts["account"]["remembered"] == 88
 
 
 def test_a_share_with_fewer_rows_than_examples_is_left_out(tmp_path: Path) -> None:

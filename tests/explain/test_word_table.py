@@ -62,6 +62,17 @@ def test_domains_and_rare_words(table: WordTable) -> None:
     assert WordTable().domains == ()
 
 
+@pytest.mark.parametrize("names", [("all", "news"), ("news", "all")])
+def test_a_domain_of_the_name_of_all_is_refused_beside_others(names: tuple[str, str]) -> None:
+    one = WordTable()
+    one.add(made({"好": (0.0, 0.0, 0.1)}), names[0])
+    with pytest.raises(DataError, match="domain 'all' beside news: is what all domains together are called"):
+        one.add(made({"坏": (0.1, 0.0, 0.0)}), names[1])
+    alone = WordTable()
+    alone.add(made({"好": (0.0, 0.0, 0.1)}, expert="all"))
+    assert alone.domains == (ALL,)
+
+
 def test_the_strongest_are_ranked_by_what_they_move(table: WordTable) -> None:
     rows = table.strongest("news", Polarity.BEARISH)
     assert [(row.word, round(row.sum, 3)) for row in rows] == [("跌停", 0.5), ("涨停", -0.2), ("了", 0.1)]

@@ -147,13 +147,31 @@ def test_nobody_listens() -> None:
         ({"url": "localhost:1"}, "allowed is an address"), ({"url": "ftp://a/b"}, "allowed is an address"),
         ({"url": "http://"}, "allowed is an address"), ({"url": "http://a b"}, "allowed is an address"),
         ({"url": "http://股"}, "allowed is an address"), ({"url": "http://me:s3@a"}, "no name or password"),
+        ({"url": "http://[::1/v1"}, "no address .*such as http://localhost"), ({"url": "http://a..b/v1"}, "no address"),
+        ({"url": "http://a:99999/v1"}, "no address"), ({"url": "http://a:abc/v1"}, "no address"),
+        ({"url": "http://a:-1"}, "no address"), ({"url": "http://a:0"}, "allowed is an address"),
+        ({"url": f"http://{'a' * 70}.com"}, "no address"), ({"url": "https://a/b?version=1"}, "no ? and no #"),
+        ({"url": "http://a/v1#x"}, "no ? and no #"), ({"url": "http://a/v1?"}, "no ? and no #"),
         ({"key": "钥匙"}, "no key holds"), ({"key": "a\nb"}, "no key holds"), ({"form": "grpc"}, "allowed are openai, ollama"),
         ({"model": ""}, "no model named"), ({"timeout": 0}, "allowed are seconds above 0"),
     ],
 )  # fmt: skip
 def test_what_is_no_endpoint(values: dict[str, object], says_why: str) -> None:
-    with pytest.raises(ConfigError, match=says_why):
+    with pytest.raises(ConfigError, match=says_why.replace("?", r"\?")) as caught:
         Endpoint(**{"url": "http://a", "model": "m", **values})  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cret@[::1/v1", "http://me:s3cret@a:x", "http://me:s3cret@a..b/v1"])
+def test_a_password_is_not_shown_though_the_address_is_none(url: str) -> None:
+    with pytest.raises(ConfigError, match="no address") as caught:
+        Endpoint(url, "m")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_addresses_of_every_form() -> None:
+    for url in ("http://[::1]:8000/v1", "http://127.0.0.1", "https://host.example:8443/v1/"):
+        assert Endpoint(url, "m").url == url
 
 
 def test_where_a_key_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

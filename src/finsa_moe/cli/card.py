@@ -41,13 +41,14 @@ def card(
         str | None, typer.Option(help="What the card calls the model; left out: its folder's name.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the file even if finsa card did not make it.")
+        bool,
+        typer.Option(
+            "--force", help="Replace the file even if finsa card did not make it, or its notes cannot be found."
+        ),
     ] = False,
 ) -> None:
     """Write a model's card: what it is, its scores with intervals beside other models, routing, leaks, how measured."""
     from finsa_moe import shipped
-    from finsa_moe.errors import ConfigError
-    from finsa_moe.evaluation.card import MARK, notes_of
     from finsa_moe.evaluation.card import card as written
     from finsa_moe.evaluation.measured import measured
 
@@ -56,12 +57,35 @@ def card(
     subject = _subject(model, name)
     check_targets(target)
     found = measured(_json(results), model, source=str(results), default=shipped.MODEL)
-    old = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
-    if old.strip() and MARK not in old and not force:
-        raise ConfigError(f"{target}: stands already and was not made by finsa card; --out F, or --force to replace it")
-    page = written(subject, found, load=load, notes=notes_of(old) if MARK in old else "")
+    page = written(subject, found, load=load, notes=_notes(target, force=force))
     write(target, page)
     typer.echo(f"saved {target}: {len(found.lines)} test sets, {len(found.beside)} models beside")
+
+
+def _notes(target: Path, *, force: bool) -> str:
+    """What a person wrote into the card that stands already, if one does.
+
+    Raises:
+        ConfigError: If what stands there would be lost, unless forced.
+    """
+    from finsa_moe.errors import ConfigError
+    from finsa_moe.evaluation.card import MARK, NOTES, notes_of
+
+    raw = target.read_bytes() if target.is_file() else b""
+    try:
+        old = raw.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        old = ""
+    notes = notes_of(old) if MARK in old else None
+    if notes is not None or not raw.strip() or force:
+        return notes or ""
+    if MARK.encode() not in raw:
+        raise ConfigError(f"{target}: stands already and was not made by finsa card; --out F, or --force to replace it")
+    if not old:
+        raise ConfigError(f"{target}: not UTF-8, so its notes cannot be read; save it so, or --force to replace it")
+    raise ConfigError(
+        f"{target}: where its notes begin cannot be found; put the line {NOTES} above them, or --force to replace all"
+    )
 
 
 def _subject(model: Path, name: str | None) -> Subject:

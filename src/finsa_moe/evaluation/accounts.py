@@ -14,6 +14,8 @@ SUMMED = (
     "texts", "unusable", "asked", "remembered", "untold", "prompt_tokens", "answer_tokens", "cost",
     "prompt_tokens_before", "answer_tokens_before", "cost_before",
 )  # fmt: skip
+_USED = ("prompt_tokens", "answer_tokens", "cost")
+REFUSED = "refused by the endpoint"
 UNANSWERED = "no answer after all tries"
 """The reason for an unusable answer that may be gone when it is asked again."""
 HEADS = ("texts asked about", "unusable answers", "asked now", "kept before", "tokens read", "tokens written", "cost")
@@ -30,6 +32,27 @@ def added(accounts: Sequence[Account]) -> dict[str, Any]:
         reasons.update(account["unusable_by_reason"])
     sums = {name: sum(account[name] for account in accounts) for name in SUMMED}
     return {**accounts[0], **sums, "unusable_by_reason": dict(reasons)}
+
+
+def kept(account: Account) -> dict[str, Any]:
+    """The account of answers that were all there before this run: nothing is asked, and what they used is paid."""
+    before = {f"{name}_before": account[f"{name}_before"] + account[name] for name in _USED}
+    remembered = account["remembered"] + account["asked"]
+    return {**account, **dict.fromkeys(_USED, 0), **before, "asked": 0, "remembered": remembered}
+
+
+def unanswered(account: Account) -> bool:
+    """Whether no text at all got an answer."""
+    reasons = account["unusable_by_reason"]
+    return bool(account["texts"]) and reasons.get(REFUSED, 0) + reasons.get(UNANSWERED, 0) >= account["texts"]
+
+
+def lost(account: Account) -> str:
+    """How many answers are unusable and why, as words; empty where none is."""
+    if not account["unusable"]:
+        return ""
+    reasons = ", ".join(f"{reason}: {n:,}" for reason, n in account["unusable_by_reason"].items())
+    return f"{account['unusable']:,} of {account['texts']:,} answers are unusable and count as 中性 ({reasons})"
 
 
 def cells(account: Account) -> list[str]:

@@ -7,17 +7,21 @@ It reads no file and measures nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from finsa_moe.errors import DataError
 from finsa_moe.evaluation.measured import Line, Measured
 from finsa_moe.polarity import NAMES
 
 MARK = "<!-- made by finsa card; what is written by hand below the last heading is kept -->"
+NOTES = "<!-- notes: this line stays, and all below it is kept when the card is made anew -->"
 OWN = "## Notes"
-"""Heading of the part that belongs to people: it is carried over when the card is made anew."""
+"""First heading of the part that belongs to people; of pages without the line above it, where that part begins."""
 EMPTY = "Write here what a reader should know: where the rows come from, on what terms, known failures, intended use."
 
 
@@ -53,20 +57,40 @@ def card(subject: Subject, found: Measured, *, load: str, notes: str = "") -> st
         subject: The model.
         found: What was measured of it.
         load: The path to show for loading it.
-        notes: What a person wrote under the last heading of an older card.
+        notes: What `notes_of` found in an older card.
+
+    Raises:
+        DataError: If a file of the model lacks a part, or holds one of another kind.
     """
     parts = [
         _head(subject, found), MARK, f"# {subject.name}", _what(subject), _training(subject), _scores(found),
         _beside(found), _routing(found), _calibration(subject), _leaks(found), _use(load), _measuring(found),
-        f"{OWN}\n\n{notes or EMPTY}",
+        NOTES, notes or f"{OWN}\n\n{EMPTY}",
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def notes_of(old: str) -> str:
-    """What a person wrote into a card that stands already."""
-    written = old.partition(f"\n{OWN}\n")[2].strip()
-    return "" if written == EMPTY else written
+def notes_of(old: str) -> str | None:
+    """What a person wrote into a card that stands already, under its heading; None where that part cannot be found."""
+    _, line, notes = old.partition(NOTES)
+    if not line:
+        heading = re.search(rf"^{OWN}[ \t]*$", old, re.MULTILINE)
+        if heading is None:
+            return None
+        notes = old[heading.start() :]
+    notes = notes.strip()
+    return "" if notes == f"{OWN}\n\n{EMPTY}" else notes
+
+
+@contextmanager
+def _told_by(file: str, subject: Subject) -> Iterator[None]:
+    """Say of which file a part is missing or odd."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{file} of {subject.name}: a part is missing or odd ({error!r}); mend it, or take the file away"
+        ) from None
 
 
 def _head(subject: Subject, found: Measured) -> str:
@@ -123,7 +147,9 @@ def _route(config: Mapping[str, Any]) -> str | None:
 
 
 def _training(subject: Subject) -> str:
-    parts = [part for part in (_experts(subject), _joint(subject.training)) if part]
+    with _told_by("metrics.json", subject):
+        joint = _joint(subject.training)
+    parts = [part for part in (_experts(subject), joint) if part]
     return "\n\n".join(["## Training", *parts]) if parts else ""
 
 
@@ -132,9 +158,10 @@ def _experts(subject: Subject) -> str:
     for name, facts in subject.experts.items():
         if "rows" not in facts:  # a mixture's own copy of an expert tells what it needs to run, not how it was trained
             continue
-        counts = facts.get("classes", {})
-        shown = [f"{counts[label]:,}" if counts.get(label) else "none" if counts else "–" for label in NAMES]
-        rows.append([name, f"{facts['rows']:,}", *shown, f"{facts['steps']:,}", f"{facts['trained_parameters']:,}"])
+        with _told_by(f"experts/{name}/expert.json", subject):
+            counts = facts.get("classes", {})
+            shown = [f"{counts[label]:,}" if counts.get(label) else "none" if counts else "–" for label in NAMES]
+            rows.append([name, f"{facts['rows']:,}", *shown, f"{facts['steps']:,}", f"{facts['trained_parameters']:,}"])
     return _table(("expert", "training rows", *NAMES, "steps", "trained parameters"), rows, left=1) if rows else ""
 
 
@@ -185,10 +212,11 @@ def _routing(found: Measured) -> str:
 
 
 def _calibration(subject: Subject) -> str:
-    rows = [
-        [name, f"{of['rows']:,}", f"{of['temperature']:.2f}", _percent(of["ece_before"]), _percent(of["ece_after"])]
-        for name, of in subject.calibration.items()
-    ]
+    with _told_by("export.json", subject):
+        rows = [
+            [name, f"{of['rows']:,}", f"{of['temperature']:.2f}", _percent(of["ece_before"]), _percent(of["ece_after"])]
+            for name, of in subject.calibration.items()
+        ]
     if not rows:
         return ""
     heads = ("expert", "validation rows", "temperature", "calibration error before", "after")

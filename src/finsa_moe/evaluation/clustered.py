@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from finsa_moe.evaluation.metrics import CLASSES, Reals, ratios
+from finsa_moe.evaluation.metrics import CLASSES, Counts, Reals, macro_f1_of_draws
 
 RESAMPLES = 2000
 _AT_ONCE = 256  # draws whose counts are in memory together
@@ -62,16 +62,16 @@ class Draws:
         self.weights = np.concatenate([rng.multinomial(count, even, size=part).astype(np.uint8) for part in parts])
 
     def macro_f1(self, truth: ArrayLike, predicted: ArrayLike, classes: Sequence[int]) -> tuple[float, Reals]:
-        """Macro-F1 of the texts and of every draw, (resamples,), over fixed classes."""
+        """Macro-F1 of the texts and of every draw, (resamples,), over fixed classes (`metrics.macro_f1_of_draws`)."""
         cells = np.asarray(truth, dtype=np.int64) * CLASSES + np.asarray(predicted, dtype=np.int64)
         counts = np.zeros((self.weights.shape[1], CLASSES * CLASSES), dtype=np.float32)
         np.add.at(counts, (self.of, cells), 1)
-        whole = _f1(counts.sum(axis=0)[None], classes)[0]
+        whole = _matrices(counts.sum(axis=0))
         parts = [
-            _f1(self.weights[start : start + _AT_ONCE].astype(np.float32) @ counts, classes)
-            for start in range(0, len(self.weights), _AT_ONCE)
+            macro_f1_of_draws(_matrices(weights.astype(np.float32) @ counts), classes, whole[0])
+            for weights in (self.weights[at : at + _AT_ONCE] for at in range(0, len(self.weights), _AT_ONCE))
         ]
-        return float(whole), np.concatenate(parts)
+        return float(macro_f1_of_draws(whole, classes, whole[0])[0]), np.concatenate(parts)
 
 
 def interval(value: float, draws: Reals) -> Interval:
@@ -87,7 +87,6 @@ def difference(value: float, draws: Reals) -> Difference:
     return Difference(value, float(low), float(high), min(1.0, max(2 * min(below, above), 1 / len(draws))))
 
 
-def _f1(counts: NDArray[np.float32], classes: Sequence[int]) -> Reals:
-    matrix = np.rint(counts).astype(np.int64).reshape(-1, CLASSES, CLASSES)
-    found: Reals = ratios(matrix)[2][:, list(classes)].mean(axis=1)
-    return found
+def _matrices(counts: NDArray[np.float32]) -> Counts:
+    """Confusion counts (draws, 3, 3) from a row of cells each."""
+    return np.rint(counts).astype(np.int64).reshape(-1, CLASSES, CLASSES)

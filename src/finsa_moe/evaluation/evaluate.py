@@ -7,14 +7,15 @@ reads no file and knows no framework.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.clusters import I64, near_clusters
-from finsa_moe.errors import ConfigError, DataError, MissingExtra, closest
+from finsa_moe.data.domains import check_apart
+from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError, closest
 from finsa_moe.evaluation.metrics import Counts, Scores, confusion, score
 from finsa_moe.evaluation.results import Evaluation, Routing, Run
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
@@ -55,19 +56,21 @@ def evaluate(
         classes: Class ids that macro averages run over; None takes those of the labels.
 
     Raises:
-        DataError: For a missing column, an unknown label, no rows, or a text that cannot be answered.
+        DataError: For a missing column or one of another length, an unknown label, no rows, a text that cannot be
+            answered, or a domain that only some rows have or that is called ``all`` beside others.
+        ModelError: If the model's answers are not three numbers for each text.
         ConfigError: For an unknown protocol, or the published one on a plain model or rows of unknown domain.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"protocol {protocol!r} is unknown; choose one of {', '.join(PROTOCOLS)}")
-    texts, truth = _column(frame, "text"), class_ids(_column(frame, "label"))
-    row_domains = _column(frame, "domain", missing_ok=True)
+    texts, labels, row_domains, ids = _columns(frame)
+    truth = class_ids(labels)
     experts = tuple(getattr(model, "domains", ()))
     chosen: list[str] | None = None
     if not experts:
         if protocol != ROUTED:
             raise ConfigError("protocol 'finsa' needs a mixture with experts; this model has none")
-        probs = {MODEL: np.asarray(model.predict_proba(texts))}
+        probs = {MODEL: _shaped(model.predict_proba(texts), texts)}
     elif protocol == ROUTED:
         probs, chosen = _mixture(model, texts, row_domains, experts)
     else:
@@ -76,8 +79,8 @@ def evaluate(
     runs = {name: _run(name, truth, p, row_domains, near, seed, classes) for name, p in probs.items()}
     routed = protocol == ROUTED and chosen is not None and row_domains is not None
     routing = _routing(row_domains or [], chosen or [], experts) if routed else None
-    ids = _column(frame, "id", missing_ok=True) or list(range(len(texts)))
-    columns = {"id": ids, "domain": row_domains, "text": texts, "expert": chosen}
+    named = list(range(len(texts))) if ids is None else ids
+    columns = {"id": named, "domain": row_domains, "text": texts, "expert": chosen}
     right, wrong = _sample(columns, truth, next(iter(probs.values())), samples, seed)
     return Evaluation(protocol, len(texts), runs, routing, right, wrong)
 
@@ -86,9 +89,9 @@ def _mixture(
     model: Any, texts: list[str], row_domains: list[str] | None, experts: tuple[str, ...]
 ) -> tuple[dict[str, Reals], list[str]]:
     answers = model.predict(texts)
-    probs = {ROUTED: np.array([list(a.scores.values()) for a in answers], dtype=np.float32)}
+    probs = {ROUTED: _shaped([np.array(list(a.scores.values()), dtype=np.float32) for a in answers], texts)}
     if len(experts) > 1:
-        probs |= {FIXED + name: model.predict_proba(texts, domain=name) for name in experts}
+        probs |= {FIXED + name: _shaped(model.predict_proba(texts, domain=name), texts) for name in experts}
         if row_domains and set(row_domains) <= set(experts):
             # the true domain's expert is already among the fixed runs: pick its row, do not run it again
             stacked = np.stack([probs[FIXED + name] for name in experts])
@@ -108,7 +111,22 @@ def _published(
                 f"protocol 'finsa': rows of domain {name!r} have no expert; the mixture knows {', '.join(experts)}"
                 f"{closest(name, list(experts))}; choose one with --domain"
             )
-    return {GIVEN: model.predict_proba(texts, domain=row_domains)}, row_domains
+    return {GIVEN: _shaped(model.predict_proba(texts, domain=row_domains), texts)}, row_domains
+
+
+def _shaped(probs: Any, texts: Sized) -> NDArray[Any]:
+    """Answers as an array, three numbers for each text."""
+    try:
+        found = np.asarray(probs)
+        shape = f"shape {found.shape}" + (f" of {found.dtype}" if found.dtype.kind not in "fiu" else "")
+    except ValueError:  # rows of several lengths
+        found, shape = np.empty(0), "rows of unequal length"
+    if found.shape != (len(texts), len(NAMES)) or found.dtype.kind not in "fiu":
+        raise ModelError(
+            f"the model gave probabilities of {shape} for {len(texts):,} texts; needed are numbers of shape "
+            f"({len(texts)}, {len(NAMES)}), columns bearish, neutral, bullish"
+        )
+    return found
 
 
 def _clusters(texts: list[str]) -> I64 | None:
@@ -158,6 +176,27 @@ def _sample(
         )
 
     return rows(predicted == truth), rows(predicted != truth)
+
+
+def _columns(frame: Any) -> tuple[list[str], list[Any], list[str] | None, list[Any] | None]:
+    """Texts, labels, and where the table has them domains and ids, all of one length; domains of all rows or none."""
+    texts, labels = _column(frame, "text"), _column(frame, "label")
+    domains, ids = (_column(frame, name, missing_ok=True) for name in ("domain", "id"))
+    for name, values in (("label", labels), ("domain", domains), ("id", ids)):
+        if values is not None and len(values) != len(texts):
+            raise DataError(f"column {name!r} has {len(values):,} rows and 'text' {len(texts):,}; give as many of both")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"row {row} (counted from 0): text {text!r} is no text; write one or leave the row out")
+    missing = [row for row, name in enumerate(domains or ()) if not isinstance(name, str | int | np.integer)]
+    if 0 < len(missing) < len(texts):
+        raise DataError(
+            f"row {missing[0]} (counted from 0): no domain ({domains[missing[0]]!r}), while other rows have one; "
+            "give every row one, or leave the column out"
+        )
+    domains = None if missing else domains
+    check_apart(domains or ())
+    return texts, labels, domains, ids
 
 
 def _column(frame: Any, name: str, *, missing_ok: bool = False) -> Any:

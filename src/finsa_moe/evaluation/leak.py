@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.leakage import LeakReport
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.metrics import cluster_counts, cluster_draws, confusion, ratios, score
+from finsa_moe.evaluation.metrics import cluster_counts, cluster_draws, confusion, macro_f1_of_draws, score
 from finsa_moe.polarity import NAMES
 
 FEWEST = 50
@@ -193,7 +193,8 @@ def _alike(
     every = np.concatenate([matrix[None], cluster_draws(brought)])
     held = every.sum(axis=2, keepdims=True)
     weighed = np.divide(every * wanted[:, None], held, out=np.zeros(every.shape), where=held != 0)
-    f1 = ratios(weighed)[2][:, wanted > 0].mean(axis=1)  # of the leaked rows' labels, as their own score has it
+    over = np.flatnonzero(wanted).tolist()  # of the leaked rows' labels, as their own score has it
+    f1 = macro_f1_of_draws(weighed, over, weighed[0])
     low, high = np.quantile(f1[1:], (0.025, 0.975))
     accuracy = float(np.trace(weighed[0]) / wanted.sum())
     return Judged(int(matrix.sum()), accuracy, float(f1[0]), (float(low), float(high)), len(brought))

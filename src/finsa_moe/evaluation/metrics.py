@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from finsa_moe.errors import DataError
 from finsa_moe.evaluation.coverage import Point, risk_coverage
 from finsa_moe.evaluation.reliability import Bin, reliability
+from finsa_moe.evaluation.reliability import calibration_error as calibration_error
 from finsa_moe.polarity import ENGLISH
 
 Counts = NDArray[np.int64]
@@ -188,18 +190,17 @@ def ratios(matrix: Counts) -> tuple[Reals, Reals, Reals]:
     return _ratio(hits, said), _ratio(hits, true), _ratio(2 * hits, said + true)
 
 
-def calibration_error(truth: ArrayLike, probs: ArrayLike, bins: int = 15) -> float:
-    """Expected calibration error of the top class (Guo et al. 2017, eq. 3).
+def macro_f1_of_draws(draws: NDArray[Any], classes: Sequence[int], whole: NDArray[Any]) -> Reals:
+    """Macro-F1 of bootstrap draws, (draws,), from their confusion counts (draws, 3, 3) and those of the sample, (3, 3).
 
-    Confidences fall into `bins` bins of equal width, (k/bins, (k+1)/bins]; the error is the mean over texts of the gap
-    between accuracy and mean confidence of the text's bin.
+    A class that a draw holds neither in the truth nor among the predictions keeps its F1 of the sample there, since the
+    draw says nothing of it. As 0 it would be an error that no model made: of a class of three texts one draw in twenty
+    has none, and a model without an error got an interval of 67 to 100. Left out of the average it would be an error
+    forgiven: a model that never names a rare class would be perfect in such draws.
     """
-    p = np.asarray(probs, dtype=np.float64)
-    confidence = p.max(axis=1)
-    hit = p.argmax(axis=1) == np.asarray(truth)
-    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(at, weights=hit - confidence, minlength=bins)  # n_bin · (accuracy − confidence)
-    return float(np.abs(gaps).sum() / len(confidence))
+    f1 = np.where(_held(draws), ratios(draws)[2], ratios(whole)[2])
+    found: Reals = f1[:, list(classes)].mean(axis=1)
+    return found
 
 
 def bootstrap_macro_f1(
@@ -208,11 +209,10 @@ def bootstrap_macro_f1(
     """95 % percentile interval of macro-F1 over resampled texts.
 
     F1 depends on the texts only through the confusion counts, and drawing n texts with replacement draws those counts
-    from a multinomial over the matrix's cells: the same distribution, without touching the texts. The classes of the
-    average stay those of the whole sample.
+    from a multinomial over the matrix's cells: the same distribution, without touching the texts.
     """
     one = np.eye(matrix.size, dtype=np.int64)
-    return _interval(_draws(one, matrix.ravel(), resamples, seed), classes)
+    return _interval(_draws(one, matrix.ravel(), resamples, seed), classes, matrix)
 
 
 def cluster_counts(truth: ArrayLike, predicted: ArrayLike, clusters: ArrayLike) -> Counts:
@@ -226,7 +226,8 @@ def cluster_bootstrap_macro_f1(
     brought: Counts, classes: Sequence[int], resamples: int = 1000, seed: int = 13
 ) -> tuple[float, float]:
     """95 % percentile interval of macro-F1 over resampled clusters, from what `cluster_counts` gives."""
-    return _interval(cluster_draws(brought, resamples, seed), classes)
+    whole = brought.sum(axis=0).reshape(CLASSES, CLASSES)
+    return _interval(cluster_draws(brought, resamples, seed), classes, whole)
 
 
 def cluster_draws(brought: Counts, resamples: int = 1000, seed: int = 13) -> Counts:
@@ -246,10 +247,15 @@ def _draws(kinds: Counts, times: Counts, resamples: int, seed: int) -> Counts:
     return draws.reshape(resamples, CLASSES, CLASSES)
 
 
-def _interval(draws: Counts, classes: Sequence[int]) -> tuple[float, float]:
-    f1 = ratios(draws)[2][:, list(classes)].mean(axis=1)
-    low, high = np.quantile(f1, (0.025, 0.975))
+def _interval(draws: Counts, classes: Sequence[int], whole: Counts) -> tuple[float, float]:
+    low, high = np.quantile(macro_f1_of_draws(draws, classes, whole), (0.025, 0.975))
     return float(low), float(high)
+
+
+def _held(matrix: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each class occurs in the truth or among the predictions, (…, C), from confusion counts (…, C, C)."""
+    found: NDArray[np.bool_] = matrix.sum(axis=-1) + matrix.sum(axis=-2) > 0
+    return found
 
 
 def _ratio(top: Reals, bottom: Counts) -> Reals:

@@ -1,6 +1,7 @@
-"""How often answers of a confidence are right: the bins of a reliability diagram (DeGroot and Fienberg 1983).
+"""How often answers of a confidence are right: the bins of a reliability diagram, and the error.
 
-True classes and probabilities go in, bins come out. It knows nothing of texts or models.
+True classes and probabilities go in, bins (DeGroot and Fienberg 1983) or the calibration error come out. It knows
+nothing of texts or models.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,37 @@ class Bin:
 
 
 def reliability(truth: ArrayLike, probs: ArrayLike, bins: int = 15) -> tuple[Bin, ...]:
-    """The bins that hold an answer, of equal width as in `metrics.calibration_error`.
+    """The bins that hold an answer, those of `calibration_error`.
 
     Args:
         truth: Class ids, (n,).
         probs: Probabilities, (n, 3); the confidence of a text is its highest.
         bins: How many of equal width over (0, 1].
     """
-    p = np.asarray(probs, dtype=np.float64)
-    confidence = p.max(axis=1)
-    hit = p.argmax(axis=1) == np.asarray(truth)
-    at = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    confidence, hit, at = _binned(truth, probs, bins)
     counts = np.bincount(at, minlength=bins)
     sums = (np.bincount(at, weights=values, minlength=bins) for values in (confidence, hit))
     return tuple(
         Bin(int(n), float(sure / n), float(right / n)) for n, sure, right in zip(counts, *sums, strict=True) if n
     )
+
+
+def calibration_error(truth: ArrayLike, probs: ArrayLike, bins: int = 15) -> float:
+    """Expected calibration error of the top class (Guo et al. 2017, eq. 3).
+
+    Confidences fall into `bins` bins of equal width, (k/bins, (k+1)/bins]; the error is the mean over texts of the gap
+    between accuracy and mean confidence of the text's bin.
+    """
+    confidence, hit, at = _binned(truth, probs, bins)
+    gaps = np.bincount(at, weights=hit - confidence, minlength=bins)  # n_bin · (accuracy − confidence)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _binned(
+    truth: ArrayLike, probs: ArrayLike, bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Confidence of each text, whether its answer is right, and its bin."""
+    p = np.asarray(probs, dtype=np.float64)
+    confidence = p.max(axis=1)
+    hit = p.argmax(axis=1) == np.asarray(truth)
+    return confidence, hit, np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)

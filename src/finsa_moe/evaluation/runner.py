@@ -7,14 +7,14 @@ made by a registry that is handed in, so this knows `fit` and `predict_proba` an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import UNANSWERED, added
+from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, unanswered
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
@@ -121,7 +121,7 @@ def run(
     specs = {cell.model: Spec.parse(cell.model) for cell in cells}
     marks = {text: model_of(spec) for text, spec in specs.items()}
     cells = [cell for cell in cells if _enough(cell, specs[cell.model], train, say)]
-    there = {cell: kept for cell in cells if (kept := store.find(cell, marks[cell.model])) is not None}
+    there = {cell: old for cell in cells if (old := _kept(store, cell, marks[cell.model])) is not None}
     for text in dict.fromkeys(cell.model for cell in cells if cell not in there):
         per, plain = _parted(specs[text])
         model = make(plain)
@@ -136,24 +136,37 @@ def run(
     found: dict[Cell, Answers] = {}
     for at, cell in enumerate(cells, 1):
         spec, mark = specs[cell.model], marks[cell.model]
-        kept = there.get(cell)
-        if kept is None:
+        answers = there.get(cell)
+        took = "kept"
+        if answers is None:
             began = time.perf_counter()
             answers = _answers(spec, cell, train, dev, sets, make)
             seconds = round(time.perf_counter() - began, 1)
-            kept = replace(answers, facts={**answers.facts, "seconds": seconds})
-            _check(cell, kept)
-            if lost := kept.facts.get("account", {}).get("unusable_by_reason", {}).get(UNANSWERED, 0):
-                say(f"{cell.model}: {lost} texts had no answer, which may pass; the same command asks for them again")
+            answers, took = replace(answers, facts={**answers.facts, "seconds": seconds}), f"{seconds} s"
+            _check(cell, answers)
+            if silent := _account(answers).get("unusable_by_reason", {}).get(UNANSWERED, 0):
+                say(f"{cell.model}: {silent} texts had no answer, which may pass; the same command asks for them again")
             else:
-                store.keep(cell, kept, mark)
-            say(
-                f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, {seconds} s"
-            )
-        else:
-            say(f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, kept")
-        found[cell] = kept
+                store.keep(cell, answers, mark)
+        say(f"{at} of {len(cells)}: {cell.model}, seed {cell.seed}, {100 * cell.share:g} % of the rows, {took}")
+        if (account := _account(answers)) and (words := lost(account)):
+            say(f"{cell.model}: {words}")
+        found[cell] = answers
     return found
+
+
+def _kept(store: Cells, cell: Cell, mark: str) -> Answers | None:
+    """A cell on disk, its chat model's account as of an earlier run; None also where no text of it got an answer."""
+    answers = store.find(cell, mark)
+    if answers is None or not (account := _account(answers)):
+        return answers
+    return None if unanswered(account) else replace(answers, facts={**answers.facts, "account": kept(account)})
+
+
+def _account(answers: Answers) -> Mapping[str, Any]:
+    """What a chat model's answers came to; empty for other models and for old cells, which hold it as words."""
+    account = answers.facts.get("account")
+    return account if isinstance(account, Mapping) else {}
 
 
 def _enough(cell: Cell, spec: Spec, train: TrainRows, say: Say) -> bool:

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from finsa_moe.data.domains import ALL
 from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.results import Evaluation, Run
 from finsa_moe.polarity import ENGLISH, NAMES
@@ -44,7 +45,7 @@ def drawn(scores: Scores) -> str:
 
 def slices(run: Run) -> dict[str, Scores]:
     """A run's scores by slice: each domain, then all rows where that says more."""
-    return {**run.by_domain, "all": run.overall} if len(run.by_domain) != 1 else dict(run.by_domain)
+    return {**run.by_domain, ALL: run.overall} if len(run.by_domain) != 1 else dict(run.by_domain)
 
 
 def runs_table(result: Evaluation, beside: Mapping[str, Mapping[str, Scores]] | None = None) -> Table:

@@ -6,6 +6,7 @@ that colour is not needed to read it. It needs matplotlib, and a font that can w
 
 from __future__ import annotations
 
+from finsa_moe.data.domains import ALL
 from finsa_moe.data.fonts import chinese_font
 from finsa_moe.errors import require
 from finsa_moe.evaluation.figures import INK, LINE, SOFT, drawable, png_bytes
@@ -26,7 +27,7 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
         least: Leave out words that occur less often.
     """
     figure_class = require("matplotlib.figure", "explain", "drawing figures").Figure
-    domains = table.domains or ("all",)
+    domains = table.domains or (ALL,)
     figure = figure_class(figsize=(11.5, (0.9 + 0.26 * n) * len(domains) + 0.3), layout="constrained")
     panels = figure.subplots(len(domains), len(Polarity), squeeze=False)
     family = [chinese_font(), "DejaVu Sans"] if chinese_font() else ["DejaVu Sans"]

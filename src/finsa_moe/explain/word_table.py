@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from finsa_moe.data.domains import ALL as ALL  # the domain of a row that counts every text
+from finsa_moe.data.domains import check_apart
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.polarity import NAMES, Polarity
 
-ALL = "all"
-"""The domain of a row that counts every text."""
 MODEL = "model"
 """The domain of texts that have none, explained by a model without experts."""
 COLUMNS: dict[str, type] = {
@@ -72,8 +72,13 @@ class WordTable:
         Args:
             explanation: Its words and values; words that were not read are not counted.
             domain: The text's own domain; None takes the expert's, or `MODEL`.
+
+        Raises:
+            DataError: If of several domains one is called ``all``.
         """
         name = domain or explanation.expert or MODEL
+        if name not in self.texts:
+            check_apart((*self.texts, name))
         self.texts[name] = self.texts.get(name, 0) + 1
         sums = self._sums.setdefault(name, {})
         for word, row in zip(explanation.words, explanation.values, strict=True):

@@ -25,6 +25,7 @@ from finsa_moe.errors import ConfigError, FinSAError
 
 FORMS = ("openai", "ollama")
 KEY = "FINSA_API_KEY"
+EXAMPLE = "http://localhost:11434/v1"
 _LARGEST = 1 << 22  # bytes of an answer: a model that never stops is cut off
 _SHOWN = 120
 
@@ -99,11 +100,7 @@ class Endpoint:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.username or parts.password:
-            raise ConfigError(f"endpoint at {parts.hostname}: no name or password in the address; a key has a file")
-        if parts.scheme not in ("http", "https") or not parts.hostname or not _plain(self.url):
-            raise ConfigError(f"endpoint {self.url!r}: allowed is an address such as http://localhost:11434/v1")
+        _check(self.url)
         if not _plain(self.key):
             raise ConfigError("the key holds what no key holds; is its file the right one?")
         if self.form not in FORMS:
@@ -216,6 +213,27 @@ def read_key(file: Path | None = None) -> str:
     if len(lines) != 1:
         raise ConfigError(f"{file}: {len(lines)} words; allowed is one key and nothing else")
     return lines[0]
+
+
+def _check(url: str) -> None:
+    """Refuse what is no address that a path can be put behind.
+
+    Raises:
+        ConfigError: Without what stands before an @, which may be a password.
+    """
+    shown = repr(url.rpartition("@")[2])
+    try:
+        parts = urlsplit(url)
+        host, named, port = parts.hostname or "", "@" in parts.netloc, parts.port
+        host.encode("idna")  # as the connection will
+    except ValueError as error:  # UnicodeError is one
+        raise ConfigError(f"endpoint {shown}: no address ({error}); write one such as {EXAMPLE}") from None
+    if named:
+        raise ConfigError(f"endpoint at {host}: no name or password in the address; a key has a file")
+    if parts.scheme not in ("http", "https") or not host or port == 0 or not _plain(url):
+        raise ConfigError(f"endpoint {shown}: allowed is an address such as {EXAMPLE}")
+    if "?" in url or "#" in url:
+        raise ConfigError(f"endpoint {shown}: a path is put behind the address, so it may hold no ? and no #")
 
 
 def _plain(value: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.evaluation.baselines import make
 from finsa_moe.evaluation.baselines.llm import UNUSABLE, LLMBaseline
 from finsa_moe.evaluation.baselines.prompts import LONGEST, families, parse_answer, prompt_for
-from tests.llm.server import Server, breaks_off, closes, raw, says, serving, status
+from tests.llm.server import Behaviour, Handler, Server, breaks_off, closes, raw, says, serving, status
 
 ROWS = (["行A", "行B", "行C", "行D", "行E", "行F"], np.array([0, 1, 2, 0, 1, 2]))
 
@@ -55,7 +56,8 @@ def test_every_family_puts_the_text_once_and_reads_its_own_words() -> None:
     [
         ("glm-z1-9b", "glm"), ("Qwen2.5-7B-Instruct", "qwen"), ("gemma3:12b", "gemma"), ("llama3.1:8b", "llama"),
         ("internlm2-chat-7b", "internlm"), ("gpt-4o-mini", "gpt"), ("fingpt-v3.1", "fingpt"), ("CFGPT2-7B", "cfgpt"),
-        ("something-else", "plain"),
+        ("something-else", "plain"), ("o3", "gpt-reasoning"), ("openai/o4-mini", "gpt-reasoning"), ("gpt-5-mini", "gpt-reasoning"),
+        ("marco-o1", "gpt"), ("gpt-4.1", "gpt"),
     ],
 )  # fmt: skip
 def test_a_name_gives_its_family(model_name: str, family: str) -> None:
@@ -98,6 +100,39 @@ def test_both_dialects_at_no_temperature(tmp_path: Path) -> None:
         (path, body, _), (other_path, other, _) = server.requests
     assert (path, body["temperature"], body["max_tokens"]) == ("/v1/chat/completions", 0, 64)
     assert (other_path, other["options"]) == ("/api/chat", {"temperature": 0, "num_predict": 9})
+
+
+def reasons(handler: Handler, body: dict[str, Any]) -> None:
+    """As models do that think before they answer: a field of the older form is refused."""
+    if "max_tokens" in body or body.get("temperature", 1) != 1:
+        status(400, b"Unsupported parameter: use 'max_completion_tokens' instead")(handler, body)
+    else:
+        says("利好")(handler, body)
+
+
+def test_a_model_that_reasons_is_asked_in_its_own_form(tmp_path: Path) -> None:
+    with serving(reasons) as server:
+        assert model(server, tmp_path, name="o3").predict_proba(["涨"]).argmax() == 2
+        model(server, tmp_path, "&max_tokens=900&family=gpt-reasoning", name="ours").predict_proba(["涨"])
+        (_, body, _), (_, other, _) = server.requests
+        assert set(body) == {"model", "messages", "max_completion_tokens"}
+        assert (body["max_completion_tokens"], other["max_completion_tokens"]) == (4096, 900)
+    with serving(says("利空")) as server:
+        model(server, tmp_path, name="gpt-4o").predict_proba(["跌"])
+        model(server, tmp_path, "&api=ollama", name="o3").predict_proba(["跌"])
+        (_, body, _), (_, other, _) = server.requests
+        assert list(body) == ["model", "messages", "temperature", "max_tokens"]
+        assert set(other) == {"model", "messages", "stream", "options"}
+
+
+@pytest.mark.parametrize("behaviours", [[status(400, b"no")], [closes, closes, closes, status(400, b"no"), closes]])
+def test_a_model_that_answers_no_text_has_no_score(behaviours: list[Behaviour], tmp_path: Path) -> None:
+    with serving(*behaviours) as server, pytest.raises(ModelError, match=r"none of 3 texts got an answer: http"):
+        model(server, tmp_path).predict_proba(["a", "b", "c"])
+    with serving(status(400), says("利好")) as server:
+        asker = model(server, tmp_path)
+        asker.predict_proba(["a", "b"])
+        assert (asker.account["unusable"], asker.predict_proba([]).shape) == (1, (0, 3))
 
 
 def test_a_second_run_asks_nothing_wherever_the_texts_stand(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import UNANSWERED
+from finsa_moe.evaluation.accounts import REFUSED, UNANSWERED
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec
@@ -83,7 +84,7 @@ class LLMBaseline:
         """Probabilities (n, 3) float32, columns bearish, neutral, bullish: 1 for the class named.
 
         Raises:
-            ModelError: If the endpoint cannot be used; the answers so far are kept.
+            ModelError: If the endpoint cannot be used, or has not answered a single text; the answers so far are kept.
         """
         if not self._fitted:
             raise unfitted("llm with shots")
@@ -95,6 +96,8 @@ class LLMBaseline:
                 "the texts asked about; take the test rows out of the training rows"
             )
         said = self._ask([self.prompt.messages(text, clean) for text in texts])
+        if said and not self.client.bill.asked + self.client.bill.remembered:
+            raise ModelError(f"{self.client.endpoint.model}: none of {len(texts):,} texts got an answer: {said[0]}")
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
         for row, answer in enumerate(said):
             label = parse_answer(answer.text) if isinstance(answer, Answer) else None
@@ -159,7 +162,7 @@ class LLMBaseline:
 def _reason(answer: Answer | EndpointError) -> str:
     if isinstance(answer, Answer):
         return "no single class word"
-    return "refused by the endpoint" if isinstance(answer, RefusedError) else UNANSWERED
+    return REFUSED if isinstance(answer, RefusedError) else UNANSWERED
 
 
 def from_spec(spec: Spec) -> LLMBaseline:
@@ -173,22 +176,29 @@ def from_spec(spec: Spec) -> LLMBaseline:
     if not model:
         raise ConfigError(f"model {spec.text}: no endpoint; write llm:MODEL@http://127.0.0.1:11434?api=ollama")
     key_file = spec.options.get("key_file")
-    endpoint = Endpoint(
-        url, model, spec.word("api", "openai", FORMS), read_key(Path(key_file) if key_file else None),
-        spec.number("timeout", 60, 0.1),
-    )  # fmt: skip
+    prompt, form = prompt_for(model, spec.options.get("family")), spec.word("api", FORMS[0], FORMS)
     manners = Manners(
         at_once=spec.whole("at_once", 4, 1, 64), tries=spec.whole("tries", 5, 1, 20), temperature=0,
-        per_minute=spec.number("rpm", 0, 0), longest=spec.whole("max_tokens", 64, 1),
+        per_minute=spec.number("rpm", 0, 0), longest=spec.whole("max_tokens", prompt.longest, 1),
+    )  # fmt: skip
+    endpoint = Endpoint(
+        url, model, form, read_key(Path(key_file) if key_file else None), spec.number("timeout", 60, 0.1),
+        _fields(prompt, manners) if form == FORMS[0] else {},
     )  # fmt: skip
     prices, budget = (spec.number("price_in", 0, 0), spec.number("price_out", 0, 0)), spec.number("budget", 0, 0)
     if budget and not any(prices):
         raise ConfigError(f"model {spec.text}: a budget needs price_in or price_out, money for a million tokens")
     kept = Path(spec.options.get("cache") or default_place() / "answers.jsonl")
     return LLMBaseline(
-        Client(endpoint, manners, kept), prompt_for(model, spec.options.get("family")),
-        shots=spec.whole("shots", 0, 0, 100), prices=prices, budget=budget,
-    )  # fmt: skip
+        Client(endpoint, manners, kept), prompt, shots=spec.whole("shots", 0, 0, 100), prices=prices, budget=budget
+    )
+
+
+def _fields(prompt: Prompt, manners: Manners) -> dict[str, Any]:
+    """The fields of a request that a family takes under another name or not at all."""
+    plain = {"temperature": manners.temperature, "max_tokens": manners.longest}
+    renamed = {theirs: plain[own] for own, theirs in prompt.request.items() if theirs}
+    return {**dict.fromkeys(prompt.request), **renamed}
 
 
 def default_place() -> Path:

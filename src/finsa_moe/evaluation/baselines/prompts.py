@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +38,9 @@ class Prompt:
         question: Holds ``{text}``.
         answers: The words for bearish, neutral and bullish.
         suffix: What follows the last question.
+        longest: Most tokens of an answer, where the user does not say.
+        request: By field of a request, ``temperature`` or ``max_tokens``, its name in this family's; empty for a field
+            that the family does not take.
     """
 
     family: str
@@ -45,6 +48,8 @@ class Prompt:
     question: str
     answers: tuple[str, str, str]
     suffix: str = ""
+    longest: int = 64
+    request: Mapping[str, str] = field(default_factory=dict)
 
     def messages(self, text: str, examples: Sequence[tuple[str, int]] = ()) -> list[dict[str, str]]:
         """The turns that ask about a text, after examples with their class ids."""
@@ -65,10 +70,12 @@ def families() -> dict[str, tuple[Prompt, tuple[str, ...]]]:
     """Every family's wording, and the parts of a model's name it is known by."""
     table = tomllib.loads(FILE.read_text(encoding="utf-8"))
     found = {}
-    for name, part in table.items():
+    for name, own in table.items():
+        part = {**table[own["like"]], **own} if "like" in own else own
         bearish, neutral, bullish = part["answers"]
+        more = {key: part[key] for key in ("longest", "request") if key in part}
         prompt = Prompt(
-            name, part["system"].strip(), part["question"].strip(), (bearish, neutral, bullish), part["suffix"]
+            name, part["system"].strip(), part["question"].strip(), (bearish, neutral, bullish), part["suffix"], **more
         )  # fmt: skip
         found[name] = (prompt, tuple(part["matches"]))
     return found
@@ -86,7 +93,12 @@ def prompt_for(model: str, family: str | None = None) -> Prompt:
             raise ConfigError(f"family {family!r} is none of {', '.join(known)}{closest(family, known)}")
         return families()[family][0]
     low = model.lower()
-    return next(prompt for prompt, parts in families().values() if any(part in low for part in parts))
+    return next(prompt for prompt, parts in families().values() if any(_matches(part, low) for part in parts))
+
+
+def _matches(part: str, name: str) -> bool:
+    """Whether a part stands in a model's name; one after ``^`` only at its start, an owner before a slash left out."""
+    return name.rpartition("/")[2].startswith(part[1:]) if part.startswith("^") else part in name
 
 
 def parse_answer(said: str) -> Polarity | None:
