@@ -9,7 +9,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finsa_moe.config import SHIPPED, ExpertConfig, JointConfig, MergeConfig, PretrainConfig, StageConfig, TrainConfig
+from finsa_moe.config import (
+    SHIPPED,
+    DomainConfig,
+    ExpertConfig,
+    JointConfig,
+    MergeConfig,
+    PretrainConfig,
+    StageConfig,
+    TrainConfig,
+)
 from finsa_moe.errors import ConfigError
 
 STAGES: tuple[type[StageConfig], ...] = (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)
@@ -135,8 +144,12 @@ def test_what_is_refused_and_how(override: str, says: str) -> None:
 
 
 def test_a_whole_number_may_not_be_any_size_of_text() -> None:
-    with pytest.raises(ConfigError, match="seed: -1 must be at least 0"):
+    with pytest.raises(ConfigError, match="seed: -1 must be between 0 and 4294967294"):
         ExpertConfig.load(None, ["seed=-1"])
+    for stage in (*STAGES, DomainConfig):  # NumPy takes up to 2³² - 1, and joint training counts one up
+        with pytest.raises(ConfigError, match="seed: 4294967295 must be between 0 and 4294967294"):
+            stage.load(None, ["seed=4294967295"])
+        assert stage.load(None, ["seed=4294967294"]).seed == 2**32 - 2
     with pytest.raises(ConfigError, match=r"dropout: 0.95 must be between 0 and 0.9"):
         ExpertConfig(dropout=0.95)
 

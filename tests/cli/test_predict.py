@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -14,6 +15,7 @@ import pytest
 
 from finsa_moe import face
 from finsa_moe.cli import main
+from finsa_moe.runtime import bulk
 from tests.fakes import fake_finsa
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +26,7 @@ from finsa_moe import face
 from tests.fakes import fake_finsa
 face.load = lambda path=None, **settings: fake_finsa()
 from finsa_moe.cli import main
+from finsa_moe.runtime import bulk
 sys.exit(main())
 """
 
@@ -92,11 +95,55 @@ def test_a_file_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "1 of 2 rows answered by column words" in shown.err
-    assert "(fake)" in shown.err
+    assert "column words (fake)" in shown.err  # a rate of two rows would tell of the start
     assert "1 rows refused, with the reason, in" in shown.err
     (row,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
     assert (row["key"], row["words"], row["sentiment"]) == ("a", "涨", "利好")
     assert Path(f"{target}.rejects.csv").read_text(encoding="utf-8").splitlines()[1] == f"{source},3,empty text,b,"
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_file_onto_stdout(
+    tmp_path: Path, lines: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_bytes("key,text\na,涨\nb,\nc,跌\n".encode("gbk"))
+    assert main(["predict", "--input", "in.csv", "--output", "-", *(["--json"] if lines else [])]) == 0
+    shown = capsys.readouterr()
+    rows = (
+        [json.loads(line) for line in shown.out.splitlines()] if lines else list(csv.DictReader(shown.out.splitlines()))
+    )
+    assert [(row["key"], row["text"], row["sentiment"]) for row in rows] == [("a", "涨", "利好"), ("c", "跌", "利空")]
+    assert shown.err.splitlines() == [
+        "in.csv: 2 of 3 rows answered by column text (fake)",
+        "in.csv was read as GB18030: it is not in UTF-8",
+        "1 rows refused, the first in line 3: empty text",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_reader_that_leaves_a_file_on_stdout_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "many.txt").write_text("涨\n" * 40_000, encoding="utf-8")
+    process = start(
+        "--input", str(tmp_path / "many.txt"), "--output", "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stdout.readline().startswith(b"id,text,sentiment")
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == b""
+    assert process.wait(timeout=120) == 0
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(9.0, ""), (20.0, ", 100 a second")])
+def test_a_rate_is_told_of_long_runs_alone(
+    tmp_path: Path, seconds: float, rate: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = bulk.Tally(rows=2_000, answered=2_000, seconds=seconds, engine="fake", column="text")
+    monkeypatch.setattr(bulk, "predict_file", lambda *_, **__: tally)
+    target = tmp_path / "out.csv"
+    assert main(["predict", "--input", "in.csv", "--output", str(target)]) == 0
+    assert capsys.readouterr().err == f"{target}: 2,000 of 2,000 rows answered by column text{rate} (fake)\n"
 
 
 def test_bom_by_option(tmp_path: Path) -> None:
@@ -218,7 +265,9 @@ def test_a_long_text_is_answered_and_said_to_be_cut(capsys: pytest.CaptureFixtur
         (["\x00"], "text 0"),
         (["涨", "--domain", "weibo"], "'weibo' is not in this mixture; it knows news, forum"),
         (["涨", "--input", "a.csv"], "texts and --input cannot both be given"),
-        (["--input", "a.csv"], "--input needs --output"),
+        (["--input", "a.csv"], "--input needs --output F for the answers, or --output - to print them"),
+        (["--input", "none.csv", "--output", "-"], "none.csv: no such file"),
+        (["--input", "blank.csv", "--output", "-"], "none of its 1 rows can be answered"),
         (["涨", "--output", "a.csv"], "belong to --input"),
         (["--input", "none.csv", "--output", "a.csv"], "none.csv: no such file"),
         (["--input", "none.csv", "--output", "a.xlsx"], "unknown ending '.xlsx'"),
@@ -235,13 +284,14 @@ def test_bad_input_is_one_line_and_status_2(
     monkeypatch.setattr(sys, "stdin", Piped(b""))
     Path("empty.csv").touch()
     Path("other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    Path("blank.csv").write_text("text,b\n ,2\n", encoding="utf-8")
     assert main(["predict", *arguments]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("finsa: ")
     assert says in shown.err
     assert shown.err.count("\n") == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty.csv", "other.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["blank.csv", "empty.csv", "other.csv"]
 
 
 def test_a_lone_surrogate_is_no_crash(capsys: pytest.CaptureFixture[str]) -> None:

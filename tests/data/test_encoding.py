@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zipfile
+
+import polars as pl
 import pytest
 
 from finsa_moe.data import encoding
-from finsa_moe.data.encoding import detect, open_text
+from finsa_moe.data.encoding import detect, foreign_encoding, open_text
 from finsa_moe.errors import DataError
 
 WORDS = "text,label\n大盘放量上攻，情绪回暖,利好\n联通,中性\n" * 30
@@ -72,3 +77,97 @@ def test_utf32_is_not_taken_for_utf16(tmp_path):
     path.write_bytes("text\n涨停\n".encode("utf-32"))
     with pytest.raises(DataError, match="is in UTF-32; save the file as UTF-8"):
         detect(path)
+
+
+@pytest.mark.parametrize("others", [1, 20, 400])
+@pytest.mark.parametrize("first", ["utf-8", "gbk"])
+def test_lines_in_two_encodings_are_not_taken_for_gb18030(tmp_path, first, others):
+    path, head = tmp_path / "f.csv", b"id,text\n"
+    last = "gbk" if first == "utf-8" else "utf-8"
+    path.write_bytes(head + "1,涨停\n".encode(first) + "2,跌停\n".encode(last) * others)
+    says = rf"UTF-8 with a broken byte at byte \d+: 0x..; it seems to mix encodings \({others if last == 'utf-8' else 1} lines? .*save all as UTF-8"
+    with pytest.raises(DataError, match=says):
+        open_text(path)
+
+
+def test_cells_of_gbk_that_happen_to_be_utf8_are_read(tmp_path):
+    """One character in six is two bytes of UTF-8; 锂电方 is two whole characters, which nearly nothing is."""
+    path = tmp_path / "f.csv"
+    for cells in (["通", "停", "票", "说", "跌停"], ["涨停"] * 1_500 + ["锂电方"]):
+        path.write_bytes("\n".join(["text", *cells]).encode("gbk"))
+        assert foreign_encoding(path) == "gb18030"
+        with open_text(path) as file:
+            assert file.read().split("\n") == ["text", *cells]
+
+
+def test_a_damaged_utf8_file_is_not_said_to_mix_encodings(tmp_path):
+    path = tmp_path / "f.csv"
+    path.write_bytes(WORDS.encode().replace("情绪".encode(), b"\xff", 1))
+    with pytest.raises(DataError, match=r"broken byte at byte .*; mend it or save the file anew"):
+        open_text(path)
+
+
+def test_only_what_is_not_utf8_has_a_foreign_encoding(tmp_path):
+    for name, said in (("utf-8", None), ("utf-8-sig", None), ("utf-16", "utf-16"), ("gbk", "gb18030")):
+        (tmp_path / "f.csv").write_bytes(WORDS.encode(name))
+        assert foreign_encoding(tmp_path / "f.csv") == said
+    pl.DataFrame({"text": ["涨"]}).write_parquet(tmp_path / "f.parquet")
+    assert foreign_encoding(tmp_path / "f.parquet") is None
+
+
+def foreign(kind):
+    """What such a file begins with, and more of it."""
+    out = io.BytesIO()
+    if kind == "parquet":
+        pl.DataFrame({"text": ["涨停"] * 9}).write_parquet(out)
+    elif kind == "zip":
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("xl/workbook.xml", "涨" * 99)
+    elif kind == "xls":
+        out.write(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(99))
+    else:
+        out.write(gzip.compress(WORDS.encode()))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("parquet", r"is no text but a Parquet file; give it the ending \.parquet"),
+        ("zip", r"is no text but an Excel workbook or a zip archive; give a workbook the ending \.xlsx"),
+        ("xls", "is no text but a workbook of an older Excel"),
+        ("gzip", r"is no text but packed by gzip; put \.gz behind its name"),
+    ],
+)
+@pytest.mark.parametrize("name", ["f.csv", "f.jsonl", "f.txt"])
+def test_a_file_that_is_no_text_is_named(tmp_path, kind, says, name):
+    (tmp_path / name).write_bytes(foreign(kind))
+    with pytest.raises(DataError, match=says):
+        open_text(tmp_path / name)
+
+
+@pytest.mark.parametrize("small", [1 << 25, 64])
+@pytest.mark.parametrize("name", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+def test_a_packed_file_is_read_as_the_plain_one(tmp_path, monkeypatch, name, small):
+    """Also one too large to be held, which is unpacked as it is read."""
+    monkeypatch.setattr(encoding, "_SMALL", small)
+    path = tmp_path / "f.csv.gz"
+    path.write_bytes(gzip.compress(WORDS.encode(name)))
+    with open_text(path) as file:
+        assert isinstance(file, io.StringIO) == (small > 64 and name.startswith("utf-8"))
+        assert file.read() == WORDS
+
+
+@pytest.mark.parametrize("small", [1 << 25, 64])
+def test_a_damaged_archive_is_told_before_a_row_is_read(tmp_path, monkeypatch, small):
+    monkeypatch.setattr(encoding, "_SMALL", small)
+    path, whole = tmp_path / "f.csv.gz", gzip.compress((WORDS * 9).encode())
+    spoilt = whole[:60] + bytes([whole[60] ^ 255]) + whole[61:]
+    for content in (whole[:-20], spoilt, WORDS.encode(), b"\x1f\x8b"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"f\.csv\.gz: cannot be unpacked \(.*fetch or pack it again") as caught:
+            open_text(path)
+        assert "\n" not in str(caught.value)
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(DataError, match="the file is empty"):
+        open_text(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import datetime
 
 import polars as pl
@@ -25,10 +26,11 @@ def test_a_folder_is_searched_sorted_and_what_is_left_out_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("none.csv", "no such file"), ("f.xlsx", r"unknown ending '\.xlsx'; known: \.csv"), ("empty.csv", "the file is empty"), ("dir", "no file to read")],
+    [("none.csv", "no such file"), ("f.xls", r"unknown ending '\.xls'; known: \.csv.* \.csv\.gz.*; save it as"), ("f.tar.gz", r"'\.gz'; known: .*; unpack it"), ("f.parquet.gz", "unpack it"), ("f.zip", r"'\.zip'; .*; unpack it"), ("empty.csv", "the file is empty"), ("dir", "no file to read")],
 )  # fmt: skip
 def test_a_named_source_that_cannot_be_read_is_an_error(tmp_path, name, says):
-    (tmp_path / "f.xlsx").write_text("x", encoding="utf-8")
+    for unknown in ("f.xls", "f.tar.gz", "f.parquet.gz", "f.zip"):
+        (tmp_path / unknown).write_text("x", encoding="utf-8")
     (tmp_path / "empty.csv").touch()
     (tmp_path / "dir").mkdir()
     with pytest.raises(DataError, match=says):
@@ -97,3 +99,22 @@ def test_a_truncated_file_is_a_one_line_error(tmp_path, ending):
     with pytest.raises(DataError, match=rf"f\.{ending}: not a readable \.{ending} file") as caught:
         list(read_batches(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("f.csv", 'id,text\n1,"涨\n停"\n2,跌\n'),
+        ("f.TSV", "id\ttext\n1\t涨\n"),
+        ("f.txt", "涨停\n跌停\n"),
+        ("f.jsonl", '{"text": "涨"}\n{no\n'),
+        ("f.json", '[{"text": "涨"},\n["跌", 0]]'),
+    ],
+)
+def test_packed_files_give_the_rows_of_plain_ones(tmp_path, name, content):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with gzip.open(tmp_path / f"{name}.gz", "wt", encoding="utf-8") as file:
+        file.write(content)
+    plain, packed = list(read_batches(tmp_path / name)), list(read_batches(tmp_path / f"{name}.gz"))
+    assert packed == plain
+    assert find_files([tmp_path]).files == [tmp_path / name, tmp_path / f"{name}.gz"]

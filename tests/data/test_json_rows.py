@@ -7,6 +7,7 @@ import json
 import pytest
 
 from finsa_moe.data.formats import read_batches
+from finsa_moe.data.read import Columns, LabelMap, read_rows
 from finsa_moe.errors import DataError
 
 
@@ -79,3 +80,15 @@ def test_a_damaged_list_is_refused_whole(tmp_path, text, says):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=says):
         read(path)
+
+
+def test_a_text_that_is_a_list_or_an_object_is_refused_and_a_number_is_read(tmp_path):
+    path = tmp_path / "f.jsonl"
+    texts = ["涨", ["a"], 5, {"b": ["跌"]}, [], True]
+    path.write_text(
+        "\n".join(json.dumps({"text": text, "tags": ["x"]}, ensure_ascii=False) for text in texts), encoding="utf-8"
+    )
+    table = read_rows([path], Columns(), LabelMap(), None, need_label=False)
+    assert table.frame["text"].to_list() == ["涨", "5", "true"]
+    assert table.rejects.select("line", "text").rows() == [(2, '["a"]'), (4, '{"b": ["跌"]}'), (5, "[]")]
+    assert set(table.rejects["reason"]) == {"the text is a list or an object; allowed: a string or a number"}

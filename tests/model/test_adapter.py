@@ -52,6 +52,14 @@ def test_what_peft_saved_is_read_whole(task: str, backbone_of: Backbones, tmp_pa
         ({"lora_bias": True}, "lora_bias=True is not supported"),
         ({"rank_pattern": {"q_proj": 2}}, "rank_pattern/alpha_pattern"),
         ({"alpha_pattern": {"layers.1.self_attn.q_proj": 2}}, "rank_pattern/alpha_pattern"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights='pissa' changed the backbone's own weights"),
+        ({"init_lora_weights": "pissa_niter_2"}, "init_lora_weights='pissa_niter_2' changed the backbone's own"),
+        ({"init_lora_weights": "olora"}, "path_initial_model_for_weight_conversion, or train it with"),
+        ({"target_modules": ["q_proj", "embed_tokens"]}, r"holds base_model.model.embed_tokens.\S+, which changes the"),
+        ({"modules_to_save": ["norm"]}, r"\.layers.0.input_layernorm.weight, which changes the backbone beside its"),
+        ({"modules_to_save": ["embed_tokens"]}, r"\.embed_tokens.weight, .* linears alone, without modules_to_save"),
+        ({"task": "SEQ_CLS", "modules_to_save": ["norm"]}, r"\.input_layernorm.weight, which changes the backbone"),
+        ({"trainable_token_indices": {"embed_tokens": [3, 4]}}, r"embed_tokens.token_adapter.\S+, .*trainable_token"),
     ],
 )
 def test_what_is_no_plain_lora_is_refused(
@@ -61,6 +69,24 @@ def test_what_is_no_plain_lora_is_refused(
     with pytest.raises(ModelError, match=says) as caught:
         read_expert(folder, load_backbone(str(backbone_of("llama")), device="cpu"))
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("begun", ["gaussian", "orthogonal"])
+def test_a_beginning_that_leaves_the_backbone_alone_is_read(begun: str, backbone_of: Backbones, tmp_path: Path) -> None:
+    folder = foreign(backbone_of("llama"), tmp_path / "a", init_lora_weights=begun)
+    assert len(read_expert(folder, load_backbone(str(backbone_of("llama")), device="cpu")).state) == 8
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_head_of_a_task_is_left_out(family: str, backbone_of: Backbones, tmp_path: Path) -> None:
+    """Also one of two layers, and a pooler, which nothing but a head reads."""
+    more = ["pooler"] if family == "bert" else []
+    folder = foreign(
+        backbone_of(family), tmp_path / "a", task="SEQ_CLS", target_modules=["query"], modules_to_save=more
+    )
+    heads = [key for key in read_tensors(folder / "adapter_model.safetensors") if ".lora_" not in key]
+    assert len(heads) == 4
+    assert len(read_expert(folder, load_backbone(str(backbone_of(family)), device="cpu")).state) == 4
 
 
 def test_another_kind_of_adapter_is_refused(backbone_of: Backbones, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_a_damaged_mixture_is_one_line_that_names_the_part(kind: str, whole: Pat
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no such folder; give the folder that train-joint or merge wrote"):
+    with pytest.raises(ModelError, match="no such folder; give the folder that train-joint, merge or add-domain wrote"):
         load_mixture(tmp_path / "none")
 
 

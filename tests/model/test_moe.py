@@ -167,6 +167,13 @@ def test_checkpointing_leaves_attention_dropout_off(tmp_path: Path) -> None:
         torch.testing.assert_close(model.train()(IDS, MASK).logits, expected)
 
 
+def test_a_configuration_alone_is_no_mixture(backbone_of: Backbones) -> None:
+    from transformers import AutoModel
+
+    with pytest.raises(ModelError, match=r"^a mixture's configuration alone holds no backbone; use from_pretrained"):
+        AutoModel.from_config(make_mixture(backbone_of("bert")).config)
+
+
 def test_labels_add_a_plain_cross_entropy(backbone_of: Backbones) -> None:
     model, labels = make_mixture(backbone_of("bert")), torch.tensor([0, 2, 1, 1])
     with torch.no_grad():

@@ -52,6 +52,12 @@ def test_written_and_read_again(tmp_path: Path) -> None:
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"replay.safetensors: missing.*--replay news=FILE --replay forum=FILE"):
         read_replay(tmp_path, ["news", "forum"])
+    with pytest.raises(ModelError, match=r"none of train-joint's; give one that is, or name texts") as caught:
+        read_replay(tmp_path, ["news"])
+    assert "before sketches" not in str(caught.value), "it was never trained jointly"
+    (tmp_path / "metrics.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"trained before sketches of its states were kept: name texts"):
+        read_replay(tmp_path, ["news"])
     write_replay(tmp_path, {"news": Sketch.of(torch.zeros(1, 2))})
     with pytest.raises(ModelError, match=r"holds news, the mixture has news, forum"):
         read_replay(tmp_path, ["news", "forum"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from hypothesis import strategies as st
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime import bulk, rows
-from finsa_moe.runtime.bulk import Tally, predict_file
+from finsa_moe.runtime.bulk import Tally, predict_file, predict_stream
 from finsa_moe.runtime.predictor import BULK, Predictor
+from tests.data.workbook import write_workbook
 from tests.fakes import FakeEngine
 
 ANSWERS = [
@@ -247,7 +250,8 @@ def test_one_engine_answers_a_whole_file(
     few, bulk = FakeEngine(), FakeEngine()
     bulk.name = "bulk"
     predictor = Predictor(few, bulk=lambda: bulk)  # type: ignore[arg-type]
-    many = [*["{broken"] * broken, *[json.dumps({"text": "涨"})] * (2 if engine == "fake" else 2 + BULK + 1)]
+    good = range(2 if engine == "fake" else 2 + BULK + 1)
+    many = [*["{broken"] * broken, *(json.dumps({"text": f"涨{n}"}) for n in good)]
     (tmp_path / "in.jsonl").write_text("\n".join(many), encoding="utf-8")
     few.shapes.clear()
     tally = predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.csv")
@@ -307,3 +311,89 @@ def test_only_a_header_is_no_row_and_no_error(tmp_path: Path) -> None:
     assert (tally.rows, tally.refused) == (0, 0)
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == ",".join(["id", "text", *ANSWERS]) + "\n"
     assert bulk.EMPTY == "empty text"
+
+
+@pytest.mark.parametrize("domain", [None, "news"])
+def test_copies_are_answered_once_and_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, domain: str | None
+) -> None:
+    """Also those in a later batch; what each row has beside its text stays its own."""
+    monkeypatch.setattr(rows, "BATCH_ROWS", 10)
+    texts = [("涨", "跌停", "公告平", " ", "涨跌" * 50)[n * 7 // 3 % 5] for n in range(35)]
+    entries = [json.dumps({"text": text, "n": n}) for n, text in enumerate(texts)]
+    (tmp_path / "in.jsonl").write_text("\n".join(entries), encoding="utf-8")
+    engine = FakeEngine()
+    predictor = Predictor(engine)  # type: ignore[arg-type]
+    engine.shapes.clear()
+    tally = predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl", domain=domain)
+    kept = [(n, text) for n, text in enumerate(texts) if text.strip()]
+    assert sum(count for count, _ in engine.shapes) == len({text for _, text in kept})
+    assert (tally.answered, tally.refused) == (len(kept), len(texts) - len(kept))
+    back = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["n"], row["text"]) for row in back] == kept
+    for row in back:
+        (alone,) = Predictor(FakeEngine()).predict([row["text"]], domain)  # type: ignore[arg-type]
+        assert row["bullish"] == pytest.approx(alone.scores["bullish"], abs=1e-6)
+        assert (row["sentiment"], row["expert"], row["truncated"]) == (alone.sentiment, alone.expert, alone.truncated)
+    assert len(read_csv(tally.rejects or tmp_path)) == tally.refused
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_stream_gets_what_a_file_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
+    monkeypatch.setattr(rows, "BATCH_ROWS", 2)
+    source = tmp_path / "in.jsonl"
+    source.write_text(
+        "\n".join(json.dumps({"text": text}) for text in ("涨", "", "跌", "a\rb", "\ud800涨")), encoding="utf-8"
+    )
+    stream = io.BytesIO()
+    tally = predict_stream(Predictor(FakeEngine()), source, stream, ending, bom=True)  # type: ignore[arg-type]
+    filed = answer(source, tmp_path / f"out{ending}", bom=True)
+    assert stream.getvalue() == (tmp_path / f"out{ending}").read_bytes()
+    assert (tally.rows, tally.answered, tally.refused, tally.first) == (5, 4, 1, "line 2: empty text")
+    assert (tally.rejects, filed.first) == (None, tally.first)
+
+
+def test_a_stream_gets_nothing_where_nothing_can_be_answered(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    with pytest.raises(DataError, match="none of its 1 rows"):
+        predict_stream(Predictor(FakeEngine()), write_csv(tmp_path / "in.csv", [["text"], [" "]]), stream)  # type: ignore[arg-type]
+    assert stream.getvalue() == b""
+    predict_stream(Predictor(FakeEngine()), write_csv(tmp_path / "in.csv", [["text"]]), stream)  # type: ignore[arg-type]
+    assert stream.getvalue().decode() == ",".join(["id", "text", *ANSWERS]) + "\n"
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".json", ".parquet"])
+def test_a_text_that_is_a_list_is_refused_and_a_number_is_answered(tmp_path: Path, ending: str) -> None:
+    source = tmp_path / f"in{ending}"
+    if ending == ".parquet":
+        pl.DataFrame({"text": [["涨"], []], "title": ["跌", "涨"]}).write_parquet(source)
+        with pytest.raises(DataError, match=r"none of its 2 rows .*the text is a list or an object"):
+            answer(source, tmp_path / "out.csv")
+        answer(source, tmp_path / "out.csv", text="title")
+        return
+    texts = ["涨", ["a"], 5, {"b": 1}, True]
+    entries = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    source.write_text("[" + ",\n".join(entries) + "]" if ending == ".json" else "\n".join(entries), encoding="utf-8")
+    tally = answer(source, tmp_path / "out.csv")
+    assert [row["text"] for row in read_csv(tmp_path / "out.csv")] == ["涨", "5", "true"]
+    assert [(r["line"], r["reason"], r["text"]) for r in read_csv(tally.rejects or tmp_path)] == [
+        (line, "the text is a list or an object; allowed: a string or a number", text)
+        for line, text in (("2", '["a"]'), ("4", '{"b": 1}'))
+    ]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_packed_file_is_answered(tmp_path: Path, ending: str) -> None:
+    plain = "text\n涨\n跌\n" if ending == ".csv" else '{"text": "涨"}\n{"text": "跌"}\n'
+    (tmp_path / f"in{ending}.gz").write_bytes(gzip.compress(plain.encode("gbk")))
+    tally = answer(tmp_path / f"in{ending}.gz", tmp_path / "out.csv")
+    assert [row["sentiment"] for row in read_csv(tmp_path / "out.csv")] == ["利好", "利空"]
+    assert tally.encoding == "gb18030"
+
+
+def test_a_workbook_is_answered(tmp_path: Path) -> None:
+    write_workbook(tmp_path / "in.xlsx", {"a": [["code", "内容"], ["000001", "涨停"]], "b": [["内容"], ["跌"]]})
+    answer(tmp_path / "in.xlsx", tmp_path / "out.csv")
+    assert [(row["code"], row["sentiment"]) for row in read_csv(tmp_path / "out.csv")] == [("000001", "利好")]
+    answer(Path(f"{tmp_path}/in.xlsx#b"), tmp_path / "out.csv")
+    assert [(row["id"], row["sentiment"]) for row in read_csv(tmp_path / "out.csv")] == [("in-2", "利空")]

@@ -184,7 +184,7 @@ class EarlyEngine(FakeEngine):
 
 
 def test_texts_are_grouped_by_expert_before_they_run_where_the_engine_can_tell() -> None:
-    many = [TEXTS[at % len(TEXTS)] + "涨" * (at % 7) for at in range(2 * BULK)]
+    many = [TEXTS[at % len(TEXTS)] + "涨" * (at % 7) + str(at) for at in range(2 * BULK)]
     engine = EarlyEngine()
     domains: list[str | None] = [None if at % 3 else "forum" for at in range(len(many))]
     for wanted in (None, domains):
@@ -207,14 +207,15 @@ def test_the_bulk_engine_answers_long_calls_and_long_streams_alone() -> None:
     few = FakeEngine()
     predictor = Predictor(few, bulk=bulk)
     few.shapes.clear()
-    predictor.predict(["涨"] * (BULK - 1))
+    some = [f"涨{n}" for n in range(BULK)]
+    predictor.predict(some[1:])
     list(predictor.stream(["涨", "跌"]))
     assert few.shapes
     assert not opened
     few.shapes.clear()
-    predictor.predict(["涨"] * BULK)
+    predictor.predict(some)
     list(predictor.stream(["涨", "跌"], window=1))
-    list(predictor.stream(["涨"] * BULK))
+    list(predictor.stream(some))
     predictor.attempt(["涨"], bulk=True)
     assert not few.shapes
     assert len(opened) == 1

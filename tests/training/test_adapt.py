@@ -137,7 +137,10 @@ def test_it_learns_and_the_backbone_can_be_trained_on(
     assert load_tokenizer(out).backend_tokenizer.to_str() == load_tokenizer(start).backend_tokenizer.to_str()
     with pytest.raises(ConfigError, match="holds a finished backbone"):
         adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, device="cpu")
-    assert adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, resume=True) == facts
+    with pytest.raises(ConfigError, match="not the tasks that the run began with"):
+        adapt(str(start), out, tasks={"events": events}, soft={}, settings=settings, resume=True)
+    again = {"tasks": {"events": events}, "soft": {"taught": answers}, "settings": settings}
+    assert adapt(str(start), out, resume=True, **again) == facts
 
 
 def test_a_finished_folder_answers(

@@ -230,7 +230,7 @@ def test_what_cannot_be_added(trained: Callable[[str], Trained], prepared: Mappi
         add_domain(source, "news", data, tmp_path / "o", settings=settings)
     with pytest.raises(ConfigError, match="allowed are 1 to 64"):
         add_domain(source, "a/b", data, tmp_path / "o", settings=settings)
-    with pytest.raises(ModelError, match=r"missing; give the folder"):
+    with pytest.raises(ModelError, match=r"no such folder; give the folder"):
         add_domain(tmp_path / "none", "x", data, tmp_path / "o", settings=settings)
     alike = tmp_path / "alike"
     alike.mkdir()

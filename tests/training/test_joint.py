@@ -257,7 +257,7 @@ def test_finished_and_unfinished_folders(trained: Runs, prepared: Mapping[str, P
 
 def test_a_start_that_is_no_mixture(trained: Runs, prepared: Mapping[str, Path], tmp_path: Path) -> None:
     settings, data = JointConfig.load(None, JOINT), {d: prepared[d] for d in DOMAINS}
-    with pytest.raises(ModelError, match="no such folder; give the folder that train-joint or merge wrote"):
+    with pytest.raises(ModelError, match="no such folder; give the folder that train-joint, merge or add-domain wrote"):
         train_joint(tmp_path / "none", data, tmp_path / "j", settings=settings, device="cpu")
     with pytest.raises(ModelError, match="model_type 'bert', expected 'finsa_moe'"):
         train_joint(trained("bert").backbone, data, tmp_path / "j", settings=settings, device="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_a_mixture(
     weights = other / "experts" / "news" / "adapter_model.safetensors"
     shutil.copy(trained("bert").joint / "experts" / "news" / "adapter_model.safetensors", weights)
     refused(kept, "start", lambda: run(start=other))
-    assert set(run()) == {"moe_joint"}
+    assert set(run()) == {"router_warmup", "moe_joint"}
 
 
 def test_a_whole_backbone(
@@ -170,5 +171,16 @@ def test_a_further_domain(
     with pytest.raises(ConfigError, match="holds a run that read its rows by other columns or labels"):
         run(model, columns=Columns(text="id"))
     marker = out / "started.json"
+    for override in ("seed=77", "router_steps=3", "start=fresh"):
+        other = DomainConfig.load(None, [*FAST, override])
+        with pytest.raises(ConfigError, match=rf"started.json: {override.split('=')[0]} was .*resume with the same se"):
+            add_domain(model, "notices", data, out, settings=other, resume=True, device="cpu")
+    refused(marker, "held-out texts", lambda: run(model, held_out=["锂电龙头净利翻倍"]))
+    texts = {domain: prepared[domain] / "train.csv" for domain in DOMAINS}
+    refused(marker, "replayed texts", lambda: run(model, replay=texts))
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(out))}: holds an unfinished run; add --resume to go on"):
+        run(model, False)
     marker.write_text('{"domain": "notices"}', encoding="utf-8")  # as an earlier version noted it
+    assert run(model)["domain"] == "notices"
+    refused(marker, "held-out texts", lambda: run(model, held_out=["锂电龙头净利翻倍"]))
     assert run(model)["domain"] == "notices"

@@ -93,7 +93,7 @@ def whole(run_expert: Expert, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 def equal_to_whole(out: Path, facts: dict[str, Any], whole: tuple[Path, dict[str, Any]]) -> None:
     same(tensors(out), {k.replace(f"{whole[0].name}/", f"{out.name}/", 1): v for k, v in tensors(whole[0]).items()})
-    for key in ("steps", "best_step", "rows", "trained_parameters"):
+    for key in ("steps", "best_step", "rows", "trained_parameters", "train_loss"):
         assert facts[key] == whole[1][key]
     for name, value in whole[1]["validation"].items():
         if "second" not in name and name != "runtime":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training.batches import read_split
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
-from finsa_moe.training.unlabelled import LONGEST, NO_CLASS, SHORTEST, routing_rows
+from finsa_moe.training.unlabelled import LONGEST, NO_CLASS, SHORTEST, head_lengths, routing_rows
 from tests.conftest import DOMAINS, JOINT, Trained
 from tests.families import batch_of
 
@@ -86,6 +87,12 @@ def test_a_row_without_a_class_adds_to_the_routing_loss_alone(trained: Callable[
     assert losses([NO_CLASS] * 4, **alone) == 0
     routing = losses([0, 2, 1, 0]) - losses([0, 2, 1, 0], **alone)
     assert losses([NO_CLASS] * 4) == pytest.approx(routing, rel=1e-4)
+
+
+def test_heads_are_of_every_length_in_the_range() -> None:
+    lengths = head_lengths(np.random.default_rng(0), 20_000)
+    assert set(lengths.tolist()) == set(range(SHORTEST, LONGEST + 1))
+    assert np.median(lengths) == pytest.approx((SHORTEST * LONGEST) ** 0.5, abs=1), "evenly on a logarithmic scale"
 
 
 def test_joint_training_with_them(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 # Red rises and green falls, as every Chinese quote board has it.
 COLOURS = {"利好": "31", "利空": "32", "中性": "90"}
+SCREEN = Path("-")
+SECONDS = 10
+"""From so many seconds on a run's rate says something: in shorter ones the engine's start takes most of the time."""
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +41,15 @@ def predict(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     input: Annotated[  # noqa: A002 - the option's own name
-        Path | None, typer.Option(help="File of texts: CSV, TSV, JSON lines, JSON, Parquet.")
+        Path | None,
+        typer.Option(help="File of texts: CSV, TSV, TXT, JSON lines, JSON, these also as .gz; Parquet, .xlsx."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="File for the answers: CSV, TSV, JSON lines, Parquet.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File for the answers: CSV, TSV, JSON lines, Parquet; - prints them as CSV, with --json as JSON lines."
+        ),
+    ] = None,
     text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text in --input.")] = None,
     id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id in --input.")] = None,  # noqa: A002
     domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
@@ -63,13 +72,14 @@ def predict(
     from finsa_moe.face import load
 
     if input is not None and (texts or output is None):
-        what = "texts and --input cannot both be given" if texts else "--input needs --output F for the answers"
+        needs = "--input needs --output F for the answers, or --output - to print them"
+        what = "texts and --input cannot both be given" if texts else needs
         raise ConfigError(f"{what}; e.g. finsa predict --input posts.csv --output answers.csv")
     if texts and len(texts) == 1 and is_file(texts[0]):
         raise ConfigError(f"{texts[0]} is a file; write finsa predict --input {texts[0]} --output answers.csv")
     if input is None and (output is not None or text is not None or id is not None):
         raise ConfigError("--output, --text and --id belong to --input F; without it answers go to the screen")
-    if input is not None and output is not None:
+    if input is not None and output is not None and output != SCREEN:
         from finsa_moe.runtime.bulk import rejects_of
         from finsa_moe.runtime.writers import check_ending
 
@@ -82,7 +92,8 @@ def predict(
     if finsa.predictor.engine.name == "torch":
         typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
     if input is not None and output is not None:
-        _file(finsa, input, output, text=text, id=id, domain=domain, bom=bom)
+        ending = ".jsonl" if as_json else ".csv"
+        _file(finsa, input, None if output == SCREEN else output, ending, text=text, id=id, domain=domain, bom=bom)
     elif texts and texts != ["-"]:
         answers = finsa.predictor.predict(texts, domain)
         with _quiet_pipe():
@@ -96,32 +107,43 @@ def predict(
             _pipe(finsa, domain, as_json)
 
 
-def _file(finsa: FinSA, source: Path, target: Path, *, bom: bool, **columns: str | None) -> None:
+def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: bool, **columns: str | None) -> None:
+    """Answer a file into another, or, where there is no target, onto stdout in the format of `ending`."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from finsa_moe.runtime.bulk import predict_file
+    from finsa_moe.runtime.bulk import predict_file, predict_stream
 
     console = Console(stderr=True)
     parts = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
-    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as bar:
+    hidden = not console.is_terminal or (target is None and sys.stdout.isatty())
+    with Progress(*parts, console=console, transient=True, disable=hidden) as bar, _quiet_pipe():
         task = bar.add_task("")
-        tally = predict_file(
-            finsa.predictor, source, target, bom=bom, progress=lambda rows: bar.update(task, completed=rows), **columns
-        )
-    rate = tally.answered / max(tally.seconds, 1e-9)
+
+        def shown(rows: int) -> None:
+            bar.update(task, completed=rows)
+
+        if target is None:
+            screen = sys.stdout.buffer
+            tally = predict_stream(finsa.predictor, source, screen, ending, bom=bom, progress=shown, **columns)
+        else:
+            tally = predict_file(finsa.predictor, source, target, bom=bom, progress=shown, **columns)
+    rate = f", {tally.answered / tally.seconds:,.0f} a second" if tally.seconds >= SECONDS else ""
     typer.echo(
-        f"{target}: {tally.answered:,} of {tally.rows:,} rows answered by column {tally.column}, {rate:,.0f} a second "
+        f"{target or source}: {tally.answered:,} of {tally.rows:,} rows answered by column {tally.column}{rate} "
         f"({tally.engine})",
         err=True,
     )
+    if tally.encoding:
+        typer.echo(f"{source} was read as {tally.encoding.upper()}: it is not in UTF-8", err=True)
     if tally.truncated:
         typer.echo(f"{tally.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)
     if tally.uncertain:
         typer.echo(f"{tally.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
     _warn_of_strangers(tally.strange)
     if tally.refused:
-        typer.echo(f"{tally.refused:,} rows refused, with the reason, in {tally.rejects}", err=True)
+        where = f"with the reason, in {tally.rejects}" if tally.rejects else f"the first in {tally.first}"
+        typer.echo(f"{tally.refused:,} rows refused, {where}", err=True)
 
 
 def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:

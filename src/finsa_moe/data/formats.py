@@ -1,7 +1,7 @@
-"""Files and folders in, batches of raw rows out, whatever the format: the ending of a file's name says which.
+"""Files and folders in, batches of raw rows out, whatever the format: a file's name says which (`names`).
 
-CSV, TSV and TXT go to `delimited`, JSON to `json_rows`; Parquet and Arrow (as `datasets` saves it) are read here. It
-does not know which column is which, and it refuses what it cannot read rather than skip it.
+CSV, TSV and TXT go to `delimited`, JSON to `json_rows`, workbooks to `excel`; Parquet and Arrow (as `datasets` saves
+it) are read here. It does not know which column is which, and it refuses what it cannot read rather than skip it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from finsa_moe.data.delimited import read_delimited, read_lines
+from finsa_moe.data.excel import read_workbook
 from finsa_moe.data.json_rows import read_json
-from finsa_moe.data.rows import BATCH_ROWS, Batch, Row, unique_names
+from finsa_moe.data.names import TEXT, named
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Nested, Row, unique_names
 from finsa_moe.errors import DataError, require
 
 if TYPE_CHECKING:
@@ -41,13 +43,13 @@ def find_files(sources: Sequence[Path]) -> Found:
     """
     found, seen = Found(), set()
     for source in sources:
-        if not source.exists():
+        if not named(source).file.exists():
             raise DataError(f"{source}: no such file or folder")
         for path in _walk(source) if source.is_dir() else [source]:
             if (place := path.resolve()) in seen:
                 continue
             seen.add(place)
-            reason = _unreadable(path, named=path == source)
+            reason = _unreadable(path, is_named=path == source)
             if reason is None:
                 found.files.append(path)
             elif path == source:
@@ -56,7 +58,7 @@ def find_files(sources: Sequence[Path]) -> Found:
                 found.skipped[str(path)] = reason
     if not found.files:
         where = ", ".join(str(source) for source in sources)
-        raise DataError(f"{where}: no file to read here; known endings: {', '.join(READERS)}")
+        raise DataError(f"{where}: no file to read here; known endings: {KNOWN}")
     return found
 
 
@@ -66,10 +68,10 @@ def read_batches(path: Path) -> Iterator[Batch]:
     Raises:
         DataError: If the file cannot be read, is empty, or is not what its ending says.
     """
-    if (reason := _unreadable(path, named=True)) is not None:
+    if (reason := _unreadable(path, is_named=True)) is not None:
         raise DataError(f"{path}: {reason}")
     try:
-        yield from READERS[path.suffix.lower()](path)
+        yield from READERS[named(path).ending](path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -80,14 +82,16 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _unreadable(path: Path, *, named: bool) -> str | None:
-    if path.suffix.lower() not in READERS:
-        return f"unknown ending {path.suffix!r}; known: {', '.join(READERS)}; save it as UTF-8 CSV"
-    if not named and path.name in _NOT_ROWS:
+def _unreadable(path: Path, *, is_named: bool) -> str | None:
+    meant = named(path)
+    if meant.ending not in READERS:
+        remedy = "unpack it" if meant.ending in _ARCHIVES else "save it as UTF-8 CSV"
+        return f"unknown ending {path.suffix!r}; known: {KNOWN}; {remedy}"
+    if not is_named and path.name in _NOT_ROWS:
         return "not a file of rows: it describes the folder"
-    if not path.is_file():
+    if not meant.file.is_file():
         return "not a file"
-    return "the file is empty" if path.stat().st_size == 0 else None
+    return "the file is empty" if meant.file.stat().st_size == 0 else None
 
 
 def load_frame(path: Path) -> pl.DataFrame | None:
@@ -131,6 +135,8 @@ def _read_table(path: Path) -> Iterator[Batch]:
 def _plain(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, list | dict):
+        return Nested(value)
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
@@ -143,4 +149,7 @@ READERS: dict[str, Callable[[Path], Iterator[Batch]]] = {
     ".ndjson": read_json,
     ".parquet": _read_table,
     ".arrow": _read_table,
+    ".xlsx": read_workbook,
 }
+KNOWN = f"{', '.join(READERS)}, and {', '.join(f'{ending}.gz' for ending in TEXT)}"
+_ARCHIVES = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".tar", ".tgz")

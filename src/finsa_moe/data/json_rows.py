@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TextIO
 
 from finsa_moe.data.encoding import open_text
-from finsa_moe.data.rows import Batch, Broken, unique_names
+from finsa_moe.data.names import named
+from finsa_moe.data.rows import Batch, Broken, Nested, unique_names
 from finsa_moe.errors import DataError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -39,7 +40,7 @@ def json_values(path: Path) -> Iterator[tuple[int, object]]:
             be trusted.
     """
     with open_text(path) as file:
-        listed = path.suffix.lower() == ".json" and file.read(1 << 12).lstrip().startswith("[")
+        listed = named(path).ending == ".json" and file.read(1 << 12).lstrip().startswith("[")
         file.seek(0)
         yield from _list_values(file.read(), path) if listed else _line_values(file)
 
@@ -119,7 +120,8 @@ def _finished(batch: Batch, names: dict[str, int]) -> Batch:
 def _cell(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value and _clean(value)
-    return _clean(json.dumps(value, ensure_ascii=False))
+    written = _clean(json.dumps(value, ensure_ascii=False))
+    return Nested(written) if isinstance(value, list | dict) else written
 
 
 def _clean(text: str) -> str:

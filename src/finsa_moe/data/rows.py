@@ -5,12 +5,25 @@ Each row keeps the line of the file on which it starts. Nothing here knows what 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import TypeVar
 
 BATCH_ROWS = 8_192
 
 Row = Sequence[str | None]
+
+
+class Nested(str):
+    """A cell that holds a list or an object, as JSON writes it: never a text."""
+
+    __slots__ = ()
+
+
+AnyRow = TypeVar("AnyRow", bound=Sequence[object])
+_NESTED = (list, dict, Nested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,30 @@ class Batch:
     def full(self) -> bool:
         """Whether it is time to hand this batch on and begin the next."""
         return len(self.rows) + len(self.broken) >= BATCH_ROWS
+
+
+def without_nested(
+    rows: list[AnyRow], lines: list[int], text_at: Sequence[int]
+) -> tuple[list[AnyRow], list[int], list[Broken]]:
+    """The rows of a batch and their lines, but for those whose text is a list or an object, which come as broken.
+
+    Args:
+        rows: Rows, of cells or of values of any type.
+        lines: Their lines.
+        text_at: Positions of the columns that make up the text.
+    """
+    if not any(issubclass(kind, _NESTED) for at in text_at for kind in set(map(type, map(itemgetter(at), rows)))):
+        return rows, lines, []
+    kept: list[int] = []
+    broken: list[Broken] = []
+    for number, row in enumerate(rows):
+        found = next((row[at] for at in text_at if isinstance(row[at], _NESTED)), None)
+        if found is None:
+            kept.append(number)
+            continue
+        said = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
+        broken.append(Broken(lines[number], "the text is a list or an object; allowed: a string or a number", said))
+    return [rows[number] for number in kept], [lines[number] for number in kept], broken
 
 
 def cell(row: Sequence[object], at: int | None) -> str:

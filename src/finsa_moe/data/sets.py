@@ -14,6 +14,7 @@ import polars as pl
 
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import READERS, find_files
+from finsa_moe.data.names import TEXT
 from finsa_moe.data.read import read_rows
 from finsa_moe.errors import ConfigError
 from finsa_moe.polarity import LabelMap
@@ -106,6 +107,7 @@ def _splits_of(folder: Path) -> dict[str, Path]:
     """The files of a folder that are splits, by name; none when there are fewer than two."""
     if not folder.is_dir():
         return {}
-    places = [(stem, folder / f"{stem}{ending}") for stem in STEMS for ending in READERS]
+    endings = [*READERS, *(f"{ending}.gz" for ending in TEXT)]
+    places = [(stem, folder / f"{stem}{ending}") for stem in STEMS for ending in endings]
     found = {stem: path for stem, path in reversed(places) if path.is_file()}
     return dict(sorted(found.items(), key=lambda item: STEMS.index(item[0]))) if len(found) > 1 else {}

@@ -26,8 +26,15 @@ from finsa_moe.polarity import NAMES
 ADAPTER, ADAPTER_CONFIG, HEAD, FACTS = (
     "adapter_model.safetensors", "adapter_config.json", "head.safetensors", "expert.json",
 )  # fmt: skip
-_PREFIX = "base_model.model."
-_PLAIN = {"use_dora": False, "use_rslora": False, "fan_in_fan_out": False, "bias": "none", "lora_bias": False}
+PREFIX = "base_model.model."
+"""What peft puts before the backbone's own name of a module."""
+_PLAIN = {
+    "use_dora": False, "use_rslora": False, "fan_in_fan_out": False, "bias": "none", "lora_bias": False,
+    "alora_invocation_tokens": None, "kasa_config": None, "monteclora_config": None, "use_bdlora": None,
+    "arrow_config": None,
+}  # fmt: skip
+_OUT_OF_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Beginnings of an adapter that peft takes out of the backbone's weights, which are others from then on."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,8 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
     """Read an adapter that we or peft wrote, and bring its names to those of `backbone` (an `AutoModel`).
 
     Raises:
-        ModelError: If a file is missing or damaged, the adapter is no plain LoRA, or it adapts what the backbone
-            does not have.
+        ModelError: If a file is missing or damaged, the adapter is no plain LoRA on linears, or it adapts what the
+            backbone does not have.
     """
     config = read_json(folder / ADAPTER_CONFIG, "give the folder that peft's save_pretrained wrote")
     if config.get("peft_type") != "LORA":
@@ -105,17 +112,28 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
         raise ModelError(f"{folder}: rank_pattern/alpha_pattern give its layers different ranks; use one rank for all")
     if missing := [key for key in ("r", "lora_alpha") if not isinstance(config.get(key), (int, float))]:
         raise ModelError(f"{folder / ADAPTER_CONFIG}: {missing[0]} is no number; restore the file that peft wrote")
+    begun = config.get("init_lora_weights")
+    if isinstance(begun, str) and begun.lower().startswith(_OUT_OF_THE_BASE):
+        raise ModelError(
+            f"{folder}: init_lora_weights={begun!r} changed the backbone's own weights, which are not in the folder; "
+            "save it anew by peft's save_pretrained with path_initial_model_for_weight_conversion, or train it with "
+            "init_lora_weights=True"
+        )
     tensors = read_tensors(folder / ADAPTER)
     names = dict(backbone.named_modules())
     state: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         if ".lora_A." not in key and ".lora_B." not in key:
+            if _of_backbone(key.removeprefix(PREFIX), names):
+                raise ModelError(f"{folder}: holds {key}, which changes the backbone beside its linears; train the "
+                                 "adapter on linears alone, without modules_to_save (but for a task's head), "
+                                 "trainable_token_indices, or embeddings among its target_modules")  # fmt: skip
             continue  # a task head that peft kept among modules_to_save: it pools otherwise than we do
-        name = _resolve(key.removeprefix(_PREFIX).rsplit(".lora_", 1)[0], names)
+        name = _resolve(key.removeprefix(PREFIX).rsplit(".lora_", 1)[0], names)
         if name is None:
-            raise ModelError(f"{folder}: adapts {key.removeprefix(_PREFIX)}, which the backbone does not have: "
+            raise ModelError(f"{folder}: adapts {key.removeprefix(PREFIX)}, which the backbone does not have: "
                              "it was trained on another backbone")  # fmt: skip
-        state[f"{_PREFIX}{name}.lora_{'A' if '.lora_A.' in key else 'B'}.weight"] = tensor
+        state[f"{PREFIX}{name}.lora_{'A' if '.lora_A.' in key else 'B'}.weight"] = tensor
     facts = read_json(folder / FACTS) if (folder / FACTS).exists() else {}
     if facts and facts.get("labels") != list(NAMES):
         raise ModelError(
@@ -123,7 +141,7 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
         )
     head = read_tensors(folder / HEAD) if (folder / HEAD).exists() else None
     return Expert(
-        folder, state, frozenset(k.removeprefix(_PREFIX).rsplit(".lora_", 1)[0] for k in state),
+        folder, state, frozenset(k.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for k in state),
         int(config["r"]), float(config["lora_alpha"]) / int(config["r"]),
         str(config.get("base_model_name_or_path") or ""), head, facts, NGrams.read(folder / EXPERT_TABLE, len(NAMES)),
     )  # fmt: skip
@@ -136,6 +154,13 @@ def _resolve(name: str, modules: Mapping[str, nn.Module]) -> str | None:
         if not dot:
             return None
     return name
+
+
+def _of_backbone(key: str, modules: Mapping[str, nn.Module]) -> bool:
+    """Whether a tensor without a low-rank pair's name has a part in the backbone's last hidden state; no head has."""
+    parts = key.split(".")
+    own = [name for end in range(1, len(parts)) if (name := _resolve(".".join(parts[:end]), modules))]
+    return ".lora_" in key or any(name.partition(".")[0] != "pooler" for name in own)
 
 
 def read_json(path: Path, remedy: str = "restore it from where the folder was made") -> dict[str, Any]:

@@ -271,10 +271,11 @@ def position_offset(backbone: PreTrainedModel) -> int:
 
 
 def fingerprint(backbone: PreTrainedModel) -> str:
-    """A short hash that tells two backbones apart, the same for any dtype or quantisation of one.
+    """A short hash by which a backbone is known again, the same for any dtype or quantisation of it.
 
-    Taken over the shape of the config and samples of what quantisation leaves alone (embeddings, norms, biases),
-    rounded to bf16.
+    Taken over the shape of the config and 256 samples of each weight that quantisation leaves alone (embeddings, norms,
+    biases), rounded to bf16. The linears' matrices have no part in it: two backbones that differ in those alone, as
+    where only linears without biases were trained on, have the same hash.
     """
     config = backbone.config.get_text_config()
     facts = [config.model_type, config.hidden_size, config.num_hidden_layers, config.vocab_size]

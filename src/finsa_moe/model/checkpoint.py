@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
-from finsa_moe.errors import ModelError
+from finsa_moe.errors import FinSAError, ModelError
 from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
 from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
@@ -32,6 +32,7 @@ OF_ONE_MODEL = {
 """Entries of a mixture's folder that would be wrong of another mixture."""
 BUNDLE_LIMIT = 256 * 2**20
 """Bytes of backbone weights up to which a mixture carries its own copy and so is one folder to take away."""
+_WRITTEN_BY = "give the folder that train-joint, merge or add-domain wrote"
 
 
 def save_mixture(
@@ -49,7 +50,12 @@ def save_mixture(
         tokenizer: Is saved beside it.
         backbone: The backbone's tensors by name, where the model's own are spread over processes.
         more: Given the working folder before it gets its name, for what else belongs there.
+
+    Raises:
+        ModelError: If `folder` is no mixture's and holds what a mixture's would take the place of.
     """
+    folder = folder.resolve()  # `.` has no name to put another beside
+    _check_place(folder)
     for left in folder.parent.glob(f".{folder.name}.tmp*"):  # by a killed process
         shutil.rmtree(left)
     _settle(folder)
@@ -80,10 +86,30 @@ def save_mixture(
     if tokenizer is not None:
         tokenizer.save_pretrained(working)
     more(working)
+    stands_in = folder.exists() and folder.samefile(".")
     if folder.exists():
         os.replace(folder, _aside(folder))
     os.replace(working, folder)
+    if stands_in:  # or this process would be left in the old one, which goes
+        os.chdir(folder)
     _settle(folder)
+
+
+def read_config(folder: Path) -> FinSAMoEConfig:
+    """The configuration of a mixture's folder.
+
+    Raises:
+        ModelError: If it holds no mixture.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: no such folder; {_WRITTEN_BY}")
+    raw = read_json(folder / "config.json", _WRITTEN_BY)
+    if raw.get("model_type") != FinSAMoEConfig.model_type:
+        raise ModelError(
+            f"{folder}: config.json says model_type {raw.get('model_type')!r}, expected {FinSAMoEConfig.model_type!r}; "
+            f"{_WRITTEN_BY}"
+        )
+    return FinSAMoEConfig.from_dict(raw)
 
 
 def small_parts(model: FinSAMoE) -> dict[str, Tensor]:
@@ -100,16 +126,7 @@ def load_mixture(
     Raises:
         ModelError: If a part is missing, damaged or does not fit the backbone, naming the file and what to do.
     """
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder; give the folder that train-joint or merge wrote")
-    if config is None:
-        raw = read_json(folder / "config.json", "give the folder that train-joint or merge wrote")
-        if raw.get("model_type") != FinSAMoEConfig.model_type:
-            raise ModelError(
-                f"{folder}: config.json says model_type {raw.get('model_type')!r}, expected "
-                f"{FinSAMoEConfig.model_type!r}; give the folder that train-joint or merge wrote"
-            )
-        config = FinSAMoEConfig.from_dict(raw)
+    config = config or read_config(folder)
     reference = dict(config.backbone)
     if missing := [key for key in ("name", "fingerprint", "quantisation", "dtype") if key not in reference]:
         raise ModelError(
@@ -190,6 +207,20 @@ def _bundle(
     save_weights(backbone, folder, state)
 
 
+def _check_place(folder: Path) -> None:
+    """Refuse a folder in which a mixture's files would take the place of somebody's own."""
+    theirs = sorted(OF_ONE_MODEL & {path.name for path in folder.iterdir()}) if folder.is_dir() else []
+    if not theirs:
+        return
+    try:
+        read_config(folder)
+    except FinSAError:
+        raise ModelError(
+            f"{folder}: holds {theirs[0]}, which a mixture would take the place of, and is no mixture's folder itself; "
+            "name another folder"
+        ) from None
+
+
 def _aside(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
@@ -208,4 +239,4 @@ def _settle(folder: Path) -> None:
     shutil.rmtree(aside)
 
 
-__all__ = ["load_mixture", "load_small_parts", "load_tokenizer", "save_mixture", "small_parts"]
+__all__ = ["load_mixture", "load_small_parts", "load_tokenizer", "read_config", "save_mixture", "small_parts"]

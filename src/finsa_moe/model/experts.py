@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from finsa_moe.errors import ModelError
-
-_PREFIX = "base_model.model."
+from finsa_moe.model.adapter import PREFIX
 
 
 class Gate:
@@ -107,8 +106,8 @@ class ExpertBank(nn.Module):
         state = {}
         for target in self.targets:
             module = self._at(target)
-            state[f"{_PREFIX}{target}.lora_A.weight"] = module.lora_a[expert].detach().cpu().clone().contiguous()
-            state[f"{_PREFIX}{target}.lora_B.weight"] = module.lora_b[expert].detach().cpu().T.clone().contiguous()
+            state[f"{PREFIX}{target}.lora_A.weight"] = module.lora_a[expert].detach().cpu().clone().contiguous()
+            state[f"{PREFIX}{target}.lora_B.weight"] = module.lora_b[expert].detach().cpu().T.clone().contiguous()
         return state
 
     def load_adapter(self, expert: int, state: Mapping[str, Tensor]) -> None:
@@ -117,15 +116,15 @@ class ExpertBank(nn.Module):
         Raises:
             ModelError: If a tensor is missing, unknown, or of another shape.
         """
-        known = {f"{_PREFIX}{t}.lora_{m}.weight" for t in self.targets for m in "AB"}
+        known = {f"{PREFIX}{t}.lora_{m}.weight" for t in self.targets for m in "AB"}
         if odd := sorted(known ^ set(state)):
             word = "lacks" if odd[0] in known else "has an unknown tensor"
             raise ModelError(f"adapter {word} {odd[0]} ({len(odd)} such); was it trained with other target modules?")
         with torch.no_grad():
             for target in self.targets:
                 module = self._at(target)
-                a = state[f"{_PREFIX}{target}.lora_A.weight"]
-                b = state[f"{_PREFIX}{target}.lora_B.weight"].T
+                a = state[f"{PREFIX}{target}.lora_A.weight"]
+                b = state[f"{PREFIX}{target}.lora_B.weight"].T
                 for ours, theirs in ((module.lora_a, a), (module.lora_b, b)):
                     if ours[expert].shape != theirs.shape:
                         found, expected = tuple(theirs.shape), tuple(ours[expert].shape)

@@ -23,28 +23,13 @@ from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model import history
 from finsa_moe.model.adapter import read_json, read_tensors
-from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS
+from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, read_config
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.replay import write_replay
 from finsa_moe.model.sketch import Sketch
 
 LAST, GROWN = "router.layers.4.", "router.grown."
 """The router's last linear, one row a domain; the layers of domains that came later."""
-
-
-def read_config(folder: Path) -> FinSAMoEConfig:
-    """The mixture's configuration.
-
-    Raises:
-        ModelError: If the folder holds no mixture.
-    """
-    raw = read_json(folder / "config.json", "give the folder that train-joint, merge or add-domain wrote")
-    if raw.get("model_type") != FinSAMoEConfig.model_type:
-        raise ModelError(
-            f"{folder}: config.json says model_type {raw.get('model_type')!r}, expected {FinSAMoEConfig.model_type!r}; "
-            "give the folder that train-joint, merge or add-domain wrote"
-        )
-    return FinSAMoEConfig.from_dict(raw)
 
 
 def check_new(config: FinSAMoEConfig, folder: Path, domain: str) -> None:
@@ -203,3 +188,6 @@ def _router_table(source: Path, working: Path, domains: list[str]) -> None:
     table = table.columns([before.index(name) if name in before else None for name in domains])
     if np.isfinite(table.bias).sum() > 1:
         table.write(working / ROUTER_TABLE)
+
+
+__all__ = ["GROWN", "LAST", "add", "check_new", "narrowed", "read_config", "remove", "widened"]

@@ -79,7 +79,7 @@ class FinSAMoE(PreTrainedModel):
     def __init__(self, config: FinSAMoEConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         if backbone is None:
-            backbone = AutoModel.from_config(AutoConfig.for_model(**config.backbone["config"]))
+            raise ModelError("a mixture's configuration alone holds no backbone; use from_pretrained, with its folder")
         freeze(backbone)
         self.backbone = backbone
         size, experts = backbone.config.get_text_config().hidden_size, len(config.domains)

@@ -68,7 +68,10 @@ def read_replay(folder: Path, domains: Sequence[str]) -> dict[str, Sketch]:
     path = folder / REPLAY
     remedy = "name texts of its domains with " + " ".join(f"--replay {name}=FILE" for name in domains)
     if not path.is_file():
-        raise ModelError(f"{path}: missing; this mixture was trained before sketches of its states were kept: {remedy}")
+        told = "this mixture was trained before sketches of its states were kept: "
+        if not (folder / "metrics.json").is_file():  # as merge writes it, or save_pretrained
+            told = "train-joint writes it, and this folder is none of train-joint's; give one that is, or "
+        raise ModelError(f"{path}: missing; {told}{remedy}")
     found = read_tensors(path)
     if any("/" not in key for key in found):
         raise ModelError(f"{path}: of an earlier version, with states of single texts; remove it and {remedy}")

@@ -8,14 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import BinaryIO
 
 from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.encoding import foreign_encoding
+from finsa_moe.data.rows import without_nested
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import BULK, WINDOW, Predictor
+from finsa_moe.runtime.repeats import Repeats
 from finsa_moe.runtime.rows import RowBatch, columns, read
-from finsa_moe.runtime.writers import Types, Writer, check_ending
+from finsa_moe.runtime.writers import Streamed, Types, Writer, check_ending
 
 REJECT_COLUMNS = ("file", "line", "reason", "id", "text")
 EMPTY = "empty text"
@@ -27,10 +32,12 @@ class Tally:
 
     Attributes:
         strange: Answers to texts unlike everything the model was trained on (`Prediction.strange`).
-        rejects: Where the refused rows are; None when there are none.
+        first: Line and reason of the first refused row; empty when there are none.
+        rejects: Where the refused rows are; None when there are none, or the answers went to a stream.
         seconds: Wall time of the whole run, in seconds.
         engine: What answered.
         column: The column of the texts, or several joined.
+        encoding: The encoding of the file's text, where it is not UTF-8.
     """
 
     rows: int = 0
@@ -39,10 +46,12 @@ class Tally:
     truncated: int = 0
     uncertain: int = 0
     strange: int = 0
+    first: str = ""
     rejects: Path | None = None
     seconds: float = 0.0
     engine: str = ""
     column: str = ""
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,29 +141,91 @@ def predict_file(
         ConfigError: If the target's ending is unknown, or target and source are one file.
         DataError: If the source cannot be read, has no such column, or no row of it can be answered.
     """
-    began = time.perf_counter()
     check_ending(target)
     rejects = rejects_of(target)
     if _same(target, source):
         raise ConfigError(f"{target}: --output is the --input file itself; name another")
     if _same(rejects, source):
         raise ConfigError(f"{source}: is where rows refused for --output {target} go, and would be lost; name another")
-    predictor.predict([], domain)  # an unknown domain is told before the file is read
-    layout = Layout.of(columns(source), predictor.engine.domains, source, text=text, id=id)
-    tally, first = Tally(column="+".join(layout.text)), ""
+    job = _Job.of(predictor, source, text, id, domain, progress)
     with (
-        Writer(target, layout.columns, layout.types, bom=bom) as out,
+        Writer(target, job.layout.columns, job.layout.types, bom=bom) as out,
         Writer(rejects, REJECT_COLUMNS, bom=bom) as refused,
     ):
+        tally = job.run(out.write, refused.write)
+        out.commit()
+        if tally.refused:
+            refused.commit()
+            tally.rejects = rejects
+    if not tally.refused:
+        rejects.unlink(missing_ok=True)
+    return tally
+
+
+def predict_stream(
+    predictor: Predictor,
+    source: Path,
+    stream: BinaryIO,
+    ending: str = ".csv",
+    *,
+    text: str | None = None,
+    id: str | None = None,  # noqa: A002
+    domain: str | None = None,
+    bom: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Tally:
+    """As `predict_file`, onto a stream of bytes, portion by portion; what is refused is only counted.
+
+    The stream is left open; `ending` names the format, ``".csv"``, ``".tsv"`` or ``".jsonl"``.
+    """
+    job = _Job.of(predictor, source, text, id, domain, progress)
+    out = Streamed(stream, ending, job.layout.columns, job.layout.types, bom=bom)
+    tally = job.run(out.write, lambda rows: None)
+    out.commit()
+    return tally
+
+
+Write = Callable[[Sequence[Sequence[object]]], None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A file to be answered, looked at so far that what is wrong with it as a whole is told."""
+
+    predictor: Predictor
+    source: Path
+    domain: str | None
+    progress: Callable[[int], None] | None
+    layout: Layout
+    began: float
+
+    @classmethod
+    def of(
+        cls, predictor: Predictor, source: Path, text: str | None, id: str | None,  # noqa: A002
+        domain: str | None, progress: Callable[[int], None] | None,
+    ) -> _Job:  # fmt: skip
+        began = time.perf_counter()
+        predictor.predict([], domain)  # an unknown domain is told before the file is read
+        layout = Layout.of(columns(source), predictor.engine.domains, source, text=text, id=id)
+        return cls(predictor, source, domain, progress, layout, began)
+
+    def run(self, answered: Write, refused: Write) -> Tally:
+        """Hand on every row: with its answer, or with the reason why it has none."""
+        predictor, source, layout, repeats = self.predictor, self.source, self.layout, Repeats()
+        tally = Tally(column="+".join(layout.text), encoding=foreign_encoding(source))
+        many = False
         for batch in read(source):
+            at = [batch.names.index(name) for name in layout.text if name in batch.names]
+            batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at)
+            batch.broken += nested
             texts = texts_of(batch, layout.text)
             if not tally.engine:  # all batches by one engine; a file of few rows is a call of so many texts
                 many = len(texts) + len(batch.broken) >= BULK
                 tally.engine = predictor.engine_for(WINDOW if many else len(texts)).name
-            good, bad = [], [(b.line, b.reason, "", b.text) for b in batch.broken]
-            for row, line, words, answer in zip(
-                batch.rows, batch.lines, texts, predictor.attempt(texts, domain, bulk=many), strict=True
-            ):
+            good: list[Sequence[object]] = []
+            bad: list[tuple[int, str, str, str]] = [(b.line, b.reason, "", b.text) for b in batch.broken]
+            answers = predictor.attempt(texts, self.domain, bulk=many, repeats=repeats)
+            for row, line, words, answer in zip(batch.rows, batch.lines, texts, answers, strict=True):
                 key = layout.key(row, f"{source.stem}-{line}")
                 if isinstance(answer, Prediction):
                     good.append(layout.row(key, row, list(answer.answers().values())))
@@ -163,27 +234,22 @@ def predict_file(
                     tally.strange += answer.strange
                 else:
                     bad.append((line, EMPTY, str(key), words))
-            out.write(good)
-            refused.write([(str(source), *entry) for entry in sorted(bad, key=lambda entry: entry[0])])
+            bad.sort(key=itemgetter(0))
+            answered(good)
+            refused([(str(source), *entry) for entry in bad])
             tally.answered += len(good)
             tally.refused += len(bad)
             tally.rows = tally.answered + tally.refused
-            first = first or (f"line {bad[0][0]}: {bad[0][1]}" if bad else "")
-            if progress is not None:
-                progress(tally.rows)
+            tally.first = tally.first or (f"line {bad[0][0]}: {bad[0][1]}" if bad else "")
+            if self.progress is not None:
+                self.progress(tally.rows)
         if tally.refused and not tally.answered:
             raise DataError(
-                f"{source}: none of its {tally.refused} rows can be answered ({first}); nothing was written; "
+                f"{source}: none of its {tally.refused} rows can be answered ({tally.first}); nothing was written; "
                 "see that --text names the column of texts"
             )
-        out.commit()
-        if tally.refused:
-            refused.commit()
-            tally.rejects = rejects
-    if not tally.refused:
-        rejects.unlink(missing_ok=True)
-    tally.seconds = time.perf_counter() - began
-    return tally
+        tally.seconds = time.perf_counter() - self.began
+        return tally
 
 
 def rejects_of(target: Path) -> Path:
@@ -196,6 +262,17 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def texts_of(batch: RowBatch, wanted: Sequence[str]) -> list[str]:
-    """The text of each row: its cells joined by a space; a missing cell counts as empty, a number as written."""
+    """The text of each row: its cells joined by a space, a number or a truth value as CSV would have it.
+
+    A missing cell counts as empty, and so does a list or an object.
+    """
     at = [batch.names.index(name) for name in wanted if name in batch.names]
-    return [" ".join("" if row[i] is None else str(row[i]) for i in at).strip() for row in batch.rows]
+    return [" ".join(_words(row[i]) for i in at).strip() for row in batch.rows]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, list | dict):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

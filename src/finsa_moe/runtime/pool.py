@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.data.rows import cell
+from finsa_moe.data.rows import cell, without_nested
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction
@@ -93,6 +93,8 @@ def read_pool(
         text_at = find_text(batch.names, text, source)
         id_at, date_at = (find_column(batch.names, kind, name, source) for kind, name in (("id", id), ("date", date)))
         dated = dated or date_at is not None
+        batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, text_at)
+        batch.broken += nested
         rows += len(batch.rows) + len(batch.broken)
         refused += len(batch.broken)
         words = [" ".join(cell(row, at) for at in text_at).strip() for row in batch.rows]

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -21,28 +20,17 @@ from numpy.typing import NDArray
 from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime import BATCH_TOKENS
+from finsa_moe.runtime.answers import Answers, refusal, row_type
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
+from finsa_moe.runtime.repeats import Repeats, Rows
 from finsa_moe.runtime.tables import Prior, add_tables, with_tables
 
 Domain = str | Sequence[str | None] | None
 WINDOW = 4096
 BULK = 256
 """Texts of one call from which on a predictor's bulk engine answers, where it has one."""
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The numbers for some texts, a window or a batch; rows of refused texts are zero."""
-
-    probs: NDArray[np.float32]
-    gate: NDArray[np.float32]
-    novelty: NDArray[np.float32] | None
-    experts: NDArray[np.int64]
-    truncated: list[bool]
-    refused: dict[int, DataError]
-    seconds: float
 
 
 class Predictor:
@@ -94,27 +82,32 @@ class Predictor:
         return [_or_raise(answer) for answer in self.attempt(texts, domain)]
 
     def attempt(
-        self, texts: Iterable[str], domain: Domain = None, *, bulk: bool = False
+        self, texts: Iterable[str], domain: Domain = None, *, bulk: bool = False, repeats: Repeats | None = None
     ) -> list[Prediction | DataError]:
         """Like `predict`, with the error standing in the place of a text that cannot be answered.
 
-        `bulk` says that the texts are part of many, so that the bulk engine answers however few they are.
+        Args:
+            texts: As for `predict`.
+            domain: As for `predict`.
+            bulk: Whether the texts are part of many, so that the bulk engine answers however few they are.
+            repeats: What the calls for these many have met so far, all of them with one engine.
         """
         texts = _listed(texts)
         engine = self.engine_for(WINDOW if bulk else len(texts))
+        repeats = Repeats() if repeats is None else repeats
         answers: list[Prediction | DataError] = []
         for start, experts in self._windows(texts, domain):
             part = texts[start : start + WINDOW]
-            answers += self.predictions(part, self._score(engine, part, experts, start))
+            answers += self.predictions(part, self._score(engine, part, experts, start, repeats))
         return answers
 
     def predict_proba(self, texts: Iterable[str], domain: Domain = None) -> NDArray[np.float32]:
         """Probabilities (n, 3) float32 in the order bearish, neutral, bullish; arguments and errors as `predict`."""
         texts = _listed(texts)
-        engine = self.engine_for(len(texts))
+        engine, repeats = self.engine_for(len(texts)), Repeats()
         parts = [np.zeros((0, len(ENGLISH)), dtype=np.float32)]
         for start, experts in self._windows(texts, domain):
-            answers = self._score(engine, texts[start : start + WINDOW], experts, start)
+            answers = self._score(engine, texts[start : start + WINDOW], experts, start, repeats)
             for error in answers.refused.values():
                 raise error
             parts.append(answers.probs)
@@ -154,10 +147,10 @@ class Predictor:
     def _stream(self, texts: Iterator[str], expert: int, window: int) -> Iterator[Prediction]:
         start, part = 0, list(islice(texts, window))
         # a stream that ends within the first window is a call of so many texts
-        engine = self.engine_for(WINDOW if len(part) == window else len(part))
+        engine, repeats = self.engine_for(WINDOW if len(part) == window else len(part)), Repeats()
         while part:
             experts = np.full(len(part), expert, dtype=np.int64)
-            for answer in self.predictions(part, self._score(engine, part, experts, start)):
+            for answer in self.predictions(part, self._score(engine, part, experts, start, repeats)):
                 yield _or_raise(answer)
             start += len(part)
             part = list(islice(texts, window))
@@ -189,15 +182,29 @@ class Predictor:
             )
         return self._index[domain]
 
-    def _score(self, engine: Engine, texts: list[str], experts: NDArray[np.int64], start: int) -> Answers:
+    def _score(
+        self, engine: Engine, texts: list[str], experts: NDArray[np.int64], start: int, repeats: Repeats
+    ) -> Answers:
+        """The numbers for a window of texts, of which those met before are not worked out again."""
         began = time.perf_counter()
-        encoded = engine.encode([text if isinstance(text, str) else "" for text in texts])
+        said = [text if isinstance(text, str) else "" for text in texts]
+
+        def work(fresh: NDArray[np.int64]) -> Rows:
+            return self._work(engine, [said[at] for at in fresh], experts[fresh])
+
+        rows = repeats.rows(said, experts, row_type(len(self._index)), work)
+        refused = {at: refusal(texts[at], start + at) for at in np.flatnonzero(rows["refused"]).tolist()}
+        return Answers.of(rows, refused, time.perf_counter() - began)
+
+    def _work(self, engine: Engine, texts: list[str], experts: NDArray[np.int64]) -> Rows:
+        """The rows of some texts, one each, worked out batch by batch."""
+        encoded = engine.encode(texts)
         lengths = [len(e.ids) for e in encoded]
-        refused = {at: refusal(texts[at], start + at) for at, length in enumerate(lengths) if length <= self.bare}
-        kept = np.array([at for at in range(len(texts)) if at not in refused], dtype=np.int64)
-        probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
-        gate = np.zeros((len(texts), len(self._index)), dtype=np.float32)
-        novelty: NDArray[np.float32] | None = None
+        rows = np.zeros(len(texts), dtype=row_type(len(self._index)))
+        rows["truncated"] = [e.truncated for e in encoded]
+        rows["refused"] = [length <= self.bare for length in lengths]
+        rows["novelty"] = np.nan
+        kept = np.flatnonzero(~rows["refused"])
         prior = Prior(engine, texts)
 
         def batch_of(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -225,13 +232,11 @@ class Predictor:
             groups = [kept[used[kept] == expert] for expert in np.unique(used[kept])]
         work = [batch for group in groups for batch in batches(group)]
         for chosen, scores in across(answer, work) if len(work) > 1 else map(answer, work):
-            probs[chosen], gate[chosen] = scores.probs, scores.gate
+            rows["probs"][chosen], rows["gate"][chosen] = scores.probs, scores.gate
             if scores.novelty is not None:
-                novelty = np.zeros(len(texts), dtype=np.float32) if novelty is None else novelty
-                novelty[chosen] = scores.novelty
-        used = np.where(used >= 0, used, gate.argmax(axis=1)) if len(texts) else used
-        truncated = [e.truncated for e in encoded]
-        return Answers(probs, gate, novelty, used, truncated, refused, time.perf_counter() - began)
+                rows["novelty"][chosen] = scores.novelty
+        rows["expert"] = np.where(used >= 0, used, rows["gate"].argmax(axis=1))
+        return rows
 
     def _threads(self) -> ThreadPoolExecutor:
         """The pool that works on batches; a forked child, which has none of its parent's threads, makes its own."""
@@ -272,14 +277,6 @@ def _listed(texts: Iterable[str]) -> list[str]:
     if isinstance(texts, str):  # a string is an iterable of characters: never what was meant
         return [texts]
     return texts if isinstance(texts, list) else list(texts)
-
-
-def refusal(text: object, position: int) -> DataError:
-    """Why a text that gave no token is not answered."""
-    if not isinstance(text, str):
-        return DataError(f"text {position} is {text!r} ({type(text).__name__}), not a string; drop it or fill it")
-    found = "is empty" if not text else "holds nothing but whitespace or characters that carry no text"
-    return DataError(f"text {position} (counted from 0) {found}; drop it or fill it")
 
 
 def _or_raise(answer: Prediction | DataError) -> Prediction:

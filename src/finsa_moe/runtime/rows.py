@@ -1,7 +1,7 @@
 """The rows of a file to be answered, with every column it has, in batches of bounded size.
 
-Delimited files come through the data room's readers as text; JSON and Parquet keep the types of their values, so that
-they can be written again as they were. It does not know which column is the text, and answers nothing.
+Delimited files and workbooks come through the data room's readers as text; JSON and Parquet keep the types of their
+values, so that they can be written again as they were. It does not know which column is the text, and answers nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.json_rows import json_values
+from finsa_moe.data.names import named
 from finsa_moe.data.rows import Broken
 from finsa_moe.errors import DataError
 
@@ -51,7 +52,7 @@ def read(path: Path) -> Iterator[RowBatch]:
     if path.is_dir():
         raise DataError(f"{path}: a folder; name one file")
     find_files([path])  # says what is wrong with a name before anything is loaded
-    ending = path.suffix.lower()
+    ending = named(path).ending
     if ending in JSON:
         try:
             yield from _json(path)
@@ -70,7 +71,7 @@ def columns(path: Path) -> dict[str, Any]:
     JSON is read to its end for this, as any row may bring a new key.
     """
     found: dict[str, Any] = {}
-    for batch in read(path) if path.suffix.lower() in JSON else islice(read(path), 1):
+    for batch in read(path) if named(path).ending in JSON else islice(read(path), 1):
         found = {name: batch.types.get(name) for name in batch.names}
     return found
 

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.errors import DataError
+from finsa_moe.runtime.answers import Answers, refusal
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.prediction import Prediction
-from finsa_moe.runtime.predictor import WINDOW, Answers, Predictor, refusal
+from finsa_moe.runtime.predictor import WINDOW, Predictor
 from finsa_moe.runtime.tables import Prior, with_tables
 
 

@@ -1,18 +1,20 @@
 """Rows into a file, CSV, JSON lines or Parquet by its ending: under a temporary name, renamed when all is written.
 
-Column names, then rows of Python values. A run that fails or is interrupted leaves nothing behind. It does not know
-what the columns mean; a cell is written as it came, but for numbers of columns that the caller calls its own.
+Column names, then rows of Python values. A run that fails or is interrupted leaves nothing behind, but on a stream. It
+does not know what the columns mean; a cell is written as it came, but for numbers of columns that the caller calls its
+own.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, BinaryIO, Protocol, Self, TextIO
 
 from finsa_moe.errors import ConfigError, DataError, require
 from finsa_moe.files import beside
@@ -103,6 +105,39 @@ class Writer:
                 raise self._unwritable(failed) from failed
         finally:
             self.part.unlink(missing_ok=True)
+
+
+class Streamed:
+    """Rows onto a stream as they come, with nothing before the first or, where there is none, before `commit`.
+
+    Args:
+        stream: Takes bytes; it is left open.
+        ending: Names the format, one of lines: ``".csv"``, ``".tsv"`` or ``".jsonl"``.
+        names: The columns.
+        types: As for `Writer`.
+        bom: As for `Writer`.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, ending: str, names: Sequence[str], types: Types | None = None, *, bom: bool = False
+    ) -> None:
+        self._stream, self._text = stream, io.StringIO(newline="")
+        if bom and ending in (".csv", ".tsv"):
+            self._text.write("\ufeff")
+        self._sink = lines_into(self._text, list(names), ending, types or {})
+
+    def write(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append rows; each has a value for every column."""
+        self._sink.write(rows)
+        if rows:
+            self.commit()
+
+    def commit(self) -> None:
+        """Hand on what has been written so far."""
+        self._stream.write(self._text.getvalue().encode("utf-8", "ignore"))
+        self._stream.flush()
+        self._text.seek(0)
+        self._text.truncate()
 
 
 def lines_into(file: TextIO, names: list[str], ending: str, types: Types) -> Sink:

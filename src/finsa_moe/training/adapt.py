@@ -39,7 +39,7 @@ from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import longest
 from finsa_moe.training.heads import FACTS, HEADS, start_heads
-from finsa_moe.training.resume import finish
+from finsa_moe.training.resume import check_finished, finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
 from finsa_moe.training.together import Team
 
@@ -128,7 +128,7 @@ def adapt(
         soft: Files of predictions by name.
         settings: The resolved configuration.
         held_out: Texts to be judged by later; rows equal or near to one are dropped.
-        resume: Go on with the unfinished run in `out`.
+        resume: Go on with the run in `out`; of a finished one its facts are given back.
         device: Torch device name.
         columns: Where text and label stand, in the files that have such columns.
         labels: What some labels stand for (`finsa_moe.training.tasks.read_tasks`).
@@ -137,12 +137,11 @@ def adapt(
         The facts written to ``adapt.json``.
 
     Raises:
-        DataError, ModelError, ConfigError: For files, a backbone or settings that cannot be used.
+        DataError, ModelError, ConfigError: For files, a backbone or settings that cannot be used, or are not those that
+            the run in `out` began with; ModelError if training diverges.
     """
-    if (out / FACTS).exists():
-        if resume:
-            finish(out / "run")
-            return dict(json.loads((out / FACTS).read_text(encoding="utf-8")))
+    finished = (out / FACTS).exists()
+    if finished and not resume:
         raise ConfigError(f"{out}: holds a finished backbone; name another --out, or remove it first")
     if not tasks and not soft:
         raise ConfigError("no task; give --task NAME=FILE or --soft NAME=FILE at least once")
@@ -173,7 +172,14 @@ def adapt(
         folder=out / "run", metrics=lambda p: _metrics(p.predictions, p.label_ids[0], p.label_ids[1], found),
         pad_id=encoder.pad_id, device=device, best="macro_f1",
     )  # fmt: skip
-    inputs = {"training rows": stage.train.mark(), "validation rows": stage.valid.mark(), "backbone": reference}
+    inputs = {
+        "tasks": ", ".join(task.name for task in found), "training rows": stage.train.mark(),
+        "validation rows": stage.valid.mark(), "backbone": reference,
+    }  # fmt: skip
+    if finished:  # there is nothing left to do, but for what a kill after the last word left
+        check_finished(stage.folder, settings, inputs)
+        finish(stage.folder)
+        return dict(json.loads((out / FACTS).read_text(encoding="utf-8")))
     loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts["heads"] = started

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted, mark_of
 from finsa_moe.data.near import HeldOut
-from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.model.adapter import read_json, read_tensors
+from finsa_moe.data.read import read_texts
+from finsa_moe.errors import ConfigError, DataError, ModelError
+from finsa_moe.model.adapter import FACTS, read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
 from finsa_moe.model.growth import add, check_new, read_config, widened
 from finsa_moe.model.moe import FinSAMoE
@@ -38,10 +38,11 @@ from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.probe import SEEN, answers, drawn, encoder_of, states_of
 from finsa_moe.training.resume import files_mark
-from finsa_moe.training.unlabelled import routing_rows
+from finsa_moe.training.started import EXPERT, check_same, started, texts_mark
+from finsa_moe.training.unlabelled import head_lengths, routing_rows
 from finsa_moe.training.widen import new_layers
 
-MOE, EXPERT, METRICS, STARTED = "moe", "expert", "metrics.json", "started.json"
+MOE, METRICS = "moe", "metrics.json"
 FEW, FRESH = 100, "fresh"
 DRAWN = 16_384
 """States drawn of each old domain: half of them to teach, half to tell a share of 0.0001 by."""
@@ -60,7 +61,7 @@ def add_domain(
         data: Its prepared folder, ``train.csv`` and ``valid.csv``.
         out: ``out/expert`` and ``out/moe`` are written.
         settings: The resolved configuration.
-        resume: Go on with the unfinished run in `out`.
+        resume: Go on with the run in `out`; of a finished one its facts are given back.
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
@@ -74,21 +75,27 @@ def add_domain(
         old router and by the new.
 
     Raises:
-        ModelError: If the name is taken, the experts share a head, or no states of the old domains are at hand.
+        ModelError: If the name is taken, the experts share a head, no states of the old domains are at hand, or
+            training diverges.
         DataError: If the rows cannot be used.
         ConfigError: If `out` holds a finished mixture, or an unfinished run and `resume` is off, or the run of another
-            domain or of other rows.
+            domain, of other rows or of other settings.
     """
+    spoken = columns.text if columns else None
     begun = {
         "domain": domain, "rows": mark_of(data), "reading": Reading.of(columns, labels).as_dict(),
-        "model": files_mark(source / WEIGHTS, source / EXPERTS),
+        "model": files_mark(source / WEIGHTS, source / EXPERTS), "settings": settings.as_dict(),
+        "held-out texts": texts_mark(sorted(set(held_out))),
+        "replayed texts": {name: texts_mark(read_texts([file], spoken)) for name, file in (replay or {}).items()},
     }  # fmt: skip
     if resume or (out / EXPERT).exists():
-        _check_same(out, begun)
+        check_same(out, begun, settings, resume=resume)
     if (out / MOE).exists():
         if resume:
             return read_json(out / MOE / METRICS)
         raise ConfigError(f"{out / MOE}: exists already; name another --out, or remove it first")
+    if (out / EXPERT / FACTS).exists() and not resume:
+        raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
     device = training_device(device)
     config = read_config(source)
     check_new(config, source, domain)
@@ -98,13 +105,12 @@ def add_domain(
         say(line)
     model = load_mixture(source, device=device)
     encode = encoder_of(source, model)
-    spoken = columns.text if columns else None
     sketches = _known(source, model, encode, replay, held_out, settings.seed, spoken)
     known = {name: sketch.draw(DRAWN, settings.seed) for name, sketch in sketches.items()}
     start = _start(source, model, encode, train, settings, say)
     settled = _expert_settings(config.rank, config.scaling[0], model, settings, len(train.texts), len(valid.texts))
     bundled = source / BACKBONE
-    with _started(out, begun):
+    with started(out, begun):
         facts = train_expert(
             domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
             settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
@@ -117,6 +123,11 @@ def add_domain(
         old, known, new, steps=settings.router_steps, learning_rate=settings.router_learning_rate,
         taken=settings.taken, seed=settings.seed,
     )  # fmt: skip
+    if not all(bool(torch.isfinite(part).all()) for part in layers.parameters()):
+        raise ModelError(
+            f"{out}: the router's layers for {domain} are not finite after {settings.router_steps} steps; lower "
+            f"router_learning_rate (it is {settings.router_learning_rate}) and name another --out"
+        )
     head = read_tensors(out / EXPERT / "head.safetensors")
     sketches[domain] = Sketch.of(new, settings.seed)
     facts |= {
@@ -135,32 +146,6 @@ def add_domain(
         source, out / MOE, domain, out / EXPERT, small, scaling=settled.alpha / settled.rank, replay=sketches, more=more
     )
     return facts
-
-
-def _check_same(out: Path, now: Mapping[str, Any]) -> None:
-    """A run goes on only as what it began as; one of an earlier version noted less."""
-    marker = out / STARTED
-    begun = read_json(marker) if marker.is_file() else {}
-    found = {"domain": f"of {begun.get('domain')}", "rows": "on other rows", "model": "of another mixture",
-             "reading": "that read its rows by other columns or labels"}  # fmt: skip
-    for name, told in found.items():
-        if begun.get(name, now[name]) != now[name]:
-            raise ConfigError(f"{out}: holds a run {told}; name another --out, or remove it first")
-
-
-@contextmanager
-def _started(out: Path, begun: Mapping[str, Any]) -> Iterator[None]:
-    """Note what a run is of, for as long as there is something of it."""
-    there = out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / STARTED).write_text(json.dumps(begun, ensure_ascii=False) + "\n", encoding="utf-8")
-    try:
-        yield
-    finally:
-        if not (out / EXPERT).exists():  # refused before it began
-            (out / STARTED).unlink()
-            if not there:
-                out.rmdir()
 
 
 def _beware(domain: str, train: Rows, valid: Rows, settings: DomainConfig) -> list[str]:
@@ -221,7 +206,7 @@ def _start(
 def _whole_and_cut(rows: Rows, seed: int) -> Rows:
     """Every text whole, and its head beside it: of length the router is to learn nothing."""
     rng = np.random.default_rng(seed)
-    lengths = np.exp(rng.uniform(np.log(8), np.log(49), len(rows.texts))).astype(int)
+    lengths = head_lengths(rng, len(rows.texts))
     heads = [text[:length] for text, length in zip(rows.texts, lengths.tolist(), strict=True)]
     return Rows(rows.file, rows.texts + heads, rows.labels * 2)
 

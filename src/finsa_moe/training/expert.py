@@ -50,7 +50,7 @@ from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
-from finsa_moe.training.resume import files_mark, finish
+from finsa_moe.training.resume import check_finished, files_mark, finish, same_inputs
 from finsa_moe.training.together import Team
 
 
@@ -109,7 +109,7 @@ def train_expert(
         out: Folder of the expert; ``run/`` in it keeps statistics and, while training, checkpoints.
         backbone: Folder or hub name.
         settings: The resolved configuration.
-        resume: Go on with the unfinished run in `out`.
+        resume: Go on with the run in `out`; of a finished one its statistics are given back.
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
@@ -124,14 +124,15 @@ def train_expert(
         The statistics written to ``metrics.json``.
 
     Raises:
-        DataError, ModelError, ConfigError: For data, a backbone or settings that cannot be used.
+        DataError, ModelError, ConfigError: For data, a backbone or settings that cannot be used, or are not those that
+            the run in `out` began with; ModelError if training diverges.
     """
     check_domain(domain)
-    if (out / FACTS).exists():
-        if resume:  # killed after its last word: there is nothing left to do
-            finish(out / "run")
-            return read_json(out / "metrics.json")
+    finished = (out / FACTS).exists()
+    if finished and not resume:
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
+    if finished:
+        same_inputs(out / FACTS, read_json(out / FACTS), {"domain": domain})
     device = training_device(device)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
     train = train.apart(HeldOut(held_out))
@@ -171,10 +172,14 @@ def train_expert(
     files = [start / name for name in (ADAPTER, HEAD, EXPERT_TABLE)] if start else []
     begun_with = [file for file in files if file.is_file()]
     inputs = {
-        "training rows": stage.train.mark(), "validation rows": stage.valid.mark(),
+        "domain": domain, "training rows": stage.train.mark(), "validation rows": stage.valid.mark(),
         "backbone": reference["fingerprint"], "heads": ", ".join(heads),
         "start": files_mark(*begun_with) if begun_with else "",
     }  # fmt: skip
+    if finished:  # there is nothing left to do, but for what a kill after the last word left
+        check_finished(stage.folder, settings, inputs)
+        finish(stage.folder)
+        return read_json(out / "metrics.json")
     loop.enter(stage.folder, settings, inputs, resume=resume)
     facts = loop.run(stage, resume=resume)
     facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
@@ -185,7 +190,7 @@ def train_expert(
     if team.first:
         most = settings.ngrams
         if most:
-            table = ngrams.fit_expert(train.texts, train.labels, most, seed=settings.seed)
+            table = ngrams.fit(train.texts, train.labels, most, seed=settings.seed)
         else:  # another domain's n-grams would add to its answers what its rows never taught
             table = begun.ngrams if begun and begun.facts.get("domain") == domain else None
         facts["ngrams"] = 0 if table is None else len(table.keys)

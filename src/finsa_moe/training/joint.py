@@ -25,7 +25,7 @@ from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
-from finsa_moe.model.checkpoint import BUNDLE_LIMIT, EXPERTS, WEIGHTS, load_mixture, save_mixture
+from finsa_moe.model.checkpoint import BUNDLE_LIMIT, EXPERTS, WEIGHTS, load_mixture, read_config, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.reading import READING, Reading
@@ -36,7 +36,7 @@ from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.probe import SEEN, drawn, states_of
-from finsa_moe.training.resume import files_mark, finish
+from finsa_moe.training.resume import check_finished, files_mark, finish
 from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
@@ -56,7 +56,7 @@ def train_joint(
         data: Prepared folder of each domain of the mixture.
         out: ``out/router_warmup`` and ``out/moe_joint`` are written; ``out/run`` keeps statistics.
         settings: The resolved configuration.
-        resume: Go on with the unfinished run in `out`.
+        resume: Go on with the run in `out`; of a finished one its statistics are given back.
         device: Torch device name.
         columns: Where text and label stand when the files were not made by ``finsa prepare``.
         labels: How the classes are spelt there.
@@ -69,13 +69,12 @@ def train_joint(
 
     Raises:
         DataError: If a domain of the mixture has no data, or a data folder no domain.
-        ConfigError: If `out` holds a run and `resume` is off, or the device is none to train on.
+        ConfigError: If `out` holds a run and `resume` is off, or one of other settings or inputs, or the device is none
+            to train on.
+        ModelError: If training diverges.
     """
-    if (out / JOINT / METRICS).is_file():
-        if resume:  # killed after its last word: there is nothing left to do
-            finish(out / "run" / JOINT)
-            names = [name for name in (WARMUP, JOINT) if (out / name / METRICS).is_file()]
-            return {name: read_json(out / name / METRICS) for name in names}
+    finished = (out / JOINT / METRICS).is_file()
+    if finished and not resume:
         raise ConfigError(f"{out}: holds a finished run; name another --out, or remove it first")
     if not resume and any((out / name).exists() for name in ("run", WARMUP)):
         raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
@@ -83,10 +82,8 @@ def train_joint(
     warmed = (out / WARMUP / METRICS).is_file()
     if warmed:
         finish(out / "run" / WARMUP)
-    model = load_mixture(out / WARMUP if warmed else start, device=device)
-    ready_to_train(model.backbone)
-    model.config.gate, model.router_ngrams = settings.gate, None
-    domains = model.config.domains
+    config = read_config(start)
+    domains = config.domains
     for option, given in (("--data NAME=DIR", data), ("--unlabelled NAME=FILE", unlabelled or data)):
         if odd := sorted(set(given) ^ set(domains)):
             word = "nothing given for" if odd[0] in domains else "no expert for"
@@ -100,7 +97,7 @@ def train_joint(
     parts["train"] = [(rows.apart(held), index) for rows, index in parts["train"]]
     dropped = {name: whole[at] - len(parts["train"][at][0].texts) for at, name in enumerate(domains)}
     tokenizer = load_tokenizer(start)
-    encoder = text_encoder(tokenizer, prompt=model.config.prompt, max_length=model.config.max_tokens)
+    encoder = text_encoder(tokenizer, prompt=config.prompt, max_length=config.max_tokens)
     noted = {name: Noted.of(place).as_dict() for name, place in data.items()}
     more = routing_rows(
         unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed,
@@ -108,13 +105,21 @@ def train_joint(
     )  # fmt: skip
     teaching = [*parts["train"], *((rows, domains.index(name)) for name, rows in more.items())]
     train, valid = EncodedRows(teaching, encoder), EncodedRows(parts["valid"], encoder)
-    seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
     counts = np.sum([rows.counts() for rows, _ in parts["train"]], axis=0).tolist()
 
     inputs = {
         "training rows": train.mark(), "validation rows": valid.mark(),
-        "start": files_mark(start / WEIGHTS, start / EXPERTS), "backbone": str(model.config.backbone["fingerprint"]),
+        "start": files_mark(start / WEIGHTS, start / EXPERTS), "backbone": str(config.backbone.get("fingerprint")),
     }  # fmt: skip
+    facts = {name: read_json(out / name / METRICS) for name in (WARMUP, JOINT) if (out / name / METRICS).is_file()}
+    if finished:  # there is nothing left to do, but for what a kill after the last word left
+        check_finished(out / "run", settings, inputs)
+        finish(out / "run" / JOINT)
+        return facts
+    model = load_mixture(out / WARMUP if warmed else start, device=device)
+    ready_to_train(model.backbone)
+    model.config.gate, model.router_ngrams = settings.gate, None
+    seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
     loop.enter(out / "run", settings, inputs, resume=resume)
     team = Team()
 
@@ -128,6 +133,7 @@ def train_joint(
             device=device, on_step=on_step,
             # frozen experts give the warm-up nothing to judge but where it sends the texts
             best="routing_accuracy" if name == WARMUP else "weighted_f1",
+            rate="router_learning_rate" if name == WARMUP else "learning_rate",
         )  # fmt: skip
         facts = loop.run(stage, resume=resume)
         model.harden = False
@@ -150,7 +156,6 @@ def train_joint(
         team.wait()
         return facts
 
-    facts = {}
     if not warmed and settings.router_steps:
         set_trained(model, experts=False, heads=settings.warm_heads)
         steps = min(settings.router_steps, settings.max_steps) if settings.max_steps > 0 else settings.router_steps

@@ -1,159 +1,42 @@
 """What the supervised stages share: the Trainer's set-up, checkpoints of what is trained, resume, statistics.
 
-A stage brings a model, rows and a loss; this module runs transformers' Trainer over them so that a run killed at any
-moment resumes to the same end. It knows neither experts nor routing.
+A stage brings a model, rows and a loss; this module runs a Trainer over them so that a run killed at any moment resumes
+to the same end. It knows neither experts nor routing.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.utils.data import Sampler
-from transformers import (
-    EarlyStoppingCallback,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-    set_seed,
-)
+from torch import nn
+from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
-from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler
+from finsa_moe.training.batches import Collator
 from finsa_moe.training.memory import peak_memory
 from finsa_moe.training.resume import ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
 from finsa_moe.training.sharding import shard_backbone
 from finsa_moe.training.together import Team
-
-TRAINED = "trained.safetensors"
-STATISTICS = "statistics.jsonl"
-
-LossOf = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One supervised run.
-
-    Attributes:
-        name: Stage name in statistics and error messages.
-        model: What is trained; parameters that require gradients are.
-        train: Training rows.
-        valid: Rows for early stopping and the choice of the checkpoint.
-        loss: Maps (model, batch) to the loss and the outputs to keep for evaluation.
-        metrics: Maps the Trainer's predictions to named numbers; must give the one named `best`.
-        settings: The resolved configuration; `max_steps`, `learning_rate` and `warmup_steps` may differ by phase.
-        folder: Where checkpoints and statistics of this run stand.
-        pad_id: Token id that fills batches.
-        device: Torch device name, or None for the best there is.
-        on_step: Called with the step about to be made and the number of steps.
-        best: The metric by which a checkpoint is chosen and training stops early; the higher the better.
-    """
-
-    name: str
-    model: nn.Module
-    train: EncodedRows
-    valid: EncodedRows
-    loss: LossOf
-    metrics: Callable[[Any], dict[str, float]]
-    settings: TrainConfig
-    folder: Path
-    pad_id: int
-    device: str | None = None
-    on_step: Callable[[int, int], None] | None = None
-    best: str = "weighted_f1"
-
-
-class StageTrainer(Trainer):
-    """A Trainer whose checkpoints hold just the trained tensors, never the frozen backbone, and no pickled model."""
-
-    def __init__(self, stage: Stage, **kwargs: Any) -> None:
-        self.stage = stage
-        super().__init__(**kwargs)
-        self.model_accepts_loss_kwargs = False  # a stage's loss is the mean of one micro-batch: to be divided by them
-        self.remove_callback(PrinterCallback)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        # the rows of one step over all processes: which rows share a step never hangs on how many processes there are
-        size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGroupedSampler(self.stage.train.lengths, size, self.stage.settings.seed)
-
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False,
-                     num_items_in_batch: Any = None) -> Any:  # fmt: skip
-        """The stage's loss of one batch."""
-        loss, outputs = self.stage.loss(model, inputs)
-        return (loss, {"loss": loss, **outputs}) if return_outputs else loss
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(trained_tensors(self.stage.model), folder / TRAINED)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        load_trained(self.stage.model, Path(resume_from_checkpoint))
-
-    def _load_best_model(self) -> None:
-        load_trained(self.stage.model, Path(str(self.state.best_model_checkpoint)))
-
-    def best_from(self, checkpoints: Path) -> None:
-        """Load the best weights of a run that is over."""
-        if self.state.best_model_checkpoint:
-            load_trained(self.stage.model, checkpoints / Path(self.state.best_model_checkpoint).name)
-
-
-def trained_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of the tensors that require gradients, by name, on the CPU."""
-    return {n: p.detach().cpu().contiguous().clone() for n, p in model.named_parameters() if p.requires_grad}
-
-
-def load_trained(model: nn.Module, checkpoint: Path) -> None:
-    """Put a checkpoint's tensors back in place."""
-    parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, tensor in load_file(checkpoint / TRAINED).items():
-            parameters[name].copy_(tensor)
-
-
-class Statistics(TrainerCallback):
-    """Appends one JSON row a log or an evaluation: stage, step, losses, rates, wall seconds and peak memory."""
-
-    def __init__(self, stage: Stage, path: Path) -> None:
-        self.stage, self.path, self.since = stage, path, time.perf_counter()
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Find the best checkpoint where it stands now: a resumed state names its path of before, perhaps elsewhere."""
-        if state.best_model_checkpoint:
-            state.best_model_checkpoint = str(Path(args.output_dir) / Path(state.best_model_checkpoint).name)
-
-    def on_step_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Tell the stage which step comes."""
-        if self.stage.on_step:
-            self.stage.on_step(state.global_step, state.max_steps)
-
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any) -> None:
-        """Write the row."""
-        if not state.is_world_process_zero:
-            return
-        row = {"stage": self.stage.name, "step": state.global_step, **(logs or {})}
-        row |= {"wall_seconds": round(time.perf_counter() - self.since, 2), "peak_memory_mb": peak_memory()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+from finsa_moe.training.trainer import (
+    STATISTICS,
+    TRAINED,
+    LossOf,
+    Stage,
+    StageTrainer,
+    Statistics,
+    load_trained,
+    trained_tensors,
+)
 
 
 def enter(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, resume: bool) -> None:
@@ -196,6 +79,9 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
 
     Returns:
         ``steps``, ``best_step``, ``train_loss``, ``wall_seconds``, ``peak_memory_mb`` and the best evaluation.
+
+    Raises:
+        ModelError: If training diverged.
     """
     settings, checkpoints = stage.settings, stage.folder / "checkpoints"
     team = Team()
@@ -238,22 +124,17 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         callbacks=[Statistics(stage, statistics)]
         + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
     )  # fmt: skip
-    if over := ended(newest):
-        trainer.state = over
-        trainer.best_from(checkpoints)
-        loss = None
+    if newest and (over := ended(newest)):
+        trainer.best_of(over, newest)
     else:
         with team.together(stage.name):
-            loss = trainer.train(resume_from_checkpoint=str(newest) if newest else None).training_loss
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     team.wait()  # all have read the best weights before the first removes the checkpoints
     state = trainer.state
-    if newest:  # the Trainer divides the loss since the resume by all steps
-        logged = [row["loss"] for row in state.log_history if "loss" in row]
-        loss = sum(logged) / len(logged) if logged else None
     best = [row for row in state.log_history if f"eval_{stage.best}" in row and row["step"] == state.best_global_step]
     return {
         "stage": stage.name, "steps": state.global_step, "best_step": state.best_global_step,
-        "train_loss": loss, "wall_seconds": round(time.perf_counter() - started, 1),
+        "train_loss": trainer.mean_loss(), "wall_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_mb": peak_memory(), "rows": len(stage.train), "trained_parameters": sum(
             p.numel() for p in stage.model.parameters() if p.requires_grad),
         "validation": {k.removeprefix("eval_"): v for k, v in best[0].items() if k.startswith("eval_")} if best else {},
@@ -288,3 +169,9 @@ def polarity_metrics(logits: Any, labels: Any) -> dict[str, float]:
         "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "weighted_f1": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
     }
+
+
+__all__ = [
+    "TRAINED", "Collator", "LossOf", "Stage", "Statistics", "classification_loss", "enter", "load_trained",
+    "peak_memory", "polarity_metrics", "run", "trained_tensors",
+]  # fmt: skip

@@ -49,8 +49,8 @@ def merge(
         Domains, route layer, linears with experts, and which heads are fresh.
 
     Raises:
-        ModelError: If an adapter is over another backbone, reaches below the route, or has another rank layout or
-            label order than the others; the message says which and what to do.
+        ModelError: If an adapter is over another backbone or one held in another precision, reaches below the route, or
+            has another rank layout or label order than the others; the message says which and what to do.
         ConfigError: If `out` exists.
     """
     if not experts:
@@ -136,12 +136,18 @@ def _check_facts(path: Path) -> None:
 
 def _check_alike(experts: Mapping[str, Expert], reference: Mapping[str, Any]) -> None:
     first = next(iter(experts.values()))
+    held = next((expert for expert in experts.values() if expert.facts), first)  # which `_reference` is of
     for expert in experts.values():
         trained_on = expert.facts.get("backbone", {}).get("fingerprint", reference["fingerprint"])
         if trained_on != reference["fingerprint"]:
             raise ModelError(
                 f"{expert.folder}: trained over another backbone ({expert.base}, {trained_on}) than "
                 f"{reference['name']} ({reference['fingerprint']}); retrain it on that one"
+            )
+        if (found := _precision(expert)) != _precision(held) and expert.facts:
+            raise ModelError(
+                f"{expert.folder}: trained over the backbone in {found}, {held.folder} over it in {_precision(held)}; "
+                "retrain one with the other's dtype and quantisation"
             )
         if expert.rank != first.rank:
             raise ModelError(
@@ -155,6 +161,12 @@ def _check_alike(experts: Mapping[str, Expert], reference: Mapping[str, Any]) ->
                 f"{expert.folder}: another rank layout than {first.folder} (only {holder.folder.name} adapts {odd}); "
                 "retrain one with the other's target modules"
             )
+
+
+def _precision(expert: Expert) -> str:
+    """How the backbone was held when one of our own experts was trained."""
+    told = expert.facts.get("backbone", {})
+    return f"dtype {told.get('dtype')} and quantisation {told.get('quantisation')}"
 
 
 def _check_route(expert: Expert, path: str, lowest: int, route_at: float) -> None:

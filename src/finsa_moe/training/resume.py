@@ -31,13 +31,7 @@ def keep_settings(folder: Path, settings: StageConfig, *, resume: bool) -> None:
     """
     path = folder / "config.yaml"
     if resume and path.exists():
-        before = type(settings).load(path).as_dict()  # a run older than a key had its default
-        for key, value in settings.as_dict().items():
-            if before[key] != value and key not in _MAY_CHANGE:
-                raise ConfigError(
-                    f"{path}: {key} was {before[key]!r}, now {value!r}; "
-                    "resume with the same settings or name another --out"
-                )
+        same_settings(path, type(settings).load(path).as_dict(), settings)
     folder.mkdir(parents=True, exist_ok=True)
     settings.save(path)
 
@@ -54,13 +48,52 @@ def keep_inputs(folder: Path, inputs: Mapping[str, str], *, resume: bool) -> Non
         ConfigError: If an input is another one; two halves of two runs are neither.
     """
     path = folder / INPUTS
-    before = json.loads(path.read_text(encoding="utf-8")) if resume and path.exists() else {}
+    if resume and path.exists():
+        same_inputs(path, json.loads(path.read_text(encoding="utf-8")), inputs)
+    write(path, json.dumps(dict(inputs), ensure_ascii=False, indent=2) + "\n")
+
+
+def check_finished(folder: Path, settings: StageConfig, inputs: Mapping[str, str]) -> None:
+    """See that a finished run is the one that is asked for; what its folder did not keep is taken for the same.
+
+    Raises:
+        ConfigError: If its settings or an input are others.
+    """
+    path = folder / "config.yaml"
+    before = settings
+    with suppress(ConfigError):  # of an earlier version, with what is no setting any more
+        before = type(settings).load(path) if path.exists() else settings
+    same_settings(path, before.as_dict(), settings)
+    path = folder / INPUTS
+    if path.exists():
+        same_inputs(path, json.loads(path.read_text(encoding="utf-8")), inputs)
+
+
+def same_settings(path: Path, before: Mapping[str, object], settings: StageConfig) -> None:
+    """Refuse settings that would change the result of a run; one older than a key had its default.
+
+    Raises:
+        ConfigError: Naming the first such setting and `path`, where those of before stand.
+    """
+    before = type(settings)().as_dict() | dict(before)
+    for key, value in settings.as_dict().items():
+        if before[key] != value and key not in _MAY_CHANGE:
+            raise ConfigError(
+                f"{path}: {key} was {before[key]!r}, now {value!r}; resume with the same settings or name another --out"
+            )
+
+
+def same_inputs(path: Path, before: Mapping[str, object], inputs: Mapping[str, object]) -> None:
+    """Refuse inputs whose marks are not those of before; what has none there is not looked at.
+
+    Raises:
+        ConfigError: Naming the first such input and `path`, where the marks stand.
+    """
     for name, mark in inputs.items():
         if before.get(name, mark) != mark:
             raise ConfigError(
                 f"{path}: not the {name} that the run began with; resume with the same, or name another --out"
             )
-    write(path, json.dumps(dict(inputs), ensure_ascii=False, indent=2) + "\n")
 
 
 def files_mark(*places: Path) -> str:

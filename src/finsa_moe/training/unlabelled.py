@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_texts
@@ -21,6 +22,11 @@ NO_CLASS = -100
 """The class id of a row that has none; every loss but the router's passes over it."""
 SHORTEST, LONGEST = 8, 48
 """Characters of the heads that texts are cut to."""
+
+
+def head_lengths(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """Characters of so many heads, (n,), drawn evenly on a logarithmic scale from `SHORTEST` to `LONGEST`."""
+    return np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST + 1), count)).astype(np.int64)
 
 
 def routing_rows(
@@ -54,7 +60,7 @@ def routing_rows(
         if not found[domain]:
             raise DataError(f"{file}: no text left to teach the router with; name a file of unlabelled {domain} texts")
     count = min(map(len, found.values()), default=0)
-    lengths = np.exp(rng.uniform(np.log(SHORTEST), np.log(LONGEST + 1), count)).astype(int)
+    lengths = head_lengths(rng, count)
     return {
         domain: Rows(
             files[domain],

@@ -1,0 +1,80 @@
+"""Sheets of workbooks, cell by cell, and what is said of those that cannot be read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from finsa_moe.data import excel
+from finsa_moe.data.formats import find_files, read_batches
+from finsa_moe.data.read import read_texts
+from finsa_moe.errors import DataError, MissingExtra
+from tests.data.workbook import write_workbook
+
+SHEETS = {
+    "首页": [
+        [],
+        ["代码", "内容", "价", "日期", "真"],
+        ["000001", "涨停 <&>", 1688.0, (46024,), True],
+        [],
+        ["600519", "跌", 1.5, (46024.5,)],
+    ],
+    "Sheet 2.1": [["text"], ["平"]],
+}
+
+
+@pytest.fixture
+def book(tmp_path):
+    write_workbook(tmp_path / "f.xlsx", SHEETS)
+    return tmp_path / "f.xlsx"
+
+
+def test_the_first_sheet_comes_as_text_with_the_numbers_of_its_rows(book):
+    (batch,) = read_batches(book)
+    assert batch.names == ["代码", "内容", "价", "日期", "真"]
+    assert batch.rows == [
+        ["000001", "涨停 <&>", "1688", "2026-01-02", "true"],
+        ["600519", "跌", "1.5", "2026-01-02 12:00:00", ""],
+    ]
+    assert batch.lines == [3, 5]
+
+
+def test_a_sheet_is_named_behind_the_file(book):
+    assert read_texts([Path(f"{book}#Sheet 2.1")]) == ["平"]
+    assert find_files([book.parent]).files == [book]
+    with pytest.raises(
+        DataError, match=r"f\.xlsx#Sheet2: no sheet 'Sheet2'; did you mean 'Sheet 2\.1'\?; sheets found: 首页"
+    ):
+        list(read_batches(Path(f"{book}#Sheet2")))
+    with pytest.raises(DataError, match="no such file"):
+        find_files([book.with_name("g.xlsx#首页")])
+
+
+def test_many_rows_come_in_batches(book, monkeypatch):
+    monkeypatch.setattr(excel, "BATCH_ROWS", 2)
+    write_workbook(book, {"a": [["text"], *([f"涨{n}"] for n in range(5))]})
+    batches = list(read_batches(book))
+    assert [len(batch.rows) for batch in batches] == [2, 2, 1]
+    assert [line for batch in batches for line in batch.lines] == [2, 3, 4, 5, 6]
+
+
+def test_a_sheet_without_rows_is_one_batch(book):
+    write_workbook(book, {"a": []})
+    (batch,) = read_batches(book)
+    assert (batch.names, batch.rows) == ([], [])
+
+
+def test_what_is_no_workbook_is_a_one_line_error(book):
+    for content in (b"id,text\n1,x\n", book.read_bytes()[:-60], b"PK\x03\x04"):
+        book.write_bytes(content)
+        with pytest.raises(DataError, match=r"f\.xlsx: not a readable workbook: .*; save it anew as") as caught:
+            list(read_batches(book))
+        assert "\n" not in str(caught.value)
+
+
+def test_without_the_extra_it_is_named(book, monkeypatch):
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(MissingExtra, match=r"reading \.xlsx needs python_calamine, .*'finsa-moe\[excel\]'"):
+        list(read_batches(book))
