@@ -40,12 +40,13 @@ print(json.dumps(int(peak.split()[1]) / 1024), flush=True)
 
 
 def write(path: Path, rows: int, first: int = 0, step: int = 1) -> Path:
-    """A CSV of so many texts, the benchmark's own over and over; every `step`-th of them from the `first` on."""
+    """A CSV of so many texts, the benchmark's own over and over, numbered; every `step`-th from the `first` on."""
     some = subjects.texts()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
-        writer.writerows([at, some[(first + at * step) % len(some)]] for at in range(rows))
+        places = (first + at * step for at in range(rows))
+        writer.writerows([at, f"{some[place % len(some)]} {place}"] for at, place in enumerate(places))
     return path
 
 

@@ -47,15 +47,21 @@ def exported(precision: str) -> Path:
 
 
 def texts(count: int = 1000) -> list[str]:
-    """So many news and as many forum texts: the dev files where they are, our samples elsewhere; short files repeat."""
+    """So many news and as many forum texts: the dev files where they are, our samples elsewhere."""
     found = []
     for domain, names in (("news", ["dev"]), ("forum", ["dev", "dev_investors"])):
         files = [Path("../shared/data") / domain / f"{name}.csv" for name in names]
         if not all(file.is_file() for file in files):
             files = [sample.path(domain)]  # type: ignore[arg-type]
         rows = [row["text"] for file in files for row in csv.DictReader(file.open(encoding="utf-8"))]
-        found += [rows[at % len(rows)] for at in range(count)]
+        found += so_many(rows, count)
     return found
+
+
+def so_many(some: Sequence[str], count: int) -> list[str]:
+    """So many texts out of fewer, in turn, each time with another number behind: the same again would cost nothing."""
+    numbered = (divmod(at, len(some)) for at in range(count))
+    return [f"{some[place]} {turn}" if turn else some[place] for turn, place in numbered]
 
 
 class Published:
