@@ -15,6 +15,7 @@ from finsa_moe.explain.explain import Settings
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.file import Tally, explain_file
 from finsa_moe.polarity import LabelMap, Polarity
+from tests.data.workbook import write_workbook
 from tests.fakes import fake_finsa
 
 pytest.importorskip("shap", reason="the extra explain is not installed")
@@ -71,6 +72,16 @@ def test_every_row_is_explained_or_refused(source: Path, tmp_path: Path) -> None
     with tally.rejects.open(encoding="utf-8", newline="") as file:
         assert [(row["line"], row["reason"], row["id"]) for row in csv.DictReader(file)] == [("4", "empty text", "c")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["posts.csv", "why.jsonl", "why.jsonl.rejects.csv"]
+
+
+def test_the_rows_of_one_sheet_are_explained(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine", reason="the extra excel is not installed")
+    head = ("id", "text", "label")
+    write_workbook(tmp_path / "posts.xlsx", {"one": [head, ROWS[0]], "two": [head, ROWS[1]]})
+    for sheet, row in (("one", ROWS[0]), ("two", ROWS[1])):
+        run = Run(tmp_path / f"posts.xlsx#{sheet}", output=tmp_path / "why.jsonl")
+        assert [text for text, _ in run.seen] == [row[1]]
+        assert [line["id"] for line in lines(tmp_path / "why.jsonl")] == [row[0]]
 
 
 def test_only_rows_of_one_true_label(source: Path) -> None:

@@ -13,6 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
@@ -228,6 +229,7 @@ def _rejects(ledger: Ledger, source: Path, refused: int) -> Path | None:
 
 
 def _digest(source: Path) -> str:
-    if not source.is_file():
+    meant = names.named(source)
+    if not meant.file.is_file():
         raise DataError(f"{source}: no such file; name the file whose rows shall be explained")
-    return sha256(source)
+    return sha256(meant.file) + (f"#{meant.sheet}" if meant.sheet else "")
