@@ -21,7 +21,9 @@ import pytest
 
 from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, ModelError
+from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.scale import manifest as manifest_of
+from finsa_moe.scale import shard as shards_room
 from finsa_moe.scale.manifest import locked
 from finsa_moe.scale.score import Report
 from finsa_moe.scale.score import score as scored
@@ -50,6 +52,22 @@ def test_the_answers_are_the_runtimes_and_columns_stay(tmp_path: Path) -> None:
     best = numbers.argmax(axis=1)
     assert found["sentiment"].to_list() == [("利空", "中性", "利好")[at] for at in best]
     assert left_behind(tmp_path / "out") == []
+
+
+def test_a_text_that_comes_again_in_a_shard_is_answered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    plain = Predictor._work
+
+    def counting(self: Predictor, engine: Any, some: list[str], experts: Any) -> Any:
+        asked.extend(some)
+        return plain(self, engine, some, experts)
+
+    monkeypatch.setattr(Predictor, "_work", counting)
+    monkeypatch.setattr(shards_room, "WINDOW", 10)
+    pl.concat([frame(10)] * 6).write_parquet(tmp_path / "a.parquet")
+    score(tmp_path / "a.parquet", out=tmp_path / "out", shard_rows=30)
+    assert {text: asked.count(text) for text in frame(10)["text"]} == dict.fromkeys(frame(10)["text"], 2)
+    assert answers(tmp_path / "out").height == 60
 
 
 def test_formats_answer_alike(tmp_path: Path) -> None:

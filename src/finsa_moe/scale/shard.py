@@ -18,6 +18,7 @@ from finsa_moe.errors import DataError, require
 from finsa_moe.runtime.bulk import EMPTY, REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Predictor
+from finsa_moe.runtime.repeats import Repeats
 from finsa_moe.runtime.writers import Writer
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.pieces import LINE, OWN, RAW, REASON, BadPieceError, Piece
@@ -44,8 +45,9 @@ def score_piece(predictor: Predictor, piece: Piece, job: Job) -> tuple[Path, Ent
     tally = dict.fromkeys(COUNTS, 0)
     parts: list[Any] = []
     refused: list[Reject] = []
+    repeats = Repeats()  # of this shard alone: whoever answers it, and whenever, its bytes are the same
     for table in _windows(piece):
-        part, bad = _answered(pa, predictor, table, piece, job, tally)
+        part, bad = _answered(pa, predictor, table, piece, job, tally, repeats)
         parts.append(part)
         refused += bad
     table = pa.concat_tables(parts)
@@ -119,7 +121,7 @@ def _windows(piece: Piece) -> Iterator[Any]:
 
 
 def _answered(
-    pa: Any, predictor: Predictor, table: Any, piece: Piece, job: Job, tally: dict[str, int]
+    pa: Any, predictor: Predictor, table: Any, piece: Piece, job: Job, tally: dict[str, int], repeats: Repeats
 ) -> tuple[Any, list[Reject]]:
     """The rows of one window that could be answered, with the answers, and those that could not."""
     names = [name for name in table.column_names if name not in OWN]
@@ -134,7 +136,7 @@ def _answered(
         table = table.select(names)
     texts = _texts(pa, table, text_at)
     asked = ["" if reason else text for text, reason in zip(texts, reasons, strict=True)]
-    answers = predictor.attempt(asked, job.domain, bulk=True)
+    answers = predictor.attempt(asked, job.domain, bulk=True, repeats=repeats)
     front = id_at is None and "id" not in names
     made = [f"{piece.source.key}-{line}" for line in lines]  # folders repeat stems
     own = made if id_at is None else _cells(pa, table, id_at)
