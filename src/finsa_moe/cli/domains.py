@@ -65,7 +65,8 @@ def add_domain(
     from finsa_moe.config import DomainConfig
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_texts
-    from finsa_moe.model.growth import check_new, read_config
+    from finsa_moe.model.checkpoint import read_config
+    from finsa_moe.model.growth import check_new
     from finsa_moe.polarity import LabelMap
     from finsa_moe.training.domains import MOE
     from finsa_moe.training.domains import add_domain as run
@@ -110,7 +111,8 @@ def remove_domain(
 
     require("torch", "train", "removing a domain")
     check_folder(out)
-    from finsa_moe.model.growth import read_config, remove
+    from finsa_moe.model.checkpoint import read_config
+    from finsa_moe.model.growth import remove
     from finsa_moe.model.replay import REPLAY, read_replay
 
     source = _source(model)

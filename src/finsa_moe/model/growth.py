@@ -188,6 +188,3 @@ def _router_table(source: Path, working: Path, domains: list[str]) -> None:
     table = table.columns([before.index(name) if name in before else None for name in domains])
     if np.isfinite(table.bias).sum() > 1:
         table.write(working / ROUTER_TABLE)
-
-
-__all__ = ["GROWN", "LAST", "add", "check_new", "narrowed", "read_config", "remove", "widened"]

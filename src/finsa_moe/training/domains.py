@@ -25,8 +25,8 @@ from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_texts
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.adapter import FACTS, read_json, read_tensors
-from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture
-from finsa_moe.model.growth import add, check_new, read_config, widened
+from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture, read_config
+from finsa_moe.model.growth import add, check_new, widened
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.reading import READING, Reading
 from finsa_moe.model.replay import read_replay
