@@ -69,6 +69,15 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """Folder of a `finsa` and a `python` that have their libraries loaded already."""
+    from tests.warm import programs
+
+    with programs() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
 def backbone_of(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Callable[[str], Path]:
     """Folder of the tiny backbone of a family; treat it as read-only."""
     from tests.families import make_backbone

@@ -19,9 +19,9 @@ from tests.documented import DOCUMENTS, REPORTS, ROOT, blocks, commands
 pytestmark = pytest.mark.slow
 
 
-def run(words: list[str], folder: Path, *, stdin: str = "") -> str:
-    """Run a command as a user in `folder` would, with this interpreter's programs first on the path."""
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def run(words: list[str], folder: Path, *, stdin: str = "", programs: Path = Path(sys.executable).parent) -> str:
+    """Run a command as a user in `folder` would, with this interpreter's programs, or others, first on the path."""
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         words, cwd=folder, input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment, check=False
     )
@@ -160,7 +160,7 @@ def test_the_demo_learns_and_shows_it(project: Path) -> None:
         assert losses[-1] < losses[0], stage
 
 
-def test_what_the_pages_say_runs(project: Path) -> None:
+def test_what_the_pages_say_runs(project: Path, warm: Path) -> None:
     ran = 0
     done: list[list[str]] = []
     for document in DOCUMENTS:
@@ -174,7 +174,7 @@ def test_what_the_pages_say_runs(project: Path) -> None:
             if words[:2] == ["finsa", "serve"]:
                 serve(words, project)
                 continue
-            output = run(words, project, stdin="放量突破前高,拿稳了\n")
+            output = run(words, project, stdin="放量突破前高,拿稳了\n", programs=warm)
             if "--input" in words:
                 assert (project / words[words.index("--output") + 1]).stat().st_size > 0, words
             elif words[:2] == ["finsa", "predict"] or "inference" in " ".join(words):

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from finsa_moe.errors import ModelError
+from finsa_moe.errors import MissingExtra, ModelError
 from finsa_moe.model.backbone import (
     best_device,
     expert_targets,
@@ -100,6 +101,12 @@ def test_fingerprint_is_the_same_in_four_bits(family: str, tmp_path: Path) -> No
         assert kinds == {"Linear4bit"}
         assert expert_targets(quantised) == expert_targets(plain)
         assert fingerprint(quantised) == fingerprint(plain)
+
+
+def test_four_bits_without_their_extra_say_which(backbone_of: Backbones, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(MissingExtra, match=r"a 4-bit backbone needs bitsandbytes, .*'finsa-moe\[qlora\]'"):
+        load_backbone(str(backbone_of("bert")), quantisation="nf4", device="cpu")
 
 
 def test_positions_count_real_tokens(backbone_of: Backbones) -> None:

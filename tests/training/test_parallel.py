@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,17 +40,19 @@ def test_alone_nothing_is_done() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_end_at_the_same_weights(tmp_path: Path) -> None:
+def test_two_processes_end_at_the_same_weights(tmp_path: Path, warm: Path) -> None:
     """To the rounding of a sum taken in another order."""
     source = tmp_path / "texts.txt"
     source.write_text("\n".join(text for text, _ in made_rows("news", 300)), encoding="utf-8")
     asked = [part for setting in SETTINGS for part in ("--set", setting)]
     one, two = tmp_path / "one", tmp_path / "two"
-    alone = [sys.executable, "-m", "finsa_moe", "pretrain", str(source), "--device", "cpu", *asked, "--out"]
+    python = str(warm / "python")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHON_EXEC": python}  # what the launcher starts
+    alone = [python, "-m", "finsa_moe", "pretrain", str(source), "--device", "cpu", *asked, "--out"]
     launch = ["--nproc-per-node", "2", "--master-port", "0", "--standalone"]  # another run may have the usual port
-    together = [sys.executable, "-m", "torch.distributed.run", *launch, "-m", *alone[2:]]
+    together = [python, "-m", "torch.distributed.run", *launch, "-m", *alone[2:]]
     for command in ([*alone, str(one)], [*together, str(two)]):
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stdout + done.stderr
     expected, found = (load_file(folder / "model.safetensors") for folder in (one, two))
     assert expected.keys() == found.keys()

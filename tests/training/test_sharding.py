@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from finsa_moe.errors import ConfigError
 from finsa_moe.training import sharding
 from tests.conftest import DOMAINS, JOINT, Trained
-from tests.training.test_together import apart, run, sets
+from tests.training.test_together import apart, sets
 
 PROBE = """
 import json, sys, torch
@@ -53,13 +52,16 @@ Path(sys.argv[2], f"{team.rank}.json").write_text(json.dumps(told))
 
 
 @pytest.mark.slow
-def test_each_process_holds_half_and_answers_alike(backbone_of: Callable[[str], Path], tmp_path: Path) -> None:
+def test_each_process_holds_half_and_answers_alike(
+    backbone_of: Callable[[str], Path], tmp_path: Path, warm: Path
+) -> None:
     script = tmp_path / "probe.py"
     script.write_text(PROBE)
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "--standalone"]
     done = subprocess.run(
-        [sys.executable, *launch, str(script), str(backbone_of("qwen3")), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1200, check=False,
+        [warm / "python", *launch, str(script), str(backbone_of("qwen3")), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHON_EXEC": str(warm / "python")},
+        capture_output=True, text=True, timeout=1200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
@@ -75,7 +77,7 @@ def test_each_process_holds_half_and_answers_alike(backbone_of: Callable[[str], 
 
 @pytest.mark.slow
 def test_two_sharded_processes_train_what_one_trains(
-    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, run: Callable[..., str]
 ) -> None:
     """Both phases of the mixture's training; the backbone that travels along is whole."""
     from finsa_moe.config import MergeConfig

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,36 +18,16 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.training import loop
 from finsa_moe.training.together import Team
 from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
+from tests.training.conftest import command
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "accelerate"
 STILL = ("dropout=0.0", "head_dropout=0.0")  # masks drawn by two processes are others than those drawn by one
 
 
-def command(processes: int, *words: str) -> list[str]:
-    if processes == 1:
-        return [sys.executable, "-m", "finsa_moe", *words]
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0", "--standalone"]
-    return [sys.executable, *launch, "-m", "finsa_moe", *words]
-
-
-def accelerated(*words: str) -> list[str]:
+def accelerated(*words: str, python: str) -> list[str]:
     """Two processes, by the configuration that the docs name."""
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(CONFIGS / "cpu.yaml")]
-    return [sys.executable, *launch, "--main_process_port", "0", "-m", "finsa_moe", *words]
-
-
-def run(processes: int, *words: str, by: Callable[..., list[str]] | None = None) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        by(*words) if by else command(processes, *words),
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=1200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return [python, *launch, "--main_process_port", "0", "-m", "finsa_moe", *words]
 
 
 def sets(*values: str) -> list[str]:
@@ -94,7 +73,11 @@ def test_sharding_by_accelerate_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_two_processes_train_the_same_expert(
-    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+    prepared: Mapping[str, Path],
+    backbone_of: Callable[[str], Path],
+    tmp_path: Path,
+    run: Callable[..., str],
+    warm: Path,
 ) -> None:
     """And a run begun by one is ended by two, which accelerate starts."""
     asked = ["max_steps=6", "eval_steps=3", "gradient_accumulation=2", *STILL]
@@ -112,8 +95,8 @@ def test_two_processes_train_the_same_expert(
         "Statistics.on_step_begin = stop\n"
         "import sys; from finsa_moe.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    cut = subprocess.run([sys.executable, "-c", killed, *common, "--out", str(both)], check=False, capture_output=True)
-    assert cut.returncode == -signal.SIGKILL
+    asked = [warm / "python", "-c", killed, *common, "--out", str(both)]
+    assert subprocess.run(asked, check=False, capture_output=True).returncode == 128 + signal.SIGKILL
     assert list((both / "run" / "checkpoints").glob("checkpoint-3"))
     run(2, *common, "--out", str(both), "--resume", by=accelerated)
     assert apart(one, both) < 1e-4
@@ -132,7 +115,7 @@ def merged(trained: Callable[[str], Trained], tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_two_processes_train_the_same_mixture(
-    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, run: Callable[..., str]
 ) -> None:
     """The balance of the experts' use is that of the whole batch, not of each process's half."""
     start = merged(trained, tmp_path)
@@ -147,7 +130,7 @@ def test_two_processes_train_the_same_mixture(
 
 @pytest.mark.slow
 def test_a_lost_process_ends_all_with_one_error_and_the_run_resumes(
-    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path, run: Callable[..., str]
 ) -> None:
     common = ["train-expert", "news", str(prepared["news"]), "--backbone", str(backbone_of("modernbert"))]
     out = tmp_path / "out"
@@ -172,7 +155,7 @@ def test_a_lost_process_ends_all_with_one_error_and_the_run_resumes(
 
 @pytest.mark.slow
 def test_a_process_whose_rows_have_no_class_trains_along(
-    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path
+    trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path: Path, run: Callable[..., str]
 ) -> None:
     """Two rows a step, half of all rows unlabelled: every other step one of the two processes has no class at all."""
     start = merged(trained, tmp_path)

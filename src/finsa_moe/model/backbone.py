@@ -55,7 +55,7 @@ def load_backbone(
     options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": "sdpa"}
     target = usable_device(device)
     if quantisation == "nf4":
-        require("bitsandbytes", "train", "a 4-bit backbone")
+        require("bitsandbytes", "qlora", "a 4-bit backbone")
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
