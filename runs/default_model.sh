@@ -7,7 +7,7 @@
 # A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
-# settings: CONFIG=file  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
+# settings: CONFIG=file  BIN=.venv/bin (whose finsa and python)  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
 #           from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
 #           SEEDS="13" (of experts and mixtures, whose mean is the model)  SHARE=0.3 of an expert's way that is kept
 #           MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
@@ -34,7 +34,7 @@ student=${STUDENT:-$out/student}
 [ -z "${STUDENT:-}" ] || teachers='' students=''
 pool=${POOL:-32000}
 from=${START-models/pretrained}
-export PATH="$PWD/.venv/bin:$PATH"
+export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
 [ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
 source runs/stages.sh

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 out=${2:-work/default}
 mixture=${MIXTURE:-models/default}
-export PATH="$PWD/.venv/bin:$PATH"
+export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
 [ -d "$data" ] || { echo "runs/tables.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 [ -d "$mixture" ] || { echo "runs/tables.sh: $mixture: no such folder; MIXTURE names a finished one" >&2; exit 2; }
 mkdir -p "$out"

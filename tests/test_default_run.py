@@ -74,7 +74,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings},
         "CONFIG": str(config), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
-        "PATH": os.pathsep.join((str(warm), str(Path(sys.executable).parent), os.environ["PATH"])), "OMP_NUM_THREADS": "1",
+        "BIN": str(warm), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
     for until, made, not_made in (("answers", "answers/investors.csv", "student"), ("", "runtime/config.json", "none")):
