@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 
 from finsa_moe.data import excel
 from finsa_moe.data.formats import find_files, read_batches
+from finsa_moe.data.prepare import prepare
 from finsa_moe.data.read import read_texts
 from finsa_moe.errors import DataError, MissingExtra
+from finsa_moe.files import sha256
+from finsa_moe.polarity import NAMES
 from tests.data.workbook import write_workbook
 
 SHEETS = {
@@ -50,6 +54,16 @@ def test_a_sheet_is_named_behind_the_file(book):
         list(read_batches(Path(f"{book}#Sheet2")))
     with pytest.raises(DataError, match="no such file"):
         find_files([book.with_name("g.xlsx#首页")])
+
+
+def test_a_sheet_is_prepared(book, tmp_path):
+    rows = [["text", "label"], *([f"第{n}条各不相同的内容{n * 7919}", NAMES[n % 3]] for n in range(30))]
+    write_workbook(book, {"a": [["x"]], "b 2": rows})
+    prepare([Path(f"{book}#b 2")], domain="research", out=tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert sum(split["rows"] for split in report["splits"].values()) == 30
+    (source,) = report["sources"]
+    assert (source["file"], source["sha256"]) == (f"{book}#b 2", sha256(book))
 
 
 def test_many_rows_come_in_batches(book, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from finsa_moe.drift.figure import drift_picture
 from finsa_moe.drift.intervals import draws_of, places_of, stays
-from finsa_moe.drift.shift import Drift, compare
+from finsa_moe.drift.shift import Drift, _words, compare
 from finsa_moe.errors import ConfigError
 from finsa_moe.runtime.pool import Pool
 
@@ -173,6 +174,22 @@ def test_a_post_that_is_copied_hides_no_word(copies: int) -> None:
     for one in drift.words:
         assert one.new == sum("固态电池" in text for text in new.texts)
         assert 0 < one.interval[0] < one.log_odds < one.interval[1]
+
+
+def test_a_text_of_both_files_counts_once_for_the_words_that_are_looked_at() -> None:
+    """A word stands in one new text, often; with one text that repeats from week to week that makes two, with two three."""
+
+    def found(both: int) -> list[str]:
+        old, new = made(600, 1), made(600, 2)
+        counted = [[Counter({"今天": 3}) for _ in pool.texts] for pool in (old, new)]
+        for at in range(both):
+            for pool, counts in zip((old, new), counted, strict=True):
+                pool.keys[at], counts[at]["固态"] = f"both-{at}", 1
+        counted[1][599]["固态"] = 40
+        return _words(old, new, counted, 5)[0]
+
+    assert "固态" not in found(1)
+    assert "固态" in found(2)
 
 
 def test_a_model_without_novelty_leaves_it_out() -> None:

@@ -76,6 +76,17 @@ def test_a_key_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
     assert journal.marks == {}
 
 
+def test_a_new_journals_folder_is_on_disk_with_its_first_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made empty by who holds the desk, it is new all the same."""
+    told: list[Path] = []
+    monkeypatch.setattr("finsa_moe.labelling.journal._sync", told.append)
+    (tmp_path / "j").touch()
+    journal = Journal(tmp_path / "j", IDS)
+    for label in NAMES:
+        journal.add("label", "a", label=label)
+    assert told == [tmp_path]
+
+
 def test_a_disk_that_takes_half_a_line_takes_none(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", IDS)
     journal.add("label", "a", label=NAMES[0])

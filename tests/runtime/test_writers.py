@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def test_rows_go_to_the_file_that_a_link_leads_to(ending: str, tmp_path: Path) -
     assert "净利翻倍".encode() in (store / f"real{ending}").read_bytes()
     assert [path.name for path in store.iterdir()] == [f"real{ending}"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [link.name, "store"]
+
+
+def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:
+    rows = [[math.nan, {"a": [math.inf, 1.5]}, "涨"], [2.0, None, "跌"]]
+    with Writer(tmp_path / "a.jsonl", ["pe", "more", "text"]) as writer:
+        writer.write(rows)
+        writer.commit()
+    lines = (tmp_path / "a.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines == [
+        '{"pe": null, "more": {"a": [null, 1.5]}, "text": "涨"}',
+        '{"pe": 2.0, "more": null, "text": "跌"}',
+    ]
 
 
 def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:

@@ -164,6 +164,17 @@ def test_a_halt_is_not_waited_out() -> None:
     assert _ahead(returns, 1, asked).select("day", "y").rows() == [(days[0], pytest.approx(0.2))]
 
 
+def test_no_return_reaches_over_a_halt() -> None:
+    """Of several days either, wherever among them the halt lies."""
+    from finsa_moe.scale.event_study import _ahead
+
+    days = [date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7), *(date(2026, 3, day) for day in (2, 3, 4, 5))]
+    returns = pl.DataFrame({"ticker": ["a"] * 7, "day": days, "return": [0.1] * 7})
+    asked = pl.DataFrame({"ticker": ["a"] * 7, "day": days, "x": [0.0] * 7})
+    assert _ahead(returns, 3, asked)["day"].to_list() == [date(2026, 3, 2)]
+    assert _ahead(returns, 2, asked)["day"].to_list() == [date(2026, 1, 5), date(2026, 3, 2), date(2026, 3, 3)]
+
+
 def test_what_the_close_has_not_settled_is_said() -> None:
     index, returns = world(weeks=6)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -29,12 +28,13 @@ from finsa_moe.scale.score import Report
 from finsa_moe.scale.score import score as scored
 from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Worker
+from tests.data.workbook import write_workbook
 from tests.scale.texts import answers, frame, left_behind, probabilities, texts
 
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def score(*sources: Path, out: Path, **settings: Any) -> Report:
+def score(*sources: Path | str, out: Path, **settings: Any) -> Report:
     return scored(list(sources), out, engine="onnxruntime", **{"shard_rows": 20, **settings})
 
 
@@ -83,6 +83,16 @@ def test_formats_answer_alike(tmp_path: Path) -> None:
         assert part.select("bearish", "neutral", "bullish", "sentiment", "expert").unique().height == 1, key
 
 
+def test_a_sheet_is_scored(tmp_path: Path) -> None:
+    book = tmp_path / "a.xlsx"
+    write_workbook(book, {"first": [["text"], ["涨"]], "b 2": [["text"], *([text] for text in texts(4))]})
+    for _ in range(2):  # the second finds that nothing is missing
+        report = score(f"{book}#b 2", out=tmp_path / "out")
+        assert (report.rows, report.answered) == (4, 4)
+    assert report.new_rows == 0
+    assert answers(tmp_path / "out")["text"].to_list() == texts(4)
+
+
 def test_the_manifest_says_what_each_shard_is(tmp_path: Path) -> None:
     frame(70).write_parquet(tmp_path / "a.parquet", row_group_size=10)
     score(tmp_path / "a.parquet", out=tmp_path / "out")
@@ -98,33 +108,6 @@ def test_the_manifest_says_what_each_shard_is(tmp_path: Path) -> None:
         assert (shard["bytes"], shard["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
         assert shard["source"] == str(tmp_path / "a.parquet")
         assert shard["model"] == model
-
-
-def test_bad_rows_stand_among_the_rejects(tmp_path: Path) -> None:
-    source = tmp_path / "a.csv"
-    source.write_text("key,text\n1,涨\n2,\n3,跌,多\n4,平\n5,  \n", encoding="utf-8")
-    report = score(source, out=tmp_path / "out", shard_rows=2)
-    assert (report.rows, report.answered, report.refused) == (5, 2, 3)
-    assert answers(tmp_path / "out")["key"].to_list() == ["1", "4"]
-    rejects = []
-    for file in sorted((tmp_path / "out" / "rejects").iterdir()):
-        rejects += list(csv.DictReader(file.open(encoding="utf-8")))
-    assert [(Path(r["file"]).name, r["line"]) for r in rejects] == [("a.csv", "3"), ("a.csv", "4"), ("a.csv", "6")]
-    assert [r["reason"] for r in rejects] == [
-        "empty text", "3 cells where the header has 2; quote texts that hold a comma", "empty text",
-    ]  # fmt: skip
-
-
-def test_rejects_of_parquet_name_the_row(tmp_path: Path) -> None:
-    made = [None if at % 17 == 3 else text for at, text in enumerate(texts(60))]
-    pl.DataFrame({"id": range(60), "text": made}).write_parquet(tmp_path / "a.parquet", row_group_size=50)
-    score(tmp_path / "a.parquet", out=tmp_path / "out")
-    found = [
-        (int(row["line"]), int(row["id"]))
-        for file in sorted((tmp_path / "out" / "rejects").iterdir())
-        for row in csv.DictReader(file.open(encoding="utf-8"))
-    ]
-    assert found == [(at + 1, at) for at in range(60) if at % 17 == 3]
 
 
 def test_other_settings_need_another_folder(tmp_path: Path) -> None:
@@ -169,33 +152,6 @@ def write_bytes(path: Path, **columns: list[Any]) -> None:
         for column in table.columns
     ]
     pq.write_table(pa.table(strings, names=table.column_names), path)
-
-
-def test_a_string_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
-    good, gbk = "净利润同比增长".encode(), "净利润".encode("gbk")
-    write_bytes(
-        tmp_path / "a.parquet", key=[0, 1, 2, 3], text=[good, gbk, good, good], note=[b"", b"", None, gbk],
-        id=[b"a", b"b", gbk, b"d"],
-    )  # fmt: skip
-    report = score(tmp_path / "a.parquet", out=tmp_path / "out")
-    assert (report.rows, report.answered, report.refused) == (4, 1, 3)
-    assert answers(tmp_path / "out")["key"].to_list() == [0]
-    (file,) = (tmp_path / "out" / "rejects").iterdir()
-    rows = [(r["line"], r["id"], r["reason"], r["text"]) for r in csv.DictReader(file.open(encoding="utf-8"))]
-    shown = gbk.decode("utf-8", "backslashreplace")
-    assert rows == [
-        ("2", "b", "column 'text' is not UTF-8; write it as UTF-8", shown),
-        ("3", shown, "column 'id' is not UTF-8; write it as UTF-8", good.decode()),
-        ("4", "d", "column 'note' is not UTF-8; write it as UTF-8", good.decode()),
-    ]
-
-
-def test_a_refused_row_without_an_id_gets_one(tmp_path: Path) -> None:
-    pl.DataFrame({"id": [None, "x", "y"], "text": ["", "", "涨"]}).write_parquet(tmp_path / "a.parquet")
-    score(tmp_path / "a.parquet", out=tmp_path / "out")
-    (file,) = (tmp_path / "out" / "rejects").iterdir()
-    key = find_sources([str(tmp_path / "a.parquet")], tmp_path / "out")[0][0].key
-    assert [row["id"] for row in csv.DictReader(file.open(encoding="utf-8"))] == [f"{key}-1", "x"]
 
 
 def test_a_store_that_breaks_off_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

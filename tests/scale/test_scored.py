@@ -193,7 +193,7 @@ def test_what_comes_from_the_close_on_counts_on_the_next_day(form: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    "when", ["2026-03-31", "20260331", "2026-03-31 00:00:00", "2026-03-31 8:30 PM", "2026-03-31 下午 8:30",
+    "when", ["2026-03-31", "20260331", "2026-03-31 00:00:00", "2026-03-31 8:30 PM", "2026-03-31 下午 8:30", "2026-03-31 １５：３０",
              date(2026, 3, 31), datetime(2026, 3, 31)],
 )  # fmt: skip
 def test_a_text_without_a_time_stays_and_is_counted(when: Any, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from finsa_moe.data.ids import name_rows
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.placed import write_splits
 from finsa_moe.data.report import MADE_BY, Read, Report, describe
-from finsa_moe.data.split import RULES, checked_ratios, resolve_conflicts, split
+from finsa_moe.data.split import RULES, Resolved, checked_ratios, resolve_conflicts, split
 from finsa_moe.data.staging import Plan, Staged, stage
 from finsa_moe.data.stats import plot_polarity, polarity_table
 from finsa_moe.errors import ConfigError, DataError
@@ -80,6 +80,7 @@ def prepare(
             column, whose equal values stay together beside near texts.
         test_after: The test is the rows after this day; train and valid are drawn from the rest by their ratios. Rows
             after it that repeat a text from before, equal or near, or that `by` keeps with one, are refused.
+            Conflicts are settled on each side of it by itself.
         conflicts: What stands where equal texts bear several labels: ``"majority"``, ``"drop"`` or ``"keep"``.
         threshold: Least Jaccard similarity of n-grams that makes two texts near.
         n: Length of an n-gram, characters.
@@ -113,15 +114,19 @@ def prepare(
         rows = rows.with_row_index().with_columns(cluster="key", group=pl.Series(groups.cluster))
         if test_after is not None:
             rows = rows.with_columns(like=pl.Series(groups.like))
-        resolved = resolve_conflicts(rows, conflicts)
-        kept, refused = resolved.frame.with_columns(cluster="group"), [resolved.refused]
         if test_after is None:
-            parts = split(kept, shares, seed)
+            resolved, unusable = resolve_conflicts(rows, conflicts), []
+            parts = split(resolved.frame.with_columns(cluster="group"), shares, seed)
         else:
-            kept, test, unusable = _cut(sources, kept, test_after, columns.by)
-            refused.append(unusable)
+            *sides, undated = _cut(sources, rows, test_after, columns.by)
+            # each side by itself: what was said later must not choose what is learnt
+            early, late = (resolve_conflicts(side, conflicts) for side in sides)
+            kept, test = (
+                _undisputed(sources, side, test_after).with_columns(cluster="group") for side in (early, late)
+            )
             parts = {**split(kept, (shares[0], shares[1], 0.0), seed), "test": split(test, (1, 0, 0), seed)["train"]}
-        rejects = _rejects(staged, refused)
+            resolved, unusable = early.and_of(late), [undated]
+        rejects = _rejects(staged, [resolved.refused, *unusable])
         if not sum(part.height for part in parts.values()):
             raise DataError(_nothing_left(sources, staged.rows_in, rejects))
         report = describe(
@@ -180,16 +185,28 @@ def _written(rows: pl.DataFrame, by: str) -> dict[str, str]:
 def _cut(
     sources: Sequence[Path], rows: pl.DataFrame, cut: date, by: str | None
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Rows up to a day, rows after it that are not near to these, and those that are neither, with ``reason``."""
     if rows.height and rows["date"].null_count() == rows.height:
         where = ", ".join(str(source) for source in sources)
         raise DataError(f"{where}: no row has a date, which --test-after needs; name the column by --date COL")
-    kept, test, unusable = later(rows, cut, by)
+    grouped = rows.with_columns(cluster="group")
+    kept, test, unusable = (side.with_columns(cluster="key") for side in later(grouped, cut, by))
     if bool(kept.height) != bool(test.height):
         first, last = rows.select(first=days().min(), last=days().max()).row(0)
         kin = "near to an earlier one" if by is None else f"near to an earlier one or kept with one by {by!r}"
         side = f"no row is later that is not {kin}" if kept.height else "every row is later"
         raise DataError(f"--test-after {cut}: {side}; the dates run from {first} to {last}")
     return kept, test, unusable
+
+
+def _undisputed(sources: Sequence[Path], side: Resolved, cut: date) -> pl.DataFrame:
+    if side.refused.height and not side.frame.height:
+        where, when = ", ".join(str(source) for source in sources), sorted(side.refused["date"])
+        raise DataError(
+            f"{where}: --test-after {cut}: all {side.refused.height} rows from {when[0]} to {when[-1]} are refused, as "
+            "equal texts bear different labels; see --conflicts"
+        )
+    return side.frame
 
 
 def made_here(folder: Path) -> bool:

@@ -15,6 +15,7 @@ import polars as pl
 from finsa_moe._version import __version__
 from finsa_moe.data.groups import Groups
 from finsa_moe.data.judge import Source
+from finsa_moe.data.names import named
 from finsa_moe.data.split import SPLITS, Resolved
 from finsa_moe.files import sha256
 from finsa_moe.polarity import NAMES
@@ -106,7 +107,12 @@ def describe(
     if len(reasons) > len(listed):
         listed["other reasons, see rejects.csv"] = sum(reasons.values()) - sum(listed.values())
     sources = [
-        {"file": str(source.path), "sha256": sha256(source.path), "rows": source.rows, "columns": source.columns}
+        {
+            "file": str(source.path),
+            "sha256": sha256(named(source.path).file),
+            "rows": source.rows,
+            "columns": source.columns,
+        }
         for source in read.sources
     ]
     return Report(

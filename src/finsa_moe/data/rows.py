@@ -24,6 +24,8 @@ class Nested(str):
 
 AnyRow = TypeVar("AnyRow", bound=Sequence[object])
 _NESTED = (list, dict, Nested)
+NESTED = "the text is a list or an object; allowed: a string or a number"
+"""Why such a row is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def without_nested(
             kept.append(number)
             continue
         said = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-        broken.append(Broken(lines[number], "the text is a list or an object; allowed: a string or a number", said))
+        broken.append(Broken(lines[number], NESTED, said))
     return [rows[number] for number in kept], [lines[number] for number in kept], broken
 
 
@@ -90,12 +92,14 @@ def cell(row: Sequence[object], at: int | None) -> str:
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """Column names made usable: stripped, the nameless called ``column_3``, a repeated one ``label_2``."""
-    found: list[str] = []
+    found: dict[str, None] = {}
+    counts: dict[str, int] = {}  # the last number tried for each name: all up to it are taken
     for position, name in enumerate(names, 1):
         plain = name.replace("\ufeff", "").replace("\x00", "").strip() or f"column_{position}"
-        candidate, count = plain, 1
+        candidate, count = plain, counts.get(plain, 1)
         while candidate in found:
             count += 1
             candidate = f"{plain}_{count}"
-        found.append(candidate)
-    return found
+        counts[plain] = count
+        found[candidate] = None
+    return list(found)

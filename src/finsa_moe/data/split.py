@@ -53,6 +53,13 @@ class Resolved:
     duplicates: int
     clusters_in_conflict: int
 
+    def and_of(self, other: Resolved) -> Resolved:
+        """Both together, of rows that share no cluster."""
+        return Resolved(
+            pl.concat([self.frame, other.frame]), pl.concat([self.refused, other.refused]),
+            self.duplicates + other.duplicates, self.clusters_in_conflict + other.clusters_in_conflict,
+        )  # fmt: skip
+
 
 def resolve_conflicts(frame: pl.DataFrame, rule: str = "majority") -> Resolved:
     """Settle which rows stand where equal texts bear different labels.

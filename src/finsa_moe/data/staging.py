@@ -25,6 +25,7 @@ from finsa_moe.data.grams import Banding, Sketches, sketched
 from finsa_moe.data.hashing import numbers
 from finsa_moe.data.judge import REJECTS, Source, judged
 from finsa_moe.data.keys import duplicate_keys
+from finsa_moe.data.names import named
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
@@ -119,7 +120,7 @@ def stage(found: Found, folder: Path, plan: Plan, *, processes: int = 1, progres
     Raises:
         DataError: If a column is missing, a file cannot be read at all, or a process that reads is killed.
     """
-    size = sum(path.stat().st_size for path in found.files)
+    size = sum(named(path).file.stat().st_size for path in found.files)
     alone = processes == 1 or size < _ALONE or len(found.files) == 1
     units, done = list(_units(found.files, size if alone else size // (_UNITS * processes))), 0
     results: dict[int, _Unit] = {}
@@ -161,7 +162,7 @@ def _units(files: Sequence[Path], portion: int) -> Iterator[list[Path]]:
     size = 0
     for path in files:
         unit.append(path)
-        size += path.stat().st_size
+        size += named(path).file.stat().st_size
         if size >= portion:
             yield unit
             unit, size = [], 0

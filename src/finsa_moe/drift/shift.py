@@ -201,8 +201,9 @@ def _words(
     copied: list[Counter[str]] = [Counter(), Counter()]
     stands: Counter[str] = Counter()
     for single, tally, pool, texts in zip(once, copied, (old, new), counted, strict=True):
-        for counter, rows in zip(texts, pool.repeats.tolist(), strict=True):
-            stands.update(counter.keys())
+        for key, counter, rows in zip(pool.keys, texts, pool.repeats.tolist(), strict=True):
+            if pool is old or key not in old.keys:
+                stands.update(counter.keys())
             single.update(counter)
             for word, count in counter.items():
                 tally[word] += count * rows

@@ -121,15 +121,14 @@ class Journal:
 
     def _append(self, line: bytes) -> None:
         """One line more, whole or not at all; a crash leaves at most a torn end, which the next start cuts off."""
-        fresh = not self.path.exists()
-        size = 0 if fresh else self.path.stat().st_size
+        size = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("ab", buffering=0) as file:
                 written = 0
                 while written < len(line):  # a disk that is nearly full takes a part
                     written += file.write(line[written:]) or 0
                 os.fsync(file.fileno())
-            if fresh:
+            if not size:  # who holds the desk has made the file, but not yet the folder's entry sure
                 _sync(self.path.parent)
         except OSError as error:
             with suppress(OSError):

@@ -149,8 +149,8 @@ def predict_file(
         raise ConfigError(f"{source}: is where rows refused for --output {target} go, and would be lost; name another")
     job = _Job.of(predictor, source, text, id, domain, progress)
     with (
-        Writer(target, job.layout.columns, job.layout.types, bom=bom) as out,
         Writer(rejects, REJECT_COLUMNS, bom=bom) as refused,
+        Writer(target, job.layout.columns, job.layout.types, bom=bom) as out,  # appears first, or neither does
     ):
         tally = job.run(out.write, refused.write)
         out.commit()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -193,7 +194,7 @@ class _Lines:
     def write(self, rows: Sequence[Sequence[object]]) -> None:
         for row in rows:
             entry = dict(zip(self.names, _rounded(row, self.own), strict=True))
-            self.file.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+            self.file.write(_json(entry) + "\n")
 
     def close(self, *, whole: bool) -> None:
         self.file.close()
@@ -235,8 +236,24 @@ def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return _json(value)
     return value
+
+
+def _json(value: object) -> str:
+    """As JSON; numbers that it does not know, which are NaN and the infinities, as null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str | None:

@@ -196,8 +196,9 @@ def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.Data
         # so a day without trading waits for the close of the next that has it, and takes the return after that
         growth = pl.col("return").log1p()
         total = growth.rolling_sum(horizon).shift(-horizon).over("ticker", order_by="day")
-        wait = pl.col("day").shift(-1).over("ticker", order_by="day") - pl.col("day")
-        ordered = ordered.with_columns(y=pl.when(wait <= pl.duration(days=_LONGEST)).then(total.exp() - 1))
+        apart = pl.col("day").diff().dt.total_days()
+        waits = apart.rolling_max(horizon).shift(-horizon).over("ticker", order_by="day")
+        ordered = ordered.with_columns(y=pl.when(waits <= _LONGEST).then(total.exp() - 1))
         asked = values.select("ticker", "day", at="day").sort("at")
         strategy = "forward"
     else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.formats import load_frame, read_batches
-from finsa_moe.data.rows import Broken, Row
+from finsa_moe.data.rows import Broken, Row, without_nested
 from finsa_moe.errors import DataError, require
 from finsa_moe.scale.stores import EXTRA, Source
 
@@ -100,16 +100,18 @@ def parquet_pieces(source: Source, groups: Sequence[int], most: int) -> Iterator
 
 
 def staged_pieces(
-    source: Source, local: Path, most: int, staging: Path, wanted: Callable[[str], bool]
+    source: Source, local: Path, most: int, staging: Path, wanted: Callable[[str], bool], text: str | None = None
 ) -> Iterator[Piece]:
     """Cut any other format, staging only the pieces whose shard's name is `wanted`; the others come with `staged` None.
+
+    `text` names the column of texts: a row with a list or an object there is staged as one that cannot be read.
 
     Raises:
         DataError: If the file cannot be read, or an OSError comes from writing the staged rows.
     """
     pq = require("pyarrow.parquet", EXTRA, "staging rows")
     number = first = 0
-    for table in _tables(local, source, most):
+    for table in _tables(local, source, most, text):
         piece = Piece(source, number, first, table.num_rows, None, 0, staging / f"{source.key}-{number:05d}.rows")
         if wanted(piece.name):
             pq.write_table(table, piece.staged, compression="lz4")
@@ -119,7 +121,7 @@ def staged_pieces(
         number, first = number + 1, first + table.num_rows
 
 
-def _tables(local: Path, source: Source, most: int) -> Iterator[Any]:
+def _tables(local: Path, source: Source, most: int, text: str | None) -> Iterator[Any]:
     """The rows of a file in tables of `most` rows, with the columns `OWN` added."""
     pa = require("pyarrow", EXTRA, "staging rows")
     if source.ending == ".arrow":
@@ -137,9 +139,9 @@ def _tables(local: Path, source: Source, most: int) -> Iterator[Any]:
     rows: list[tuple[int, Row | Broken]] = []
     for batch in read_batches(local):
         names = batch.names
-        rows += sorted(
-            [*zip(batch.lines, batch.rows, strict=True), *((b.line, b) for b in batch.broken)], key=lambda row: row[0]
-        )
+        read, lines, nested = without_nested(batch.rows, batch.lines, find_text(names, text, source.name))
+        broken = [*batch.broken, *nested]
+        rows += sorted([*zip(lines, read, strict=True), *((b.line, b) for b in broken)], key=lambda row: row[0])
         while len(rows) >= most:
             yield _table(pa, names, rows[:most])
             del rows[:most]

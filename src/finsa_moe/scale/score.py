@@ -15,6 +15,7 @@ from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.formats import read_batches
+from finsa_moe.data.names import named
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.scale import pool
 from finsa_moe.scale.job import Job, make_job
@@ -246,7 +247,7 @@ def _cut(
         if source.root:
             _check_columns(source, local, job)
         for piece in staged_pieces(
-            source, local, most, job.temporary, lambda name: f"{name}.parquet" not in manifest.entries
+            source, local, most, job.temporary, lambda name: f"{name}.parquet" not in manifest.entries, job.text
         ):
             count, rows = count + 1, rows + piece.rows
             if piece.staged is not None:
@@ -270,7 +271,7 @@ def _rows_of(source: Source, groups: dict[str, list[int]], job: Job) -> int:
         return max(1, source.size // 200)  # unread: the copy is fetched when its turn comes
     path = Path(source.path)
     _check_columns(source, path, job)
-    with path.open("rb") as file:
+    with named(path).file.open("rb") as file:
         probe = file.read(_PROBE)
     lines = max(1, probe.count(b"\n"))
     return max(1, source.size * lines // max(1, len(probe)))

@@ -210,7 +210,7 @@ def _late(column: pl.Expr, kind: pl.DataType, close: time) -> pl.Expr:
     else:
         written = column.cast(pl.String)
         written = pl.when(~written.str.contains(_HALVES)).then(written)
-        hour, minute = (written.str.extract(_TIME, group).cast(pl.Int32) for group in (1, 2))
+        hour, minute = (written.str.extract(_TIME, group).cast(pl.Int32, strict=False) for group in (1, 2))
     minutes = hour * 60 + minute
     return pl.when((minutes > 0) & (minutes < 24 * 60)).then(minutes >= close.hour * 60 + close.minute)
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.rows import NESTED
 from finsa_moe.errors import DataError, require
 from finsa_moe.runtime.bulk import EMPTY, REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
@@ -134,7 +135,9 @@ def _answered(
     else:
         lines, reasons, raw = (table[name].to_pylist() for name in (LINE, REASON, RAW))
         table = table.select(names)
-    texts = _texts(pa, table, text_at)
+    values = [_cells(pa, table, at) for at in text_at]
+    texts = _texts(values)
+    reasons = [reason or (NESTED if nested else None) for reason, nested in zip(reasons, _nested(values), strict=True)]
     asked = ["" if reason else text for text, reason in zip(texts, reasons, strict=True)]
     answers = predictor.attempt(asked, job.domain, bulk=True, repeats=repeats)
     front = id_at is None and "id" not in names
@@ -148,7 +151,7 @@ def _answered(
         if isinstance(answer, Prediction):
             kept.append(at)
             found.append(answer)
-        elif reason is not None and raw is not None:
+        elif reason is not None and raw is not None and raw[at] is not None:
             bad.append((piece.source.name, lines[at], reason, "", raw[at]))
         else:
             bad.append((piece.source.name, lines[at], reason or EMPTY, str(keys[at]), texts[at]))
@@ -173,9 +176,14 @@ def _answered(
     return table, bad
 
 
-def _texts(pa: Any, table: Any, wanted: tuple[int, ...]) -> list[str]:
+def _nested(columns: Sequence[Sequence[object]]) -> list[bool]:
+    """Whether a list or an object stands in any of the cells of a row's text."""
+    return [any(isinstance(value, list | dict) for value in row) for row in zip(*columns, strict=True)]
+
+
+def _texts(values: Sequence[Sequence[object]]) -> list[str]:
     """The text of each row: its cells joined by a space; a missing cell counts as empty, a number as written."""
-    columns = [["" if value is None else str(value) for value in _cells(pa, table, at)] for at in wanted]
+    columns = [["" if value is None else str(value) for value in column] for column in values]
     return [" ".join(cells).strip() for cells in zip(*columns, strict=True)]
 
 

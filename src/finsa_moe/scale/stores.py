@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from finsa_moe.data.formats import READERS, find_files
+from finsa_moe.data.names import named
 from finsa_moe.errors import DataError, require
 
 EXTRA = "scale"
@@ -125,11 +126,11 @@ def is_gone(name: str, roots: Iterable[str]) -> bool:
     """
     if _URL.match(name):
         return any(name.startswith(f"{root.rstrip('/')}/") for root in roots)
-    return not os.access(name, os.F_OK)
+    return not os.access(named(Path(name)).file, os.F_OK)
 
 
 def _local(path: Path) -> Source:
-    place, facts = path.resolve(), path.stat()
+    place, facts = path.resolve(), named(path).file.stat()
     return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}")
 
 
