@@ -1,12 +1,19 @@
-"""Who is let in without a token: whoever names this machine as it may be listened at, and nobody else."""
+"""Who is let in without a token: whoever names this machine as it may be listened at, and nobody else.
+
+And how a request is counted whose client leaves, or whose answer is broken off.
+"""
 
 from __future__ import annotations
 
+import http.client
+import re
+import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.service.served import Service, serving
+from tests.service.served import Service, SlowEngine, serving, until
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +32,68 @@ def service() -> Iterator[Service]:
 )  # fmt: skip
 def test_every_loopback_address_and_no_other_name_is_answered(service: Service, host: str, status: int) -> None:
     assert service.ask("GET", "/v1/model", headers={"Host": host}).status == status
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://]", "http://[x]", "http://a\xbdb", "//[::1"])
+def test_an_origin_that_is_no_address_is_foreign(service: Service, origin: str) -> None:
+    for path in ("/v1/model", "/healthz"):
+        reply = service.ask("GET", path, headers={"Origin": origin})
+        assert (reply.status, reply.json()["type"]) == (403, "urn:finsa:origin")
+
+
+def counted(service: Service, route: str) -> dict[str, float]:
+    """How often a route answered, by status; what is 0 left out, but for faults."""
+    told = service.ask("GET", "/metrics").body.decode()
+    found = re.findall(
+        rf'^finsa_requests_total\{{route="{re.escape(route)}",status="(\d+)"\}} (\S+)$', told, re.MULTILINE
+    )
+    return {status: float(count) for status, count in found}
+
+
+@pytest.mark.parametrize(
+    "route", ["/v1/predict", "/v1/predict/file", "/v1/files/{asked}", "/v1/model", "/", "/openapi.json", "other"]
+)
+def test_the_first_fault_of_a_route_is_an_increase(route: str) -> None:
+    with serving() as service:
+        assert counted(service, route) == {"500": 0.0}
+
+
+def test_the_leaving_of_a_client_is_no_fault() -> None:
+    """In the midst of its body, and while it waits for the answer."""
+    engine = SlowEngine()
+    head = (
+        b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n"
+    )
+    with serving(engine=engine) as service:
+        engine.gate.clear()
+        for times, body in enumerate((b'{"texts', '{"texts": "涨涨"}'.encode()), 1):
+            with socket.create_connection(("127.0.0.1", service.port)) as left:
+                left.sendall(head + body)
+                until(lambda: service.metric("finsa_in_flight") == 2)  # and this question
+            until(lambda times=times: sum(counted(service, "/v1/predict").values()) == times)
+        assert counted(service, "/v1/predict") == {"500": 0.0, "499": 2.0}
+
+
+def test_an_answer_broken_off_by_a_fault_counts_as_one() -> None:
+    class Breaking(SlowEngine):
+        good: int | None = None  # texts still to be answered
+
+        def run(self, ids: Any, mask: Any, experts: Any) -> Any:
+            if self.good is not None:
+                self.good -= len(ids)
+                if self.good < 0:
+                    raise RuntimeError("as tried")
+            return super().run(ids, mask, experts)
+
+    engine = Breaking()
+    with serving(engine=engine) as service:
+        engine.good = 600
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=120)
+        connection.request("POST", "/v1/predict/file", b"text\n" + "涨\n".encode() * 3000, {"Content-Type": "text/csv"})
+        reply = connection.getresponse()
+        assert reply.status == 200
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            reply.read()
+        connection.close()
+        until(lambda: service.metric("finsa_in_flight") == 1)
+        assert counted(service, "/v1/predict/file") == {"500": 1.0}

@@ -38,6 +38,7 @@ def serve(
     max_chars: Annotated[int, typer.Option(min=1, help="Most characters in a text.")] = 10_000,
     max_file: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest file taken, in megabytes.")] = 64,
     max_rows: Annotated[int, typer.Option(min=1, help="Most rows in a file.")] = 200_000,
+    max_columns: Annotated[int, typer.Option(min=1, help="Most columns in a file.")] = 1_000,
     per_client: Annotated[
         int, typer.Option(min=1, help="Most requests of one address under way at the same time.")
     ] = 64,
@@ -62,7 +63,8 @@ def serve(
     settings = Settings(
         model=str(model) if model else None, engine=engine, threads=threads, workers=workers,
         abstain_below=abstain_below, deadline=deadline, max_texts=max_texts, max_chars=max_chars,
-        max_file=max_file << 20, max_rows=max_rows, per_client=per_client, log_texts=log_texts,
+        max_file=max_file << 20, max_rows=max_rows, max_columns=max_columns, per_client=per_client,
+        log_texts=log_texts,
         behind_proxy=behind_proxy, token_file=str(token_file) if token_file else None,
     )  # fmt: skip
     run(settings, host, port, lambda address: typer.echo(f"{address}  (Ctrl-C ends it)", err=True))

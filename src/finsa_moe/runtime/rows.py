@@ -6,6 +6,7 @@ values, so that they can be written again as they were. It does not know which c
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from finsa_moe.data.delimited import sniff
+from finsa_moe.data.encoding import open_text
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.json_rows import json_values
 from finsa_moe.data.names import named
@@ -43,11 +46,15 @@ class RowBatch:
     types: dict[str, Any] = field(default_factory=dict)
 
 
-def read(path: Path) -> Iterator[RowBatch]:
+def read(path: Path, most_columns: int | None = None) -> Iterator[RowBatch]:
     """Yield the rows of one file; at least one batch, even of no rows.
 
+    Args:
+        path: The file.
+        most_columns: How many columns it may have, told before that many cells are made; None takes any number.
+
     Raises:
-        DataError: If the file is missing, empty, of an unknown ending or damaged as a whole.
+        DataError: If the file is missing, empty, of an unknown ending, damaged as a whole or of too many columns.
     """
     if path.is_dir():
         raise DataError(f"{path}: a folder; name one file")
@@ -55,12 +62,14 @@ def read(path: Path) -> Iterator[RowBatch]:
     ending = named(path).ending
     if ending in JSON:
         try:
-            yield from _json(path)
+            yield from _json(path, most_columns)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     elif ending in TYPED:
-        yield from _typed(path)
+        yield from _typed(path, most_columns)
     else:
+        if most_columns is not None and ending in (".csv", ".tsv"):
+            _check_width(_header_width(path), most_columns, str(path))
         for batch in read_batches(path):
             yield RowBatch(list(batch.names), list(batch.rows), list(batch.lines), list(batch.broken))
 
@@ -76,7 +85,18 @@ def columns(path: Path) -> dict[str, Any]:
     return found
 
 
-def _json(path: Path) -> Iterator[RowBatch]:
+def _check_width(found: int, most: int | None, where: str) -> None:
+    if most is not None and found > most:
+        raise DataError(f"{where}: {found:,} columns; up to {most:,} are taken; leave some out")
+
+
+def _header_width(path: Path) -> int:
+    with open_text(path) as file:
+        header = next((line for line in file if line.strip()), "")
+    return len(next(csv.reader([header], delimiter=sniff(header)), []))
+
+
+def _json(path: Path, most: int | None) -> Iterator[RowBatch]:
     names: dict[str, int] = {}
     batch = RowBatch([])
     for line, entry in json_values(path):
@@ -85,6 +105,7 @@ def _json(path: Path) -> Iterator[RowBatch]:
         if isinstance(entry, dict):
             for key in entry:
                 names.setdefault(key, len(names))
+            _check_width(len(names), most, f"{path}: by line {line}")
             batch.rows.append([entry.get(name) for name in names])
             batch.lines.append(line)
         elif isinstance(entry, Broken):
@@ -104,9 +125,10 @@ def _filled(batch: RowBatch, names: dict[str, int]) -> RowBatch:
     return batch
 
 
-def _typed(path: Path) -> Iterator[RowBatch]:
+def _typed(path: Path, most: int | None) -> Iterator[RowBatch]:
     frame = load_frame(path)
     assert frame is not None
+    _check_width(frame.width, most, str(path))
     for start in range(0, max(1, frame.height), BATCH_ROWS):
         rows: list[Sequence[object]] = list(frame.slice(start, BATCH_ROWS).iter_rows())
         lines = list(range(start + 1, start + 1 + len(rows)))

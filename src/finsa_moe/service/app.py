@@ -21,6 +21,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from finsa_moe._version import __version__
@@ -48,7 +49,7 @@ async def model(request: Request) -> Response:
     """What is served: name, version, experts, labels in order, limits, and the model's card."""
     state = of(request)
     settings = state.settings
-    limits = ("max_texts", "max_chars", "max_explained", "max_body", "max_file", "max_rows")
+    limits = ("max_texts", "max_chars", "max_explained", "max_body", "max_file", "max_rows", "max_columns")
     return JSONResponse(
         {
             **state.shelf.served.card(),
@@ -133,7 +134,10 @@ def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
         description="Polarity (利空, 中性, 利好) of Chinese financial text by a mixture of LoRA experts.",
     )  # fmt: skip
     app.openapi_schema = None
-    for part in (router, predict.router, files.router, page.router):
+    parts = (router, predict.router, files.router, page.router)
+    routes = [*app.routes, *(route for part in parts for route in part.routes)]
+    meters.expect(route.path for route in routes if isinstance(route, Route))
+    for part in parts:
         app.include_router(part)
     _describe(app, settings.token() is not None)
 

@@ -20,6 +20,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from finsa_moe.data.rows import without_nested
 from finsa_moe.runtime.bulk import EMPTY, texts_of
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.rows import RowBatch, read
@@ -130,7 +131,7 @@ async def predict_file(
     try:
         called = saved_as(name, ending).replace(".answers", "")
         found = await asyncio.to_thread(
-            inspect, path, called, served.domains, state.settings.max_rows, text=text, id=id
+            inspect, path, called, served.domains, state.settings.max_rows, state.settings.max_columns, text=text, id=id
         )
     except BaseException:
         release()
@@ -167,12 +168,19 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
             if layout.types.get(layout.names[for_text]) is None:
                 cells[for_text] = broken.text
             done.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
+        text_at = [batch.names.index(name) for name in layout.text if name in batch.names]
+        rows, lines, nested = without_nested(batch.rows, batch.lines, text_at)
+        whole = dict(zip(batch.lines, batch.rows, strict=True)) if nested else {}
+        batch.rows, batch.lines = rows, lines
+        for broken in nested:
+            row = whole[broken.line]
+            done.append((broken.line, [*layout.row(layout.key(row, f"row-{broken.line}"), row, blank), broken.reason]))
         texts = texts_of(batch, layout.text)
         for start in range(0, len(batch.rows), PORTION):
             part = texts[start : start + PORTION]
             asked = [text if 0 < len(text) <= most else " " for text in part]
             answers = await state.dispatcher.submit(upload.served, asked, upload.domain, bounded=False, many=True)
-            state.meters.answers(answers)
+            state.meters.answers(answer for answer, text in zip(answers, part, strict=True) if len(text) <= most)
             for at, answer in enumerate(answers, start):
                 row, line = batch.rows[at], batch.lines[at]
                 key = layout.key(row, f"row-{line}")
@@ -181,7 +189,7 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
                     done.append((line, [*layout.row(key, row, list(answer.answers().values())), None]))
                 else:
                     done.append((line, [*layout.row(key, row, blank), long if len(texts[at]) > most else EMPTY]))
-            if not batch.broken or start + PORTION >= len(batch.rows):
+            if not (batch.broken or nested) or start + PORTION >= len(batch.rows):
                 yield [row for _, row in sorted(done, key=lambda entry: entry[0])]
                 done = []
         if done:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from finsa_moe.service.meters import Meters
+from finsa_moe.service.meters import OTHER, Meters
 from finsa_moe.service.problems import Problem
 
 log = logging.getLogger("finsa.serve")
@@ -83,20 +83,21 @@ class Guard:
             if status == 499:
                 await problem.response()(scope, receive, tell)
         except ClientDisconnect:
-            pass
+            status = 499  # whatever starlette has since sent to nobody
         except Exception as error:
             self._log(error)
             self.meters.refused("fault")
             if status == 499:
                 await FAULT.response()(scope, receive, tell)
             elif status != 500:
+                status = 500
                 raise ConnectionAbortedError("answer broken off") from None  # a begun answer must not look whole
         finally:
             self._now[client] -= 1
             if not self._now[client]:
                 del self._now[client]
             route = scope.get("route")
-            self.meters.end(getattr(route, "path", "other"), status, time.perf_counter() - began)
+            self.meters.end(getattr(route, "path", OTHER), status, time.perf_counter() - began)
 
     def _admit(self, scope: Scope, at_once: int) -> None:
         path: str = scope["path"]
@@ -106,7 +107,7 @@ class Guard:
             # a page of another site could otherwise reach this one by a name that it points here
             raise Problem(421, "host", "without a token only requests to localhost or a loopback address are answered")
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host:
+        if origin is not None and _site(origin.decode("latin-1")) != host:
             raise Problem(403, "origin", "pages of other sites may not ask this service")
         if at_once > self.per_client and path not in OPEN:
             raise Problem(
@@ -128,6 +129,14 @@ class Guard:
 def _name(host: str) -> str:
     """A Host header without its port, and without the brackets of an IPv6 address."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _site(origin: str) -> str | None:
+    """Host and port of an Origin header; None where it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def is_loopback(host: str) -> bool:

@@ -27,7 +27,12 @@ resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]),) * 2)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 import polars
 try:
-    rows = polars.scan_parquet(sys.argv[1], glob=False).select(polars.len()).collect().item()
+    scan = polars.scan_parquet(sys.argv[1], glob=False)
+    columns = len(scan.collect_schema())
+    if columns > int(sys.argv[5]):
+        print(columns)
+        sys.exit(6)
+    rows = scan.select(polars.len()).collect().item()
     if rows > int(sys.argv[3]):
         sys.exit(4)
     frame = polars.read_parquet(sys.argv[1], glob=False)
@@ -63,6 +68,7 @@ def inspect(
     called: str,
     domains: tuple[str, ...],
     most: int,
+    most_columns: int,
     *,
     text: str | None,
     id: str | None,  # noqa: A002
@@ -74,22 +80,23 @@ def inspect(
         called: What its owner calls it, for errors.
         domains: Experts of the model that will answer.
         most: Most rows.
+        most_columns: Most columns.
         text: The text column, or several as ``"title+body"``; None finds it by its usual names.
         id: The id column; None finds it by its usual names.
 
     Raises:
-        Problem: 422 for a file that cannot be read or has no such column, 413 for one of too many rows.
+        Problem: 422 for a file that cannot be read, has no such column or too many, 413 for one of too many rows.
     """
     many = Problem(413, "rows", f"{called}: over {most:,} rows; send it in parts")
     if path.suffix == ".parquet":
         if find_spec("polars") is None:
             said = "this service cannot read Parquet; on its machine: pip install 'finsa-moe[data]'"
             raise Problem(422, "no-parquet", f"{called}: {said}", [("/file", said)])
-        _open_apart(path, called, most, many)
+        _open_apart(path, called, most, most_columns, many)
     rows = 0
     types = {}
     try:
-        for batch in read(path):
+        for batch in read(path, most_columns):
             rows += len(batch.rows) + len(batch.broken)
             if rows > most:
                 raise many
@@ -103,15 +110,19 @@ def inspect(
     return Found(layout, rows)
 
 
-def _open_apart(path: Path, called: str, most: int, many: Problem) -> None:
-    limits = [str(path), str(MEMORY), str(most), str(MEMORY // 8)]
+def _open_apart(path: Path, called: str, most: int, most_columns: int, many: Problem) -> None:
+    limits = [str(path), *map(str, (MEMORY, most, MEMORY // 8, most_columns))]
+    columns = 0
     try:
         done = subprocess.run([sys.executable, "-c", _OPEN, *limits], timeout=SECONDS, check=False, capture_output=True)
         status = done.returncode
+        columns = int(done.stdout) if status == 6 else 0
     except subprocess.TimeoutExpired:
         status = 5
     if status == 4:
         raise many
     if status:
         said = "is not a readable Parquet file" if status == 3 else "unpacks to more than is taken"
+        if status == 6:
+            said = f"{columns:,} columns; up to {most_columns:,} are taken; leave some out"
         raise Problem(422, "file", f"{called}: {said}", [("/file", said)])

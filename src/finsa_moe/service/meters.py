@@ -19,6 +19,8 @@ from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction
 
 TOGETHER = "PROMETHEUS_MULTIPROC_DIR"
+OTHER = "other"
+"""The route of what no route answers."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -54,6 +56,11 @@ class Meters:
             self._mix.labels(sentiment)
         for outcome in ("done", "refused"):
             self._reloads.labels(outcome)
+
+    def expect(self, routes: Iterable[str]) -> None:
+        """Begin the count of faults of each route at 0: a first one is no increase of a series that begins with it."""
+        for route in {OTHER, *routes}:
+            self._requests.labels(route, "500")
 
     def begin(self) -> None:
         """A request has come."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -21,8 +22,9 @@ from finsa_moe.errors import closest
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.service.bodies import check_head, left, whole
 from finsa_moe.service.dispatcher import Full
-from finsa_moe.service.problems import Problem, invalid, unavailable
+from finsa_moe.service.problems import SHOWN, Problem, invalid, not_json, unavailable
 from finsa_moe.service.served import Served
+from finsa_moe.service.settings import Settings
 from finsa_moe.service.shapes import PredictRequest, PredictResponse, ProblemShape, faults, wire
 from finsa_moe.service.state import State, of
 
@@ -56,14 +58,38 @@ def _dropped(escape: re.Match[bytes]) -> bytes:
     return b"" if escape[1] else escape[0]
 
 
-def _read(body: bytes) -> PredictRequest:
+def _parsed(body: bytes) -> Any:
     try:
-        return PredictRequest.model_validate_json(body)
-    except ValidationError:  # only now: in a body all of escapes, as most clients send, looking at each takes its time
+        return from_json(body)
+    except ValueError:  # only now: in a body all of escapes, as most clients send, looking at each takes its time
         mended = _LONE.sub(_dropped, body)
         if mended == body:
             raise
-        return PredictRequest.model_validate_json(mended)
+        return from_json(mended)
+
+
+def _read(body: bytes, settings: Settings) -> PredictRequest:
+    """A request as its schema has it.
+
+    Raises:
+        Problem: 400 for what is not JSON, 422 for more texts than are taken or anything else than the schema says.
+    """
+    try:
+        asked = _parsed(body)
+    except ValueError as error:
+        raise not_json(error) from None
+    if isinstance(asked, dict):  # first, as pydantic would keep a thousand bytes for each of millions of wrong entries
+        texts = asked.get("texts")
+        if isinstance(texts, list) and len(texts) > settings.max_texts:
+            _check_count(len(texts), asked.get("explain") is True, settings)
+        known = PredictRequest.model_fields
+        unknown = [name for name in asked if name not in known]
+        for name in unknown[SHOWN:]:
+            del asked[name]
+    try:
+        return PredictRequest.model_validate(asked)
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 @router.post("/v1/predict", response_model=PredictResponse, responses=REFUSALS, openapi_extra=_BODY, tags=["predict"])
@@ -73,14 +99,12 @@ async def predict(request: Request) -> Response:
     settings = state.settings
     check_head(request, settings.max_body, ("application/json",))
     body = await whole(request, settings.max_body, settings.body_seconds)
-    try:
-        asked = _read(body)
-    except ValidationError as error:
-        raise invalid(error) from None
+    asked = _read(body, settings)
     texts = asked.texts
     served = state.shelf.served
     _check(texts, asked, served, state)
-    allowed = settings.deadline + state.dispatcher.own(texts, served) + settings.deadline * asked.explain
+    explained = len(texts) if asked.explain else 0
+    allowed = settings.deadline * (1 + explained) + state.dispatcher.own(texts, served)
     content = await in_time(request, _answer(state, served, texts, asked), allowed)
     return Response(content, media_type="application/json")
 
@@ -150,12 +174,16 @@ def too_long(served: Served, state: State) -> str:
     return f"over {state.settings.max_chars:,} characters; the model reads {served.max_length} tokens of it: cut it"
 
 
+def _check_count(texts: int, explain: bool, settings: Settings) -> None:
+    most = settings.max_explained if explain else settings.max_texts
+    if not 1 <= texts <= most:
+        said = f"{texts:,} texts; {'with explain ' if explain else ''}1 to {most:,} are taken"
+        raise Problem(422, "count", f"/texts: {said}", [("/texts", said)])
+
+
 def _check(texts: list[str], asked: PredictRequest, served: Served, state: State) -> None:
     settings = state.settings
-    most = settings.max_explained if asked.explain else settings.max_texts
-    if not 1 <= len(texts) <= most:
-        said = f"{len(texts):,} texts; {'with explain ' if asked.explain else ''}1 to {most:,} are taken"
-        raise Problem(422, "count", f"/texts: {said}", [("/texts", said)])
+    _check_count(len(texts), asked.explain, settings)
     check_domain(asked.domain, served, "/domain")
     long = [at for at, text in enumerate(texts) if len(text) > settings.max_chars]
     if long:

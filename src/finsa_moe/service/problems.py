@@ -14,6 +14,9 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 MEDIA = "application/problem+json"
+SHOWN = 20
+"""Most places of a request that a problem names."""
+_JSON = {"list_type": "Input should be a valid array", "model_type": "Input should be an object"}  # not Python's words
 
 
 class Problem(Exception):  # noqa: N818 - the RFC's name
@@ -55,13 +58,19 @@ class Problem(Exception):  # noqa: N818 - the RFC's name
 
 def invalid(error: ValidationError) -> Problem:
     """The problem of a body that is not what the schema says: every field at fault, its content left out."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = [("/" + "/".join(map(str, each["loc"])) if each["loc"] else "", str(each["msg"])) for each in found]
-    broken = any(each["type"] == "json_invalid" for each in found)
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:SHOWN]
+    places = [
+        ("/" + "/".join(map(str, each["loc"])) if each["loc"] else "", _JSON.get(each["type"], str(each["msg"])))
+        for each in found
+    ]
     where, what = places[0]
-    if broken:
-        return Problem(400, "not-json", f"the body is not JSON: {what}", places)
-    return Problem(422, "invalid", f"{where or 'the body'}: {what}", places[:20])
+    return Problem(422, "invalid", f"{where or 'the body'}: {what}", places)
+
+
+def not_json(error: ValueError) -> Problem:
+    """The problem of a body that a parser refused, in the parser's words."""
+    what = f"Invalid JSON: {error}"
+    return Problem(400, "not-json", f"the body is not JSON: {what}", [("", what)])
 
 
 def unavailable(kind: str, detail: str, seconds: float) -> Problem:

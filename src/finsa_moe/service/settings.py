@@ -28,7 +28,8 @@ class Settings:
         threads: Batches worked on at once by one worker; None shares the cores among the workers.
         workers: Processes.
         abstain_below: Answers with a confidence under this are marked uncertain.
-        deadline: Seconds in which an accepted request is answered; what would take longer is refused at once.
+        deadline: Seconds in which an accepted request is answered, and as many more for each text to be explained; what
+            would take longer is refused at once.
         max_texts: Most texts of a request.
         max_chars: Most characters of a text.
         max_explained: Most texts of a request that asks for words.
@@ -36,6 +37,7 @@ class Settings:
         max_body: Most bytes of a request's body.
         max_file: Most bytes of an uploaded file.
         max_rows: Most rows of an uploaded file.
+        max_columns: Most columns of an uploaded file.
         per_client: Most requests of one address at once.
         files_at_once: Most files worked on at once by one worker.
         keep: Seconds for which the answer to a file can be fetched.
@@ -59,6 +61,7 @@ class Settings:
     max_body: int = 16 << 20
     max_file: int = 64 << 20
     max_rows: int = 200_000
+    max_columns: int = 1_000
     per_client: int = 64
     files_at_once: int = 2
     keep: float = 600.0
@@ -69,7 +72,8 @@ class Settings:
     spool: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("workers", "max_texts", "max_chars", "max_body", "max_file", "max_rows", "per_client"):
+        counts = ("workers", "max_texts", "max_chars", "max_body", "max_file", "max_rows", "max_columns", "per_client")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
         if self.deadline <= 0:
