@@ -48,6 +48,12 @@ def test_unknown_fields_make_few_errors(same: bool) -> None:
     assert problem.__context__.error_count() == len(problem.errors)  # no more were made than are told
 
 
+def test_a_long_name_is_told_in_part() -> None:
+    problem = refused(f'{{"texts": ["a"], "{"涨" * 100_000}": 1}}'.encode())
+    assert problem.errors == [{"pointer": f"/{'涨' * 80}…", "detail": "Extra inputs are not permitted"}]
+    assert len(problem.detail) < 200
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -16,6 +16,7 @@ from starlette.responses import Response
 MEDIA = "application/problem+json"
 SHOWN = 20
 """Most places of a request that a problem names."""
+_LONGEST = 80
 _JSON = {"list_type": "Input should be a valid array", "model_type": "Input should be an object"}  # not Python's words
 
 
@@ -59,12 +60,15 @@ class Problem(Exception):  # noqa: N818 - the RFC's name
 def invalid(error: ValidationError) -> Problem:
     """The problem of a body that is not what the schema says: every field at fault, its content left out."""
     found = error.errors(include_url=False, include_context=False, include_input=False)[:SHOWN]
-    places = [
-        ("/" + "/".join(map(str, each["loc"])) if each["loc"] else "", _JSON.get(each["type"], str(each["msg"])))
-        for each in found
-    ]
+    places = [(_place(each["loc"]), _JSON.get(each["type"], str(each["msg"]))) for each in found]
     where, what = places[0]
     return Problem(422, "invalid", f"{where or 'the body'}: {what}", places)
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """The parts as a JSON pointer; a name is the client's and may be megabytes long."""
+    names = (name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in map(str, parts))
+    return "".join(f"/{name}" for name in names)
 
 
 def not_json(error: ValueError) -> Problem:
