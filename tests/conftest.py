@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -73,6 +74,9 @@ def warm() -> Iterator[Path]:
     """Folder of a `finsa` and a `python` that have their libraries loaded already."""
     from tests.warm import programs
 
+    if not hasattr(os, "pidfd_open"):  # not on Linux: the environment's own, which load them anew
+        yield Path(sys.executable).parent
+        return
     with programs() as folder:
         yield folder
 

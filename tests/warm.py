@@ -52,10 +52,12 @@ def programs() -> Iterator[Path]:
             program.write_text(PROGRAM.format(python=sys.executable, address=address, name=name), encoding="utf-8")
             program.chmod(0o755)
         with subprocess.Popen([sys.executable, "-m", "tests.warm", address], stdout=subprocess.PIPE) as server:
-            assert server.stdout is not None
-            assert server.stdout.readline() == b"loaded\n"
-            yield Path(folder)
-            server.kill()
+            try:
+                assert server.stdout is not None
+                assert server.stdout.readline() == b"loaded\n"
+                yield Path(folder)
+            finally:
+                server.kill()
 
 
 def answer(address: str) -> None:
@@ -106,7 +108,9 @@ def watch(child: int, call: socket.socket) -> None:
 
 def become() -> None:
     """Run what `sys.argv` asks for, as the interpreter or the installed command would."""
-    name, *words = (word for word in sys.argv if word != "-u")  # a launcher's wish for unbuffered streams
+    name, *words = sys.argv
+    if words[:1] == ["-u"]:  # a launcher's wish for unbuffered streams
+        del words[0]
     if name == "finsa":
         from finsa_moe.cli import entry
 

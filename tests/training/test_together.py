@@ -96,7 +96,7 @@ def test_two_processes_train_the_same_expert(
         "import sys; from finsa_moe.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     asked = [warm / "python", "-c", killed, *common, "--out", str(both)]
-    assert subprocess.run(asked, check=False, capture_output=True).returncode == 128 + signal.SIGKILL
+    assert subprocess.run(asked, check=False, capture_output=True).returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
     assert list((both / "run" / "checkpoints").glob("checkpoint-3"))
     run(2, *common, "--out", str(both), "--resume", by=accelerated)
     assert apart(one, both) < 1e-4
