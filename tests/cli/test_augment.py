@@ -193,3 +193,13 @@ def test_held_out_texts_under_the_name_given(
     (own / "valid.csv").write_bytes((own / "train.csv").read_bytes())
     assert main(asked) == 2
     assert "augment a training split alone" in capsys.readouterr().err
+
+
+def test_rejects_are_not_lost_by_being_augmented(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "more.rejects.csv"
+    source.write_bytes((prepared / "train.csv").read_bytes())
+    assert main(["augment", str(source), "--out", str(tmp_path / "more.csv"), "--synonyms", "1"]) == 2
+    assert f"--out's rejects {source}: is a file that is read here" in capsys.readouterr().err
+    assert source.read_bytes() == (prepared / "train.csv").read_bytes()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib
 import json
@@ -13,6 +14,8 @@ import pytest
 from finsa_moe import face
 from finsa_moe.cli import main
 from finsa_moe.cli.explain import _hidden
+from finsa_moe.cli.outputs import Outputs
+from finsa_moe.errors import MissingExtra
 from tests.cli.test_predict import ROOT, Piped
 from tests.fakes import fake_finsa
 
@@ -126,6 +129,41 @@ def test_texts_by_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(sys, "stdin", Piped(b"\n"))
     assert main(["explain"]) == 2
     assert "the pipe is empty" in capsys.readouterr().err
+
+
+def test_a_line_of_a_pipe_that_cannot_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Piped("涨\n\u200b\n净利润同比增长".encode() + b"\xff\n" + "跌\n".encode()))
+    assert main(["explain", "--json"]) == 2
+    assert "line 3 of the pipe: neither whole UTF-8 nor GB18030" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", Piped("涨\n\u200b\n跌\n".encode()))
+    assert main(["explain", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_what_was_asked_for_is_written_though_nobody_reads_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from finsa_moe.cli import explained
+
+    def left(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(explained, "show_words", left)
+    (tmp_path / "words.txt").write_text("涨\n", encoding="utf-8")
+    words = ["--lexicon", str(tmp_path / "words.txt"), "--min-count", "1", "--table", str(tmp_path / "t.csv")]
+    with contextlib.suppress(BrokenPipeError, SystemExit):
+        main(["explain", "涨", *words])
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8").count("\n") > 1
+
+
+def test_a_parquet_table_without_polars_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(MissingExtra, match=r"writing Parquet needs polars, .*'finsa-moe\[data\]'"):
+        Outputs(None, None, 1, tmp_path / "t.parquet", None, None).check()
 
 
 def test_a_page_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ class Fake:
         for at, text in enumerate(self.asked):
             seen[text] = seen.get(text, 0) + 1
             answer = self.answer(text, seen[text])
-            found.append((at, answer if isinstance(answer, Exception) else Answer(answer, 1, 1)))
+            found.append((at, Answer(answer, 1, 1) if isinstance(answer, str) else answer))
         yield from reversed(found)
 
 
@@ -99,6 +99,15 @@ def test_rewrites_are_kept_or_refused_with_the_reason() -> None:
         *[("a2", "http://a: status 500")] * 3,
     ]
     assert found.reasons()["http://a: status 500"] == 3
+
+
+def test_a_rewrite_that_was_cut_off_is_none() -> None:
+    def answer(text: str, turn: int) -> str | Answer:
+        return Answer(f"<think>想</think>第{turn}种说法的前半", 9, 1024, cut=turn == 1)
+
+    found = augment(rows(1), Settings(synonyms=0.0, copies=2), asker=Fake(answer))
+    assert found.rows["text"].to_list() == ["第2种说法的前半"]
+    assert found.refused.select("reason", "text").rows() == [("cut off at the most tokens allowed", "第1种说法的前半")]
 
 
 def test_the_checker_must_agree() -> None:

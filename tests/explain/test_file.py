@@ -9,6 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from finsa_moe.data.columns import Columns
+from finsa_moe.data.rows import NESTED
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.explain import explain as room
 from finsa_moe.explain.explain import Settings
@@ -82,6 +83,25 @@ def test_the_rows_of_one_sheet_are_explained(tmp_path: Path) -> None:
         run = Run(tmp_path / f"posts.xlsx#{sheet}", output=tmp_path / "why.jsonl")
         assert [text for text, _ in run.seen] == [row[1]]
         assert [line["id"] for line in lines(tmp_path / "why.jsonl")] == [row[0]]
+
+
+def test_a_list_is_no_text(tmp_path: Path) -> None:
+    source = tmp_path / "posts.jsonl"
+    source.write_text('{"text": ["涨停", "加仓"]}\n{"text": "公告 涨"}\n{"text": {"a": 1}}\n', encoding="utf-8")
+    run = Run(source, output=tmp_path / "why.jsonl")
+    assert run.seen == [("公告 涨", None)]
+    with (run.tally.rejects or source).open(encoding="utf-8", newline="") as file:
+        assert [(row["line"], row["reason"]) for row in csv.DictReader(file)] == [("1", NESTED), ("3", NESTED)]
+
+
+def test_rejects_are_not_lost_by_being_explained(source: Path, tmp_path: Path) -> None:
+    Run(source, output=tmp_path / "why.jsonl")
+    mended = tmp_path / "why.jsonl.rejects.csv"
+    mended.write_text("id,text\nc,涨\n", encoding="utf-8")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ConfigError, match=r"rejects\.csv: is where rows refused for --output .* go, and would be lost"):
+        Run(mended, output=tmp_path / "why.jsonl")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_only_rows_of_one_true_label(source: Path) -> None:

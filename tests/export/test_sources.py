@@ -47,6 +47,18 @@ def test_what_was_given_comes_back_from_json() -> None:
         assert Reading.read(note) == Reading()
 
 
+def test_a_background_that_cannot_be_read_is_told_before_the_work(
+    trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(*_: object, **__: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr("finsa_moe.export.export._build", build)
+    with pytest.raises(DataError, match=r"none\.txt: no such file"):
+        export_mixture(trained("bert").joint, tmp_path / "out", background=[tmp_path / "none.txt"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_domain_that_is_not_named_is_missed_aloud(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path]
 ) -> None:

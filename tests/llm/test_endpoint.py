@@ -154,6 +154,7 @@ def test_nobody_listens() -> None:
         ({"url": "http://a/v1#x"}, "no ? and no #"), ({"url": "http://a/v1?"}, "no ? and no #"),
         ({"key": "钥匙"}, "no key holds"), ({"key": "a\nb"}, "no key holds"), ({"form": "grpc"}, "allowed are openai, ollama"),
         ({"model": ""}, "no model named"), ({"timeout": 0}, "allowed are seconds above 0"),
+        ({"timeout": float("inf")}, "time-out inf: allowed"), ({"timeout": float("nan")}, "time-out nan: allowed"),
     ],
 )  # fmt: skip
 def test_what_is_no_endpoint(values: dict[str, object], says_why: str) -> None:

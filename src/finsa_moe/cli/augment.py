@@ -90,7 +90,8 @@ def augment(
 
     check_targets(out, out.with_suffix(".rejects.csv"))
     check_csv(out, "--out")
-    refuse_inputs({"--out": out}, [source, *(hold_out or [])])
+    targets = {"--out": out, "--out's rejects": out.with_suffix(".rejects.csv")}
+    refuse_inputs(targets, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
     asked = None
     if endpoint is not None:

@@ -157,13 +157,19 @@ def _class(word: str | None, option: str, labels: LabelMap) -> Polarity | None:
 
 
 def _piped() -> list[str]:
+    from finsa_moe.data.text import normalise
     from finsa_moe.errors import ConfigError, DataError
     from finsa_moe.runtime.pipe import decoded
 
     if sys.stdin.isatty():
         raise ConfigError("nothing to explain; give texts, or --input F, e.g. finsa explain 主力又在砸盘")
-    lines = [decoded(line, first=at == 0) for at, line in enumerate(sys.stdin.buffer.read().splitlines())]
-    texts = [line for line in lines if line and line.strip()]
+    texts = []
+    for number, line in enumerate(sys.stdin.buffer.read().splitlines(), 1):
+        text = decoded(line, first=number == 1)
+        if text is None:
+            raise DataError(f"line {number} of the pipe: neither whole UTF-8 nor GB18030; mend it or leave it out")
+        if normalise(text):
+            texts.append(text)
     if not texts:
         raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
     return texts

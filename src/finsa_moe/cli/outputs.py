@@ -15,6 +15,7 @@ import typer
 
 from finsa_moe.cli.screen import remark_on_fonts
 from finsa_moe.cli.targets import check_picture, check_targets
+from finsa_moe.errors import require
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import COLUMNS, WordRow, WordTable
 from finsa_moe.files import write
@@ -61,6 +62,7 @@ class Outputs:
 
         Raises:
             ConfigError: For one that cannot be a file, or an ending that names no table or picture.
+            MissingExtra: For a Parquet table, if polars is not installed.
         """
         check_targets(self.explanations, self.table, self.plot, self.html)
         check_picture(self.plot, "--plot")
@@ -68,6 +70,8 @@ class Outputs:
             from finsa_moe.runtime.writers import check_ending
 
             check_ending(self.table)
+            if self.table.suffix.lower() == ".parquet":
+                require("polars", "data", "writing Parquet")
 
     def use(self, explanation: Explanation, domain: str | None = None) -> None:
         """Count one explanation, of a text of this domain."""
@@ -76,8 +80,9 @@ class Outputs:
             self.kept.append(explanation)
 
     def finish(self, title: str, *, shown: bool) -> None:
-        """Print the table of words where `shown`, and write what was asked for."""
+        """Write what was asked for, then print the table of words where `shown`, whose reader may leave early."""
         rows = self.words.rows(self.lexicon, polarities=self.polarities, least=self.least)
+        self._save(rows, title)
         missing = self.words.missing(self.lexicon or ())
         if shown and self.as_json:
             entry = {"texts": self.words.texts, "words": [row.as_dict() for row in rows]}
@@ -90,7 +95,6 @@ class Outputs:
         if missing:
             some = ", ".join(missing[:8]) + (" …" if len(missing) > 8 else "")
             typer.echo(f"{len(missing):,} of {len(self.lexicon or ()):,} words occur in no text: {some}", err=True)
-        self._save(rows, title)
         saved = [str(path) for path in (self.table, self.plot, self.html) if path is not None]
         if saved:
             typer.echo(f"written: {', '.join(saved)}", err=True)

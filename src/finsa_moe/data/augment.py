@@ -190,6 +190,12 @@ def _put_in_synonyms(row: dict[str, str], settings: Settings, work: _Work) -> No
         work.refused.append((row["id"], "synonyms", reason or "", ""))
 
 
+def _fault(found: Answer | EndpointError) -> str | None:
+    if isinstance(found, EndpointError):
+        return str(found)
+    return "cut off at the most tokens allowed" if found.cut else None
+
+
 def _rewrite(
     rows: list[dict[str, str]],
     settings: Settings,
@@ -209,7 +215,7 @@ def _rewrite(
     # In the order of the rows, not of the answers: of equal rewrites the first row's stands, run for run.
     for at, (row, text) in enumerate(zip(wanted, texts, strict=True)):
         found = answers[at]
-        reason = str(found) if isinstance(found, EndpointError) else unusable(row["text"], text)
+        reason = _fault(found) or unusable(row["text"], text)
         if reason is None and read is not None and read[at] != row["label"]:
             reason = f"the checker reads {read[at]}, the row is {row['label']}"
         reason = reason or work.why_not(text)

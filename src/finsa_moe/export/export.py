@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from finsa_moe.data.lines import read_lines
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
@@ -108,6 +109,10 @@ def export_mixture(
     before = Earlier.read(folder, engine.domains, earlier)
     if lacking := sources.complaint(before):
         say(lacking)
+    if background and not len(seen):
+        say("no training text is at hand: the background is not used, the novelty score stays as it was")
+    for _ in read_lines(background):  # a fault in it is told before the long work
+        pass
     for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process
         shutil.rmtree(cut_short)
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")

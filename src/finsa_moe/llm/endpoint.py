@@ -26,6 +26,7 @@ from finsa_moe.errors import ConfigError, FinSAError
 FORMS = ("openai", "ollama")
 KEY = "FINSA_API_KEY"
 EXAMPLE = "http://localhost:11434/v1"
+_LONGEST = 86_400  # seconds: sockets take no more than some decades
 _LARGEST = 1 << 22  # bytes of an answer: a model that never stops is cut off
 _SHOWN = 120
 
@@ -107,8 +108,8 @@ class Endpoint:
             raise ConfigError(f"endpoint's form {self.form!r}: allowed are {', '.join(FORMS)}")
         if not self.model:
             raise ConfigError("no model named; say which one the endpoint shall run")
-        if self.timeout <= 0:
-            raise ConfigError(f"time-out {self.timeout:g}: allowed are seconds above 0")
+        if not 0 < self.timeout <= _LONGEST:  # nan is neither
+            raise ConfigError(f"time-out {self.timeout:g}: allowed are seconds above 0, up to {_LONGEST:,}")
 
     def request(self, messages: Sequence[Message], temperature: float, longest: int) -> dict[str, Any]:
         """The body of a request.
