@@ -7,8 +7,8 @@
 # A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
-# settings: CONFIG=file  BIN=.venv/bin (whose finsa and python)  START=backbone (or none)  TEACHERS="21 13", STUDENTS="13" (their seeds; students go on
-#           from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
+# settings: CONFIG=file  BIN=.venv/bin (whose finsa and python)  START=backbone (or none)
+#           TEACHERS="21 13", STUDENTS="13" (their seeds; students go on from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
 #           SEEDS="13" (of experts and mixtures, whose mean is the model)  SHARE=0.3 of an expert's way that is kept
 #           MORE_NEWS, MORE_BOARDS, MORE_INVESTORS="FOLDER:TASK …" (further teachers: an earlier round's
 #           students, whose pool of SKIP rows is then left out)

@@ -4,7 +4,7 @@
 # network is not trained: the last stages of runs/default_model.sh, and all that new labels for a mixture ask for.
 # runs/default_model.sh ends with it; MIXTURE=models/default gives what ships new tables.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
-# usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]   settings: POSTS_WEIGHT=1.5, what the table counts beside the logits of posts
+# usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; POSTS_WEIGHT=1.5, what the table counts beside the logits of posts
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}

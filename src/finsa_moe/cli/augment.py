@@ -88,10 +88,9 @@ def augment(
     from finsa_moe.data.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
 
-    check_targets(out, out.with_suffix(".rejects.csv"))
+    check_targets(out, _rejects_of(out))
     check_csv(out, "--out")
-    targets = {"--out": out, "--out's rejects": out.with_suffix(".rejects.csv")}
-    refuse_inputs(targets, [source, *(hold_out or [])])
+    refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out)}, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
     asked = None
     if endpoint is not None:
@@ -108,6 +107,10 @@ def augment(
         )  # fmt: skip
     _save(table.frame, found, out, only_new=only_new)
     _tell(table.frame, found, out, asked, price)
+
+
+def _rejects_of(out: Path) -> Path:
+    return out.with_suffix(".rejects.csv")
 
 
 def _siblings(source: Path) -> list[Path]:
@@ -167,7 +170,7 @@ def _save(rows: pl.DataFrame, found: Augmented, out: Path, *, only_new: bool) ->
     parts = [found.rows] if only_new else [rows.select(columns), found.rows]
     whole = pl.concat(parts, how="diagonal")
     save_csv(whole, out)
-    save_csv(found.refused, out.with_suffix(".rejects.csv"))
+    save_csv(found.refused, _rejects_of(out))
 
 
 def _tell(
@@ -190,4 +193,4 @@ def _tell(
             f"asked {bill.asked:,}, remembered {bill.remembered:,}, given up {bill.failed:,}; tokens "
             f"{bill.prompt_tokens:,} in, {bill.answer_tokens:,} out{cost}"
         )
-    typer.echo(f"written: {out}, {out.with_suffix('.rejects.csv')}")
+    typer.echo(f"written: {out}, {_rejects_of(out)}")

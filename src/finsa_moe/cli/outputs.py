@@ -15,7 +15,6 @@ import typer
 
 from finsa_moe.cli.screen import remark_on_fonts
 from finsa_moe.cli.targets import check_picture, check_targets
-from finsa_moe.errors import require
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import COLUMNS, WordRow, WordTable
 from finsa_moe.files import write
@@ -70,8 +69,6 @@ class Outputs:
             from finsa_moe.runtime.writers import check_ending
 
             check_ending(self.table)
-            if self.table.suffix.lower() == ".parquet":
-                require("polars", "data", "writing Parquet")
 
     def use(self, explanation: Explanation, domain: str | None = None) -> None:
         """Count one explanation, of a text of this domain."""

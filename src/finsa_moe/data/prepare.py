@@ -112,21 +112,20 @@ def prepare(
         rows, ids = name_rows(staged.rows)
         groups = group(staged, threshold=threshold, n=n, near=near, progress=_step(progress, "comparing"))
         rows = rows.with_row_index().with_columns(cluster="key", group=pl.Series(groups.cluster))
-        if test_after is not None:
-            rows = rows.with_columns(like=pl.Series(groups.like))
         if test_after is None:
-            resolved, unusable = resolve_conflicts(rows, conflicts), []
-            parts = split(resolved.frame.with_columns(cluster="group"), shares, seed)
+            resolved = resolve_conflicts(rows, conflicts)
+            parts, refused = split(resolved.frame.with_columns(cluster="group"), shares, seed), [resolved.refused]
         else:
-            *sides, undated = _cut(sources, rows, test_after, columns.by)
+            rows = rows.with_columns(like=pl.Series(groups.like))
+            before, after, unusable = _cut(sources, rows, test_after, columns.by)
             # each side by itself: what was said later must not choose what is learnt
-            early, late = (resolve_conflicts(side, conflicts) for side in sides)
-            kept, test = (
-                _undisputed(sources, side, test_after).with_columns(cluster="group") for side in (early, late)
-            )
+            early, late = resolve_conflicts(before, conflicts), resolve_conflicts(after, conflicts)
+            settled = (_undisputed(sources, side, test_after) for side in (early, late))
+            kept, test = (side.with_columns(cluster="group") for side in settled)
             parts = {**split(kept, (shares[0], shares[1], 0.0), seed), "test": split(test, (1, 0, 0), seed)["train"]}
-            resolved, unusable = early.and_of(late), [undated]
-        rejects = _rejects(staged, [resolved.refused, *unusable])
+            resolved = early.and_of(late)
+            refused = [resolved.refused, unusable]
+        rejects = _rejects(staged, refused)
         if not sum(part.height for part in parts.values()):
             raise DataError(_nothing_left(sources, staged.rows_in, rejects))
         report = describe(

@@ -200,9 +200,11 @@ def _words(
     once: list[Counter[str]] = [Counter(), Counter()]
     copied: list[Counter[str]] = [Counter(), Counter()]
     stands: Counter[str] = Counter()
+    met: set[str] = set()  # a text of both pools is one
     for single, tally, pool, texts in zip(once, copied, (old, new), counted, strict=True):
         for key, counter, rows in zip(pool.keys, texts, pool.repeats.tolist(), strict=True):
-            if pool is old or key not in old.keys:
+            if key not in met:
+                met.add(key)
                 stands.update(counter.keys())
             single.update(counter)
             for word, count in counter.items():

@@ -16,13 +16,13 @@ from typing import Any
 from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
 from finsa_moe.data.rows import without_nested
-from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.ledger import ERROR, Ledger
 from finsa_moe.files import sha256
 from finsa_moe.polarity import LabelMap, Polarity
-from finsa_moe.runtime.bulk import REJECT_COLUMNS, rejects_of, texts_of
+from finsa_moe.runtime.bulk import REJECT_COLUMNS, check_rejects, rejects_of, texts_of
 from finsa_moe.runtime.rows import RowBatch, read
 from finsa_moe.runtime.writers import Writer
 
@@ -104,8 +104,8 @@ def explain_file(
     """
     began, tally = time.perf_counter(), Tally()
     columns, labels = columns or Columns(), labels or LabelMap()
-    if output is not None and (kept := rejects_of(output)).exists() and source.exists() and kept.samefile(source):
-        raise ConfigError(f"{source}: is where rows refused for --output {output} go, and would be lost; name another")
+    if output is not None:
+        check_rejects(source, output)
     # what cannot be asked is told before a ledger is opened, which would begin anew for it
     list(stream(model, [], domain=domain, settings=settings))
     rows = _rows(source, columns, labels, only, tally)
@@ -200,7 +200,7 @@ def _each(
     for batch in batches:
         at = resolve(batch.names, columns, source, need_label=only is not None, before=at)
         batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at.text)
-        texts = texts_of(batch, [batch.names[where] for where in at.text])
+        texts = texts_of(batch, at.text)
 
         def cell(row: Any, where: int | None) -> str | None:
             value = row[where] if where is not None and where < len(row) else None

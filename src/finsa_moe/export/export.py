@@ -110,7 +110,7 @@ def export_mixture(
     if lacking := sources.complaint(before):
         say(lacking)
     if background and not len(seen):
-        say("no training text is at hand: the background is not used, the novelty score stays as it was")
+        say("no training text is at hand: the background is not used")
     for _ in read_lines(background):  # a fault in it is told before the long work
         pass
     for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process

@@ -100,6 +100,10 @@ class Layout:
         """The columns of the answer, in order."""
         return [*self.front, *self.names, *self.added.values()]
 
+    def text_at(self, batch: RowBatch) -> list[int]:
+        """Positions of the text's columns in a batch, which may not have all of them."""
+        return [batch.names.index(name) for name in self.text if name in batch.names]
+
     def key(self, row: Sequence[object], made: str) -> object:
         """A row's id, or the one made for it."""
         found = row[self.id_at] if self.id_at is not None and self.id_at < len(row) else None
@@ -145,8 +149,7 @@ def predict_file(
     rejects = rejects_of(target)
     if _same(target, source):
         raise ConfigError(f"{target}: --output is the --input file itself; name another")
-    if _same(rejects, source):
-        raise ConfigError(f"{source}: is where rows refused for --output {target} go, and would be lost; name another")
+    check_rejects(source, target)
     job = _Job.of(predictor, source, text, id, domain, progress)
     with (
         Writer(rejects, REJECT_COLUMNS, bom=bom) as refused,
@@ -215,10 +218,10 @@ class _Job:
         tally = Tally(column="+".join(layout.text), encoding=foreign_encoding(source))
         many = False
         for batch in read(source):
-            at = [batch.names.index(name) for name in layout.text if name in batch.names]
+            at = layout.text_at(batch)
             batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at)
             batch.broken += nested
-            texts = texts_of(batch, layout.text)
+            texts = texts_of(batch, at)
             if not tally.engine:  # all batches by one engine; a file of few rows is a call of so many texts
                 many = len(texts) + len(batch.broken) >= BULK
                 tally.engine = predictor.engine_for(WINDOW if many else len(texts)).name
@@ -257,17 +260,26 @@ def rejects_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.rejects.csv")
 
 
+def check_rejects(source: Path, target: Path) -> None:
+    """Refuse to read what refused rows for a file of answers would be written over.
+
+    Raises:
+        ConfigError: Naming both.
+    """
+    if _same(rejects_of(target), source):
+        raise ConfigError(f"{source}: is where rows refused for --output {target} go, and would be lost; name another")
+
+
 def _same(path: Path, other: Path) -> bool:
     return path.exists() and other.exists() and path.samefile(other)
 
 
-def texts_of(batch: RowBatch, wanted: Sequence[str]) -> list[str]:
+def texts_of(batch: RowBatch, text_at: Sequence[int]) -> list[str]:
     """The text of each row: its cells joined by a space, a number or a truth value as CSV would have it.
 
-    A missing cell counts as empty, and so does a list or an object.
+    A missing cell counts as empty, and so does a list or an object. `text_at` are the positions of the text's columns.
     """
-    at = [batch.names.index(name) for name in wanted if name in batch.names]
-    return [" ".join(_words(row[i]) for i in at).strip() for row in batch.rows]
+    return [" ".join(_words(row[at]) for at in text_at).strip() for row in batch.rows]
 
 
 def _words(value: object) -> str:

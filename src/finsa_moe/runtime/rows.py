@@ -85,9 +85,14 @@ def columns(path: Path) -> dict[str, Any]:
     return found
 
 
+def too_wide(found: int, most: int) -> str:
+    """What is said of a file of too many columns."""
+    return f"{found:,} columns; up to {most:,} are taken; leave some out"
+
+
 def _check_width(found: int, most: int | None, where: str) -> None:
     if most is not None and found > most:
-        raise DataError(f"{where}: {found:,} columns; up to {most:,} are taken; leave some out")
+        raise DataError(f"{where}: {too_wide(found, most)}")
 
 
 def _header_width(path: Path) -> int:

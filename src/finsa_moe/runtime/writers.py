@@ -153,13 +153,17 @@ def lines_into(file: TextIO, names: list[str], ending: str, types: Types) -> Sin
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a file whose ending names no format rows can be written in.
+    """Refuse a file whose ending names no format rows can be written in here.
 
     Raises:
         ConfigError: Naming the endings allowed.
+        MissingExtra: For Parquet, if polars is not installed.
     """
-    if path.suffix.lower() not in ENDINGS:
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
         raise ConfigError(f"{path}: unknown ending {path.suffix!r}; name a file ending in {', '.join(ENDINGS)}")
+    if ending == ".parquet":
+        require("polars", "data", "writing Parquet")
 
 
 class _Delimited:

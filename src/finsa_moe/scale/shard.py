@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,11 @@ def _answered(
     else:
         lines, reasons, raw = (table[name].to_pylist() for name in (LINE, REASON, RAW))
         table = table.select(names)
-    values = [_cells(pa, table, at) for at in text_at]
-    texts = _texts(values)
-    reasons = [reason or (NESTED if nested else None) for reason, nested in zip(reasons, _nested(values), strict=True)]
+    texts = _texts(pa, table, text_at)
+    for at in text_at:
+        if pa.types.is_nested(table.column(at).type):
+            there = table.column(at).is_valid().to_pylist()
+            reasons = [reason or (NESTED if cell else None) for reason, cell in zip(reasons, there, strict=True)]
     asked = ["" if reason else text for text, reason in zip(texts, reasons, strict=True)]
     answers = predictor.attempt(asked, job.domain, bulk=True, repeats=repeats)
     front = id_at is None and "id" not in names
@@ -176,14 +178,9 @@ def _answered(
     return table, bad
 
 
-def _nested(columns: Sequence[Sequence[object]]) -> list[bool]:
-    """Whether a list or an object stands in any of the cells of a row's text."""
-    return [any(isinstance(value, list | dict) for value in row) for row in zip(*columns, strict=True)]
-
-
-def _texts(values: Sequence[Sequence[object]]) -> list[str]:
+def _texts(pa: Any, table: Any, wanted: tuple[int, ...]) -> list[str]:
     """The text of each row: its cells joined by a space; a missing cell counts as empty, a number as written."""
-    columns = [["" if value is None else str(value) for value in column] for column in values]
+    columns = [["" if value is None else str(value) for value in _cells(pa, table, at)] for at in wanted]
     return [" ".join(cells).strip() for cells in zip(*columns, strict=True)]
 
 

@@ -168,14 +168,14 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
             if layout.types.get(layout.names[for_text]) is None:
                 cells[for_text] = broken.text
             done.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
-        text_at = [batch.names.index(name) for name in layout.text if name in batch.names]
+        text_at = layout.text_at(batch)
         rows, lines, nested = without_nested(batch.rows, batch.lines, text_at)
         whole = dict(zip(batch.lines, batch.rows, strict=True)) if nested else {}
         batch.rows, batch.lines = rows, lines
         for broken in nested:
             row = whole[broken.line]
             done.append((broken.line, [*layout.row(layout.key(row, f"row-{broken.line}"), row, blank), broken.reason]))
-        texts = texts_of(batch, layout.text)
+        texts = texts_of(batch, text_at)
         for start in range(0, len(batch.rows), PORTION):
             part = texts[start : start + PORTION]
             asked = [text if 0 < len(text) <= most else " " for text in part]

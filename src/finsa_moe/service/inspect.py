@@ -15,7 +15,7 @@ from pathlib import Path
 
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.bulk import Layout
-from finsa_moe.runtime.rows import read
+from finsa_moe.runtime.rows import read, too_wide
 from finsa_moe.service.problems import Problem
 
 MEMORY = 2 << 30
@@ -124,5 +124,5 @@ def _open_apart(path: Path, called: str, most: int, most_columns: int, many: Pro
     if status:
         said = "is not a readable Parquet file" if status == 3 else "unpacks to more than is taken"
         if status == 6:
-            said = f"{columns:,} columns; up to {most_columns:,} are taken; leave some out"
+            said = too_wide(columns, most_columns)
         raise Problem(422, "file", f"{called}: {said}", [("/file", said)])
