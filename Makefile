@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 # A CPU build is all that is needed; on Linux the usual index has it with CUDA. For another one say what pip should install: make demo TORCH="torch==… --index-url …"
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
+# Compiled modules are kept, whatever the shell says: tests and demo start many processes that would each compile them anew
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-slow lint bench clean install
 install: $(STAMP)
