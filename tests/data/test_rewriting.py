@@ -15,6 +15,8 @@ TEXT = "主力资金大幅流出,股价承压"
         TEXT, f"  {TEXT}\n", f"<think>先想想\n怎么改</think>\n\n{TEXT}", f"想了很久</think>{TEXT}", f"<THINK>嗯</THINK>{TEXT}",
         f"好的,以下是改写后的新闻:\n{TEXT}", f"当然可以!改写如下:\n\n{TEXT}", f"改写后的帖子:{TEXT}", f"改写:{TEXT}",
         f"**改写后的文本**:{TEXT}", f"“{TEXT}”", f"「{TEXT}」", f'"{TEXT}"', f"```\n{TEXT}\n```", f"```text\n{TEXT}\n```",
+        f"好的,以下是改写后的新闻\n{TEXT}", f"以下是另一种说法:\n{TEXT}", f"好的!\n\n{TEXT}", f"当然可以。 \n{TEXT}",
+        f"好的，以下是改写后的新闻：\n{TEXT}", f"改写后的帖子：{TEXT}", f"下面是改写结果：“{TEXT}”", f"好的！\n{TEXT}",
         f"<think>a</think><think>b</think>{TEXT}", f"下面是改写结果:\n“{TEXT}”", f"{TEXT}\n<think>还要再想",
     ],
 )  # fmt: skip
@@ -22,7 +24,7 @@ def test_bare(answer: str) -> None:
     assert bare(answer) == TEXT
 
 
-@pytest.mark.parametrize("answer", ["", " \n", "<think>一直想,没有答案", "```\n\n```"])
+@pytest.mark.parametrize("answer", ["", " \n", "<think>一直想,没有答案", "```\n\n```", "\u200b\u2060", "“\u200b”"])
 def test_nothing_is_left(answer: str) -> None:
     assert bare(answer) == ""
 
@@ -32,6 +34,20 @@ def test_nothing_is_left(answer: str) -> None:
 )
 def test_texts_that_only_look_like_preambles_stay(text: str) -> None:
     assert bare(text) == text
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "这是要拉升的节奏\n明天继续加仓",
+        "可以抄底了\n大家冲啊",
+        "这是最好的结果\n大家拿稳",
+        "这是最坏的结果:明天跌停",
+        "可以\n大家冲啊",
+    ],
+)
+def test_a_first_line_that_only_looks_like_a_preamble_stays(lines: str) -> None:
+    assert bare(lines) == lines.replace("\n", " ")
 
 
 def test_why_it_is_none() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from finsa_moe.data.text import duplicate_key
+from finsa_moe.data.text import duplicate_key, normalise
 from finsa_moe.llm.thoughts import without_thoughts
 
 # The words round the text, by domain; any other domain is asked in the last form.
@@ -27,12 +27,13 @@ _ASKED = {
 }
 _FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
 _POLITE = r"(?:好的|当然(?:可以)?|没问题|可以的?|以下是|下面是|这是|根据(?:您的)?要求)"
-_ABOUT = (
-    r"[^\n]{0,40}(?:改写|如下|结果|版本)[^\n]{0,12}"  # without such a word it may be the text itself that is so polite
+# Without a word on the rewriting, or a colon that ends its line, it may be the text itself that is so polite.
+_PREAMBLE = re.compile(
+    rf"^(?:{_POLITE}(?:[^\n]{{0,40}}(?:改写|如下)[^\n]{{0,12}}(?:[:：]\s*|\n+)|[^\n]{{0,40}}[:：][^\S\n]*\n+)"
+    r"|(?:好的|当然可以|没问题)[,，。!！]?[^\S\n]*\n+)"
 )
-_PREAMBLE = re.compile(rf"^(?:{_POLITE}{_ABOUT}[::]\s*\n?|{_POLITE}[^\n]{{0,40}}\n+)")
 _NAMED = re.compile(
-    r"^\**(?:改写(?:后)?(?:的)?(?:新闻|帖子|评论|文本|内容|版本|结果)?(?:如下)?|输出|答案)\**\s*[::]\s*"
+    r"^\**(?:改写(?:后)?(?:的)?(?:新闻|帖子|评论|文本|内容|版本|结果)?(?:如下)?|输出|答案)\**\s*[:：]\s*"
 )
 _QUOTES = {"“": "”", "「": "」", "『": "』", '"': '"', "'": "'"}
 
@@ -46,7 +47,7 @@ def messages(text: str, domain: str) -> list[dict[str, str]]:
 
 
 def bare(answer: str) -> str:
-    """The rewrite alone: thoughts, fences, preambles, names and quotes round it taken off; one line."""
+    """The rewrite alone: thoughts, fences, preambles, names and quotes round it off; one line, empty if none of it is visible."""
     text = without_thoughts(answer, broken=True).strip()
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
@@ -54,7 +55,7 @@ def bare(answer: str) -> str:
     text = _NAMED.sub("", text, count=1).strip()
     if len(text) > 1 and _QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
         text = text[1:-1].strip()
-    return " ".join(text.split())
+    return " ".join(text.split()) if normalise(text) else ""
 
 
 def unusable(original: str, rewrite: str, longest: float = 2.0) -> str | None:
