@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.llm.endpoint import KEY, Answer, Endpoint, EndpointError, PassingError, read_key
+from finsa_moe.llm.endpoint import KEY, Answer, Endpoint, EndpointError, PassingError, RefusedError, read_key
 from tests.llm.server import Handler, breaks_off, closes, raw, says, serving, slow, status
 
 ASKED = [{"role": "system", "content": "改写"}, {"role": "user", "content": "涨了"}]
@@ -139,6 +139,27 @@ def test_nobody_listens() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(PassingError, match="refused"):  # held, so that no other process comes to listen there
             Endpoint(url, "m").ask({})
+
+
+@pytest.mark.parametrize("ended", ["content_filter", "sensitive"])
+def test_a_filter_cuts_an_answer_off_or_keeps_it_back(ended: str) -> None:
+    content = f'{{"choices": [{{"message": {{"content": "公司公告净利"}}, "finish_reason": "{ended}"}}]}}'
+    with serving(raw(content.encode())) as server:
+        assert Endpoint(server.url, "m").ask({}) == Answer("公司公告净利", 0, 0, cut=True)
+    for nothing in ("null", '""'):
+        with (
+            serving(raw(content.replace('"公司公告净利"', nothing).encode())) as server,
+            pytest.raises(RefusedError, match=f"a filter kept the answer back: {ended}"),
+        ):
+            Endpoint(server.url, "m").ask({})
+
+
+@pytest.mark.parametrize("ended", ["insufficient_system_resource", "network_error"])
+def test_an_answer_that_the_endpoint_broke_off_is_asked_for_again(ended: str) -> None:
+    for text in ('"公司公告净利"', "null"):
+        content = f'{{"choices": [{{"message": {{"content": {text}}}, "finish_reason": "{ended}"}}]}}'
+        with serving(raw(content.encode())) as server, pytest.raises(PassingError, match=f"broken off: {ended}"):
+            Endpoint(server.url, "m").ask({})
 
 
 @pytest.mark.parametrize(

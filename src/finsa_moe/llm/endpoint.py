@@ -29,6 +29,10 @@ EXAMPLE = "http://localhost:11434/v1"
 _LONGEST = 86_400  # seconds: sockets take no more than some decades
 _LARGEST = 1 << 22  # bytes of an answer: a model that never stops is cut off
 _SHOWN = 120
+_FILTERED = ("content_filter", "sensitive")
+"""Ends that a filter makes, in OpenAI's word and in Zhipu's."""
+_FAILED = ("insufficient_system_resource", "network_error")
+"""Ends that another try may not meet, in DeepSeek's word and in Zhipu's."""
 
 Message = Mapping[str, str]
 
@@ -61,7 +65,7 @@ class Answer:
         text: The answer as it came.
         prompt_tokens: Tokens of the prompt; 0 where not told.
         answer_tokens: Tokens of the answer, thoughts included; 0 where not told.
-        cut: Whether it was cut off at the most tokens allowed.
+        cut: Whether it was cut off, at the most tokens allowed or by a filter.
     """
 
     text: str
@@ -132,8 +136,8 @@ class Endpoint:
         """Send a request once.
 
         Raises:
-            PassingError: If the endpoint is busy, broken or silent, or its answer is damaged.
-            RefusedError: If it refuses this request.
+            PassingError: If the endpoint is busy, broken or silent, or its answer is damaged or was broken off by it.
+            RefusedError: If it refuses this request, or its filter leaves nothing of the answer.
             EndpointError: If it refuses for good: a wrong key, model or address.
         """
         place = "/api/chat" if self.form == "ollama" else "/chat/completions"
@@ -187,6 +191,10 @@ class Endpoint:
                 counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
                 choice = found["choices"][0]
                 text, ended = choice["message"]["content"], choice.get("finish_reason")
+            if ended in _FAILED:
+                raise PassingError(f"{self.url}: the answer was broken off: {ended}")
+            if ended in _FILTERED and not text:
+                raise RefusedError(f"{self.url}: a filter kept the answer back: {ended}")
             if text is None and ended == "length":  # thought until nothing was left
                 text = ""
             if not isinstance(text, str):
@@ -196,7 +204,7 @@ class Endpoint:
             raise PassingError(f"{self.url}: not an answer of the form {self.form}: {shown!r}") from None
         text = text.encode("utf-8", "replace").decode("utf-8")  # JSON may hold halves of characters
         asked, answered = (count if isinstance(count, int) else 0 for count in counts)
-        return Answer(text, asked, answered, ended == "length")
+        return Answer(text, asked, answered, ended in ("length", *_FILTERED))
 
 
 def read_key(file: Path | None = None) -> str:
