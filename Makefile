@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# A CPU build is all that is needed; on Linux the usual index has it with CUDA. For another one say what pip should install: make demo TORCH="torch==… --index-url …"
+# A CPU build is all that is needed; on Linux the usual index has it with CUDA. For another one say what pip should install: make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH  ?= torch==2.13.0
 STAMP  := $(VENV)/.installed
 # Compiled modules are kept, whatever the shell says: tests and demo start many processes that would each compile them anew

@@ -29,6 +29,7 @@ from finsa_moe.cli import (
     prepare,
     score,
     serve,
+    settings,
     train,
 )
 from finsa_moe.errors import FinSAError, missing_extra
@@ -46,6 +47,7 @@ for _room in (
     audit,
     augment,
     train,
+    settings,
     export,
     evaluate,
     compare,
