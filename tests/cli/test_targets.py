@@ -84,6 +84,13 @@ def test_every_verb_tells_before_it_looks_for_its_inputs(words: str, capsys: pyt
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("answers", ["./b.csv", "b.rejects.csv"])
+def test_the_answers_of_a_language_model_are_not_written_over(answers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = "--endpoint http://127.0.0.1:9 --model-name m"
+    assert main(f"augment none.csv --out b.csv --answers {answers} {asked}".split()) == 2
+    assert "is named for two outputs, which need a file each" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     [

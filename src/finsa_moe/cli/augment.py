@@ -88,13 +88,13 @@ def augment(
     from finsa_moe.data.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
 
-    check_targets(out, _rejects_of(out))
+    kept = answers or out.with_suffix(".answers.jsonl")
+    check_targets(out, _rejects_of(out), kept if endpoint is not None else None)
     check_csv(out, "--out")
     refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out)}, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
     asked = None
     if endpoint is not None:
-        kept = answers or out.with_suffix(".answers.jsonl")
         asked = _client(endpoint, model_name, api, key_file, (at_once, per_minute, timeout, tries), kept)
     price = _prices(prices)
     judged_by = read_texts([*_siblings(source), *(hold_out or [])], text)

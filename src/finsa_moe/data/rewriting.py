@@ -47,7 +47,7 @@ def messages(text: str, domain: str) -> list[dict[str, str]]:
 
 
 def bare(answer: str) -> str:
-    """The rewrite alone: thoughts, fences, preambles, names and quotes round it off; one line, empty if none of it is visible."""
+    """The rewrite alone, on one line: thoughts, fences, preambles, names, quotes are off; empty if none is visible."""
     text = without_thoughts(answer, broken=True).strip()
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
