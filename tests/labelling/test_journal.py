@@ -120,3 +120,19 @@ def test_a_journal_of_something_else(tmp_path: Path, content: str, says: str) ->
     (tmp_path / "j").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=says):
         Journal(tmp_path / "j", IDS)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("2026-01-01 opening balance 500", 1),
+        ("2026-01-01 opening balance\n    assets 500\n2026-01-02 * rent", 1),
+        ('{"do": "skip", "id": "a"}\n2026-01-02 * rent', 2),
+    ],
+)
+def test_another_programs_file_is_left_as_it_is(tmp_path: Path, content: str, line: int) -> None:
+    """Also one that ends without a line feed: only a line of ours is cut off."""
+    (tmp_path / "j.journal").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"j\.journal, line {line}: not a line of a labelling journal"):
+        Journal(tmp_path / "j.journal", IDS)
+    assert (tmp_path / "j.journal").read_text(encoding="utf-8") == content

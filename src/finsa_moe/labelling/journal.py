@@ -20,6 +20,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.polarity import NAMES
 
 Do = Literal["label", "skip", "note", "undo"]
+_BEGINNING = b'{"do": "'
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,14 @@ class Journal:
         try:
             content = self.path.read_bytes()
             whole = content.rfind(b"\n") + 1
-            if whole < len(content):
+            found = [_parsed(line, at, self.path) for at, line in enumerate(content[:whole].splitlines(), 1)]
+            if torn := content[whole:]:
+                # Only a line of ours is cut off: the file may be another program's.
+                if torn[: len(_BEGINNING)] != _BEGINNING[: len(torn)]:
+                    where = f"{self.path}, line {len(found) + 1}"
+                    raise DataError(f"{where}: not a line of a labelling journal; name another file")
                 os.truncate(self.path, whole)
-            return [_parsed(line, at, self.path) for at, line in enumerate(content[:whole].splitlines(), 1)]
+            return found
         except OSError as error:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
