@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from finsa_moe.data.formats import read_batches
 from finsa_moe.errors import DataError
 from finsa_moe.scale.stores import find_sources, is_gone
 
@@ -48,6 +50,26 @@ def test_a_store_of_pyarrow(tmp_path: Path) -> None:
     (tmp_path / "copies").mkdir()
     copy = found[0].fetched(tmp_path / "copies")
     assert copy.read_text(encoding="utf-8") == "text\n涨\n"
+
+
+def test_packed_files_of_a_store_keep_both_endings(tmp_path: Path) -> None:
+    for name in ("posts.csv.gz", "notes.gz"):
+        (tmp_path / name).write_bytes(gzip.compress("text\n涨\n".encode()))
+    (found,), skipped = find_sources([tmp_path.as_uri()], tmp_path / "out")
+    assert found.ending == ".csv"
+    assert skipped == {f"{tmp_path.as_uri()}/notes.gz": "unknown ending"}
+    (tmp_path / "copies").mkdir()
+    (batch,) = read_batches(found.fetched(tmp_path / "copies"))
+    assert batch.rows == [["涨"]]
+
+
+def test_answers_are_no_sources_by_a_url_either(tmp_path: Path) -> None:
+    for name in ("a.csv", "out/scores/a-0.parquet", "out/rejects/a-0.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text\n涨\n", encoding="utf-8")
+    found, skipped = find_sources([tmp_path.as_uri()], (tmp_path / "out").resolve())
+    assert [source.name for source in found] == [f"{tmp_path.as_uri()}/a.csv"]
+    assert skipped == {}
 
 
 def test_a_store_of_fsspec(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from finsa_moe.data.formats import READERS, find_files
+from finsa_moe.data.formats import KNOWN, READERS, find_files
 from finsa_moe.data.names import named
 from finsa_moe.errors import DataError, require
 
@@ -43,8 +43,8 @@ class Source:
 
     @property
     def ending(self) -> str:
-        """The ending of its name, which says the format."""
-        return PurePosixPath(self.path).suffix.lower()
+        """The ending that says the format: of a packed file that of its content."""
+        return named(Path(self.path)).ending
 
     @property
     def stem(self) -> str:
@@ -70,14 +70,14 @@ class Source:
             raise DataError(f"{self.name}: cannot be read: {_said(error)}") from error
 
     def fetched(self, folder: Path) -> Path:
-        """A local path with the same bytes and ending: the file itself, or a copy in `folder`.
+        """A local path with the same bytes and endings: the file itself, or a copy in `folder`.
 
         Raises:
             DataError: If the store cannot give them; an OSError comes from writing the copy.
         """
         if not self.root:
             return Path(self.path)
-        copy = folder / f"{self.key}{self.ending}"
+        copy = folder / f"{self.key}{self.ending}{'.gz' if named(Path(self.path)).packed else ''}"
         with self.open() as stream, copy.open("wb") as file:
             while block := self._block(stream):
                 file.write(block)
@@ -106,14 +106,14 @@ def find_sources(names: Sequence[str], out: Path) -> tuple[list[Source], dict[st
     skipped: dict[str, str] = {}
     for name in names:
         if _URL.match(name):
-            here, left = _remote(name)
+            here, left = _remote(name, out)
         else:
             files = find_files([Path(name)])
             here, left = [_local(path) for path in files.files if not path.resolve().is_relative_to(out)], files.skipped
         found |= {source.name: source for source in here}
         skipped |= left
     if not found:
-        raise DataError(f"{', '.join(names)}: no file to score here; known endings: {', '.join(READERS)}")
+        raise DataError(f"{', '.join(names)}: no file to score here; known endings: {KNOWN}")
     return [found[name] for name in sorted(found)], skipped
 
 
@@ -134,7 +134,7 @@ def _local(path: Path) -> Source:
     return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}")
 
 
-def _remote(url: str) -> tuple[list[Source], dict[str, str]]:
+def _remote(url: str, out: Path) -> tuple[list[Source], dict[str, str]]:
     fs = require("pyarrow.fs", EXTRA, "reading a store")
     try:
         store, path = _filesystem(url)
@@ -149,15 +149,19 @@ def _remote(url: str) -> tuple[list[Source], dict[str, str]]:
     except OSError as error:
         raise DataError(f"{url}: cannot be read: {_said(error)}") from error
     sources, skipped = [], {}
+    local = isinstance(store, fs.LocalFileSystem)
     for e in known:
-        name = url if len(known) == 1 and e.path == path else f"{url.rstrip('/')}/{e.path[len(path) :].lstrip('/')}"
-        if PurePosixPath(e.path).suffix.lower() not in READERS:
-            if e is entry:
-                raise DataError(f"{url}: unknown ending; known: {', '.join(READERS)}")
-            skipped[name] = "unknown ending"
+        if local and Path(e.path).resolve().is_relative_to(out):
             continue
+        name = url if len(known) == 1 and e.path == path else f"{url.rstrip('/')}/{e.path[len(path) :].lstrip('/')}"
         stamp = f"{e.size}-{e.mtime_ns if e.mtime_ns is not None else ''}"
-        sources.append(Source(name, url, e.path, int(e.size), stamp))
+        source = Source(name, url, e.path, int(e.size), stamp)
+        if source.ending in READERS:
+            sources.append(source)
+            continue
+        if e is entry:
+            raise DataError(f"{url}: unknown ending; known: {KNOWN}")
+        skipped[name] = "unknown ending"
     return sources, skipped
 
 
