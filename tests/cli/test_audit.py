@@ -67,6 +67,36 @@ def test_a_prepared_folder_is_its_splits_and_does_not_leak(tmp_path: Path, capsy
     assert "valid" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["train.csv", "heldout.csv"], "heldout.csv: read with train.csv as one split"),
+        (["train.csv", "valid.csv", "test_2024.csv"], "test_2024.csv: not read, as a folder's splits are called train"),
+        (["train.csv"], "one split alone, so nothing is compared; name two or more, as in train=FILE test=FILE"),
+        (["a_2024.csv", "b_2024.csv"], "one split alone, so nothing is compared"),
+    ],
+)
+def test_what_is_not_compared_does_not_pass(
+    names: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for at, name in enumerate(names):
+        write(tmp_path / "set" / name, [(f"第{at}份里的{at * 7919}号消息", "利好"), *(ROWS if at in (0, 2) else [])])
+    words = ["audit", str(tmp_path / "set"), "--no-scores"]
+    assert main([*words, "--fail-on-leak"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("finsa: --fail-on-leak: ")
+    assert says in line
+    assert main(words) == 0
+    assert (says in capsys.readouterr().err) == ("one split alone" not in says)
+
+
+@pytest.mark.parametrize("names", [["Train.csv", "Test.csv"], ["train-00000-of-00001.csv", "test-00000-of-00001.csv"]])
+def test_splits_in_capitals_and_shards_are_compared(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        write(tmp_path / "set" / name, ROWS)
+    assert main(["audit", str(tmp_path / "set"), "--no-scores", "--fail-on-leak"]) == 1
+
+
 def test_the_page_tells_how_to_make_it_again(files: list[str], tmp_path: Path) -> None:
     page = tmp_path / "a page.html"
     assert main(["audit", *files, "--labels", "finsa", "--no-scores", "--n", "3", "--html", str(page)]) == 0

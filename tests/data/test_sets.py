@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.data.columns import Columns
-from finsa_moe.data.sets import named_splits, read_splits
+from finsa_moe.data.sets import named_splits, overlooked, read_splits, splits_of
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.polarity import LabelMap
 
@@ -49,12 +49,48 @@ def test_names_and_their_order(given: list[str], names: list[str]) -> None:
 
 
 def test_names_lead_to_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert named_splits(["x=test.csv", "raw"]) == {"x": Path("test.csv"), "raw": Path("raw")}
-    assert named_splits(["hub"])["validation"] == Path("hub/validation.parquet")
+    assert named_splits(["x=test.csv", "raw"]) == {"x": (Path("test.csv"),), "raw": (Path("raw"),)}
+    assert named_splits(["hub"])["validation"] == (Path("hub/validation.parquet"),)
     monkeypatch.chdir(folder / "news")
-    assert named_splits(["."]) == {name: Path(f"{name}.csv") for name in ("train", "valid", "test")}
+    assert named_splits(["."]) == {name: (Path(f"{name}.csv"),) for name in ("train", "valid", "test")}
     monkeypatch.chdir(folder / "raw")
     assert list(named_splits(["."])) == ["raw"]
+
+
+def made(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"text,label\n{name},利好\n", encoding="utf-8")
+    return folder
+
+
+def test_splits_in_capitals_and_in_shards() -> None:
+    assert splits_of(made(Path("a"), "Train.csv", "TEST.CSV")) == {
+        "train": (Path("a/Train.csv"),), "test": (Path("a/TEST.CSV"),)
+    }  # fmt: skip
+    shards = ["train-00000-of-00002.csv", "train-00001-of-00002.csv", "test-00000-of-00001-0a1b2c3d4e5f6071.csv"]
+    hub = made(Path("shards"), *shards)
+    assert named_splits(["shards"]) == {"train": tuple(hub / name for name in shards[:2]), "test": (hub / shards[2],)}
+    frames, _ = read_splits(["shards"], Columns(), LabelMap())
+    assert frames["train"]["text"].to_list() == shards[:2]
+    assert splits_of(Path("test.csv")) == splits_of(Path("raw")) == {}
+
+
+def test_files_of_a_folder_that_are_no_split_by_their_names_are_told() -> None:
+    """Of two forms of a split the first counts; what ``finsa prepare`` writes beside its splits is no file of rows."""
+    called = "as a folder's splits are called train, valid, validation, val, dev, eval, test"
+    assert overlooked(["news", "hub", "raw", "test.csv"]) == []
+    made(Path("a"), "train.csv", "valid.csv", "test_2024.csv")
+    remedy = "name each file that is one, as in test_2024=a/test_2024.csv"
+    assert overlooked(["x=a"]) == [f"a: test_2024.csv: not read, {called}; {remedy}"]
+    made(Path("b"), "train.csv", "heldout.csv")
+    assert overlooked(["b"]) == [
+        f"b: heldout.csv: read with train.csv as one split, {called}; name each file that is one, as in "
+        "heldout=b/heldout.csv"
+    ]
+    made(Path("c"), "train.csv", "train.jsonl", "train-00000-of-00001.csv", "test.csv", "old/more.csv")
+    (line,) = overlooked(["c"])
+    assert "c: train-00000-of-00001.csv, train.jsonl, old/more.csv: not read, " in line
 
 
 @pytest.mark.parametrize(

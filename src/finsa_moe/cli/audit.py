@@ -6,6 +6,7 @@ It asks the data and evaluation rooms, prints and saves; every number comes from
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ def audit(
         typer.Argument(
             metavar="FILE...",
             help="Splits of one set, the training split first (or called train), or NAME=FILE; a folder of train.csv, "
-            "valid.csv, test.csv is its splits; one file is audited alone.",
+            "valid.csv, test.csv, or of their shards, is its splits; one file is audited alone.",
             show_default=False,
         ),
     ],
@@ -67,17 +68,22 @@ def audit(
     require("polars", "data", "finsa audit")
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.leakage import audit as find
-    from finsa_moe.data.sets import named_splits, read_splits
+    from finsa_moe.data.sets import named_splits, overlooked, read_splits
     from finsa_moe.evaluation.leak_tables import audit_tables, remarks, verdict
     from finsa_moe.polarity import LabelMap
 
     check_targets(json_out, html, plot)
     check_picture(plot, "--plot")
-    refuse_inputs({"--json": json_out, "--html": html, "--plot": plot}, named_splits(files).values())
+    found = named_splits(files)
+    refuse_inputs({"--json": json_out, "--html": html, "--plot": plot}, chain.from_iterable(found.values()))
+    strange = overlooked(files)
+    if fail_on_leak and (strange or len(found) < 2):
+        alone = f"{files[0]}: one split alone, so nothing is compared; name two or more, as in train=FILE test=FILE"
+        raise DataError(f"--fail-on-leak: {strange[0] if strange else alone}")
     columns = Columns(text=text, label=label, id=id, date=date)
     with Bar() as bar:
         splits, told = read_splits(files, columns, LabelMap.parse(labels), bar.show)
-    for line in told:
+    for line in (*strange, *told):
         typer.echo(line, err=True)
     if fail_on_leak and (empty := [name for name, rows in splits.items() if not rows.height]):
         raise DataError(f"{empty[0]}: no row that can be compared, so nothing is known of its leaks")

@@ -14,49 +14,73 @@ import polars as pl
 
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import READERS, find_files
-from finsa_moe.data.names import TEXT
+from finsa_moe.data.names import named
 from finsa_moe.data.read import read_rows
 from finsa_moe.errors import ConfigError
 from finsa_moe.polarity import LabelMap
 
 STEMS = ("train", "valid", "validation", "val", "dev", "eval", "test")
-"""Names of files that make a folder one of splits, in reading order."""
+"""Names of files that make a folder one of splits, in reading order; case does not matter."""
+_SPLIT = re.compile(rf"({'|'.join(STEMS)})(-\d+-of-\d+(?:-[0-9a-f]+)?)?", re.IGNORECASE)
+"""A file of a split without its endings, or a shard of one, as hubs store it (``train-00000-of-00002``)."""
 _TRAINING = re.compile(r"(?<![a-z])train(ing)?(?![a-z])")
 
 
-def named_splits(given: Sequence[str]) -> dict[str, Path]:
+def named_splits(given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     """Find the splits that some words of a command line stand for.
 
     Args:
         given: A file (its split is called by its stem), ``NAME=FILE``, or a folder: two or more files called as in
-            `STEMS` are its splits, with the folder's name before theirs where more than one word is given; any other
-            folder is one split.
+            `STEMS`, or in shards, are its splits, with the folder's name before theirs where more than one word is
+            given; any other folder is one split.
 
     Returns:
-        A path each. The first stays first, unless just one name says that it is the training split.
+        The paths of each, several where it lies in shards. The first stays first, unless just one name says that it is
+        the training split.
 
     Raises:
         ConfigError: If two splits have one name.
         DataError: If there is no such file, or it is of no known format.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, tuple[Path, ...]] = {}
     for words in given:
-        name, sign, rest = words.partition("=")
-        name, path = ("", Path(words)) if not sign or Path(words).exists() else (name, Path(rest))
+        name, path = _taken_apart(words)
         find_files([path])
-        inside = _splits_of(path)
-        if inside:
+        inside = splits_of(path)
+        if len(inside) > 1:
             before = name or (path.resolve().name if len(given) > 1 else "")
-            parts = {f"{before}/{stem}" if before else stem: file for stem, file in inside.items()}
+            parts = {f"{before}/{stem}" if before else stem: files for stem, files in inside.items()}
         else:
-            parts = {name or path.resolve().stem: path}
+            parts = {name or path.resolve().stem: (path,)}
         for key, part in parts.items():
             if key in found:
-                raise ConfigError(f"{part}: two splits are called {key!r}; name them, as in train={found[key]}")
+                raise ConfigError(f"{part[0]}: two splits are called {key!r}; name them, as in train={found[key][0]}")
             found[key] = part
     training = [name for name in found if _TRAINING.search(name.lower())]
     first = training if len(training) == 1 else []
     return {name: found[name] for name in (*first, *(name for name in found if name not in first))}
+
+
+def overlooked(given: Sequence[str]) -> list[str]:
+    """A line for each folder among the words that holds files of rows which are no split of their own by their names.
+
+    Args:
+        given: As for `named_splits`.
+    """
+    told = []
+    for _, path in map(_taken_apart, given):
+        inside = splits_of(path)
+        used = {file for files in inside.values() for file in files}
+        others = [file for file in find_files([path]).files if file not in used] if inside else []
+        if not others:
+            continue
+        shown = ", ".join(str(file.relative_to(path)) for file in others[:3]) + (" …" if len(others) > 3 else "")
+        so = "not read" if len(inside) > 1 else f"read with {min(used).name} as one split"
+        told.append(
+            f"{path}: {shown}: {so}, as a folder's splits are called {', '.join(STEMS)}; "
+            f"name each file that is one, as in {others[0].stem}={others[0]}"
+        )
+    return told
 
 
 def read_splits(
@@ -81,13 +105,13 @@ def read_splits(
         DataError: If a file or a column is missing, or a file cannot be read at all.
     """
     frames, told = {}, []
-    for name, path in named_splits(given).items():
+    for name, paths in named_splits(given).items():
 
         def show(done: int, of: int, name: str = name) -> None:
             if progress is not None:
                 progress(f"reading {name}", done, of)
 
-        table = read_rows([path], columns, labels, None, need_label=False, progress=show)
+        table = read_rows(paths, columns, labels, None, need_label=False, progress=show)
         frames[name] = table.frame
         if table.rejects.height:
             told.append(
@@ -96,18 +120,32 @@ def read_splits(
             )
         unknown = table.frame["label"].null_count()
         if unknown:
+            where = ", ".join(map(str, paths))
             told.append(
-                f"{path}: {unknown:,} of {table.frame.height:,} rows bear no label that is known; name its "
-                "column by --label, or spell it by --labels, as in 0=利空,1=中性,2=利好"
+                f"{where}: {unknown:,} of {table.frame.height:,} rows bear no label that is known; "
+                "name its column by --label, or spell it by --labels, as in 0=利空,1=中性,2=利好"
             )
     return frames, told
 
 
-def _splits_of(folder: Path) -> dict[str, Path]:
-    """The files of a folder that are splits, by name; none when there are fewer than two."""
+def splits_of(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """The files of a folder that are splits by their names, in reading order, each with its shards; of a file, none.
+
+    Of two forms of one split the first of `READERS` counts, a whole file before shards.
+    """
     if not folder.is_dir():
         return {}
-    endings = [*READERS, *(f"{ending}.gz" for ending in TEXT)]
-    places = [(stem, folder / f"{stem}{ending}") for stem in STEMS for ending in endings]
-    found = {stem: path for stem, path in reversed(places) if path.is_file()}
-    return dict(sorted(found.items(), key=lambda item: STEMS.index(item[0]))) if len(found) > 1 else {}
+    forms: dict[str, dict[tuple[bool, int, bool, str], list[Path]]] = {}
+    for path in sorted(folder.iterdir()):
+        meant = named(path)
+        stem = path.name[: -len(meant.ending) - len(".gz") * meant.packed]
+        if meant.ending in READERS and path.is_file() and (match := _SPLIT.fullmatch(stem)):
+            form = bool(match[2]), list(READERS).index(meant.ending), meant.packed, "" if match[2] else path.name
+            forms.setdefault(match[1].lower(), {}).setdefault(form, []).append(path)
+    return {stem: tuple(forms[stem][min(forms[stem])]) for stem in STEMS if stem in forms}
+
+
+def _taken_apart(words: str) -> tuple[str, Path]:
+    """The name that a word gives a split, empty where it gives none, and the path."""
+    name, sign, rest = words.partition("=")
+    return ("", Path(words)) if not sign or Path(words).exists() else (name, Path(rest))
