@@ -150,7 +150,8 @@ def test_a_model_goes_by_the_name_it_was_given(
 def test_mistakes_end_in_one_line(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "prepared"
     folder.mkdir()
-    (folder / "train.csv").write_text("text,label\n涨,利好\n", encoding="utf-8")
+    for name in ("train.csv", "test.csv"):
+        (folder / name).write_text("text,label\n涨,利好\n", encoding="utf-8")
     broken = tmp_path / "broken.csv"
     broken.write_text("text,label\n涨,9\n", encoding="utf-8")
     for more, expected in (

@@ -124,6 +124,7 @@ def test_refused_rows_stop_the_evaluation_unless_allowed(capsys: pytest.CaptureF
         (["nodomain.csv", "--protocol", "finsa"], "--domain"),
         (["news.csv", "--labels", "1=x"], "'x' is no class"),
         (["prepared"], "name one split, e.g. prepared/test.csv"),
+        (["finfe"], "finfe is a folder of splits, its training rows among them; name one split, e.g. finfe/eval.json"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -133,8 +134,9 @@ def test_bad_input_is_one_line_and_status_2(
     Path("header.csv").write_text("id,text,label\n", encoding="utf-8")
     Path("unlabelled.csv").write_text("id,text\n1,涨\n", encoding="utf-8")
     Path("nodomain.csv").write_text("id,text,label\n1,涨,利好\n", encoding="utf-8")
-    Path("prepared").mkdir()
-    Path("prepared/train.csv").write_text(NEWS, encoding="utf-8")
+    for name in ("prepared/train.csv", "prepared/test.csv", "finfe/train.json", "finfe/eval.json"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(NEWS, encoding="utf-8")
     before = sorted(p.name for p in Path().iterdir())
     assert main(["evaluate", "m", *arguments]) == 2
     error = capsys.readouterr().err

@@ -72,12 +72,13 @@ def named(pairs: list[str], option: str, example: str = "news=work/news") -> dic
 
 
 def one_split(path: Path) -> None:
-    """Refuse a folder of splits where rows of one are meant.
+    """Refuse a folder with a training split in it where rows of one split are meant.
 
     Raises:
         DataError: Naming the file that could be meant.
     """
-    if path.is_dir() and (path / "train.csv").exists():
-        raise DataError(
-            f"{path} is a folder of splits, its training rows among them; name one split, e.g. {path / 'test.csv'}"
-        )
+    from finsa_moe.data.sets import splits_of
+
+    if "train" in (inside := splits_of(path)):
+        meant = list(inside.values())[-1][0]
+        raise DataError(f"{path} is a folder of splits, its training rows among them; name one split, e.g. {meant}")
