@@ -24,6 +24,7 @@ from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
 from finsa_moe.runtime.engine import Scores, softmax, with_prior
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
+from finsa_moe.runtime.forks import in_child, leave
 from finsa_moe.runtime.novelty import Novelty
 from finsa_moe.runtime.sessions import Session, check_engine, open_session
 
@@ -48,7 +49,7 @@ class Pass:
 
 
 class GraphEngine:
-    """Runs an exported folder with ONNX Runtime or OpenVINO; any number of threads may enter.
+    """Runs an exported folder with ONNX Runtime or OpenVINO; any number of threads may enter, in forked children too.
 
     Args:
         folder: What `finsa export` wrote.
@@ -96,6 +97,14 @@ class GraphEngine:
         self.temperatures = np.array(self.manifest.temperatures, dtype=np.float32)
         self._sessions: dict[int, Session] = {}
         self._loading = threading.Lock()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """A child's own lock and, of OpenVINO, which has threads, own graphs; ONNX Runtime's serve both."""
+        self._loading = threading.Lock()
+        if self.engine == "openvino":
+            leave(self._sessions)
+            self._sessions = {}
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Token ids of raw texts, prompt and special tokens round them."""

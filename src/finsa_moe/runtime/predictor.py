@@ -6,7 +6,6 @@ into answers. It knows neither where texts come from nor what runs the network.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.answers import Answers, refusal, row_type
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
+from finsa_moe.runtime.forks import in_child
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.repeats import Repeats, Rows
 from finsa_moe.runtime.tables import Prior, add_tables, with_tables
@@ -64,10 +64,16 @@ class Predictor:
         self.turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
         self._workers = int(getattr(engine, "workers", 1)) if concurrent else 1
         self._pool: ThreadPoolExecutor | None = None
-        self._owner = 0  # the process that the pool's threads run in
         self._index = {name: at for at, name in enumerate(engine.domains)}
         # what the prompt and the special tokens alone come to: a text that adds nothing to it is empty
         self.bare = len(engine.encode([""])[0].ids)
+        in_child(self)
+
+    def after_fork(self) -> None:
+        """A child's own locks and threads."""
+        self._opening, self._pool = threading.Lock(), None
+        if not isinstance(self.turn, nullcontext):
+            self.turn = threading.Lock()
 
     def predict(self, texts: Iterable[str], domain: Domain = None) -> list[Prediction]:
         """Answer every text, in the order given.
@@ -239,12 +245,10 @@ class Predictor:
         return rows
 
     def _threads(self) -> ThreadPoolExecutor:
-        """The pool that works on batches; a forked child, which has none of its parent's threads, makes its own."""
-        pool = self._pool
-        if pool is None or self._owner != os.getpid():
-            self._pool = pool = ThreadPoolExecutor(self._workers, thread_name_prefix="finsa")
-            self._owner = os.getpid()
-        return pool
+        """The pool that works on batches."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="finsa")
+        return self._pool
 
     def predictions(self, texts: list[str], answers: Answers) -> list[Prediction | DataError]:
         """The numbers for some texts as answers, with the error in the place of a refused one."""
