@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import datetime
 
 import polars as pl
@@ -22,6 +23,33 @@ def test_a_folder_is_searched_sorted_and_what_is_left_out_is_named(tmp_path):
     found = find_files([tmp_path, tmp_path / "b.csv"])
     assert [path.relative_to(tmp_path).as_posix() for path in found.files] == ["b.csv", "c.JSONL", "a/z.tsv"]
     assert {path.rsplit("/", 1)[-1] for path in found.skipped} == {"notes.docx", "state.json", "empty.csv"}
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    """What lies in the folder itself keeps its own path, also where a link sorts before it; links may go round."""
+    for name in ("elsewhere/far.csv", "rows/z/own.csv"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(f"text\n{name}\n", encoding="utf-8")
+    for link, target in (("rows/a", "rows/z"), ("rows/b", "elsewhere"), ("rows/z/up", "rows"), ("elsewhere/c", "rows")):
+        (tmp_path / link).symlink_to(tmp_path / target, target_is_directory=True)
+    found = find_files([tmp_path / "rows"])
+    assert [path.relative_to(tmp_path).as_posix() for path in found.files] == ["rows/z/own.csv", "rows/b/far.csv"]
+    assert read_texts([tmp_path / "rows"]) == ["rows/z/own.csv", "elsewhere/far.csv"]
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "f.csv").write_text("text\n", encoding="utf-8")
+    scandir = os.scandir
+
+    def refused(path):
+        if os.fspath(path).endswith("shut"):  # who runs the tests may be root, who can read everything
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(DataError, match="shut: cannot be read: Permission denied; make it readable or move it away"):
+        find_files([tmp_path])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,20 @@ def test_of_two_runs_of_one_folder_the_second_is_refused_and_the_first_ends_well
     monkeypatch.undo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "raw"]
     assert prepare([raw], domain="news", out=out).domain == "news"
+
+
+def test_what_a_link_leads_to_is_not_written_over(tmp_path):
+    raw, out = written(tmp_path / "raw"), tmp_path / "out"
+    (raw / "before").symlink_to(out, target_is_directory=True)
+    prepare([raw], domain="forum", out=out)
+    with pytest.raises(DataError, match=r"--out .*out: it holds source .*before/test\.csv or lies within it"):
+        prepare([raw], domain="forum", out=out)
+
+
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="no mount point is known here")
+def test_a_mount_point_is_refused_at_the_start(tmp_path):
+    raw = written(tmp_path / "raw")
+    (tmp_path / "link").symlink_to("/proc")
+    for out in (Path("/proc"), tmp_path / "link"):
+        with pytest.raises(DataError, match=rf"--out {out}: a mount point, which no folder can replace; name a folder"):
+            prepare([raw], domain="forum", out=out)

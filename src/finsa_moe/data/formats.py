@@ -38,8 +38,11 @@ class Found:
 def find_files(sources: Sequence[Path]) -> Found:
     """List the files that sources stand for; a folder is searched to the bottom, sorted, hidden files left out.
 
+    Folders that are links are followed.
+
     Raises:
-        DataError: If a source is not there, a named file is of an unknown format or empty, or no file is left to read.
+        DataError: If a source is not there, a folder cannot be read, a named file is of an unknown format or empty, or
+            no file is left to read.
     """
     found, seen = Found(), set()
     for source in sources:
@@ -77,9 +80,22 @@ def read_batches(path: Path) -> Iterator[Batch]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+    """Linked folders come last and none twice: what lies here itself keeps its own path, and no link goes round."""
+    waiting, seen = [folder], set()
+    for top in waiting:
+        for parent, folders, names in os.walk(top, onerror=_refuse):
+            if (place := os.path.realpath(parent)) in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+            yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    said = error.strerror or error
+    raise DataError(f"{error.filename}: cannot be read: {said}; make it readable or move it away") from error
 
 
 def _unreadable(path: Path, *, is_named: bool) -> str | None:

@@ -100,8 +100,8 @@ def prepare(
         raise ConfigError(f"conflicts {conflicts!r}: allowed are {', '.join(RULES)}")
     checked(threshold, n)
     shares = checked_ratios(ratios or PRESETS.get(domain, OTHERS))
-    _check_target(sources, out, force=force)
     found = find_files(sources)
+    _check_target([*sources, *found.files], out, force=force)
     near = by != "exact"
     columns = replace(columns, by=by if by not in ("near", "exact") else None)
     plan = Plan(
@@ -224,6 +224,8 @@ def _check_target(sources: Sequence[Path], out: Path, *, force: bool) -> None:
             raise DataError(f"--out {out}: it holds source {source} or lies within it; choose another folder")
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out}: is a file; name a folder")
+    if target.is_mount():
+        raise DataError(f"--out {out}: a mount point, which no folder can replace; name a folder within it")
     if out.is_dir() and any(out.iterdir()) and not made_here(out) and not force:
         raise DataError(
             f"--out {out}: not empty and not made by {MADE_BY}; choose another, or --force to replace only "
