@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,30 @@ def test_an_error_leaves_the_old_output(tmp_path, error):
     with pytest.raises(error):
         failing()
     assert content(out) == {"a.txt": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_rename_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch, step):
+    """At the second the old folder comes back; at the third the new one stands, and the next run carries over the rest."""
+    out, rename, renames = tmp_path / "out", Path.rename, []
+    write(out, "old")
+    (out / "notes.md").write_text("mine", encoding="utf-8")
+
+    def failing(self, target):
+        renames.append(target)
+        if len(renames) == step:
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    says = "nothing was replaced" if step == 2 else r"the next run ends what stands in .*\.out\.old"
+    with pytest.raises(DataError, match=rf"out: cannot be written: Input/output error; {says}"):
+        write(out, "new")
+    monkeypatch.undo()
+    assert content(out) == ({"a.txt": "old", "notes.md": "mine"} if step == 2 else {"a.txt": "new"})
+    write(out, "newer")
+    assert content(out) == {"a.txt": "newer", "notes.md": "mine"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

@@ -37,10 +37,13 @@ def written_whole(out: Path, ours: Collection[str]) -> Iterator[Path]:
         yield partial
         if out.exists():
             out.rename(old)
-        partial.rename(out)
-        _recover(out, old, ours)
+        try:
+            partial.rename(out)
+        finally:
+            _recover(out, old, ours)
     except OSError as error:
-        raise DataError(f"{out}: cannot be written: {error.strerror or error}; nothing was replaced") from error
+        stands = f"the next run ends what stands in {old}" if old.exists() else "nothing was replaced"
+        raise DataError(f"{out}: cannot be written: {error.strerror or error}; {stands}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
