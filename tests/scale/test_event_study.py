@@ -15,7 +15,7 @@ pytest.importorskip("statsmodels", reason="the extra scale is not installed")
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.scale.daily import Daily
-from finsa_moe.scale.event_study import Coefficient, Study, _coefficient, event_study, read_returns
+from finsa_moe.scale.event_study import Coefficient, Study, _coefficient, event_study
 from finsa_moe.scale.index import MARKET, Index, Rules
 
 START = date(2025, 1, 6)
@@ -240,28 +240,3 @@ def test_wrong_measures_and_strangers(tmp_path: Path) -> None:
         event_study(index, returns, horizons=(1, -2))
     with pytest.raises(DataError, match="spelt alike"):
         event_study(index, returns.with_columns(ticker=pl.lit("x") + pl.col("ticker")))
-
-
-def test_reading_returns(tmp_path: Path) -> None:
-    path = tmp_path / "r.csv"
-    path.write_text(
-        "代码,日期,收益率\n000001,20260105,0.01\n000001,2026-01-06,\n000002,2026/1/5,-0.5\n", encoding="utf-8"
-    )
-    read = read_returns(path, "ticker")
-    assert read.rows() == [("000001", date(2026, 1, 5), 0.01), ("000002", date(2026, 1, 5), -0.5)]
-    path.write_text("ticker,date,return\na,2026-01-05,1\na,20260105,2\n", encoding="utf-8")
-    with pytest.raises(DataError, match="two returns on one day"):
-        read_returns(path, "ticker")
-    for value in ("-3.2", "nan", "inf"):
-        path.write_text(f"ticker,date,pct_chg\na,2026-01-05,{value}\n", encoding="utf-8")
-        with pytest.raises(DataError, match="no fraction above -1; returns are fractions"):
-            read_returns(path, "ticker")
-    (tmp_path / "r[1].csv").write_text("ticker,date,return\na,2026-01-05,0.5\n", encoding="utf-8")
-    (tmp_path / "r1.csv").write_text("ticker,date,return\na,2026-01-05,0.7\n", encoding="utf-8")
-    pl.read_csv(tmp_path / "r[1].csv", glob=False).write_parquet(tmp_path / "r[1].parquet")
-    pl.read_csv(tmp_path / "r1.csv").write_parquet(tmp_path / "r1.parquet")
-    for ending in ("csv", "parquet"):
-        assert read_returns(tmp_path / f"r[1].{ending}", "ticker")["return"].to_list() == [0.5]
-    path.write_text("ticker,date,price\na,2026-01-05,1\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no column of returns"):
-        read_returns(path, "ticker")

@@ -95,7 +95,8 @@ def index(
     prices = None
     if returns is not None:
         require("statsmodels", "scale", "--returns")
-        from finsa_moe.scale.event_study import event_study, read_returns
+        from finsa_moe.scale.event_study import event_study
+        from finsa_moe.scale.returns import read_returns
 
         prices = read_returns(returns, by)
     rules = Rules(min_count, half_life, window, None if close is None else _minute(close))
@@ -110,7 +111,8 @@ def index(
         if (ahead := looks_ahead(made.market["day"], until)) is not None:
             typer.echo(ahead, err=True)
     else:
-        _show(event_study(made, prices, measure=measure, trained_until=until), measure)
+        study = event_study(made, prices.frame, measure=measure, trained_until=until)
+        _show(study, measure, [*prices.warnings, *study.warnings])
 
 
 def _minute(value: str) -> time:
@@ -158,7 +160,7 @@ def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] 
         remark_on_fonts()
 
 
-def _show(study: Study, measure: str) -> None:
+def _show(study: Study, measure: str, warnings: list[str]) -> None:
     from rich.table import Table
 
     from finsa_moe.scale.event_study import FEWEST_BLOCKS
@@ -177,5 +179,5 @@ def _show(study: Study, measure: str) -> None:
         table.add_row(over, f"{c.days:,}", f"{c.mean:+.4f}", *told, str(c.lags), f"{100 * c.positive:.0f} %")
     console = screen()
     console.print(table)
-    for line in study.warnings:
+    for line in warnings:
         typer.echo(line, err=True)

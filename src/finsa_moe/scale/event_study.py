@@ -10,14 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finsa_moe.data.days import days
 from finsa_moe.errors import ConfigError, DataError, closest, require
 from finsa_moe.scale.index import MARKET, Index
 from finsa_moe.scale.lookahead import looks_ahead
@@ -31,7 +29,6 @@ FEWEST_TICKERS = 5
 """Tickers of a day from which on ranks across them are compared; with fewer, one ticker at a time over days."""
 _LONGEST = 15
 """Days over which a return is looked for: holidays are shorter, and a halt that is longer is no market to trade in."""
-USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
 
 
 @dataclass(frozen=True)
@@ -138,51 +135,6 @@ def event_study(
             f"from {FEWEST_TICKERS} tickers on, a day needs {FEWEST_TICKERS} of them with a score"
         )
     return Study(found, across, _warnings(index, found, horizons, measure, trained_until))
-
-
-def read_returns(path: Path, by: str) -> pl.DataFrame:
-    """Returns of a file (Parquet or CSV): columns of ticker (as in the index), date, and return.
-
-    Raises:
-        DataError: If it cannot be read or lacks one of them.
-    """
-    try:
-        if path.suffix.lower() == ".parquet":
-            whole = pl.read_parquet(path, glob=False)
-        else:
-            whole = pl.read_csv(path, infer_schema=False, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        said = str(error).split("\n", 1)[0]
-        raise DataError(f"{path}: cannot be read ({said}); give a CSV or Parquet file") from error
-    names = {
-        "ticker": _first(whole.columns, (by, "ticker", "代码", "股票代码"), path, "tickers"),
-        "day": _first(whole.columns, ("date", "day", "日期", "交易日期", "trade_date"), path, "dates"),
-        "return": _first(whole.columns, USUAL, path, "returns"),
-    }
-    written = whole.select(
-        ticker=pl.col(names["ticker"]).cast(pl.String), when=pl.col(names["day"]).cast(pl.String),
-        value=pl.col(names["return"]).cast(pl.Float64, strict=False),
-    )  # fmt: skip
-    read = written.select("ticker", day=days("when"), **{"return": pl.col("value")}).drop_nulls()
-    if not read.height:
-        raise DataError(f"{path}: no row has a ticker, a date such as 2026-07-31 and a number as its return")
-    worst = read.filter(~pl.col("return").is_finite() | (pl.col("return") <= -1)).head(1)
-    if worst.height:
-        value, ticker, day = worst.select("return", "ticker", "day").row(0)
-        raise DataError(
-            f"{path}: the return {value:g} of {ticker} on {day} in column {names['return']} is no fraction above -1; "
-            "returns are fractions (0.01 is one percent): divide percentages by 100"
-        )
-    if read.select("ticker", "day").is_duplicated().any():
-        raise DataError(f"{path}: a ticker has two returns on one day; keep one")
-    return read.sort("ticker", "day")
-
-
-def _first(names: Sequence[str], wanted: Sequence[str], path: Path, what: str) -> str:
-    for name in wanted:
-        if name in names:
-            return name
-    raise DataError(f"{path}: no column of {what}; columns found: {', '.join(names[:12])}; call it {wanted[-1]}")
 
 
 def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.DataFrame:

@@ -1,0 +1,69 @@
+"""Files of returns as people have them: columns by their usual names, gaps, and what is told of rows left out."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from finsa_moe.errors import DataError
+from finsa_moe.scale.returns import Returns, read_returns
+
+
+def written(rows: str, path: Path) -> Returns:
+    path.write_text(rows, encoding="utf-8")
+    return read_returns(path, "ticker")
+
+
+def test_reading_returns(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    read = written("代码,日期,收益率\n000001,20260105,0.01\n000001,2026-01-06,\n000002,2026/1/5,-0.5\n", path)
+    assert read.frame.rows() == [("000001", date(2026, 1, 5), 0.01), ("000002", date(2026, 1, 5), -0.5)]
+    with pytest.raises(DataError, match="two returns on one day"):
+        written("ticker,date,return\na,2026-01-05,1\na,20260105,2\n", path)
+    for value in ("-3.2", "inf"):
+        with pytest.raises(DataError, match="no fraction above -1; returns are fractions"):
+            written(f"ticker,date,pct_chg\na,2026-01-05,{value}\n", path)
+    with pytest.raises(DataError, match="no column of returns"):
+        written("ticker,date,price\na,2026-01-05,1\n", path)
+
+
+def test_a_name_is_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / "r[1].csv").write_text("ticker,date,return\na,2026-01-05,0.5\n", encoding="utf-8")
+    (tmp_path / "r1.csv").write_text("ticker,date,return\na,2026-01-05,0.7\n", encoding="utf-8")
+    pl.read_csv(tmp_path / "r[1].csv", glob=False).write_parquet(tmp_path / "r[1].parquet")
+    pl.read_csv(tmp_path / "r1.csv").write_parquet(tmp_path / "r1.parquet")
+    for ending in ("csv", "parquet"):
+        assert read_returns(tmp_path / f"r[1].{ending}", "ticker").frame["return"].to_list() == [0.5]
+
+
+def test_blanks_round_a_cell_are_not_of_it(tmp_path: Path) -> None:
+    """As the index has tickers."""
+    read = written("ticker,date,return\n 000001 , 2026-01-05 , 0.01 \n", tmp_path / "r.csv")
+    assert read.frame.rows() == [("000001", date(2026, 1, 5), 0.01)]
+    assert read.warnings == []
+
+
+def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    rows = "a,2026-01-05,0.01\na,2026-01-06,0.5%\na,soon,0.02\n ,2026-01-07,0.03\na,2026-01-08,\na,2026-01-09,NaN\n"
+    read = written(f"ticker,date,return\n{rows}", tmp_path / "r.csv")
+    assert read.frame.height == 1
+    assert read.warnings == [
+        "RETURNS LEFT OUT: 3 rows cannot be read (first: row 2: a, 2026-01-06, 0.5%); a text that waits for such a day is "
+        "set against the return after it",
+        "rows without a return: 2; they count as days without trading",
+    ]
+    with pytest.raises(DataError, match="no row has a ticker, a date"):
+        written("ticker,date,return\na,2026-01-05,nan\n", tmp_path / "r.csv")
+
+
+def test_the_first_change_of_pandas_is_none(tmp_path: Path) -> None:
+    days = [date(2026, 1, 5), date(2026, 1, 6)]
+    pl.DataFrame({"ticker": "a", "date": days, "return": [float("nan"), 0.012345678901234567]}).write_parquet(
+        tmp_path / "r.parquet"
+    )
+    read = read_returns(tmp_path / "r.parquet", "ticker")
+    assert read.frame.rows() == [("a", days[1], 0.012345678901234567)]
+    assert read.warnings == ["rows without a return: 1; they count as days without trading"]
