@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finsa_moe.config import TrainConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
-from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler, read_split
+from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler, read_split, steps_of
 from tests.families import tokenizer_for
 
 
@@ -91,13 +92,30 @@ def test_collator_pads_on_the_right_to_eights() -> None:
 @given(
     st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 40), st.integers(0, 99), st.integers(0, 5)
 )
-def test_an_epoch_is_every_row_once(lengths: list[int], batch: int, seed: int, epoch: int) -> None:
+def test_an_epoch_is_every_row_once_and_fills_its_last_batch(
+    lengths: list[int], batch: int, seed: int, epoch: int
+) -> None:
+    """All batches are whole: of a short one each process, and each part of a gradient, would have another share."""
     sampler = LengthGroupedSampler(np.array(lengths), batch, seed)
     sampler.set_epoch(epoch)
     order = list(sampler)
-    assert Counter(order) == Counter(range(len(lengths)))
-    assert len(sampler) == len(lengths)
+    assert Counter(order[: len(lengths)]) == Counter(range(len(lengths)))
+    assert len(sampler) == len(order) == -(-len(lengths) // batch) * batch
+    filled = Counter(order[len(lengths) :])
+    assert max(filled.values(), default=0) - min((filled[at] for at in range(len(lengths))), default=0) <= 1
     assert list(sampler) == order, "the order follows from seed and epoch, not from how often it was asked"
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps"),
+    [
+        (["epochs=2"], 14), (["epochs=0.5"], 4), (["epochs=1.1"], 8), (["gradient_accumulation=3"], 9),
+        (["max_steps=5", "epochs=9"], 5), (["epochs=0"], 0),
+    ],
+)  # fmt: skip
+def test_steps_of_a_run(asked: list[str], steps: int) -> None:
+    """Over 25 rows in batches of 4: seven an epoch."""
+    assert steps_of(TrainConfig.load(None, ["batch_size=4", *asked]), 25) == steps
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

@@ -155,3 +155,13 @@ def test_a_second_gpu_that_is_only_seen_changes_no_batch(
     train_expert("news", prepared["news"], tmp_path / "e", backbone=str(backbone_of("bert")), settings=settings,
                  device="cpu")  # fmt: skip
     assert set(rows) == {4, 6}, "the batch and the evaluation's, as they were set"
+
+
+def test_an_epoch_begun_is_trained_and_judged_at_its_end(
+    prepared: Mapping[str, Path], backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Six steps an epoch and 1.1 epochs: the Trainer makes seven, and the last is looked at."""
+    settings = ExpertConfig.load(None, [*EXPERT, "max_steps=-1", "epochs=1.1", "eval_steps=100"])
+    facts = train_expert("news", prepared["news"], tmp_path / "e", backbone=str(backbone_of("bert")), settings=settings,
+                         device="cpu")  # fmt: skip
+    assert (facts["steps"], facts["best_step"]) == (7, 7)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.data_loader import BatchSamplerShard, DataLoaderShard
 from safetensors.torch import load_file
 from transformers import Trainer, TrainerCallback
 
@@ -121,6 +122,23 @@ def test_an_expert_broken_off_again_and_again(
 ) -> None:
     for step in (3, 5, 7, 9):
         break_off(monkeypatch, step, lambda: run_expert(tmp_path / "e", True))
+    equal_to_whole(tmp_path / "e", run_expert(tmp_path / "e", True), whole)
+
+
+def test_broken_off_inside_an_epoch_where_each_of_several_processes_takes_its_batches(
+    run_expert: Expert, whole: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accelerate's data loader of a process wraps the sampler once more, so that it is not told its epoch by it."""
+    made = Trainer.get_train_dataloader
+
+    def sharded(self: Trainer) -> DataLoaderShard:
+        plain = made(self)
+        return DataLoaderShard(
+            plain.dataset, batch_sampler=BatchSamplerShard(plain.batch_sampler), collate_fn=plain.collate_fn
+        )
+
+    monkeypatch.setattr(Trainer, "get_train_dataloader", sharded)
+    break_off(monkeypatch, 9, lambda: run_expert(tmp_path / "e"))
     equal_to_whole(tmp_path / "e", run_expert(tmp_path / "e", True), whole)
 
 

@@ -79,8 +79,11 @@ def test_two_processes_train_the_same_expert(
     run: Callable[..., str],
     warm: Path,
 ) -> None:
-    """And a run begun by one is ended by two, which accelerate starts."""
-    asked = ["max_steps=6", "eval_steps=3", "gradient_accumulation=2", *STILL]
+    """And a run begun by one is ended by two, which accelerate starts.
+
+    Two steps an epoch, the second of which the rows do not fill; what is resumed is inside the second epoch.
+    """
+    asked = ["max_steps=6", "eval_steps=3", "batch_size=10", "gradient_accumulation=2", *STILL]
     common = ["train-expert", "news", str(prepared["news"]), "--backbone", str(backbone_of("modernbert"))]
     common += ["--device", "cpu", *sets(*EXPERT, *asked)]
     one, two, both = (tmp_path / name for name in ("one", "two", "both"))

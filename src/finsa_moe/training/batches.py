@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from finsa_moe.config import TrainConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import Columns, read_rows
@@ -123,22 +125,29 @@ class Collator:
         return batch | {key: torch.tensor([row[key] for row in rows]) for key in ("labels", "domains")}
 
 
+def steps_of(settings: TrainConfig, rows: int) -> int:
+    """Steps of a run over so many rows: `max_steps` where it is set, else those of all epochs, one begun counting whole."""
+    steps_an_epoch = -(-rows // (settings.batch_size * settings.gradient_accumulation))
+    return settings.max_steps if settings.max_steps > 0 else math.ceil(settings.epochs * steps_an_epoch)
+
+
 class LengthGroupedSampler(Sampler[int]):
     """Random order in which neighbours are of like length: chunks of 50 batches are sorted, their batches shuffled.
 
-    The order follows from seed and epoch alone, so that a resumed run sees the batches it would have seen. (The
-    Trainer's own grouping draws from the global generator and cannot promise that.)
+    The last batch is filled with the first rows drawn, so that all rows of a step count alike, and the same ones
+    whatever the number of processes. The order follows from seed and epoch alone, so that a resumed run sees the
+    batches it would have seen. (The Trainer's own grouping draws from the global generator and cannot promise that.)
     """
 
     def __init__(self, lengths: np.ndarray[Any, Any], batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the data loader at the start of each epoch."""
+        """Choose the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return -(-len(self.lengths) // self.batch_size) * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -150,4 +159,6 @@ class LengthGroupedSampler(Sampler[int]):
             batches.append(chunk[np.argsort(self.lengths[chunk], kind="stable")].reshape(-1, self.batch_size))
         if batches:
             yield from rng.permutation(np.concatenate(batches)).ravel().tolist()
-        yield from order[whole:].tolist()
+        if whole < len(order):
+            yield from order[whole:].tolist()
+            yield from np.resize(order, len(self) - len(order)).tolist()

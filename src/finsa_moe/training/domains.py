@@ -33,7 +33,7 @@ from finsa_moe.model.replay import read_replay
 from finsa_moe.model.router import Router
 from finsa_moe.model.sketch import Sketch
 from finsa_moe.polarity import NAMES, LabelMap
-from finsa_moe.training.batches import Rows, read_split
+from finsa_moe.training.batches import Rows, read_split, steps_of
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.probe import SEEN, answers, drawn, encoder_of, states_of
@@ -169,9 +169,8 @@ def _expert_settings(
 ) -> ExpertConfig:
     """Stage 1's settings: the mixture's shape, and one checkpoint at the end where nothing can choose among several."""
     shared = {f.name: getattr(settings, f.name) for f in dataclasses.fields(ExpertConfig) if hasattr(settings, f.name)}
-    steps = settings.max_steps if settings.max_steps > 0 else int(-(-rows // settings.batch_size) * settings.epochs)
     if judged < settings.fewest_valid:
-        shared |= {"eval_steps": max(1, steps), "patience": 0}
+        shared |= {"eval_steps": max(1, steps_of(settings, rows)), "patience": 0}
     config = model.config
     return ExpertConfig(**shared | {
         "rank": rank, "alpha": max(1, round(scaling * rank)), "route_at": config.route_at, "prompt": config.prompt,

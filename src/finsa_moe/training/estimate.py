@@ -7,7 +7,6 @@ model without storage; time and activations are measured on two of its layers wi
 from __future__ import annotations
 
 import gc
-import math
 import tempfile
 import time
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from finsa_moe.model.backbone import (
     usable_device,
 )
 from finsa_moe.polarity import NAMES, LabelMap
-from finsa_moe.training.batches import Rows, read_split
+from finsa_moe.training.batches import Rows, read_split, steps_of
 from finsa_moe.training.expert import ExpertModel, longest, prompt_for
 
 NF4_BYTES = 0.5 + (1 + 4 / 256) / 64
@@ -131,9 +130,8 @@ def estimate_expert(
     if settings.gradient_checkpointing:  # while a layer is computed anew, its own are there as well
         per_token += two[2] / tokens
     total = int(widths.sum())
-    batch = rows * settings.gradient_accumulation
-    steps = settings.max_steps if settings.max_steps > 0 else int(math.ceil(len(widths) / batch) * settings.epochs)
-    share = steps * batch / len(widths)
+    steps = steps_of(settings, len(widths))
+    share = steps * rows * settings.gradient_accumulation / len(widths)
     return Estimate(
         parameters, trained, weights, 12.0 * trained, per_token * rows * int(widths[-1]), total, tokens / step, steps,
         share * total * step / tokens / 3600, where,

@@ -22,7 +22,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
-from finsa_moe.training.batches import Collator
+from finsa_moe.training.batches import Collator, steps_of
 from finsa_moe.training.memory import peak_memory
 from finsa_moe.training.resume import ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
 from finsa_moe.training.sharding import shard_backbone
@@ -94,9 +94,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     team.wait()
     set_seed(settings.seed)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(stage.folder / "tensorboard")
-    steps_an_epoch = -(-len(stage.train) // (settings.batch_size * settings.gradient_accumulation))
-    total = settings.max_steps if settings.max_steps > 0 else int(steps_an_epoch * settings.epochs)
-    every = max(1, min(settings.eval_steps, total))
+    every = max(1, min(settings.eval_steps, steps_of(settings, len(stage.train))))
     arguments = TrainingArguments(
         output_dir=str(checkpoints), seed=settings.seed, data_seed=settings.seed,
         learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, warmup_steps=settings.warmup_steps,

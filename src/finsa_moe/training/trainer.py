@@ -79,11 +79,13 @@ class StageTrainer(Trainer):
         self.sum: Tensor | None = torch.zeros((), dtype=torch.float64, device=self.args.device)
         self.model_accepts_loss_kwargs = False  # a stage's loss is the mean of one micro-batch: to be divided by them
         self.remove_callback(PrinterCallback)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         # the rows of one step over all processes: which rows share a step never hangs on how many processes there are
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return LengthGroupedSampler(self.stage.train.lengths, size, self.stage.settings.seed)
+        self.sampler = LengthGroupedSampler(stage.train.lengths, size, stage.settings.seed)
+        self.add_callback(EpochOf(self.sampler))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return self.sampler
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], return_outputs: bool = False,
                      num_items_in_batch: Any = None) -> Any:  # fmt: skip
@@ -170,6 +172,17 @@ def load_trained(model: nn.Module, checkpoint: Path) -> None:
     with torch.no_grad():
         for name, tensor in load_file(checkpoint / TRAINED).items():
             parameters[name].copy_(tensor)
+
+
+class EpochOf(TrainerCallback):
+    """Tells a sampler its epoch; the data loader of several processes, resumed inside an epoch, does not reach it."""
+
+    def __init__(self, sampler: LengthGroupedSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Count the epochs that the steps made so far have been through."""
+        self.sampler.set_epoch(state.global_step // (len(self.sampler) // self.sampler.batch_size))
 
 
 class Statistics(TrainerCallback):
