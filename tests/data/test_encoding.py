@@ -79,6 +79,32 @@ def test_utf32_is_not_taken_for_utf16(tmp_path):
         detect(path)
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "words", ["text,label\n涨停一天,利好\n", "内容,标签\n一一一,利好\n跌,利空\n", "text\nup\n", "大盘放量上攻,情绪回暖。一切向好\n" * 9, WORDS * 2_000]
+)  # fmt: skip
+def test_utf16_without_a_mark_is_neither_gb18030_nor_utf8(tmp_path, codec, words):
+    path = tmp_path / "posts.csv"
+    path.write_bytes(words.encode(codec))
+    for reading in (open_text, detect, foreign_encoding):
+        with pytest.raises(DataError, match=r"posts\.csv: seems to be UTF-16 without a mark; save it as UTF-8"):
+            reading(path)
+
+
+@pytest.mark.parametrize("name", ["utf-8", "gbk"])
+def test_bytes_of_zero_here_and_there_are_no_sign_of_utf16(tmp_path, name):
+    path = tmp_path / "f.csv"
+    for words in (
+        WORDS + "涨\x00停\x00,利好\n",
+        "text\nit fell by 3.5 %, then rose\x00\n" * 9,
+        "text\n一\x00\x00\x00\x00\x00\x00\n涨\x00\x00\x00\x00\n",
+        "text\n\x00\n" * 2,
+    ):
+        path.write_bytes(words.encode(name))
+        with open_text(path) as file:
+            assert file.read() == words
+
+
 @pytest.mark.parametrize("others", [1, 20, 400])
 @pytest.mark.parametrize("first", ["utf-8", "gbk"])
 def test_lines_in_two_encodings_are_not_taken_for_gb18030(tmp_path, first, others):

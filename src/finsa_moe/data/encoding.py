@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import zlib
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
@@ -23,6 +24,10 @@ _LINE = 1 << 20
 _MIXED = 1_000
 """A file of which one line in so many is Chinese in UTF-8 is not GB18030: of texts in that encoding none among 6,875
 happened to be, of cells of two or three characters one in 240,000."""
+_ZEROS = 3
+"""So many bytes of 0 are no sign of UTF-16, in which half of what is ASCII is such: scraped texts hold some."""
+_USUAL = re.compile("[\t\n\r -~\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+"""Characters of Chinese texts; of UTF-8 and GB18030 read as UTF-16 up to eight in ten happen to be such."""
 _OTHERS = {
     b"PAR1": "a Parquet file; give it the ending .parquet",
     b"ARROW1": "an Arrow file; give it the ending .arrow",
@@ -44,7 +49,9 @@ def open_text(path: Path) -> TextIO:
             content = file.read(_SMALL + 1)
         if not content:
             raise DataError(f"{path}: the file is empty")
-        if len(content) <= _SMALL:  # one reading serves as check and as text: a folder holds thousands of such files
+        if len(content) <= _SMALL and not _unmarked_utf16(
+            content[:_WINDOW]
+        ):  # one reading serves as check and as text: a folder holds thousands of such files
             try:
                 return io.StringIO(content.decode("utf-8-sig"), newline="")
             except UnicodeDecodeError:
@@ -75,19 +82,21 @@ def detect(path: Path) -> str:
             bytes is refused too, though GB18030 would turn it into other characters without a complaint.
     """
     with _opened(path) as file:
-        start = file.read(8)
+        start = file.read(_WINDOW)
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins like UTF-16's
         raise DataError(f"{path}: is in UTF-32; save the file as UTF-8")
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         if (broken := _first_broken(path, "utf-16")) is not None:
             raise DataError(f"{path}: not UTF-16 at byte {broken}; save the file as UTF-8")
         return "utf-16"
-    broken = _first_broken(path, "utf-8")
-    if broken is None:
+    broken, unmarked = _first_broken(path, "utf-8"), _unmarked_utf16(start)
+    if broken is None and not unmarked:
         return "utf-8-sig"
     for begin, what in _OTHERS.items():
         if start.startswith(begin):
             raise DataError(f"{path}: is no text but {what}")
+    if broken is None or unmarked:
+        raise DataError(f"{path}: seems to be UTF-16 without a mark; save it as UTF-8")
     utf8, broken_lines, first = _lines(path)
     mixed = utf8 * _MIXED >= utf8 + broken_lines
     if mixed or start.startswith(codecs.BOM_UTF8) or _mostly_utf8(path, broken):
@@ -106,6 +115,17 @@ def detect(path: Path) -> str:
     if _private(path) and _first_broken(path, "big5hkscs") is None:
         raise DataError(f"{path}: seems to be Big5, of which GB18030 makes characters of no meaning; save it as UTF-8")
     return "gb18030"
+
+
+def _unmarked_utf16(start: bytes) -> bool:
+    """Whether a file that begins with these bytes, no mark before them, is UTF-16: read so it is Chinese and ASCII."""
+    if start.count(0) <= _ZEROS:
+        return False
+    for codec in ("utf-16-le", "utf-16-be"):
+        found = start.decode(codec, errors="replace")
+        if len(_USUAL.findall(found)) > 0.9 * len(found):
+            return True
+    return False
 
 
 def _private(path: Path) -> bool:
