@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.runtime.prediction import free_names
 from finsa_moe.scale.index import MARKET, Index, Rules, make_index
 
 START = date(2026, 3, 2)
@@ -176,12 +177,25 @@ def test_rows_without_a_date_or_a_ticker_are_counted(tmp_path: Path) -> None:
     assert daily.by_ticker["texts"].sum() == 35
 
 
-def test_the_answers_own_columns_are_taken(tmp_path: Path) -> None:
-    """Rows that had a column `sentiment` keep it; ours is `predicted_sentiment`."""
+@pytest.mark.parametrize(
+    "theirs", [["sentiment"], ["predicted_sentiment"], ["sentiment", "predicted_expert"], "answers"]
+)
+def test_the_answers_own_columns_are_taken(theirs: Any, tmp_path: Path) -> None:
+    """Rows that had a column `sentiment` keep it, and ours is `predicted_sentiment`, which may be theirs as well."""
     rows = made(40)
     expected = make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date").frame
-    labelled = [{**row, "predicted_sentiment": row["sentiment"], "sentiment": "neutral"} for row in rows]
+    answers = list(rows[0])[2:]
+    own = answers if theirs == "answers" else theirs
+    called = free_names(answers, own)
+    labelled = [
+        {"ticker": row["ticker"], "date": row["date"], **dict.fromkeys(own, "0"), **{called[name]: row[name] for name in answers},
+         "more": 1}
+        for row in rows
+    ]  # fmt: skip
     assert make_index([saved(labelled, tmp_path / "b.parquet")], "ticker", "date").frame.equals(expected)
+    shuffled = pl.DataFrame(rows).select(sorted(rows[0]))
+    shuffled.write_parquet(tmp_path / "c.parquet")
+    assert make_index([tmp_path / "c.parquet"], "ticker", "date").frame.equals(expected)
 
 
 def test_shards_of_several_schemas(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ def test_rows_without_an_answer_count_nowhere(name: str, tmp_path: Path) -> None
     assert (index.daily.rows, index.daily.unanswered) == (1, 3 if name.endswith(".csv") else 2)
 
 
+@pytest.mark.parametrize("column", ["bearish", "bullish", "confidence"])
+def test_a_number_that_is_none_is_no_answer(column: str, tmp_path: Path) -> None:
+    index = index_of(saved([scored(), scored(**{column: float("nan")})], tmp_path / "a.parquet"))
+    assert (index.daily.rows, index.daily.unanswered) == (1, 1)
+    assert index.market["score"].to_list() == pytest.approx([0.85])
+
+
 def test_no_answer_at_all_is_told(tmp_path: Path) -> None:
     path = lines([{**scored(), **REFUSED}] * 2, tmp_path / "a.jsonl")
     with pytest.raises(DataError, match="none of its 2 rows has an answer"):

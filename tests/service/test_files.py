@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from finsa_moe.data.cells import day_of
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.service.spool import Spool, ending_of, saved_as
-from finsa_moe.service.summary import Summary, day_of
+from finsa_moe.service.summary import Summary
 from tests.fakes import FakeEngine
 from tests.service.served import Reply, Service, Settings, SlowEngine, serving, until
 
@@ -280,9 +281,9 @@ def test_days_are_read_as_files_write_them() -> None:
     wanted = pl.DataFrame({"date": written}).select(days())["date"].to_list()
     assert [day_of(each) for each in written] == wanted
     assert wanted[-4:] == [None] * 4
-    assert [day_of(each) for each in (date(2026, 7, 31), datetime(2026, 7, 31, 9), 20260731)] == [
-        date(2026, 7, 31)
-    ] * 2 + [None]
+    typed = date(2026, 7, 31), datetime(2026, 7, 31, 9), 20260731
+    assert [day_of(each) for each in typed] == [date(2026, 7, 31)] * 3
+    assert [day_of(each) for each in (None, True, 3, ["2026-07-31"])] == [None] * 4
     summary = Summary(["Date", "text", "Ticker"])
     summary.add(["2026-07-31", "a", "600001"], "bullish")
     summary.add(["?", "a", None], "bearish")
@@ -291,3 +292,13 @@ def test_days_are_read_as_files_write_them() -> None:
         "days": [{"day": "2026-07-31", "bearish": 0, "neutral": 0, "bullish": 1}],
         "tickers": [{"ticker": "600001", "bearish": 0, "neutral": 0, "bullish": 1}],
     }
+
+
+def test_a_row_of_several_tickers_counts_for_each() -> None:
+    """As `finsa index` counts it; lists of CSV are written as JSON."""
+    summary = Summary(["text", "ticker", "date"])
+    for cell in (["600519", " 000001 ", "600519", None, ""], '["600519", "000001"]', "[ST]", 600519, [], None):
+        summary.add(["a", cell, 20260731], "bullish")
+    table = summary.table()
+    assert {row["ticker"]: row["bullish"] for row in table["tickers"]} == {"600519": 3, "000001": 2, "[ST]": 1}
+    assert table["days"] == [{"day": "2026-07-31", "bearish": 0, "neutral": 0, "bullish": 6}]

@@ -7,7 +7,7 @@ and every way to write a ticker is brought to one here. It adds nothing up.
 from __future__ import annotations
 
 import glob
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
@@ -15,10 +15,13 @@ from pathlib import Path
 
 import polars as pl
 
+from finsa_moe.data.cells import tickers_of
 from finsa_moe.errors import DataError, closest
+from finsa_moe.runtime.prediction import answer_columns
 from finsa_moe.scale.manifest import NAME
 
 ANSWERS = ("sentiment", "bearish", "bullish", "confidence")
+_BLOCK = tuple(answer_columns(()))[:6]  # up to the expert, they stand side by side
 _TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _KEY = 11  # characters of a written date, blanks left out, that hold its day in every form `data.days` knows
 _TIME = r"[\sT日](\d{1,2})[:：时点](\d{1,2})"
@@ -134,13 +137,14 @@ def _rows(
 ) -> pl.LazyFrame:
     """The columns that count, under names of their own."""
     schema = group.schema
-    answer = {name: pl.col(_answer(name, schema)) for name in ANSWERS}
-    origin = pl.col(_answer("expert", schema) if source is None else _need(source, group, "source"))
+    named = _answers(list(schema))
+    answer = {name: pl.col(named[name]) for name in ANSWERS}
+    origin = pl.col(named["expert"] if source is None else _need(source, group, "source"))
     when = _need(date, group, "date")
     number = {name: answer[name].cast(pl.Float64, strict=False) for name in ANSWERS[1:]}
     score = number["bullish"] - number["bearish"]
     word = answer["sentiment"].cast(pl.String)
-    answered = (word != "") & score.is_not_null() & number["confidence"].is_not_null()
+    answered = (word != "") & score.is_finite() & number["confidence"].is_finite()
     late = {} if close is None else {"late": _late(pl.col(when), schema[when], close)}
     return group.frame.select(
         tickers=_tickers(by, schema, split, lists), when=_when(pl.col(when), schema[when]), **late,
@@ -176,23 +180,11 @@ def listed(column: pl.Expr, kind: pl.DataType, split: str | None = None) -> pl.E
 
 
 def _decoded(cells: pl.Series) -> pl.Series:
-    """Lists of names from JSON, each distinct cell read once; null for what is none, such as ``[ST]``."""
+    """The tickers of cells, each distinct one read once."""
     cells = cells.rename("cell")
     known = cells.drop_nulls().unique()
-    lists = pl.Series("names", [_names(cell) for cell in known], pl.List(pl.String))
+    lists = pl.Series("names", [tickers_of(cell) for cell in known], pl.List(pl.String))
     return cells.to_frame().join(pl.DataFrame([known, lists]), on="cell", how="left", maintain_order="left")["names"]
-
-
-def _names(cell: str) -> list[str] | None:
-    """The strings and whole numbers of a JSON list of such; None for anything else."""
-    try:
-        names = json.loads(cell)
-        json.dumps(names, ensure_ascii=False).encode()  # half an emoji, which no table holds, can be spelt
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(names, list) or any(type(name) not in (str, int, type(None)) for name in names):
-        return None
-    return [str(name) for name in names if name is not None]
 
 
 def _when(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
@@ -215,11 +207,21 @@ def _late(column: pl.Expr, kind: pl.DataType, close: time) -> pl.Expr:
     return pl.when((minutes > 0) & (minutes < 24 * 60)).then(minutes >= close.hour * 60 + close.minute)
 
 
-def _answer(name: str, schema: pl.Schema) -> str:
-    """The column of an answer; where the rows had one of that name, ours is called ``predicted_…``."""
-    while f"predicted_{name}" in schema:
-        name = f"predicted_{name}"
-    return name
+def _answers(names: list[str]) -> dict[str, str]:
+    """The columns of the answers, by what they hold.
+
+    Where the rows had a column of that name, ours is called ``predicted_…``, and so may one of theirs be: ours are the
+    last that stand side by side in the order of answers. In a table of another order it is the longest name.
+    """
+    pattern = [re.compile(rf"(?:predicted_)*{name}") for name in _BLOCK]
+    for start in range(len(names) - len(_BLOCK), -1, -1):
+        found = names[start : start + len(_BLOCK)]
+        if all(each.fullmatch(name) for each, name in zip(pattern, found, strict=True)):
+            return dict(zip(_BLOCK, found, strict=True))
+    return {
+        kind: max((name for name in names if each.fullmatch(name)), key=len, default=kind)
+        for kind, each in zip(_BLOCK, pattern, strict=True)
+    }
 
 
 def _need(name: str, group: _Group, option: str) -> str:

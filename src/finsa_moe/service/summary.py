@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 
+from finsa_moe.data.cells import day_of, tickers_of
 from finsa_moe.data.columns import find_column
-from finsa_moe.data.days import day
 from finsa_moe.polarity import ENGLISH
 
 TICKERS = (
@@ -36,14 +36,12 @@ class Summary:
         self._tickers: Counter[tuple[str, str]] = Counter()
 
     def add(self, row: Sequence[object], label: str) -> None:
-        """Count one answered row; `label` is English."""
+        """Count one answered row, for each of its tickers; `label` is English."""
         self._all[label] += 1
         if self._date is not None and self._date < len(row) and (when := day_of(row[self._date])):
             self._days[when, label] += 1
         if self._ticker is not None and self._ticker < len(row):
-            name = str(row[self._ticker] if row[self._ticker] is not None else "").strip()[:40]
-            if name:
-                self._tickers[name, label] += 1
+            self._tickers.update((name[:40], label) for name in tickers_of(row[self._ticker]))
 
     def table(self) -> dict[str, object]:
         """Counts by class: of all rows, by day in order, by ticker with the most frequent first."""
@@ -59,12 +57,3 @@ class Summary:
                 for name, _ in often.most_common(MOST_TICKERS)
             ],
         }
-
-
-def day_of(value: object) -> date | None:
-    """The day that a cell names: that of a date or time, or of a string as `data.days` reads it; None for all else."""
-    if isinstance(value, datetime):
-        return value.date()
-    if isinstance(value, date):
-        return value
-    return day(value) if isinstance(value, str) else None
