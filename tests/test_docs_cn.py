@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NO_PROSE = re.compile(r"^```.*?^```|`[^`\n]*`|(?<=\])\([^)]*\)|^\|[-:| ]+\|$", re.MULTILINE | re.DOTALL)
 """Blocks and spans of code, links' targets, tables' alignment."""
-HALF_WIDTH = re.compile(r"[一-鿿][,:;?!(]|[,:;?!)][一-鿿]")
+HALF_WIDTH = re.compile(r"[一-鿿][,:;?!(]|[,:;?!)][一-鿿]|\(\d")
 
 
 def half_width(page: str) -> list[str]:

@@ -14,12 +14,14 @@ ROWS = {  # the lines of the READMEs' tables, by dev file
     "news/dev": ("news flashes", "新闻快讯"),
     "forum/dev": ("stock-board posts", "股吧帖子"),
     "forum/dev_investors": ("investors' posts", "投资者帖子"),
-    "forum/dev_finfe": ("FinFE, human labels", "FinFE(人工标注)"),
+    "forum/dev_finfe": ("FinFE, human labels", "FinFE（人工标注）"),
 }
 
 
-@pytest.mark.parametrize(("readme", "at"), [("README.md", 0), ("README_CN.md", 1)])
-def test_a_readmes_table_bears_the_cards_numbers(readme: str, at: int) -> None:
+@pytest.mark.parametrize(
+    ("readme", "at", "open_", "close"), [("README.md", 0, "(", ")"), ("README_CN.md", 1, "（", "）")]
+)
+def test_a_readmes_table_bears_the_cards_numbers(readme: str, at: int, open_: str, close: str) -> None:
     dev = json.loads((shipped.model() / "card.json").read_text(encoding="utf-8"))["dev"]
     baseline = json.loads((ROOT / "docs" / "results" / "tfidf.json").read_text(encoding="utf-8"))
     lines = [_cells(line) for line in (ROOT / readme).read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
@@ -27,11 +29,11 @@ def test_a_readmes_table_bears_the_cards_numbers(readme: str, at: int) -> None:
         routed = dev[name]["routed"]
         low, high = (f"{100 * bound:.1f}" for bound in routed["macro_f1_interval"])
         tfidf = [f"{baseline[name][which]['macro_f1']:.1f}" for which in ("given", "learnt")]
-        ours = f"{100 * routed['macro_f1']:.1f}({low}–{high})"
+        ours = f"{100 * routed['macro_f1']:.1f}{open_}{low}–{high}{close}"
         assert [labels[at].replace(" ", ""), f"{routed['n']:,}", *tfidf, ours] in lines
 
 
-@pytest.mark.parametrize(("readme", "open_", "close"), [("README.md", " (", ")"), ("README_CN.md", "(", ")")])
+@pytest.mark.parametrize(("readme", "open_", "close"), [("README.md", " (", ")"), ("README_CN.md", "（", "）")])
 def test_a_readme_says_what_the_untouched_texts_gave(readme: str, open_: str, close: str) -> None:
     found = json.loads((ROOT / "docs" / "results" / "untouched.json").read_text(encoding="utf-8"))
     page = (ROOT / readme).read_text(encoding="utf-8")
