@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finsa_moe import __version__
 from finsa_moe.cli import main
 from finsa_moe.polarity import NAMES
 from tests.conftest import Trained
@@ -117,11 +118,12 @@ def test_without_shap_the_errors_stand_without_reasons(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "shap", None)
-    assert main([*words, "--model", "majority", "--model", "finsa", "--examples", "1"]) == 0
+    assert main([*words, "--model", "majority", "--model", "ours=finsa", "--examples", "1"]) == 0
     found = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
     assert [(e["set"], e["explanation"]) for e in found["wrong"]] == [("news", None), ("forum/late", None)]
+    assert found["finsa_moe"] == __version__
     page = (tmp_path / "out" / "comparison.html").read_text(encoding="utf-8")
-    assert "Of finsa. Without reasons: explaining an answer needs shap, which is not installed: pip install" in page
+    assert "Of ours. Without reasons: explaining an answer needs shap, which is not installed: pip install" in page
     for example in found["wrong"]:
         assert example["text"] in page
 

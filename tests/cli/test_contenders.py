@@ -28,6 +28,17 @@ def test_a_mixture_takes_batches_and_number_format() -> None:
     assert registry(Running(device="cpu", batch_tokens=64))[1](Spec.parse("finsa")) == plain(Spec.parse("finsa"))
 
 
+def test_a_file_that_says_how_labels_are_read_is_part_of_a_models_mark(tmp_path: Path) -> None:
+    mark, file = registry(Running())[1], tmp_path / "labels.txt"
+    plain = Spec.parse("hf:somewhere")
+    found = {mark(plain)}
+    for words in ("0=利空\n1=利好\n", "0=利好\n1=利空\n"):
+        file.write_text(words, encoding="utf-8")
+        found.add(mark(Spec.parse(f"hf:somewhere?labels={file}")))
+    assert len(found) == 3
+    assert mark(Spec.parse("hf:somewhere?labels=0=利空,1=利好")) == mark(plain), "a map stands in the spec itself"
+
+
 @pytest.mark.parametrize("kind", ["lora", "finetune"])
 def test_the_device_of_a_spec_goes_before_the_option(kind: str, backbone_of: Callable[[str], Path]) -> None:
     make, _ = registry(Running(device="cpu:0"))

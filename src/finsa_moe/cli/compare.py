@@ -134,8 +134,9 @@ def compare(
         model, test, train, dev, held, seeds, curves=curves, matrix=matrix, examples=examples, protocol=protocol,
         given=given,
     )  # fmt: skip
-    wrong, remark = mistakes(examples, held, sets, found, make, say)
-    publish(judge(sets, found, reference=held, names=names), out, words, wrong, remark, published=protocol == "finsa")
+    result = judge(sets, found, reference=held, names=names)
+    wrong, remark = mistakes(examples, held, sets, found, make, say, result.called)
+    publish(result, out, words, wrong, remark, published=protocol == "finsa")
 
 
 def _seed(word: str) -> int:

@@ -81,9 +81,11 @@ def publish(
 
 
 def _facts(result: Comparison, words: str, examples: Sequence[Example]) -> dict[str, Any]:
+    from finsa_moe import __version__
     from finsa_moe.evaluation.experts import matrices
 
     return {
+        "finsa_moe": __version__,
         **result.as_dict(),
         "matrices": {matrix.mixture: matrix.values(result) for matrix in matrices(result)},
         "wrong": [example.as_dict() for example in examples],

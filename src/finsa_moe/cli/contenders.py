@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finsa_moe.cli.options import is_file
+from finsa_moe.evaluation.runs import MIXTURE, ORACLE, ROUTED
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 EVALUATIONS = 300
 """Coalitions of a wrong answer's words that are asked: enough to see what misled, few enough for forty texts."""
-MIXTURE = "finsa"
 TRAINED = ("lora", "finetune")
 """Models that `training` makes."""
 PLACED = ("hf", *TRAINED)
@@ -104,8 +105,8 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         found = [print_of(folder) if folder.is_dir() else spec.target]
         if spec.name == MIXTURE and running.dtype:
             found.append(running.dtype)
-        if (config := Path(spec.options.get("config", ""))).is_file():
-            found.append(hashlib.sha256(config.read_bytes()).hexdigest())
+        files = filter(is_file, (spec.options.get(name, "") for name in ("config", "labels")))
+        found += [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
         return " ".join(found)
 
     return made, mark
@@ -142,7 +143,7 @@ def _exported(folder: Path) -> bool:
 
 def mistakes(
     n: int, reference: str, sets: Sequence[TestSet], found: Mapping[Cell, Answers], make: Callable[[Spec], Any],
-    say: Callable[[str], None],
+    say: Callable[[str], None], called: Callable[[str], str],
 ) -> tuple[list[Example], str]:  # fmt: skip
     """The surest wrong answers of a model, explained where it is a mixture, and a remark for their reader.
 
@@ -155,6 +156,7 @@ def mistakes(
         found: Answers by cell.
         make: Makes the mixture again.
         say: Told what is done.
+        called: The name of a spec's model where people read it.
     """
     from finsa_moe.errors import MissingExtra
     from finsa_moe.evaluation.baselines.spec import Spec
@@ -166,10 +168,10 @@ def mistakes(
     examples = wrong(sets, found[cell], n) if n else []
     if not examples:
         return [], ""
-    remark = f"Of {spec.text}."
+    remark = f"Of {called(spec.text)}."
     if spec.name != MIXTURE:
         return examples, remark
-    say(f"explaining {len(examples)} wrong answers of {spec.text}")
+    say(f"explaining {len(examples)} wrong answers of {called(spec.text)}")
     try:
         return _explained(examples, make(spec), {one.name: one.domain for one in sets}), remark
     except MissingExtra as error:
@@ -177,7 +179,6 @@ def mistakes(
 
 
 def _explained(examples: Sequence[Example], form: Any, domains: Mapping[str, str]) -> list[Example]:
-    from finsa_moe.evaluation.forms import ORACLE, ROUTED
     from finsa_moe.explain.explain import Settings, explain
 
     settings, reasons = Settings(evaluations=EVALUATIONS), []

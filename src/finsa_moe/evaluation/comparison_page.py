@@ -29,9 +29,9 @@ from finsa_moe.evaluation.experts import Matrix, matrices
 from finsa_moe.evaluation.explained import CSS as EXPLAINED
 from finsa_moe.evaluation.explained import examples_section
 from finsa_moe.evaluation.figures import coverage_curves, heatmap
-from finsa_moe.evaluation.forms import ORACLE, ROUTED
 from finsa_moe.evaluation.method import METRICS
 from finsa_moe.evaluation.report import Cell, Section
+from finsa_moe.evaluation.runs import ORACLE, ROUTED
 from finsa_moe.polarity import ENGLISH, NAMES
 
 ROWS = {ROUTED: "router", ORACLE: "true domain's expert"}

@@ -18,11 +18,12 @@ from finsa_moe.data.domains import check_apart
 from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError, closest
 from finsa_moe.evaluation.metrics import Counts, Scores, confusion, score
 from finsa_moe.evaluation.results import Evaluation, Routing, Run
+from finsa_moe.evaluation.runs import ORACLE, ROUTED
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
 
 __all__ = ["PROTOCOLS", "Classifier", "Evaluation", "Routing", "Run", "class_ids", "evaluate"]
 
-ROUTED, FIXED, ORACLE, GIVEN, MODEL = "routed", "fixed:", "oracle", "given", "model"
+FIXED, GIVEN, MODEL = "fixed:", "given", "model"
 PROTOCOLS = (ROUTED, "finsa")
 Reals = NDArray[np.float32]
 

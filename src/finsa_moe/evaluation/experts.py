@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.forms import ORACLE, ROUTED
-
-MIXTURE = "finsa"
+from finsa_moe.evaluation.runs import MIXTURE, ORACLE, ROUTED
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers
 from finsa_moe.evaluation.comparison import TestSet
-
-ROUTED, ORACLE = "routed", "oracle"
+from finsa_moe.evaluation.runs import ORACLE, ROUTED
 
 
 class MixtureForm:

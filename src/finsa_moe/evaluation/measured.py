@@ -13,8 +13,7 @@ from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.evaluation.baselines.spec import Spec
-
-MIXTURE = "finsa"
+from finsa_moe.evaluation.runs import MIXTURE, ROUTED
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _compared(results: Mapping[str, Any], model: Path, source: str, default: Pat
 def _is(text: str, model: Path, default: Path | None) -> bool:
     """Whether a spec is the routed mixture of a folder."""
     spec = Spec.parse(text)
-    if spec.name != MIXTURE or spec.options.get("run", "routed") != "routed" or "gate" in spec.options:
+    if spec.name != MIXTURE or spec.options.get("run", ROUTED) != ROUTED or "gate" in spec.options:
         return False
     return _means(spec.target, model, default)
 

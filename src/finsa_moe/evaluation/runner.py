@@ -18,10 +18,11 @@ from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, unanswe
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
+from finsa_moe.evaluation.runs import MIXTURE
 
 DRAWN = ("fasttext", "textcnn", "bilstm", "lora", "finetune")
 """Models whose training draws at random: they are run for every seed."""
-READY = ("finsa", "hf")
+READY = (MIXTURE, "hf")
 """Models that are not trained here."""
 CHAT = "llm"
 PER = "per"
