@@ -5,6 +5,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,13 @@ def test_names_no_font_can_draw_are_numbered(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(figures, "chinese_font", lambda: "Noto Sans CJK SC")
     assert figures.drawable(["news", "股吧"]) == ["news", "股吧"]
     assert figures.alone("股吧") == "股吧"
+
+
+def test_no_two_curves_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "png_bytes", lambda figure: figure)
+    drawn: Any = figures.coverage_curves({f"slice {at}": [(0.5, 0.1), (1.0, 0.2)] for at in range(14)})
+    looks = {(line.get_color(), line.get_linestyle()) for line in drawn.axes[0].get_lines()}
+    assert len(looks) == 14
 
 
 def write(path: Path, rows: list[object]) -> Path:

@@ -6,23 +6,20 @@ In comes a `Comparison`, out come bytes. It needs matplotlib (extra `data`), dra
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, alone, drawable, png_bytes, use_font
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, alone, drawable, look, panel, png_bytes, use_font
 
 _LONGEST = 40
-_STROKES = ("-", "--", ":")
-"""Tell lines apart once every colour is taken."""
 
 
 def intervals(found: Comparison, name: str) -> bytes:
     """Macro-F1 of every model on a test set, with its interval; the best stands on top."""
     models = sorted(found.models, key=lambda model: found.entries[model][name].macro_f1.value)
-    figure, axes = _axes(6.4, 1.1 + 0.32 * len(models))
+    figure, axes = panel(6.4, 1.1 + 0.32 * len(models))
     for at, model in enumerate(models):
         value = found.entries[model][name].macro_f1
         colour = COLOURS[1] if model == found.reference else COLOURS[0]
@@ -41,13 +38,12 @@ def intervals(found: Comparison, name: str) -> bytes:
 
 def curves(found: Comparison, name: str) -> bytes:
     """Macro-F1 on a test set by share of the training rows."""
-    figure, axes = _axes(5.2, 3.5)
+    figure, axes = panel(5.2, 3.5)
     called = labels(found)
     for at, (model, of) in enumerate(found.curves.items()):
         points = sorted(of[name].items())
         axes.plot([100 * x for x, _ in points], [100 * y for _, y in points], marker=".", linewidth=1.8,
-                  color=COLOURS[at % len(COLOURS)], linestyle=_STROKES[at // len(COLOURS) % len(_STROKES)],
-                  label=called[model])  # fmt: skip
+                  **look(at), label=called[model])  # fmt: skip
     axes.set_xscale("log")
     shares = sorted({share for of in found.curves.values() for share in of[name]})
     axes.set_xticks([100 * share for share in shares], [f"{100 * share:g}" for share in shares])
@@ -61,13 +57,13 @@ def curves(found: Comparison, name: str) -> bytes:
 
 def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
     """How often answers of a confidence are right, beside what they claim."""
-    figure, axes = _axes(4.2, 3.5)
+    figure, axes = panel(4.2, 3.5)
     axes.plot([33, 100], [33, 100], color=LINE, linewidth=2)
     called = labels(found)
     for at, model in enumerate(models):
         points = found.entries[model][name].scores.reliability
         axes.plot([100 * p.confidence for p in points], [100 * p.accuracy for p in points], marker="o", markersize=4,
-                  color=COLOURS[at % len(COLOURS)], label=called[model])  # fmt: skip
+                  **look(at), label=called[model])  # fmt: skip
     axes.set_xlabel("confidence, %", color=SOFT)
     axes.set_ylabel("right, %", color=SOFT)
     axes.grid(color=LINE)
@@ -109,14 +105,3 @@ def labels(found: Comparison) -> dict[str, str]:
 
 def _macro_f1_on(name: str) -> str:
     return f"macro-F1 on {alone(name)}" if alone(name) else "macro-F1"
-
-
-def _axes(width: float, height: float) -> tuple[Any, Any]:
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
-        figsize=(width, height), layout="constrained"
-    )
-    axes = figure.subplots()
-    axes.tick_params(colors=SOFT, labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
-    return figure, axes

@@ -21,6 +21,7 @@ from finsa_moe.files import write
 
 INK, SOFT, LINE = "#1d2126", "#697180", "#e4e6ea"
 COLOURS = ("#2b5fb3", "#c2572f", "#1b7f4b", "#8a4fb0", "#b08900", "#4b8f9c")
+_STROKES = ("-", "--", ":", "-.")
 
 
 def heatmap(
@@ -75,18 +76,14 @@ def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> byte
     Args:
         curves: By name, points (coverage, risk), both in 0..1.
     """
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(figsize=(5.2, 3.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = panel(5.2, 3.5)
     for at, (label, points) in enumerate(zip(drawable(list(curves)), curves.values(), strict=True)):
         share, risk = 100 * np.array(points).T
-        axes.plot(share, risk, color=COLOURS[at % len(COLOURS)], linewidth=1.8, marker=".", label=label)
+        axes.plot(share, risk, **look(at), linewidth=1.8, marker=".", label=label)
     axes.set_xlabel("texts answered, % (the surest first)", color=SOFT)
     axes.set_ylabel("wrong, %", color=SOFT)
     axes.set_ylim(bottom=0)
-    axes.tick_params(colors=SOFT, labelsize=8)
     axes.grid(color=LINE, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
     use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     return png_bytes(figure)
 
@@ -114,18 +111,15 @@ def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
     for axes, (key, name) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         drawn = {stage: curve[key] for stage, curve in curves.items() if key in curve}
         for at, (points, label) in enumerate(zip(drawn.values(), drawable(list(drawn)), strict=True)):
-            colour = COLOURS[at % len(COLOURS)]
             steps, values = np.array(sorted(points.items())).T
             if key == "loss" and len(values) > 20:
-                axes.plot(steps, values, color=colour, alpha=0.25, linewidth=1)
+                axes.plot(steps, values, **look(at), alpha=0.25, linewidth=1)
                 values = smoothed(values)
-            axes.plot(steps, values, color=colour, linewidth=1.8, label=label, marker="" if len(values) > 30 else ".")
+            axes.plot(steps, values, **look(at), linewidth=1.8, label=label, marker="" if len(values) > 30 else ".")
         axes.set_title(name, color=INK, fontsize=11, loc="left")
         axes.set_xlabel("step", color=SOFT)
-        axes.tick_params(colors=SOFT, labelsize=8)
         axes.grid(color=LINE, linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(LINE)
+        _dress(axes)
         use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     png = Path(png)
     write(png, png_bytes(figure))
@@ -142,6 +136,27 @@ def smoothed(values: Any, keep: float = 0.9) -> Any:
         mean = keep * mean + (1 - keep) * float(value)
         out.append(mean / (1 - keep**at))
     return np.array(out)
+
+
+def panel(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of so many inches and its one pair of axes, with ticks and two spines in the page's colours."""
+    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
+        figsize=(width, height), layout="constrained"
+    )
+    axes = figure.subplots()
+    _dress(axes)
+    return figure, axes
+
+
+def _dress(axes: Any) -> None:
+    axes.tick_params(colors=SOFT, labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+
+
+def look(at: int) -> dict[str, str]:
+    """Colour and stroke of a picture's line of this number; once every colour is taken, the stroke is another."""
+    return {"color": COLOURS[at % len(COLOURS)], "linestyle": _STROKES[at // len(COLOURS) % len(_STROKES)]}
 
 
 def drawable(names: Sequence[str]) -> list[str]:
