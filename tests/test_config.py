@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from finsa_moe.config import (
     SHIPPED,
+    AdaptConfig,
     DomainConfig,
     ExpertConfig,
     JointConfig,
@@ -119,6 +120,8 @@ def test_set_by_key_and_value(override: str, field: str, value: object) -> None:
         ("rank=true", "rank: expected int, found True"),
         ("rank=[4]", r"rank: expected int, found \[4\]"),
         ("rank=0", "rank: 0 must be at least 1"),
+        ("max_steps=0", "max_steps: 0 must be at least 1, and finite, or -1"),
+        ("max_steps=-2", "max_steps: -2 must be at least 1, and finite, or -1"),
         ("bf16=1", "bf16: expected bool, found 1"),
         ("learning_rate=fast", "learning_rate: expected float, found 'fast'"),
         ("learning_rate=-1", "learning_rate: -1.0 must be at least 0"),
@@ -141,6 +144,22 @@ def test_what_is_refused_and_how(override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as caught:
         ExpertConfig.load(None, [override])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stage", [PretrainConfig, AdaptConfig, ExpertConfig, DomainConfig, JointConfig])
+def test_steps_are_one_or_more_or_as_many_as_the_epochs_take(stage: type[StageConfig]) -> None:
+    """Nought would be no step to one command and all of them to another."""
+    assert stage.load(None, ["max_steps=-1"]) == stage()
+    with pytest.raises(ConfigError, match=f"{stage.section()}: max_steps: 0 must be"):
+        stage.load(None, ["max_steps=0"])
+
+
+@pytest.mark.parametrize("key", ["beta", "smoothing", "gamma"])
+def test_adapt_has_no_setting_of_a_loss_that_it_does_not_know(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"adapt: unknown key '{key}'"):
+        AdaptConfig.load(None, [f"{key}=0.5"])
+    with pytest.raises(ConfigError, match="loss: 'adaptive_balanced' is none of cross_entropy"):
+        AdaptConfig(loss="adaptive_balanced")
 
 
 def test_a_whole_number_may_not_be_any_size_of_text() -> None:

@@ -24,9 +24,9 @@ SHIPPED = Path(__file__).parent / "configs"
 Config = TypeVar("Config", bound="StageConfig")
 
 
-def within(default: Any, low: float | None = None, high: float | None = None, among: tuple[Any, ...] = ()) -> Any:
-    """A field with its default and the range or the choices it allows."""
-    return field(default=default, metadata={"low": low, "high": high, "among": among})
+def within(default: Any, low: Any = None, high: Any = None, among: tuple[Any, ...] = (), or_: Any = None) -> Any:
+    """A field with its default and the range or the choices it allows, or one value outside the range."""
+    return field(default=default, metadata={"low": low, "high": high, "among": among, "or": or_})
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,8 @@ class StageConfig:
             merged[key.strip()] = _value(override, text, hints.get(key.strip()))
         merged.update({key: value for key, value in values.items() if value is not None})
         where = f"{file}: {cls.section()}" if file else cls.section()
-        for key in merged:
-            if key not in known:
-                raise ConfigError(f"{where}: unknown key {key!r}{closest(str(key), sorted(known))}")
+        if unknown := [key for key in merged if key not in known]:
+            raise ConfigError(f"{where}: unknown key {unknown[0]!r}{closest(str(unknown[0]), sorted(known))}")
         return cls(**{key: _coerce(cls.section(), key, value, hints[key]) for key, value in merged.items()})
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,13 +78,13 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class TrainConfig(StageConfig):
-    """Settings of the two supervised stages (docs/method.md, stages 1 and 3)."""
+    """Settings of all supervised stages; not used by itself."""
 
     learning_rate: float = within(3e-4, 0)
     weight_decay: float = within(0.0, 0)
     warmup_steps: int = within(500, 0)
     epochs: float = within(3.0, 0)
-    max_steps: int = within(-1, -1)
+    max_steps: int = within(-1, 1, or_=-1)
     batch_size: int = within(16, 1)
     gradient_accumulation: int = within(1, 1)
     gradient_checkpointing: bool = False
@@ -94,16 +93,23 @@ class TrainConfig(StageConfig):
     eval_batch_size: int = within(64, 1)
     patience: int = within(12, 0)
     bf16: bool = False
-    loss: str = within("adaptive_balanced", among=("adaptive_balanced", "cross_entropy"))
-    beta: float = within(0.99, 0, 1)
-    smoothing: float = within(0.1, 0, 1)
-    gamma: float = within(2.0, 0)
+    loss: str = within("cross_entropy", among=("cross_entropy",))
     log_steps: int = within(10, 1)
     trackers: tuple[str, ...] = ("tensorboard",)
 
 
 @dataclass(frozen=True)
-class ExpertConfig(TrainConfig):
+class PolarityConfig(TrainConfig):
+    """Settings of the stages whose classes are the three polarities, and of their loss; not used by itself."""
+
+    loss: str = within("adaptive_balanced", among=("adaptive_balanced", "cross_entropy"))
+    beta: float = within(0.99, 0, 1)
+    smoothing: float = within(0.1, 0, 1)
+    gamma: float = within(2.0, 0)
+
+
+@dataclass(frozen=True)
+class ExpertConfig(PolarityConfig):
     """Stage 1: one LoRA expert on the frozen backbone."""
 
     prompt: str = "auto"
@@ -119,7 +125,7 @@ class ExpertConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
-class DomainConfig(TrainConfig):
+class DomainConfig(PolarityConfig):
     """One more expert for a finished mixture, from few rows, and the wider router."""
 
     learning_rate: float = within(3e-4, 0)
@@ -151,7 +157,7 @@ class MergeConfig(StageConfig):
 
 
 @dataclass(frozen=True)
-class JointConfig(TrainConfig):
+class JointConfig(PolarityConfig):
     """Stage 3: router warm-up, then router, heads and all experts together."""
 
     routing_weight: float = within(1.5, 0)
@@ -189,7 +195,7 @@ class PretrainConfig(StageConfig):
     warmup_steps: int = within(300, 0)
     decay: float = within(0.2, 0, 1)
     epochs: float = within(1.0, 0)
-    max_steps: int = within(-1, -1)
+    max_steps: int = within(-1, 1, or_=-1)
     max_minutes: float = within(0.0, 0)
     save_minutes: float = within(5.0, 0)
     log_steps: int = within(20, 1)
@@ -214,7 +220,6 @@ class AdaptConfig(TrainConfig):
     warmup_steps: int = within(100, 0)
     epochs: float = within(2.0, 0)
     batch_size: int = within(64, 1)
-    loss: str = within("cross_entropy", among=("cross_entropy",))
     bf16: bool = True
     stored: str = within("float32", among=("float32", "bfloat16"))  # bfloat16 rounds the weights: half the size
     max_length: int = within(256, 16)
@@ -241,9 +246,8 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
         ) from None
     except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
-    sections = [
-        c.section() for c in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig)
-    ]
+    kinds = (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig)
+    sections = [kind.section() for kind in kinds]
     if not isinstance(loaded, Mapping):
         raise ConfigError(f"{file}: expected sections {', '.join(sections)}, found {type(loaded).__name__}")
     for key in loaded:
@@ -285,11 +289,11 @@ def _coerce(section: str, key: str, value: Any, hint: Any) -> Any:
 
 
 def _check(section: str, spec: dataclasses.Field[Any], value: Any) -> None:
-    low, high, among = (spec.metadata.get(name) for name in ("low", "high", "among"))
+    low, high, among, other = (spec.metadata.get(name) for name in ("low", "high", "among", "or"))
     if among and value not in among:
         raise ConfigError(f"{section}: {spec.name}: {value!r} is none of {', '.join(map(str, among))}")
-    if low is None and high is None:
+    if (low is None and high is None) or (other is not None and value == other):
         return
     if not math.isfinite(value) or (low is not None and value < low) or (high is not None and value > high):
         span = f"between {low} and {high}" if high is not None else f"at least {low}, and finite"
-        raise ConfigError(f"{section}: {spec.name}: {value} must be {span}")
+        raise ConfigError(f"{section}: {spec.name}: {value} must be {span}{'' if other is None else f', or {other}'}")

@@ -33,7 +33,7 @@ MEANINGS = {
     "warmup_steps": "steps over which the rate rises to its highest",
     "epochs": "passes over the training rows",
     "max_steps": "optimiser's steps; -1: as many as the epochs take",
-    "batch_size": "rows of a batch, on one process",
+    "batch_size": "rows of a batch, of all processes together",
     "gradient_accumulation": "batches of which one step is made",
     "gradient_checkpointing": "compute activations again in the backward pass: less memory, more time",
     "shard_backbone": "with several processes: each keeps a part of every frozen layer",
@@ -161,9 +161,11 @@ def _meaning(stage: str, name: str) -> str:
 
 
 def _allowed(spec: dataclasses.Field[Any]) -> str:
-    low, high, among = (spec.metadata.get(name) for name in ("low", "high", "among"))
+    low, high, among, other = (spec.metadata.get(name) for name in ("low", "high", "among", "or"))
     if among:
         return ", ".join(map(str, among))
     if high is not None:
         return f"{low:g} to {high:g}" if isinstance(high, float) or high < 1e6 else f"{low} to {high}"
+    if other is not None:
+        return f"{other:g}, or from {low:g}"
     return f"from {low:g}" if low is not None else {"bool": "true, false"}.get(str(spec.type), "")

@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import f1_score
 from transformers import TrainingArguments
 
-from finsa_moe.config import ExpertConfig, TrainConfig
+from finsa_moe.config import ExpertConfig
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training import loop, memory
 from finsa_moe.training.expert import train_expert
@@ -71,8 +71,10 @@ def test_polarity_metrics_against_scikit_learn() -> None:
 
 
 def test_the_loss_is_the_one_named() -> None:
-    assert isinstance(loop.classification_loss(TrainConfig(), [1, 2, 3]), AdaptiveBalancedLoss)
-    assert isinstance(loop.classification_loss(TrainConfig(loss="cross_entropy"), [1, 2, 3]), torch.nn.CrossEntropyLoss)
+    assert isinstance(loop.classification_loss(ExpertConfig(), [1, 2, 3]), AdaptiveBalancedLoss)
+    assert isinstance(
+        loop.classification_loss(ExpertConfig(loss="cross_entropy"), [1, 2, 3]), torch.nn.CrossEntropyLoss
+    )
 
 
 def test_trained_tensors_go_out_and_in_again(tmp_path: Path) -> None:

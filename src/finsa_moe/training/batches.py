@@ -126,7 +126,7 @@ class Collator:
 
 
 def steps_of(settings: TrainConfig, rows: int) -> int:
-    """Steps of a run over so many rows: `max_steps` where it is set, else those of all epochs, one begun counting whole."""
+    """Steps of a run over so many rows: `max_steps` where it is set, else of all `epochs`, a part of a step as one."""
     steps_an_epoch = -(-rows // (settings.batch_size * settings.gradient_accumulation))
     return settings.max_steps if settings.max_steps > 0 else math.ceil(settings.epochs * steps_an_epoch)
 

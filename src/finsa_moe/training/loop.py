@@ -19,7 +19,7 @@ from torch import nn
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from finsa_moe.config import TrainConfig
+from finsa_moe.config import PolarityConfig, TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, steps_of
@@ -149,7 +149,7 @@ def _check_trackers(names: tuple[str, ...]) -> None:
             raise MissingExtra(f"trackers: {name} is not installed: pip install {name}, or --set trackers=none")
 
 
-def classification_loss(settings: TrainConfig, counts: list[int]) -> nn.Module:
+def classification_loss(settings: PolarityConfig, counts: list[int]) -> nn.Module:
     """The loss named in the settings, weighted for the training rows' class counts."""
     if settings.loss == "cross_entropy":
         return nn.CrossEntropyLoss()
