@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.evaluation.baselines import make, names
 from finsa_moe.model.moe import FinSAMoE
@@ -49,6 +50,34 @@ def test_one_lora_answers_as_the_expert_that_was_trained(
     assert model.facts["rows"] == 96
     assert probs.dtype == np.float32
     assert model.predict_proba([]).shape == (0, 3)
+
+
+def test_one_lora_answers_with_its_table_of_n_grams(
+    tmp_path: Path, backbone_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a rate of nought the network says the same to every text, more or less; the table alone tells them apart."""
+    still = ["max_steps=1", "eval_steps=1", "learning_rate=0", "batch_size=16", "max_length=96"]
+    tables = []
+
+    def kept(domain: str, data: Path, out: Path, **options: object) -> dict[str, object]:
+        facts = train_expert(domain, data, out, **options)  # type: ignore[arg-type]
+        tables.append(NGrams.read(out / EXPERT_TABLE, 3))
+        return facts
+
+    monkeypatch.setattr(room, "train_expert", kept)
+    backbone = str(backbone_of("modernbert"))
+    network, both = (
+        LoraContestant(backbone, [*still, *more], device="cpu")
+        .fit(*columns(ROWS), dev=columns(DEV))
+        .predict_proba(TEST)
+        for more in ([], ["ngrams=200"])
+    )
+    assert tables[0] is None
+    logits = np.log(network) + tables[1](TEST)
+    np.testing.assert_allclose(both, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), atol=1e-5)
+    truth = columns(made_rows("news", 15, 5) + made_rows("forum", 15, 6))[1]
+    assert (network.argmax(axis=1) == truth).mean() < 0.5
+    assert (both.argmax(axis=1) == truth).mean() > 0.7
 
 
 def room_merge():  # type: ignore[no-untyped-def]

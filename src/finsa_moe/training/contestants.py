@@ -23,6 +23,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from finsa_moe.config import AdaptConfig, ExpertConfig, TrainConfig
+from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.adapter import FACTS, HEAD, read_json, read_tensors
 from finsa_moe.model.backbone import check_backbone, load_backbone, load_tokenizer, text_encoder
@@ -234,17 +235,21 @@ def _write(folder: Path, texts: Sequence[str], labels: Iterable[object], dev: De
 def _expert_answers(
     folder: Path, backbone: str, settings: ExpertConfig, device: str | None
 ) -> Callable[[Sequence[str]], Reals]:
-    """The expert in a folder, loaded as plain peft loads it, answering texts after the folder is gone."""
+    """The expert in a folder, as plain peft loads it, and its table, answering texts after the folder is gone."""
     facts, head = read_json(folder / FACTS), read_tensors(folder / HEAD)
     plain = load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     network = cast(PreTrainedModel, PeftModel.from_pretrained(plain, str(folder)).eval().base_model.model)
     encode = text_encoder(load_tokenizer(folder), prompt=facts["prompt"], max_length=facts["max_tokens"])
     weight, bias = (head[name].float().to(network.device) for name in ("weight", "bias"))
+    table = NGrams.read(folder / EXPERT_TABLE, len(NAMES))
 
     def answer(texts: Sequence[str]) -> Reals:
         with torch.inference_mode():
             states: Tensor = pooled_states(network, encode, texts)
-            found: Reals = (states @ weight.T + bias).softmax(-1).cpu().numpy()
+            logits = (states @ weight.T + bias).cpu()
+            if table is not None:
+                logits += torch.from_numpy(table(texts))
+            found: Reals = logits.softmax(-1).numpy()
         return found
 
     return answer
