@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.errors import DataError
-from finsa_moe.files import hold, whole_file, write
+from finsa_moe.files import hold, whole_file, working_folder, write
 
 
 def names(folder: Path) -> list[str]:
@@ -90,3 +90,34 @@ def test_one_holds_a_file_until_it_is_closed(tmp_path: Path) -> None:
     first.close()
     assert hold(second)
     second.close()
+
+
+def test_a_folder_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    with working_folder(tmp_path / "new" / "a") as working:
+        (working / "part").touch()
+        assert not (tmp_path / "new" / "a").exists()
+        working.rename(tmp_path / "new" / "a")
+    assert names(tmp_path / "new" / "a") == ["part"]
+    began = working_folder(tmp_path / "new" / "b")
+    (began.__enter__() / "part").touch()
+    assert len(names(tmp_path / "new")) == 2
+    began.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert names(tmp_path / "new") == ["a"]
+
+
+@pytest.mark.parametrize("name", ["a", "a[1]", "长" * 85])
+def test_what_a_killed_run_left_goes_and_what_a_live_one_fills_stays(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    theirs = [f".{name[:40]}.temporary", ".a1.tmp77", ".other.tmp77"]
+    for other in (f".{name[:40]}.tmp4711", *theirs):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "part").touch()
+    with working_folder(tmp_path / name) as first:
+        (first / "part").touch()
+        assert names(tmp_path) == sorted([first.name, *theirs])
+        with working_folder(tmp_path / name) as second:
+            assert first != second
+            second.rename(tmp_path / name)
+        assert names(first) == ["part"]
+        assert names(tmp_path / name) == []
+    assert names(tmp_path) == sorted([name, *theirs])

@@ -1,6 +1,6 @@
-"""Files that no other run can spoil: those that appear whole or not at all, and those held while they grow.
+"""Files and folders that no other run can spoil: those that appear whole or not at all, and those held while they grow.
 
-A whole file is written beside its target under a name of its own and renamed at the end, so that of two runs the last
+A whole one is written beside its target under a name of its own and renamed at the end, so that of two runs the last
 to end stands. It knows no formats.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,6 +68,59 @@ def write(path: Path, content: str | bytes) -> None:
     with whole_file(path) as file:
         # half an emoji, as scraped posts have them, cannot be written: it becomes a question mark
         file.write(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+
+
+@contextmanager
+def working_folder(target: Path) -> Iterator[Path]:
+    """Give a new folder beside `target` to fill and to rename; where it still is when the block ends, it goes.
+
+    What killed runs left there goes first. A folder that a live run fills is held by it and stays.
+
+    Args:
+        target: The folder to come; that it lies in is made.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    begins = f".{target.name[:40]}.tmp"  # a long name leaves no room for an ending
+    for left in list(target.parent.iterdir()):
+        if re.fullmatch(re.escape(begins) + "[0-9a-f]+", left.name) and left.is_dir():
+            with _held(left, alone=True) as ours:
+                if ours:
+                    shutil.rmtree(left, ignore_errors=True)
+    while True:
+        working = target.with_name(begins + os.urandom(4).hex())
+        working.mkdir()
+        with _held(working):
+            if not working.exists():  # another run took it for one that was left, before it was held
+                continue
+            try:
+                yield working
+            finally:
+                shutil.rmtree(working, ignore_errors=True)
+            return
+
+
+@contextmanager
+def _held(folder: Path, *, alone: bool = False) -> Iterator[bool]:
+    """Hold a folder for the block; `alone` only where no other run does, and not where nobody can tell."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        yield False
+        return
+    try:
+        place = os.open(folder, os.O_RDONLY)
+    except OSError:  # gone, or not ours
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+            held = True
+        except OSError:
+            held = False
+        yield held
+    finally:
+        os.close(place)
 
 
 def hold(file: BinaryIO, *, wait: bool = False) -> bool:

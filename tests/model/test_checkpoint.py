@@ -137,6 +137,22 @@ def test_killed_while_it_replaces_it_loses_neither(
         assert torch.equal(load_mixture(folder, device="cpu")(IDS, MASK).logits, new(IDS, MASK).logits)
 
 
+def test_what_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
+    backbone_of: Backbones, tmp_path: Path
+) -> None:
+    home, folder = backbone_of("bert"), tmp_path / "m"
+    saved(make_mixture(home), home, folder)
+
+    def full(_: Path) -> None:
+        raise OSError("no space left")
+
+    before = (folder / "model.safetensors").read_bytes()
+    with pytest.raises(OSError, match="no space left"):
+        save_mixture(make_mixture(home, seed=3), folder, more=full)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
 def test_saving_over_a_mixture_of_another_backbone(
     backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,6 @@ working folder that gets its name when everything holds.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +26,7 @@ from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route
 from finsa_moe.export.states import examples, measure
 from finsa_moe.export.taken import Taken
 from finsa_moe.export.tuned import REPORT, Earlier, temperatures, write_novelty
+from finsa_moe.files import working_folder
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
@@ -113,19 +112,12 @@ def export_mixture(
         say("no training text is at hand: the background is not used")
     for _ in read_lines(background):  # a fault in it is told before the long work
         pass
-    for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process
-        shutil.rmtree(cut_short)
-    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    working.mkdir(parents=True)
-    try:
+    with working_folder(out) as working:
         made = _build(
             engine, folder, working, precisions, known, seen, single=single, background=background, before=before,
             keep=keep, taken=taken, say=say,
         )  # fmt: skip
-        out.parent.mkdir(parents=True, exist_ok=True)
         working.replace(out)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
     made.bytes = sum(file.stat().st_size for file in out.iterdir())
     return made
 

@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import FinSAError, ModelError
+from finsa_moe.files import working_folder
 from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
 from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
@@ -56,11 +57,23 @@ def save_mixture(
     """
     folder = folder.resolve()  # `.` has no name to put another beside
     _check_place(folder)
-    for left in folder.parent.glob(f".{folder.name}.tmp*"):  # by a killed process
-        shutil.rmtree(left)
     _settle(folder)
-    working = folder.with_name(f".{folder.name}.tmp{os.getpid()}")
-    working.mkdir(parents=True)
+    with working_folder(folder) as working:
+        _write(model, working, backbone)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(working)
+        more(working)
+        stands_in = folder.exists() and folder.samefile(".")
+        if folder.exists():
+            os.replace(folder, _aside(folder))
+        os.replace(working, folder)
+    if stands_in:  # or this process would be left in the old one, which goes
+        os.chdir(folder)
+    _settle(folder)
+
+
+def _write(model: FinSAMoE, working: Path, backbone: Mapping[str, Tensor] | None) -> None:
+    """Write what a mixture is made of into a new folder."""
     config = model.config
     config.architectures = [type(model).__name__]
     config.backbone = {**config.backbone, "name": lasting_name(config.backbone, model.backbone)}
@@ -83,16 +96,6 @@ def save_mixture(
         model.router_ngrams.write(working / ROUTER_TABLE)
     _bundle(model.backbone, config, working / BACKBONE, backbone)
     config.save_pretrained(working)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(working)
-    more(working)
-    stands_in = folder.exists() and folder.samefile(".")
-    if folder.exists():
-        os.replace(folder, _aside(folder))
-    os.replace(working, folder)
-    if stands_in:  # or this process would be left in the old one, which goes
-        os.chdir(folder)
-    _settle(folder)
 
 
 def read_config(folder: Path) -> FinSAMoEConfig:

@@ -7,7 +7,6 @@ folder it starts from is never written to.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from torch import Tensor
 from finsa_moe.data.domain import check_domain
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.files import working_folder
 from finsa_moe.model import history
 from finsa_moe.model.adapter import read_json, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, read_config
@@ -147,12 +147,7 @@ def _made(
     """A copy of `source` with another configuration, renamed to `out` when the block ends well."""
     if out.exists():
         raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for cut_short in out.parent.glob(f".{out.name}.tmp*"):  # by a killed process
-        shutil.rmtree(cut_short)
-    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    try:
-        working.mkdir()
+    with working_folder(out) as working:
         for domain in config.domains:
             if (source / EXPERTS / domain).is_dir():
                 shutil.copytree(source / EXPERTS / domain, working / EXPERTS / domain)
@@ -172,8 +167,6 @@ def _made(
             write_replay(working, replay)
         yield working
         working.replace(out)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
 
 
 def _router_table(source: Path, working: Path, domains: list[str]) -> None:
