@@ -105,8 +105,17 @@ def make_backbone(
         "intermediate_size": 2 * hidden, "max_position_embeddings": 130 if family == "roberta" else 128,
         "pad_token_id": tokenizer.pad_token_id, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.15,
     }  # fmt: skip
-    if family in DECODERS:
+    if family in (*DECODERS, "gemma2", "qwen2_moe"):
         settings |= {"num_key_value_heads": 1, "head_dim": hidden // 2}
+    if family == "qwen2_moe":
+        settings |= {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": hidden // 2,
+                     "shared_expert_intermediate_size": hidden}  # fmt: skip
+    if family == "opt":
+        settings |= {"ffn_dim": 2 * hidden, "word_embed_proj_dim": hidden}
+    if family == "deberta-v2":
+        settings |= {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+    if family in ("t5", "bart"):
+        settings |= {"d_model": hidden, "num_layers": layers, "encoder_layers": layers, "decoder_layers": layers}
     if family == "gemma3_text":  # one layer of each kind of attention here too
         settings |= {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
     if family == "modernbert":  # one layer of each kind of attention, its window narrower than the longest test text

@@ -140,7 +140,7 @@ def check_exportable(model: FinSAMoE) -> None:
 def _plain(model: FinSAMoE) -> PreTrainedModel:
     """A copy of the frozen backbone in float32, without the mixture's hooks."""
     backbone = model.backbone
-    copy: PreTrainedModel = AutoModel.from_config(backbone.config, attn_implementation="sdpa")
+    copy: PreTrainedModel = AutoModel.from_config(backbone.config)
     copy.float()
     copy.load_state_dict({name: value.float().cpu() for name, value in backbone.state_dict().items()})
     copy.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Any Hugging Face encoder or decoder as a frozen backbone: loading, and where its layers and projections are.
+"""A Hugging Face encoder or decoder as a frozen backbone: loading, and where its layers and projections are.
 
 A folder or hub name goes in, a frozen `AutoModel` comes out, with what the rest needs to know of it found by looking,
 not by a table of families. It knows nothing of experts or routing.
@@ -52,7 +52,7 @@ def load_backbone(
         ConfigError: If there is no such device.
         MissingExtra: If 4 bits are asked for without bitsandbytes.
     """
-    options: dict[str, Any] = {"dtype": DTYPES[dtype], "attn_implementation": "sdpa"}
+    options: dict[str, Any] = {"dtype": DTYPES[dtype]}
     target = usable_device(device)
     if quantisation == "nf4":
         require("bitsandbytes", "qlora", "a 4-bit backbone")
@@ -198,8 +198,10 @@ def layer_stack(backbone: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     """Path and module list of the transformer layers.
 
     Raises:
-        ModelError: If no module list has as many entries as the config has layers.
+        ModelError: If it is an encoder with a decoder, or no module list has as many entries as the config has layers.
     """
+    if backbone.config.is_encoder_decoder:
+        raise ModelError(f"{backbone.config.model_type}: an encoder with a decoder; take one of either kind")
     depth = backbone.config.get_text_config().num_hidden_layers
     for path, module in backbone.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
@@ -219,13 +221,19 @@ def first_expert_layer(backbone: PreTrainedModel, route_at: float) -> int:
 
 
 def expert_targets(backbone: PreTrainedModel, route_at: float = 0.0) -> list[str]:
-    """Full names of the linears that get an expert: q, v, o and feed-forward, fused or not, from the route up."""
+    """Full names of the linears that get an expert: q, v, o and feed-forward, fused or not, from the route up.
+
+    Raises:
+        ModelError: If there is none.
+    """
     path, layers = layer_stack(backbone)
     names = []
     for index in range(first_expert_layer(backbone, route_at), len(layers)):
         for name, module in layers[index].named_modules():
             if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] not in _KEY_PROJECTIONS:
                 names.append(f"{path}.{index}.{name}")
+    if not names:
+        raise ModelError(f"{backbone.config.model_type}: its layers have no torch.nn.Linear; take another")
     return names
 
 

@@ -17,10 +17,16 @@ from finsa_moe.model.adapter import PREFIX
 
 
 class Gate:
-    """The opening of every expert for the texts of the current pass, shared by all modules of a bank."""
+    """The opening of every expert for the texts of the current pass, shared by all modules of a bank.
+
+    Attributes:
+        weights: (batch, E); None while it is closed.
+        length: Tokens of each text, padding counted in.
+    """
 
     def __init__(self) -> None:
         self.weights: Tensor | None = None
+        self.length = 1
 
     def close(self) -> None:
         """No expert adds anything: the plain backbone."""
@@ -45,7 +51,11 @@ class LowRankExperts(nn.Module):
         self.register_buffer("scaling", torch.tensor(scaling, device=device), persistent=False)
 
     def add(self, _linear: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        """Forward hook of the frozen linear: add what the open experts say."""
+        """Forward hook of the frozen linear: add what the open experts say.
+
+        Raises:
+            ModelError: If the linear is shown tokens of which nobody can tell whose they are.
+        """
         gate = self.gate.weights
         if gate is None:
             return output
@@ -53,6 +63,13 @@ class LowRankExperts(nn.Module):
         scale: Tensor = self.scaling  # type: ignore[assignment]
         low = self.dropout(args[0].to(self.lora_a.dtype)) @ self.lora_a.flatten(0, 1).T
         weights = (gate.to(low.dtype) * scale.to(low.dtype)).repeat_interleave(rank, dim=1)
+        if len(low) != len(weights):  # not (batch, …, in); OPT has (batch · length, in)
+            if low.dim() > 2 or len(low) != len(weights) * self.gate.length:
+                raise ModelError(
+                    f"a layer with experts is given {len(low)} rows for {len(weights)} texts of {self.gate.length} "
+                    "tokens, of which nobody can tell whose they are; this family is not supported, take another"
+                )
+            weights = weights.repeat_interleave(self.gate.length, dim=0)
         # (batch, E) stands for every token of its text, however many axes lie between
         low = low * weights.view(len(weights), *[1] * (low.dim() - 2), experts * rank)
         added: Tensor = output + (low @ self.lora_b.flatten(0, 1)).to(output.dtype)

@@ -181,6 +181,7 @@ class FinSAMoE(PreTrainedModel):
             forced = nn.functional.one_hot(this.experts.clamp(min=0), soft.shape[-1]).to(gate.dtype)
             gate = torch.where((this.experts >= 0).unsqueeze(-1), forced, gate)
         this.gate = self.bank.gate.weights = gate
+        self.bank.gate.length = hidden.shape[1]
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # type: ignore[override]
         """Write the mixture's folder (see `checkpoint`); the tokenizer is saved by its own `save_pretrained`."""
