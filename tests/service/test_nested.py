@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 
 import polars as pl
 import pytest
 
+from finsa_moe.service.files import PORTION
 from tests.service.served import Service, Settings, serving
 
 REASON = "the text is a list or an object; allowed: a string or a number"
@@ -71,3 +73,18 @@ def test_only_empty_texts_count_as_empty() -> None:
         rows: list[dict[str, object]] = [{"text": "涨" * 21}, {"text": ["跌"]}, {"text": ""}, {"text": "涨"}]
         assert [row["refused"] is None for row in answers(service, rows)] == [False, False, False, True]
         assert service.metric("finsa_empty_texts_total") == 1
+
+
+@pytest.mark.parametrize("where", ["first", "last", "many"])
+def test_rows_that_are_refused_do_not_hold_the_others_back(service: Service, where: str) -> None:
+    """No more than a portion is handed on at once, whatever of a batch is broken, and in the order of the file."""
+    lines = [json.dumps({"text": "涨", "n": at}) for at in range(1700)]
+    for at in {"first": [0], "last": [1699], "many": range(100, 1500)}[where]:
+        lines[at] = "broken" if at % 2 else json.dumps({"text": ["跌"], "n": at})
+    body = "".join(f"{line}\n" for line in lines).encode()
+    told = service.ask("POST", "/v1/predict/file", body, {**LINES, "Accept": "text/event-stream"}).body.decode()
+    events = [json.loads(line[6:]) for line in told.splitlines() if line.startswith("data: ")]
+    steps = [event["rows"] for event in events[:-1]]
+    assert max(after - before for before, after in pairwise(steps)) <= PORTION
+    found = service.ask("GET", events[-1]["file"]).body.decode().splitlines()
+    assert [json.loads(row)["id"] for row in found] == [f"row-{at}" for at in range(1, 1701)]

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,45 +156,53 @@ async def fetch(request: Request, asked: str) -> Response:
 
 
 async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIterator[list[list[object]]]:
-    """The rows of the answer, some at a time, in the order of the file."""
+    """The rows of the answer, at most `PORTION` at a time, in the order of the file."""
     layout, state = found.layout, upload.state
     most, long = state.settings.max_chars, too_long(upload.served, state)
     blank = [None] * len(layout.added)
     for_text = layout.names.index(layout.text[0])
     batches: Iterator[RowBatch] = read(upload.path)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
-        done: list[tuple[int, list[object]]] = []
+        waiting: list[tuple[int, list[object]]] = []
         for broken in batch.broken:
             cells: list[object] = [None] * len(layout.names)
             if layout.types.get(layout.names[for_text]) is None:
                 cells[for_text] = broken.text
-            done.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
+            waiting.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
         text_at = layout.text_at(batch)
         rows, lines, nested = without_nested(batch.rows, batch.lines, text_at)
         whole = dict(zip(batch.lines, batch.rows, strict=True)) if nested else {}
         batch.rows, batch.lines = rows, lines
         for broken in nested:
             row = whole[broken.line]
-            done.append((broken.line, [*layout.row(layout.key(row, f"row-{broken.line}"), row, blank), broken.reason]))
+            key = layout.key(row, f"row-{broken.line}")
+            waiting.append((broken.line, [*layout.row(key, row, blank), broken.reason]))
+        waiting.sort(key=itemgetter(0), reverse=True)  # the next one is the last
         texts = texts_of(batch, text_at)
         for start in range(0, len(batch.rows), PORTION):
             part = texts[start : start + PORTION]
             asked = [text if 0 < len(text) <= most else " " for text in part]
             answers = await state.dispatcher.submit(upload.served, asked, upload.domain, bounded=False, many=True)
             state.meters.answers(answer for answer, text in zip(answers, part, strict=True) if len(text) <= most)
+            done: list[list[object]] = []
             for at, answer in enumerate(answers, start):
                 row, line = batch.rows[at], batch.lines[at]
+                while waiting and waiting[-1][0] < line:
+                    done.append(waiting.pop()[1])
                 key = layout.key(row, f"row-{line}")
                 if isinstance(answer, Prediction):
                     summary.add(row, answer.label)
-                    done.append((line, [*layout.row(key, row, list(answer.answers().values())), None]))
+                    done.append([*layout.row(key, row, list(answer.answers().values())), None])
                 else:
-                    done.append((line, [*layout.row(key, row, blank), long if len(texts[at]) > most else EMPTY]))
-            if not (batch.broken or nested) or start + PORTION >= len(batch.rows):
-                yield [row for _, row in sorted(done, key=lambda entry: entry[0])]
-                done = []
-        if done:
-            yield [row for _, row in sorted(done, key=lambda entry: entry[0])]
+                    done.append([*layout.row(key, row, blank), long if len(texts[at]) > most else EMPTY])
+            for some in _cut(done):
+                yield some
+        for some in _cut([row for _, row in reversed(waiting)]):
+            yield some
+
+
+def _cut(rows: list[list[object]]) -> Iterator[list[list[object]]]:
+    return (rows[start : start + PORTION] for start in range(0, len(rows), PORTION))
 
 
 async def _stream(upload: Upload, found: Found) -> AsyncIterator[bytes]:
@@ -213,7 +222,7 @@ async def _stream(upload: Upload, found: Found) -> AsyncIterator[bytes]:
     sink = lines_into(text, names, upload.ending, found.layout.types)
     mark = "\ufeff" if upload.bom and upload.ending in (".csv", ".tsv") else ""
     async for rows in _portions(upload, found, summary):
-        sink.write(rows)
+        await asyncio.to_thread(sink.write, rows)
         yield (mark + text.getvalue()).encode("utf-8", "ignore")
         mark = ""
         text.seek(0)
@@ -224,12 +233,17 @@ async def _written(upload: Upload, found: Found, summary: Summary, told: Callabl
     """The whole answer in a file of the spool."""
     part = upload.state.spool.new(upload.ending)
     names, done = [*found.layout.columns, _free(found)], 0
-    with Writer(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom) as out:
+    out = Writer(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom)
+    try:
         async for rows in _portions(upload, found, summary):
-            out.write(rows)
+            await asyncio.to_thread(out.write, rows)
             done += len(rows)
             told(done)
         out.commit()
+    finally:
+        await asyncio.to_thread(
+            out.__exit__, None, None, None
+        )  # Parquet is written here; without a commit all is removed
     return part
 
 
