@@ -16,7 +16,8 @@ import pytest
 
 from finsa_moe import face
 from finsa_moe.cli import main
-from finsa_moe.labelling.desk import Desk, read_sheet
+from finsa_moe.labelling.desk import Desk
+from finsa_moe.labelling.sheet import read_sheet
 from finsa_moe.polarity import NAMES
 from tests.fakes import StateEngine, fake_finsa
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from finsa_moe.labelling.desk import Desk, read_sheet
-from finsa_moe.labelling.server import LabelServer
+from finsa_moe.labelling.desk import Desk
+from finsa_moe.labelling.server import PAGE, LabelServer
+from finsa_moe.labelling.sheet import read_sheet
 from tests.browser import browser_page, chromium
 
 __all__ = ["browser_page", "chromium"]
@@ -123,6 +125,31 @@ def test_a_key_that_was_not_saved_is_told(browser_page: Any, server: LabelServer
     assert server.desk.labelled == 0
 
 
+def test_labels_that_cannot_be_written_are_told_until_they_are(browser_page: Any, server: LabelServer) -> None:
+    page, out = opened(browser_page, server), server.desk.out
+    server.desk.out = out.parent / "gone" / out.name
+    press(page, "3", TEXTS[1])
+    assert "every key is safe in batch.labels.li.journal" in page.inner_text("#failure")
+    server.desk.out = out
+    press(page, "1", TEXTS[2])
+    assert not page.is_visible("#failure")
+    assert labels(server) == {"r0": "利好", "r1": "利空"}
+
+
+def test_the_enter_that_ends_a_composition_saves_no_note(browser_page: Any, server: LabelServer) -> None:
+    """Safari sends it after the composition has ended, by the key code of one that an input method has taken."""
+    page = opened(browser_page, server)
+    page.keyboard.press("n")
+    page.keyboard.type("zhang")
+    enter = "code => note.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', keyCode: code, bubbles: true}))"
+    page.evaluate(enter, 229)
+    assert page.is_visible("#noting")
+    assert not page.evaluate("busy")
+    page.evaluate(enter, 13)
+    page.wait_for_function("() => document.querySelector('#noted').textContent.includes('zhang')")
+    assert server.desk.journal.notes == {"r0": "zhang"}
+
+
 def test_another_sites_page_cannot_label(browser_page: Any, server: LabelServer, tmp_path: Path) -> None:
     """A page of another origin sends what a form can send, and what a script would: neither is taken."""
     act = f"{server.url}act"
@@ -137,3 +164,9 @@ def test_another_sites_page_cannot_label(browser_page: Any, server: LabelServer,
     blind = "([act, body]) => fetch(act, {method: 'POST', mode: 'no-cors', body}).then(() => 'sent', () => 'sent')"
     assert browser_page.evaluate(blind, [act, body]) == "sent"
     assert server.desk.labelled == 0
+
+
+def test_chinese_words_have_chinese_punctuation() -> None:
+    words = PAGE.read_text(encoding="utf-8").partition('startsWith("zh") ? {')[2].partition("} : {")[0]
+    assert "备注：" in words
+    assert not re.findall(r"[\u4e00-\u9fff] ?[,:;()?]|[,:;()?] ?[\u4e00-\u9fff]", words)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.labelling.desk import Desk, read_sheet
+from finsa_moe.labelling.desk import Desk
 from finsa_moe.labelling.server import LabelServer
+from finsa_moe.labelling.sheet import read_sheet
 
 
 @pytest.fixture

@@ -150,8 +150,9 @@ def _serve(
     text: str | None,
     id: str | None,  # noqa: A002
 ) -> None:
-    from finsa_moe.labelling.desk import Desk, read_sheet
+    from finsa_moe.labelling.desk import Desk
     from finsa_moe.labelling.server import LabelServer
+    from finsa_moe.labelling.sheet import read_sheet
 
     if out is not None:
         from finsa_moe.runtime.writers import check_ending

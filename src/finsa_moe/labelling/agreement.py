@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.columns import Columns, listed, resolve
+from finsa_moe.data.columns import Columns, listed
 from finsa_moe.data.rows import cell
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError
+from finsa_moe.labelling.sheet import sound_batches, text_of
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
-from finsa_moe.runtime.rows import read
 
 DRAWS = 2_000
 
@@ -140,12 +140,8 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
         DataError: If the file cannot be read, lacks a column, has an unknown label, or an id twice.
     """
     found: dict[str, Labelled] = {}
-    at = None
-    for batch in read(path):
-        if batch.broken:
-            raise DataError(f"{path}, line {batch.broken[0].line}: {batch.broken[0].reason}; mend the row")
-        at = resolve(batch.names, columns, path, before=at)
-        if at.id is None or at.label is None:
+    for batch, at in sound_batches(path, columns):
+        if at.id is None:
             raise DataError(f"{path}: no id column; columns found: {listed(batch.names)}; name it by --id COL")
         for row, line in zip(batch.rows, batch.lines, strict=True):
             word, id = cell(row, at.label), cell(row, at.id)  # noqa: A001
@@ -156,5 +152,5 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
                 raise DataError(f"{path}, line {line}: {word!r} is no label; spell it by --labels, as in 2=利好")
             if id in found:
                 raise DataError(f"{path}, line {line}: id {id!r} stands twice; keep one row of it")
-            found[id] = Labelled(" ".join(cell(row, place) for place in at.text).strip(), polarity)
+            found[id] = Labelled(text_of(row, at), polarity)
     return found

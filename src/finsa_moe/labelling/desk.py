@@ -9,66 +9,21 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.rows import cell
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold
+from finsa_moe.files import hold_named
 from finsa_moe.labelling.journal import Journal
+from finsa_moe.labelling.sheet import Row
 from finsa_moe.polarity import NAMES
 from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import Writer
 
 NOTE = 2_000
 """Characters of the longest note."""
-_SHOWN = ("guess", "confidence", "expert", "novelty", "why", "date")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row to be labelled: its id, its text, and what a sample says of it by column."""
-
-    id: str
-    text: str
-    told: dict[str, str]
-
-
-def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> list[Row]:  # noqa: A002
-    """The rows of a file, in its order.
-
-    Args:
-        source: A file in any format the data room reads.
-        text: The text column, or several as ``"title+body"``; None finds it by its usual names.
-        id: The id column, likewise; without one rows are named by file and line.
-
-    Raises:
-        DataError: If the file cannot be read, has no text column, an empty text or an id twice.
-    """
-    rows: list[Row] = []
-    seen: dict[str, int] = {}
-    for batch in read(source):
-        if batch.broken:
-            raise DataError(f"{source}, line {batch.broken[0].line}: {batch.broken[0].reason}; mend or drop the row")
-        text_at, id_at = find_text(batch.names, text, source), find_column(batch.names, "id", id, source)
-        told_at = {name: batch.names.index(name) for name in _SHOWN if name in batch.names}
-        for row, line in zip(batch.rows, batch.lines, strict=True):
-            words = " ".join(cell(row, at) for at in text_at).strip()
-            name = cell(row, id_at) or f"{source.stem}-{line}"
-            if not words:
-                raise DataError(f"{source}, line {line}: the text is empty; drop the row")
-            if name in seen:
-                raise DataError(
-                    f"{source}, line {line}: id {name!r} stands in line {seen[name]} as well; give every row its own, "
-                    "or name another column by --id"
-                )
-            seen[name] = line
-            rows.append(Row(name, words, {key: cell(row, at) for key, at in told_at.items()}))
-    if not rows:
-        raise DataError(f"{source}: no row to label")
-    return rows
 
 
 class Desk:
@@ -83,7 +38,8 @@ class Desk:
 
     Raises:
         ConfigError: If the annotator's name cannot be part of a file's name.
-        DataError: If there is a journal of other rows or of another annotator, or another desk writes it.
+        DataError: If there is a journal of other rows or of another annotator, or another desk writes it; if the file
+            of labels was changed by hand, or cannot be written.
     """
 
     def __init__(
@@ -105,12 +61,15 @@ class Desk:
                     f"{self.out}: labels stand there without the journal they were made with ({journal.name}), and "
                     "would be replaced; name another --out"
                 )
+            if self.out.exists() and self.out.stat().st_size:
+                _check_given(self.out, self.journal)
+            self._save()  # a crash may have come between the journal's line and this file
         except DataError:
             self._leave()
             raise
         self._place = {row.id: at for at, row in enumerate(self.rows)}
         self._lock = threading.Lock()
-        self._save()  # a crash may have come between the journal's line and this file
+        self._unsaved = ""
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +81,7 @@ class Desk:
         """Do what a key asks for, and tell what to show next.
 
         A label or a skip goes on to the next row that has neither, after this one first; an undo shows its row again.
+        Where the journal took the key and the file of labels cannot be written, ``warning`` says so.
 
         Args:
             do: ``label``, ``skip``, ``note``, ``undo``, or ``show``, which changes nothing.
@@ -130,7 +90,7 @@ class Desk:
             note: A note of up to `NOTE` characters.
 
         Raises:
-            DataError: If row, label or note cannot be, or nothing can be written.
+            DataError: If row, label or note cannot be, or the journal cannot be written; then nothing has changed.
         """
         with self._lock:
             if do != "undo" and not (do == "show" and not row) and row not in self._place:
@@ -153,7 +113,7 @@ class Desk:
                     return self._view(self._next(-1))
             else:
                 raise DataError(f"{do!r} is nothing to do")
-            self._save()
+            self._try_save()
             if do == "undo" and undone is not None:
                 return self._view(self._place[undone.id])
             return self._view(self._place[row] if do == "note" else self._next(self._place[row]))
@@ -171,6 +131,8 @@ class Desk:
     @property
     def kept(self) -> str:
         """What stands on disk, in a sentence."""
+        if self._unsaved:
+            return self._unsaved
         if self.labelled:
             return f"labels in {self.out}: {self.labelled:,}"
         if not self.journal.path.stat().st_size:
@@ -183,9 +145,9 @@ class Desk:
 
     def _leave(self) -> None:
         """Let others at the journal, which goes where nothing stands in it."""
-        self._held.close()
-        if self._began.exists() and not self._began.stat().st_size:
-            self._began.unlink()
+        with self._held, suppress(OSError):  # an open file cannot be taken away on Windows
+            if not self._began.stat().st_size:
+                self._began.unlink()
 
     def _next(self, after: int) -> int | None:
         """The first row past one, round the end, of which nothing has been said; None when there is none."""
@@ -195,7 +157,7 @@ class Desk:
     def _view(self, at: int | None) -> dict[str, object]:
         counts = {
             "total": len(self.rows), "labelled": self.labelled, "skipped": self.skipped, "file": self.source.name,
-            "annotator": self.annotator or "", "out": self.out.name,
+            "annotator": self.annotator or "", "out": self.out.name, "warning": self._unsaved,
         }  # fmt: skip
         if at is None:
             return {"done": True, "last": self.rows[-1].id, **counts}
@@ -208,6 +170,17 @@ class Desk:
             "done": False, "row": row.id, "text": row.text, "place": at + 1, "note": self.journal.notes.get(row.id, ""),
             "told": row.told, **said, **near, **counts,
         }  # fmt: skip
+
+    def _try_save(self) -> None:
+        """The labels, if their file can be written; else they are safe in the journal."""
+        try:
+            self._save()
+            self._unsaved = ""
+        except DataError as error:
+            self._unsaved = (
+                f"{error}; every key is safe in {self.journal.path.name}, and the labels are written at the next one, "
+                "or when the same command is started again"
+            )
 
     def _save(self) -> None:
         """The labels as a file that `finsa prepare` takes as it is: rows without a label are left out.
@@ -225,13 +198,32 @@ class Desk:
             out.commit()
 
 
+def _check_given(out: Path, journal: Journal) -> None:
+    """Refuse a file of labels that holds more than was ever given on the page: it would be replaced by what was."""
+    for batch in read(out):
+        at = {name: batch.names.index(name) for name in ("id", "label", "note") if name in batch.names}
+        told = [(one.line, one.reason) for one in batch.broken]
+        for row, line in zip(batch.rows, batch.lines, strict=True):
+            name = cell(row, at.get("id"))
+            for do in ("label", "note"):
+                value = cell(row, at.get(do))
+                if value and (do, name, value) not in journal.given:
+                    told.append((line, f"{do} {value[:40]!r} of row {name!r} was not given on the page"))
+        if told:
+            line, what = min(told)
+            raise DataError(
+                f"{out}, line {line}: {what}; the file would be replaced: rename it to keep it, start again, and give "
+                "on the page what was changed by hand"
+            )
+
+
 def _hold(journal: Path) -> BinaryIO:
     """Keep other processes from a journal for as long as the file returned is open, or the process lives."""
     try:
         held = journal.open("ab")
     except OSError as error:
         raise DataError(f"{journal}: cannot be written: {error.strerror or error}; name another --out") from error
-    if not hold(held):
+    if not hold_named(held, journal):
         held.close()
         raise DataError(
             f"{journal}: another `finsa label` is at work on it; use its page, or label under another --annotator"

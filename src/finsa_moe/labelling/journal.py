@@ -72,6 +72,9 @@ class Journal:
         self._hashes = {name: _hash(text) for name, text in known.items()}
         self.marks: dict[str, Mark] = {}
         self.notes: dict[str, str] = {}
+        self.given: set[tuple[str, str, str]] = (
+            set()
+        )  # ``label`` or ``note``, the row, what; also what stands no longer
         self._before: list[tuple[str, Mark | None]] = []
         for line, action in enumerate(self._read(), 1):
             if action.annotator and action.annotator != annotator:
@@ -138,6 +141,7 @@ class Journal:
             raise DataError(f"{self.path}: cannot be written: {said}; this key was not saved") from error
 
     def _apply(self, action: Action) -> None:
+        self.given.add((action.do, action.id, action.label or action.note))
         if action.do == "note":
             if action.note:
                 self.notes[action.id] = action.note
