@@ -97,8 +97,7 @@ def test_two_experts_side_by_side(page: Any) -> None:
     assert page.inner_text("#verdict") == "Both experts agree. The router would ask news."
 
 
-def test_a_file_is_answered_watched_drawn_and_fetched(page: Any, tmp_path: Path) -> None:
-    path = tmp_path / "posts.csv"
+def posts(path: Path) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["date", "ticker", "text"])
@@ -106,9 +105,13 @@ def test_a_file_is_answered_watched_drawn_and_fetched(page: Any, tmp_path: Path)
             [f"2026-08-{1 + at % 28:02d}", f"60000{at % 3}", "涨" if at % 2 else "跌"] for at in range(300)
         )
         writer.writerow(["2026-08-30", "600001", ""])
+    return path
+
+
+def test_a_file_is_answered_watched_drawn_and_fetched(page: Any, tmp_path: Path) -> None:
     page.click("#tab-file")
     assert page.is_disabled("#send")
-    page.set_input_files("#chosen", str(path))
+    page.set_input_files("#chosen", str(posts(tmp_path / "posts.csv")))
     page.click("#send")
     page.wait_for_selector("#download", timeout=120_000)
     assert "300 of 301 rows answered" in page.inner_text("#told")
@@ -131,6 +134,88 @@ def test_a_file_that_cannot_be_read_is_told_in_words(browser_page: Any, service:
     browser_page.click("#send")
     browser_page.wait_for_selector("#told.wrong")
     assert "x.csv" in browser_page.inner_text("#told")
+
+
+def test_a_file_that_was_mended_can_be_chosen_again(page: Any, tmp_path: Path) -> None:
+    page.click("#tab-file")
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    page.set_input_files("#chosen", str(path))
+    assert page.input_value("#chosen") == ""  # so that the same name is a change again
+    path.write_text("text,b\n涨停,2\n", encoding="utf-8")
+    page.click("#send")
+    page.wait_for_selector("#told.wrong")
+    assert page.inner_text("#told") == "The file has changed since it was chosen; choose it again."
+    page.set_input_files("#chosen", str(path))
+    page.click("#send")
+    page.wait_for_selector("#download", timeout=120_000)
+
+
+def test_a_workbook_is_turned_away_in_the_readers_language(page: Any) -> None:
+    page.click("#language")
+    page.click("#tab-file")
+    for name in ("posts.xlsx", "constructor", "a.CSV"):
+        page.set_input_files("#chosen", {"name": name, "mimeType": "", "buffer": b"text\n1\n"})
+        assert page.is_disabled("#send") == (name != "a.CSV")
+        told = "本页只接受 CSV、TSV、JSON lines 和 Parquet；Excel 请先另存为 CSV（UTF-8）。"
+        assert page.inner_text("#told") == (told if name != "a.CSV" else "")
+
+
+def test_refusals_are_told_in_the_readers_language(browser_page: Any, service: Service) -> None:
+    browser_page.goto(service.url)
+    loaded(browser_page)
+    browser_page.click("#language")
+    browser_page.uncheck("#why")
+    browser_page.fill("#words", "涨\n" + "涨" * 10_001)
+    browser_page.click("#go")
+    browser_page.wait_for_selector("#said.wrong")
+    assert browser_page.inner_text("#said") == "第 2 条文本超过字数上限，请缩短。"
+
+
+def test_a_file_that_falls_beside_the_box_does_not_take_the_pages_place(page: Any) -> None:
+    dropped = """(place) => {
+        const held = new DataTransfer();
+        held.items.add(new File(['text'], 'a.csv'));
+        return ['dragover', 'drop'].map((kind) => !document.querySelector(place).dispatchEvent(
+            new DragEvent(kind, { dataTransfer: held, bubbles: true, cancelable: true })));
+    }"""
+    page.click("#tab-file")
+    assert page.evaluate(dropped, "footer") == [True, True]
+    assert page.is_disabled("#send")
+    assert page.evaluate(dropped, "#drop") == [True, True]
+    assert page.is_enabled("#send")
+
+
+def test_a_phone_shows_all_of_it(page: Any, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    page.click("#tab-compare")
+    page.fill("#one", "涨停了")
+    page.click("#versus")
+    page.wait_for_selector("#sides article", timeout=120_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.click("#tab-file")
+    page.set_input_files("#chosen", str(posts(tmp_path / "posts.csv")))
+    page.click("#send")
+    page.wait_for_selector("#time text", timeout=120_000)
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#time text')].map((text) => text.getBoundingClientRect().height)"
+    )
+    assert min(heights) >= 11
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    page.click("#time summary")
+    assert page.locator("#time tr").nth(1).inner_text().split() == ["2026-08-01", "11", "0", "0"]
+
+
+@pytest.mark.parametrize(("most", "ticks"), [(1, [0, 1]), (2, [0, 1, 2]), (3, [0, 2, 4]), (300, [0, 150, 300])])
+def test_an_axis_counts_whole_texts(page: Any, most: int, ticks: list[int]) -> None:
+    drawn = """async (most) => {
+        const svg = (await import('/page/draw.js')).drawn([{ day: '2026-08-01', bearish: most, neutral: 0, bullish: 0 }], 300);
+        return [[...svg.querySelectorAll('[text-anchor]')].map((text) => text.textContent),
+            [...svg.querySelectorAll('line')].map((line) => +line.getAttribute('y1')), +svg.querySelector('rect').getAttribute('y')];
+    }"""
+    said, lines, top = page.evaluate(drawn, most)
+    assert said == list(map(str, ticks))
+    assert (lines[0] - top) / (lines[0] - lines[-1]) == pytest.approx(most / ticks[-1])
 
 
 def test_languages_and_themes_are_kept(page: Any, service: Service) -> None:

@@ -1,5 +1,5 @@
 // Asking the service: one place that knows addresses, the token, and what a problem looks like.
-import { say } from "/page/words.js";
+import { say, told } from "/page/words.js";
 
 export class Refused extends Error {}
 
@@ -25,7 +25,7 @@ export async function call(path, options = {}) {
     if (answer.ok) return answer;
     if (answer.status === 401 && turn < 5) { await asked(); continue; }
     const problem = await answer.json().catch(() => ({}));
-    throw new Refused(problem.detail || `${answer.status} ${answer.statusText}`);
+    throw new Refused(told(problem) || `${answer.status} ${answer.statusText}`);
   }
 }
 

@@ -94,28 +94,41 @@ export function gathered(days, most = 90) {
   return null;
 }
 
+// Columns drawn to the width there is, and the same in numbers, which a finger cannot point at.
 export function timeline(columns) {
-  const width = 900, height = 240, foot = 22, left = 40, plot = height - foot - 8;
-  const most = Math.max(1, ...columns.map((c) => c.bearish + c.neutral + c.bullish));
+  const frame = el("div", { class: "frame" }), counts = (column) => CLASSES.map((name) => el("td", {}, column[name].toLocaleString()));
+  new ResizeObserver(([entry]) => {
+    const width = Math.floor(entry.contentRect.width);
+    if (width && width !== Number(frame.dataset.width)) frame.replaceChildren(drawn(columns, frame.dataset.width = width));
+  }).observe(frame);
+  return el("div", {}, frame, el("details", {}, el("summary", {}, say("inNumbers")), el("div", { class: "scroll" }, el("table", {},
+    el("tr", {}, ...["day", ...CLASSES].map((name) => el("th", { scope: "col" }, say(name)))),
+    ...columns.map((column) => el("tr", {}, el("th", { scope: "row" }, column.day), ...counts(column)))))));
+}
+
+export function drawn(columns, width) {
+  const height = 240, foot = 22, left = 44, plot = height - foot - 8;
+  const most = Math.max(1, ...columns.map((c) => c.bearish + c.neutral + c.bullish)), half = Math.ceil(most / 2);
+  const ticks = most === 1 ? [0, 1] : [0, half, 2 * half], top = ticks.at(-1);      // counts are whole
   const step = (width - left) / columns.length, gap = Math.min(4, step * 0.2), parts = [];
-  for (const share of [0, 0.5, 1]) {
-    const y = 8 + plot * (1 - share);
+  for (const tick of ticks) {
+    const y = 8 + plot * (1 - tick / top);
     parts.push(el("line", { svg: true, class: "axis", x1: left, x2: width, y1: y, y2: y }),
-      el("text", { svg: true, x: left - 6, y: y + 4, "text-anchor": "end" }, String(Math.round(most * share))));
+      el("text", { svg: true, x: left - 6, y: y + 4, "text-anchor": "end" }, String(tick)));
   }
   columns.forEach((column, at) => {
     let y = 8 + plot;
     const said = `${column.day}: ${CLASSES.map((name) => `${say(name)} ${column[name]}`).join(", ")}`;
     const bar = el("g", { svg: true }, el("title", { svg: true }, said));
     for (const name of CLASSES) {
-      const tall = (plot * column[name]) / most;
+      const tall = (plot * column[name]) / top;
       y -= tall;
       if (tall > 0) bar.append(el("rect", { svg: true, class: name, x: left + at * step + gap / 2, y, width: Math.min(46, step - gap), height: tall, rx: Math.min(2, tall / 2) }));
     }
     parts.push(bar);
   });
-  const every = Math.max(1, Math.ceil(columns.length / 9));
-  columns.forEach((column, at) => at % every === 0 && left + at * step < width - 60 &&
+  const every = Math.max(1, Math.ceil(columns.length / Math.max(1, Math.floor((width - left) / 85))));
+  columns.forEach((column, at) => at % every === 0 && (at === 0 || left + at * step < width - 62) &&
     parts.push(el("text", { svg: true, x: left + at * step + gap / 2, y: height - 6 }, column.day)));
   const said = `${columns[0].day} – ${columns.at(-1).day}`;
   return el("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${say("time")}: ${said}` }, ...parts);

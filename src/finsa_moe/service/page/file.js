@@ -2,34 +2,36 @@
 import { call, events } from "/page/api.js";
 import { bars, byTicker, el, gathered, numbers, timeline } from "/page/draw.js";
 import { status } from "/page/texts.js";
-import { say } from "/page/words.js";
+import { say, told } from "/page/words.js";
 
 const $ = (id) => document.getElementById(id);
 const TYPES = { csv: "text/csv", tsv: "text/tab-separated-values", jsonl: "application/x-ndjson", ndjson: "application/x-ndjson",
   parquet: "application/vnd.apache.parquet" };
+
+const ending = (file) => file.name.split(".").pop().toLowerCase();
 
 export function startFile() {
   let file = null, done = null, running = null;
 
   function take(chosen) {
     if (!chosen || running) return;
-    file = chosen;
+    const taken = Object.hasOwn(TYPES, ending(chosen));
+    file = taken ? chosen : null;
     name();
-    $("send").disabled = false;
+    $("send").disabled = !taken;
     done = null;
     $("outcome").replaceChildren();
-    status($("told"), "");
+    status($("told"), taken ? "" : say("endings"), !taken);
   }
 
   function name() {
-    if (file) $("dropped").textContent = `${file.name} · ${(file.size / 1024).toFixed(0)} KB`;
+    $("dropped").textContent = file ? `${file.name} · ${(file.size / 1024).toFixed(0)} KB` : say("drop");
   }
 
   async function send() {
     const query = new URLSearchParams({ name: file.name, bom: String($("bom").checked) });
     if ($("column").value.trim()) query.set("text", $("column").value.trim());
     if ($("fileexpert").value) query.set("domain", $("fileexpert").value);
-    const kind = TYPES[file.name.split(".").pop().toLowerCase()] || "application/octet-stream";
     running = new AbortController();
     $("send").disabled = true;
     $("stop").hidden = $("progress").hidden = false;
@@ -37,8 +39,9 @@ export function startFile() {
     $("outcome").replaceChildren();
     status($("told"), say("sending"));
     try {
+      await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error(say("stale")); });
       const answer = await call(`/v1/predict/file?${query}`, { method: "POST", body: file, signal: running.signal,
-        headers: { "Content-Type": kind, Accept: "text/event-stream" } });
+        headers: { "Content-Type": TYPES[ending(file)], Accept: "text/event-stream" } });
       let ended = false;
       for await (const [event, data] of events(answer)) {
         if (event === "progress") {
@@ -48,7 +51,7 @@ export function startFile() {
           done = data;
           ended = true;
           show();
-        } else throw new Error(data.detail);
+        } else throw new Error(told(data));
       }
       if (!ended) throw new Error(say("gone"));
     } catch (error) {
@@ -85,11 +88,16 @@ export function startFile() {
     $("outcome").replaceChildren(...parts);
   }
 
-  $("chosen").addEventListener("change", () => take($("chosen").files[0]));
+  $("chosen").addEventListener("change", () => {
+    take($("chosen").files[0]);
+    $("chosen").value = "";                       // or the same file, mended, would be no change
+  });
   $("send").addEventListener("click", send);
   $("stop").addEventListener("click", () => running?.abort());
   for (const kind of ["dragenter", "dragover"]) $("drop").addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.add("over"); });
   for (const kind of ["dragleave", "drop"]) $("drop").addEventListener(kind, (event) => { event.preventDefault(); $("drop").classList.remove("over"); });
   $("drop").addEventListener("drop", (event) => take(event.dataTransfer.files[0]));
+  // A file that falls beside the box is not taken, and not opened in the page's place either.
+  for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
   document.addEventListener("words", () => { name(); show(); });
 }

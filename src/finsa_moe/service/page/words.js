@@ -20,14 +20,16 @@ export const WORDS = {
     done: (d) => `${d.answered.toLocaleString("en")} of ${d.rows.toLocaleString("en")} rows answered in ${d.seconds.toFixed(1)} s` +
       (d.refused ? ` · ${d.refused.toLocaleString("en")} could not be (column “refused”)` : ""),
     agree: "Both experts agree.", differ: "The experts disagree.", chose: (name) => `The router would ask ${name}.`,
-    lines: (n, most) => `${n} lines; at most ${most} at once${n ? "" : ""}. Send them as a file.`,
+    lines: (n, most) => `${n} lines; at most ${most} at once. Send them as a file.`,
     noWhy: (most) => `Why is shown for up to ${most} texts at once.`, unit: { day: "by day", week: "by week", month: "by month" },
+    inNumbers: "In numbers", day: "day", endings: "This page takes CSV, TSV, JSON lines and Parquet; save a workbook as CSV first.",
+    stale: "The file has changed since it was chosen; choose it again.", problems: {},
   },
   zh: {
     skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本，一行一条", hint: "粘贴新闻或股评，一行一条", try: "试试",
     by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本，两位专家", left: "左",
-    right: "右", versus: "对比", drop: "把文件拖到这里，或点此选择", column: "文本列", auto: "按列名查找", bom: "用 Excel 打开",
-    send: "逐行回答", stop: "停止", enter: "继续", token: "本服务需要口令", foot: "您输入的内容不会离开运行本服务的机器。",
+    right: "右", versus: "对比", drop: "把文件拖到这里，或点此选择", column: "文本列", auto: "按列名查找", bom: "便于用 Excel 打开",
+    send: "逐行判断", stop: "停止", enter: "继续", token: "本服务需要令牌", foot: "您输入的内容不会离开运行本服务的机器。",
     bearish: "利空", neutral: "中性", bullish: "利好", confidence: "置信度", expert: "专家", weights: "路由权重", uncertain: "不确定",
     truncated: "过长：中段未读", strange: "与模型读过的都不相像", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
     python: "复制 Python 代码", copied: "已复制", uncopied: "浏览器不允许本页复制", nothing: "请先输入文本。", gone: "连不上服务。",
@@ -39,9 +41,23 @@ export const WORDS = {
       (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法回答（见 refused 列）` : ""),
     agree: "两位专家意见一致。", differ: "两位专家意见不同。", chose: (name) => `路由器会选 ${name}。`,
     lines: (n, most) => `共 ${n} 行，一次至多 ${most} 行；请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
-    unit: { day: "按日", week: "按周", month: "按月" },
+    unit: { day: "按日", week: "按周", month: "按月" }, inNumbers: "查看数值", day: "日期",
+    endings: "本页只接受 CSV、TSV、JSON lines 和 Parquet；Excel 请先另存为 CSV（UTF-8）。", stale: "文件在选择之后有改动，请重新选择。",
+    problems: {
+      file: (p) => `这个文件无法使用（文本列不是常用列名时，请在“文本列”里填写）。服务的说明：${p.detail}`,
+      rows: () => "行数超过上限，请拆成几个文件。", "too-large": () => "内容超过大小上限，请拆成几份。",
+      "no-parquet": () => "本服务没有安装读取 Parquet 的组件，请改用 CSV。", "no-file": () => "结果已过期，请重新发送文件。",
+      files: () => "正在处理的文件已达上限，请稍后再试。", full: () => "服务正忙，请稍后再试。", deadline: () => "未能按时回答，请稍后再试。",
+      "too-many": () => "同一地址同时发出的请求过多，请稍后再试。", long: (p) => `${nth(p)}超过字数上限，请缩短。`, empty: (p) => `${nth(p)}没有可读的内容。`,
+      domain: () => "模型没有这位专家。", fault: () => "服务处理本次请求时出错，原因见服务的日志。",
+    },
   },
 };
+
+function nth(problem) {
+  const found = /^\/texts\/(\d+)/.exec(problem.errors?.[0]?.pointer);
+  return found ? `第 ${Number(found[1]) + 1} 条文本` : "有的文本";
+}
 
 export const SAMPLES = [
   "放量突破前高，拿稳了，这波行情才刚开始！",
@@ -53,6 +69,8 @@ export const SAMPLES = [
 let language = localStorage.getItem("finsa-language") || (navigator.language.startsWith("zh") ? "zh" : "en");
 export const spoken = () => language;
 export const say = (key) => WORDS[language][key];
+// What a problem says: in the reader's language where its kind is known, else as the service puts it.
+export const told = (problem) => WORDS[language].problems[problem.type?.split(":").pop()]?.(problem) ?? problem.detail;
 export function speak(chosen) {
   language = chosen;
   localStorage.setItem("finsa-language", chosen);
