@@ -57,6 +57,22 @@ def test_the_interval_holds_what_it_should() -> None:
     assert 180 <= held <= 199
 
 
+def test_few_rows_all_alike_are_not_surely_so() -> None:
+    """Of five rows all alike at least 0.566 are, says Wilson's interval; against 0.36 by chance this is 0.321."""
+    alike = [Polarity.BULLISH] * 2 + [Polarity.BEARISH] * 2 + [Polarity.NEUTRAL]
+    low, high = compare(*people([(one, one) for one in alike])).interval() or (0, 0)
+    assert low == pytest.approx((5 / (5 + 1.959964**2) - 0.36) / 0.64)
+    assert high == pytest.approx(1)
+    low, high = compare(*people([(one, one) for one in alike * 200])).interval() or (0, 0)
+    assert low > 0.99
+    lopsided = [(Polarity.BULLISH, Polarity.BULLISH)] * 4 + [(Polarity.BULLISH, Polarity.BEARISH)]
+    assert compare(*people(lopsided)).interval() == (-1, pytest.approx(0.819, abs=1e-3))
+    parted = [(Polarity.BULLISH, Polarity.BEARISH), (Polarity.BEARISH, Polarity.BULLISH)] * 3
+    low, high = compare(*people(parted)).interval() or (0, 0)
+    assert low == pytest.approx(-1)
+    assert high > -0.5
+
+
 def write(path: Path, rows: list[list[str]], head: tuple[str, ...] = ("id", "text", "label")) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *rows])

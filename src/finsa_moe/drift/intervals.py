@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from finsa_moe.runtime.pool import Pool
 
 Reals = NDArray[np.float64]
-Z = 1.959964
-"""Half the width of a 95 % interval, in standard errors."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -70,13 +68,6 @@ def effective(repeats: NDArray[np.int64]) -> float:
     """So many texts of one row each tell as much of a share as these do (Kish 1965): (Σ r)² / Σ r²."""
     rows = repeats.astype(np.float64)
     return float(rows.sum() ** 2 / (rows**2).sum())
-
-
-def wilson(share: Reals, n: float) -> tuple[Reals, Reals]:
-    """Wilson's score interval of shares among n texts: unlike a bootstrap's, not without width at 0 and 1."""
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return middle - half, middle + half
 
 
 def newcombe(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from finsa_moe.data.shares import wilson
 from finsa_moe.drift.intervals import (
     Progress,
     Reals,
@@ -21,7 +22,6 @@ from finsa_moe.drift.intervals import (
     newcombe,
     places_of,
     stays,
-    wilson,
 )
 from finsa_moe.drift.words import count_matrix, log_odds, prior_of, strongest, word_counts, z_scores
 from finsa_moe.errors import ConfigError

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.columns import Columns, listed
 from finsa_moe.data.rows import cell
+from finsa_moe.data.shares import wilson
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError
 from finsa_moe.labelling.sheet import sound_batches, text_of
@@ -73,16 +74,20 @@ class Agreement:
         return None if np.isnan(found) else found
 
     def interval(self, seed: int = 13, draws: int = DRAWS) -> tuple[float, float] | None:
-        """95 % bootstrap interval of kappa, over rows; None where kappa is not defined.
+        """95 % interval of kappa, over rows: the bootstrap's or the score interval's, at each end the wider.
 
-        Draws in which it is not defined are left out.
+        Of few rows that are all alike, or none, every draw is the same; the score interval is Wilson's of the share
+        alike, against the agreement by chance that was found. Draws in which kappa is not defined are left out; None
+        where it is not at all.
         """
         if self.kappa is None:
             return None
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(self.rows, (self.counts / self.rows).ravel(), size=draws).reshape(-1, 3, 3)
         low, high = np.nanpercentile(cohens_kappa(drawn), [2.5, 97.5])
-        return float(low), float(high)
+        chance = _chance(self.counts[None])[0]
+        under, over = ((end - chance) / (1 - chance) for end in wilson(np.array(self.share), self.rows))
+        return float(max(-1, min(low, under))), float(max(high, over))
 
     def as_dict(self) -> dict[str, object]:
         """Plain dict, ready for JSON."""
@@ -102,9 +107,16 @@ def cohens_kappa(counts: NDArray[np.integer]) -> NDArray[np.float64]:
     """
     total = counts.sum(axis=(1, 2))
     observed = np.trace(counts, axis1=1, axis2=2) / total
-    chance = (counts.sum(axis=2) * counts.sum(axis=1)).sum(axis=1) / total.astype(np.float64) ** 2
+    chance = _chance(counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         found: NDArray[np.float64] = np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+    return found
+
+
+def _chance(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share of rows that would be alike by chance; (n,)."""
+    total = counts.sum(axis=(1, 2)).astype(np.float64)
+    found: NDArray[np.float64] = (counts.sum(axis=2) * counts.sum(axis=1)).sum(axis=1) / total**2
     return found
 
 
