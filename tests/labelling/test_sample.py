@@ -13,6 +13,7 @@ from finsa_moe.data.columns import USUAL
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sample import COLUMNS, Settings, sample, write_sample
+from finsa_moe.labelling.sheet import read_sheet
 from finsa_moe.runtime.pool import Pool, read_pool
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import StateEngine, fake_finsa
@@ -129,7 +130,7 @@ def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path)
         assert row["guess"] == answer.sentiment
         assert row["confidence"] == pytest.approx(answer.confidence)
         assert str(row["why"]).startswith(f"{answer.sentiment} {answer.confidence:.2f} or ")
-        assert f"newer than {100 * (answer.novelty or 0):.0f} % of known texts" in str(row["why"])
+        assert f"more unusual than {100 * (answer.novelty or 0):.0f} % of known texts" in str(row["why"])
     write_sample(tmp_path / "s.csv", rows)
     with (tmp_path / "s.csv").open(encoding="utf-8", newline="") as file:
         written = list(csv.DictReader(file))
@@ -147,6 +148,24 @@ def test_a_file_of_copies_is_searched_to_its_end(tmp_path: Path, predictor: Pred
     rows = sample(predictor, read_pool(predictor, path), Settings(3, breadth=1))
     assert {str(row["text"]) for row in rows} >= set(others)
     assert len(rows) == 3
+
+
+def test_rows_of_one_id_get_one_each_that_another_sample_gives_them_too(tmp_path: Path, predictor: Predictor) -> None:
+    """As where every stock's rows count from 1; `finsa label` takes no id twice."""
+    path = made(tmp_path / "posts.csv", 60)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text(
+        "\n".join([lines[0], *(f"{at % 20},{line.split(',')[1]}" for at, line in enumerate(lines[1:]))]),
+        encoding="utf-8",
+    )
+    pool = read_pool(predictor, path)
+    samples = [sample(predictor, pool, Settings(n, at_random=True, seed=n)) for n in (25, 1000)]
+    assert all(len({row["id"] for row in rows}) == len(rows) for rows in samples)
+    named = [{row["text"]: row["id"] for row in rows} for rows in samples]
+    assert all(named[1].get(text, name) == name for text, name in named[0].items())
+    write_sample(tmp_path / "s.csv", samples[1])
+    assert len(read_sheet(tmp_path / "s.csv")) == len(samples[1])
+    assert {"0", "10_2"} < {row["id"] for row in samples[1]}
 
 
 def test_settings_that_mean_nothing() -> None:

@@ -7,7 +7,7 @@ labelled, or to each other, are left out, and experts get their shares.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.keys import duplicate_keys
+from finsa_moe.data.rows import unique_names
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sampling import BREADTH, Chosen, choose, gumbel, shares, standing, worth
 from finsa_moe.polarity import ENGLISH, NAMES
@@ -67,7 +68,8 @@ def sample(
         progress: Called with what is under way, how much of it is done and how much there is.
 
     Returns:
-        Rows with the keys of `COLUMNS`, the worthiest first; fewer than asked for where the file has no more.
+        Rows with the keys of `COLUMNS`, the worthiest first; fewer than asked for where the file has no more. An id
+        that an earlier row of the pool has is numbered, as in ``7_2``.
     """
     if settings.at_random:
         worths: NDArray[np.float64] = np.ones(len(pool))  # the draw of those that stand is the choice
@@ -93,6 +95,7 @@ def sample(
         taken += [pool.texts[one.at] for one in part]
         found += part
     found.sort(key=lambda one: (-one.worth, one.at))
+    pool = replace(pool, ids=unique_names(pool.ids))  # of all rows: another sample calls a row by the same
     return [_row(pool, one, settings.at_random) for one in found]
 
 
@@ -163,5 +166,5 @@ def _row(pool: Pool, one: Chosen, at_random: bool) -> dict[str, object]:
 def _why(probs: NDArray[np.float64], novelty: float | None, alike: int) -> str:
     first, second = np.argsort(-probs, kind="stable")[:2]
     doubt = f"{NAMES[first]} {probs[first]:.2f} or {NAMES[second]} {probs[second]:.2f}"
-    new = "" if novelty is None else f"; newer than {100 * novelty:.0f} % of known texts"
+    new = "" if novelty is None else f"; more unusual than {100 * novelty:.0f} % of known texts"
     return doubt + new + (f"; stands for {alike} alike" if alike > 1 else "")
