@@ -278,7 +278,8 @@ def test_a_large_backbone_is_found_from_any_working_folder(
     saved(model, Path("backbone"), Path("small"))
     assert str(tmp_path) not in (tmp_path / "small" / "config.json").read_text(encoding="utf-8")
     monkeypatch.setattr(checkpoint, "BUNDLE_LIMIT", 1000)
-    assert checkpoint.lasting_name({"name": "owner/bert", "quantisation": "none"}, model.backbone) == "owner/bert"
+    hub = {"name": "owner/bert", "quantisation": "none", "dtype": "float32"}
+    assert checkpoint.lasting_name(hub, model.backbone) == "owner/bert"
     saved(model, Path("backbone"), Path("large"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -21,7 +21,7 @@ from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import FinSAError, ModelError
 from finsa_moe.files import working_folder
 from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
-from finsa_moe.model.backbone import fingerprint, load_backbone, load_tokenizer, save_weights
+from finsa_moe.model.backbone import DTYPES, fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
 
@@ -179,10 +179,13 @@ def load_small_parts(model: FinSAMoE, tensors: dict[str, Tensor], path: Path) ->
             )
 
 
-def travels(quantisation: str, backbone: nn.Module) -> bool:
-    """Whether a mixture keeps a copy of its backbone: of a small one that is not quantised, a folder's or the hub's."""
-    size = sum(p.numel() * p.element_size() for p in backbone.parameters())
-    return quantisation == "none" and size <= BUNDLE_LIMIT
+def travels(reference: Mapping[str, Any], backbone: nn.Module) -> bool:
+    """Whether a mixture keeps a copy of its backbone: of a small one that is not quantised, a folder's or the hub's.
+
+    Its size is that in the number format that `reference` names, whatever it is held in here.
+    """
+    size = sum(p.numel() for p in backbone.parameters()) * DTYPES[reference["dtype"]].itemsize
+    return reference["quantisation"] == "none" and size <= BUNDLE_LIMIT
 
 
 def lasting_name(reference: Mapping[str, Any], backbone: nn.Module) -> str:
@@ -191,11 +194,11 @@ def lasting_name(reference: Mapping[str, Any], backbone: nn.Module) -> str:
     That of a folder which does not travel along is its whole path; any other stays as it was typed.
 
     Args:
-        reference: What a mixture or an expert says of its backbone: ``name`` and ``quantisation``.
+        reference: What a mixture or an expert says of its backbone: ``name``, ``quantisation``, ``dtype``.
         backbone: It, loaded by that name from here.
     """
     name = str(reference["name"])
-    if travels(reference["quantisation"], backbone) or not Path(name).is_dir():
+    if travels(reference, backbone) or not Path(name).is_dir():
         return name
     return str(Path(name).absolute())
 
@@ -204,10 +207,33 @@ def _bundle(
     backbone: PreTrainedModel, config: FinSAMoEConfig, folder: Path, state: Mapping[str, Tensor] | None
 ) -> None:
     """Keep a copy of the backbone in the mixture, or leave it at its name."""
-    if not travels(config.backbone["quantisation"], backbone):
+    if not travels(config.backbone, backbone):
         return
+    if backbone.dtype != DTYPES[config.backbone["dtype"]]:
+        backbone, state = _as_kept(backbone, config), None
     # The hooks stay on the live modules: saving reads the state dict alone.
     save_weights(backbone, folder, state)
+
+
+def _as_kept(backbone: PreTrainedModel, config: FinSAMoEConfig) -> PreTrainedModel:
+    """The backbone in the mixture's own number format, read anew from where this one was.
+
+    Raises:
+        ModelError: If it is no longer there.
+    """
+    reference, place = config.backbone, str(backbone.name_or_path)
+    try:
+        found = load_backbone(place, dtype=reference["dtype"], device="cpu")
+        same = fingerprint(found) == reference["fingerprint"]
+    except ModelError:
+        same = False
+    if not same:
+        held = str(backbone.dtype).removeprefix("torch.")
+        raise ModelError(
+            f"the backbone is held in {held}, kept in {reference['dtype']}, and cannot be read again from {place}; open "
+            "the mixture with dtype='auto' to save it"
+        )
+    return found
 
 
 def _check_place(folder: Path) -> None:
