@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from operator import itemgetter
 from typing import TypeVar
 
@@ -80,14 +81,27 @@ def without_nested(
         if found is None:
             kept.append(number)
             continue
-        said = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str)
-        broken.append(Broken(lines[number], NESTED, said))
+        broken.append(Broken(lines[number], NESTED, words(found)))
     return [rows[number] for number in kept], [lines[number] for number in kept], broken
 
 
 def cell(row: Sequence[object], at: int | None) -> str:
-    """A cell as stripped text; empty where there is no such column, the row is short, or it holds nothing."""
-    return "" if at is None or at >= len(row) or row[at] is None else str(row[at]).strip()
+    """A cell as stripped text (`words`); empty where there is no such column or the row is short."""
+    return "" if at is None or at >= len(row) else words(row[at]).strip()
+
+
+def words(value: object) -> str:
+    """A cell of any type as text: a string as it is, a number or a truth value as CSV would have it, a list as JSON.
+
+    What holds no words is empty: nothing, bytes, and a number that is none (NaN, infinity).
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value)):
+        return ""
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -12,9 +12,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.columns import find_column, find_text, listed
 from finsa_moe.data.encoding import foreign_encoding
-from finsa_moe.data.rows import without_nested
+from finsa_moe.data.rows import without_nested, words
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import BULK, WINDOW, Predictor
@@ -218,6 +218,11 @@ class _Job:
         tally = Tally(column="+".join(layout.text), encoding=foreign_encoding(source))
         many = False
         for batch in read(source):
+            if batch.names != layout.names[: len(batch.names)]:
+                raise DataError(
+                    f"{source}: has other columns than a moment ago ({listed(batch.names)}): it is being written to; "
+                    "answer it when it is finished"
+                )
             at = layout.text_at(batch)
             batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at)
             batch.broken += nested
@@ -228,7 +233,7 @@ class _Job:
             good: list[Sequence[object]] = []
             bad: list[tuple[int, str, str, str]] = [(b.line, b.reason, "", b.text) for b in batch.broken]
             answers = predictor.attempt(texts, self.domain, bulk=many, repeats=repeats)
-            for row, line, words, answer in zip(batch.rows, batch.lines, texts, answers, strict=True):
+            for row, line, said, answer in zip(batch.rows, batch.lines, texts, answers, strict=True):
                 key = layout.key(row, f"{source.stem}-{line}")
                 if isinstance(answer, Prediction):
                     good.append(layout.row(key, row, list(answer.answers().values())))
@@ -236,7 +241,7 @@ class _Job:
                     tally.uncertain += answer.uncertain
                     tally.strange += answer.strange
                 else:
-                    bad.append((line, EMPTY, str(key), words))
+                    bad.append((line, EMPTY, str(key), said))
             bad.sort(key=itemgetter(0))
             answered(good)
             refused([(str(source), *entry) for entry in bad])
@@ -271,20 +276,15 @@ def check_rejects(source: Path, target: Path) -> None:
 
 
 def _same(path: Path, other: Path) -> bool:
-    return path.exists() and other.exists() and path.samefile(other)
+    try:
+        return path.samefile(other)
+    except OSError:  # one is not there, or the system does not say
+        return False
 
 
 def texts_of(batch: RowBatch, text_at: Sequence[int]) -> list[str]:
-    """The text of each row: its cells joined by a space, a number or a truth value as CSV would have it.
+    """The text of each row: its cells as text (`data.rows.words`), joined by a space.
 
-    A missing cell counts as empty, and so does a list or an object. `text_at` are the positions of the text's columns.
+    `text_at` are the positions of the text's columns.
     """
-    return [" ".join(_words(row[at]) for at in text_at).strip() for row in batch.rows]
-
-
-def _words(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None or isinstance(value, list | dict):
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return [" ".join(words(row[at]) for at in text_at).strip() for row in batch.rows]

@@ -19,7 +19,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Predictor
-from finsa_moe.runtime.rows import read
+from finsa_moe.runtime.rows import columns, read
 
 Progress = Callable[[str, int, int], None]
 
@@ -83,17 +83,18 @@ def read_pool(
         DataError: If the file cannot be read, has no such column, or no row of it can be answered.
     """
     predictor.predict([], domain)  # an unknown domain is told before the file is read
-    rows, refused, dated = 0, 0, False
+    names = list(columns(source))
+    text_at = find_text(names, text, source)
+    id_at, date_at = (find_column(names, kind, name, source) for kind, name in (("id", id), ("date", date)))
+    rows, refused = 0, 0
     place: dict[str, int] = {}
     ids: list[str] = []
     texts: list[str] = []
     dates: list[str] = []
     repeats: list[int] = []
     for batch in read(source):
-        text_at = find_text(batch.names, text, source)
-        id_at, date_at = (find_column(batch.names, kind, name, source) for kind, name in (("id", id), ("date", date)))
-        dated = dated or date_at is not None
-        batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, text_at)
+        there = [at for at in text_at if at < len(batch.names)]  # JSON may name a column late
+        batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, there)
         batch.broken += nested
         rows += len(batch.rows) + len(batch.broken)
         refused += len(batch.broken)
@@ -116,12 +117,12 @@ def read_pool(
             f"{source}: none of its {rows:,} rows can be answered; see that --text names the column of texts"
         )
     known = predictor.engine.domains
-    names = list(place)
+    met = list(place)
     return Pool(
         ids=[ids[at] for at in kept],
         texts=[texts[at] for at in kept],
-        dates=[dates[at] for at in kept] if dated else None,
-        keys=[names[at] for at in kept],
+        dates=[dates[at] for at in kept] if date_at is not None else None,
+        keys=[met[at] for at in kept],
         repeats=np.array([repeats[at] for at in kept], dtype=np.int64),
         probs=np.array([[one.scores[name] for name in ENGLISH] for one in answers]),
         novelty=None if answers[0].novelty is None else np.array([one.novelty for one in answers], dtype=np.float64),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,10 +20,10 @@ from finsa_moe.data.encoding import open_text
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.json_rows import json_values
 from finsa_moe.data.names import named
-from finsa_moe.data.rows import Broken
-from finsa_moe.errors import DataError
+from finsa_moe.data.rows import BATCH_ROWS, Broken
+from finsa_moe.errors import DataError, require
+from finsa_moe.runtime.typed import portions
 
-BATCH_ROWS = 16_384
 JSON = (".json", ".jsonl", ".ndjson")
 TYPED = (".parquet", ".arrow")
 
@@ -56,15 +57,26 @@ def read(path: Path, most_columns: int | None = None) -> Iterator[RowBatch]:
     Raises:
         DataError: If the file is missing, empty, of an unknown ending, damaged as a whole or of too many columns.
     """
-    if path.is_dir():
-        raise DataError(f"{path}: a folder; name one file")
-    find_files([path])  # says what is wrong with a name before anything is loaded
+    with _readable(path):
+        yield from _read(path, most_columns)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What the system refuses, in one line; a wrong name is told before anything is loaded."""
+    try:
+        if path.is_dir():
+            raise DataError(f"{path}: a folder; name one file")
+        find_files([path])
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _read(path: Path, most_columns: int | None) -> Iterator[RowBatch]:
     ending = named(path).ending
     if ending in JSON:
-        try:
-            yield from _json(path, most_columns)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+        yield from _json(path, most_columns)
     elif ending in TYPED:
         yield from _typed(path, most_columns)
     else:
@@ -77,8 +89,11 @@ def read(path: Path, most_columns: int | None = None) -> Iterator[RowBatch]:
 def columns(path: Path) -> dict[str, Any]:
     """All columns of a file with their polars types, None for text and what JSON has.
 
-    JSON is read to its end for this, as any row may bring a new key.
+    JSON is read to its end for this, as any row may bring a new key; of Parquet no row is.
     """
+    if named(path).ending == ".parquet":
+        with _readable(path):
+            return _schema(path)
     found: dict[str, Any] = {}
     for batch in read(path) if named(path).ending in JSON else islice(read(path), 1):
         found = {name: batch.types.get(name) for name in batch.names}
@@ -130,11 +145,20 @@ def _filled(batch: RowBatch, names: dict[str, int]) -> RowBatch:
     return batch
 
 
+def _schema(path: Path) -> dict[str, Any]:
+    """The columns of a Parquet file and their types, by its footer alone."""
+    polars = require("polars", "data", "reading .parquet")
+    try:
+        return dict(polars.scan_parquet(path, glob=False).collect_schema())
+    except polars.exceptions.PolarsError:
+        frame = load_frame(path)  # tells what is wrong
+        assert frame is not None
+        return dict(frame.schema)
+
+
 def _typed(path: Path, most: int | None) -> Iterator[RowBatch]:
     frame = load_frame(path)
     assert frame is not None
     _check_width(frame.width, most, str(path))
-    for start in range(0, max(1, frame.height), BATCH_ROWS):
-        rows: list[Sequence[object]] = list(frame.slice(start, BATCH_ROWS).iter_rows())
-        lines = list(range(start + 1, start + 1 + len(rows)))
-        yield RowBatch(list(frame.columns), rows, lines, types=dict(frame.schema))
+    for rows, lines, broken in portions(frame, BATCH_ROWS):
+        yield RowBatch(list(frame.columns), rows, lines, broken, dict(frame.schema))

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, Self, TextIO
 
 from finsa_moe.errors import ConfigError, DataError, require
 from finsa_moe.files import beside
+from finsa_moe.runtime.typed import Instant
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 DIGITS = 6
@@ -54,13 +55,13 @@ class Writer:
 
     def __init__(self, path: Path, names: Sequence[str], types: Types | None = None, *, bom: bool = False) -> None:
         check_ending(path)
-        if not path.parent.is_dir():
-            raise DataError(f"{path}: there is no folder {path.parent}; make it first or name another")
         self._real = Path(os.path.realpath(path))  # `resolve` has an error of its own for links that go round
         self.path = path
         self.part = beside(self._real)
         self._whole = False
         try:
+            if not path.parent.is_dir():
+                raise DataError(f"{path}: there is no folder {path.parent}; make it first or name another")
             self._sink = self._open(list(names), types or {}, bom)
         except OSError as error:
             raise self._unwritable(error) from error
@@ -217,15 +218,18 @@ class _Parquet:
         path.touch()
 
     def write(self, rows: Sequence[Sequence[object]]) -> None:
-        text = [kind == self.polars.String for kind in self.schema.values()]
-        cells = [[_text(value) if as_text else value for value, as_text in zip(row, text, strict=True)] for row in rows]
+        made = [_text if kind == self.polars.String else _number for kind in self.schema.values()]
+        cells = [[make(value) for value, make in zip(row, made, strict=True)] for row in rows]
         self.frames.append(self.polars.DataFrame(cells, schema=self.schema, orient="row"))
 
     def close(self, *, whole: bool) -> None:
         if not whole:
             return
         frames = self.frames or [self.polars.DataFrame(schema=self.schema)]
-        self.polars.concat(frames).write_parquet(self.path)
+        try:
+            self.polars.concat(frames).write_parquet(self.path)
+        except self.polars.exceptions.PolarsError as error:  # as which it tells of a full disk
+            raise OSError(" ".join(str(error).split())) from error
 
 
 def _rounded(row: Sequence[object], own: list[bool]) -> list[object]:
@@ -233,6 +237,11 @@ def _rounded(row: Sequence[object], own: list[bool]) -> list[object]:
         round(value, DIGITS) if ours and isinstance(value, float) else value
         for value, ours in zip(row, own, strict=True)
     ]
+
+
+def _number(value: object) -> object:
+    """A value as a column of its own type takes it: an instant by its number."""
+    return value.number if isinstance(value, Instant) else value
 
 
 def _cell(value: object) -> object:

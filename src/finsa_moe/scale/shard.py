@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
-from finsa_moe.data.rows import NESTED
+from finsa_moe.data.rows import NESTED, words
 from finsa_moe.errors import DataError, require
 from finsa_moe.runtime.bulk import EMPTY, REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
@@ -179,8 +179,8 @@ def _answered(
 
 
 def _texts(pa: Any, table: Any, wanted: tuple[int, ...]) -> list[str]:
-    """The text of each row: its cells joined by a space; a missing cell counts as empty, a number as written."""
-    columns = [["" if value is None else str(value) for value in _cells(pa, table, at)] for at in wanted]
+    """The text of each row: its cells as text (`data.rows.words`), joined by a space."""
+    columns = [list(map(words, _cells(pa, table, at))) for at in wanted]
     return [" ".join(cells).strip() for cells in zip(*columns, strict=True)]
 
 
