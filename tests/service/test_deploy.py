@@ -18,6 +18,8 @@ import typer
 import yaml
 
 from finsa_moe.cli import app
+from finsa_moe.data.columns import USUAL
+from finsa_moe.service.summary import TICKERS
 from tests.service.served import Service, Settings, serving
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -33,6 +35,13 @@ def understood(words: list[str]) -> dict[str, object]:
     """The settings of a `finsa serve` command line; an unknown option raises."""
     verb = typer.main.get_command(app).get_command(None, "serve")  # type: ignore[attr-defined, arg-type]
     return verb.make_context("serve", words).params
+
+
+def test_the_page_on_serving_names_every_column_that_is_looked_for() -> None:
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+    told = re.search(r"Of the day: (.*?)\. Of the ticker: (.*?);", page, re.DOTALL)
+    assert told is not None
+    assert [re.findall(r"`(.+?)`", part) for part in told.groups()] == [list(USUAL["date"]), list(TICKERS)]
 
 
 def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
