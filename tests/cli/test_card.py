@@ -57,6 +57,11 @@ def test_of_a_mixture_as_it_is_trained_and_compared(
     assert main(["evaluate", str(folder), *files, "--json", "e.json", "--domain", next(iter(prepared))]) == 0
     assert main(["card", str(folder), "--results", "e.json", "--out", "e.md"]) == 0
     assert "## Scores" in Path("e.md").read_text(encoding="utf-8")
+    with (folder / "model.safetensors").open("ab") as weights:
+        weights.write(b"trained on")
+    for results in ("c/comparison.json", "e.json"):
+        assert main(["card", str(folder), "--results", results, "--out", "e.md"]) == 2
+        assert f"{results}: {folder} held other weights when it was measured" in capsys.readouterr().err
 
 
 def test_made_anew_it_keeps_what_a_person_wrote() -> None:

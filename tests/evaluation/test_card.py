@@ -12,6 +12,7 @@ import yaml
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.evaluation.card import EMPTY, MARK, NOTES, Subject, card, notes_of
+from finsa_moe.evaluation.cells import of_weights
 from finsa_moe.evaluation.measured import Beside, Line, measured
 
 CONFIG = {
@@ -126,6 +127,33 @@ def test_the_card_shows_what_was_measured() -> None:
     assert "the hidden state at 25 % of the depth" in page
     assert 'finsa_moe.load("m")' in page
     assert "finsa compare --model finsa:m" in page
+
+
+def test_models_that_were_not_tested_against_this_one_are_marked() -> None:
+    """Where the reference was another: a score without a mark would look surely different."""
+    page = card(SUBJECT, measured(comparison("tfidf-lr"), Path("m"), source="f"), load="m")
+    assert "| `tfidf-lr` | 75.0 |" in page
+    assert "| `finsa:m?run=news` | 50.0 ? |" in page
+    assert "?: not tested against this model, which takes a comparison with it as the `--reference`." in page
+    assert "≈" not in page
+
+
+def test_results_of_other_weights_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"first")
+    kept, spec = of_weights(tmp_path), f"finsa:{tmp_path}"
+    found = comparison("finsa:m")
+    entries = {spec: found["entries"]["finsa:m"]}
+    results = [
+        {**found, "models": [spec], "reference": spec, "entries": entries, "fingerprints": {spec: kept}},
+        {**EVALUATED, "model": str(tmp_path), "fingerprint": kept},
+    ]
+    (tmp_path / "results.json").write_text("{}", encoding="utf-8")  # no part of what answers
+    for result in results:
+        assert measured(result, tmp_path, source="f").lines
+    (tmp_path / "model.safetensors").write_bytes(b"later")
+    for result in results:
+        with pytest.raises(ConfigError, match=r"f: .* held other weights when it was measured; measure it again"):
+            measured(result, tmp_path, source="f")
 
 
 def test_the_head_is_what_hubs_read() -> None:

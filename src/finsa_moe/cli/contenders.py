@@ -72,6 +72,15 @@ def experts(spec: Spec) -> list[str]:
     return found
 
 
+def fingerprints(specs: Sequence[str]) -> dict[str, str]:
+    """By spec of a mixture, the fingerprint of its weights: what a card of the model knows its scores by."""
+    from finsa_moe.evaluation.baselines.spec import Spec
+    from finsa_moe.evaluation.cells import of_weights
+
+    print_of = cache(of_weights)
+    return {spec.text: print_of(place(spec)) for spec in map(Spec.parse, specs) if spec.name == MIXTURE}
+
+
 def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
     """What makes a model of a spec, and the fingerprint of one that is trained already.
 

@@ -163,11 +163,13 @@ def _show(result: Evaluation, paper: Mapping[str, Ours], *, refused: int, second
 
 
 def _facts(result: Evaluation, model: Path, finsa: FinSA, table: Table) -> dict[str, object]:
-    from finsa_moe import __version__
+    from finsa_moe import __version__, shipped
+    from finsa_moe.evaluation.cells import of_weights
 
     return {
         "finsa_moe": __version__,
         "model": str(model),
+        "fingerprint": of_weights(shipped.place(model)),
         "domains": list(finsa.domains),
         "files": [{"file": str(s.path), "rows": s.rows, "columns": s.columns} for s in table.sources],
         "refused": table.rejects.height,

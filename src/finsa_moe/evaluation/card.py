@@ -24,6 +24,13 @@ OWN = "## Notes"
 """First heading of the part that belongs to people; of pages without the line above it, where that part begins."""
 EMPTY = "Write here what a reader should know: where the rows come from, on what terms, known failures, intended use."
 
+SURE: Mapping[bool | None, str] = {True: "", False: " ≈", None: " ?"}
+"""By whether a model surely differs from this one, what stands after its score; None: no test of the two was made."""
+TOLD: Mapping[bool | None, str] = {
+    False: "≈: not surely different from this model.",
+    None: "?: not tested against this model, which takes a comparison with it as the `--reference`.",
+}
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -195,11 +202,11 @@ def _beside(found: Measured) -> str:
     own = [_marked(line.macro_f1, found.best(line.name)) for line in found.lines]
     rows = [["**this model**", *own]]
     for other, of in found.beside.items():
-        words = [
-            _marked(of[name].macro_f1, found.best(name)) + (" ≈" if of[name].sure is False else "") for name in names
-        ]
+        words = [_marked(of[name].macro_f1, found.best(name)) + SURE[of[name].sure] for name in names]
         rows.append([f"`{other}`", *words])
-    note = "\n\n≈: not surely different from this model." if any("≈" in word for row in rows for word in row) else ""
+    met = {one.sure for of in found.beside.values() for one in of.values()}
+    told = [words for sure, words in TOLD.items() if sure in met]
+    note = f"\n\n{' '.join(told)}" if told else ""
     return f"### Beside other models\n\nMacro-F1 on the same rows.\n\n{_table(('model', *names), rows, left=1)}{note}"
 
 

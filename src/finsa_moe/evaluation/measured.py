@@ -13,6 +13,7 @@ from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.evaluation.baselines.spec import Spec
+from finsa_moe.evaluation.cells import of_weights
 from finsa_moe.evaluation.runs import MIXTURE, ROUTED
 
 
@@ -81,7 +82,7 @@ def measured(results: Mapping[str, Any], model: Path, *, source: str, default: P
 
     Raises:
         DataError: If it is no such result, or lacks a part.
-        ConfigError: If the model is none of those that were measured.
+        ConfigError: If the model is none of those that were measured, or its weights are others by now.
     """
     try:
         if "entries" in results:
@@ -98,6 +99,7 @@ def _compared(results: Mapping[str, Any], model: Path, source: str, default: Pat
     own = [name for name in names if _is(name, model, default)]
     if not own:
         raise ConfigError(f"{source}: {model} is none of the models compared, routed: {', '.join(names)}")
+    _check(results.get("fingerprints", {}).get(own[0]), model, source)
     entries, reference = results["entries"], results["reference"]
     lines = tuple(_line_compared(name, facts, entries[own[0]][name]) for name, facts in results["sets"].items())
     called = results.get("names", {})
@@ -126,6 +128,12 @@ def _means(named: str, model: Path, default: Path | None) -> bool:
     return place is not None and place.resolve() == model.resolve()
 
 
+def _check(kept: str | None, model: Path, source: str) -> None:
+    """See that the weights are those that were measured; results of earlier versions do not say."""
+    if kept is not None and kept != of_weights(model):
+        raise ConfigError(f"{source}: {model} held other weights when it was measured; measure it again")
+
+
 def _line_compared(name: str, facts: Mapping[str, Any], entry: Mapping[str, Any]) -> Line:
     value, scores = entry["macro_f1"], entry["scores"]
     return Line(
@@ -145,6 +153,7 @@ def _sure(entries: Mapping[str, Any], reference: str, own: str, other: str, name
 def _evaluated(results: Mapping[str, Any], model: Path, source: str, default: Path | None) -> Measured:
     if not _means(results["model"], model, default):
         raise ConfigError(f"{source}: is a result of {results['model']}, not of {model}; evaluate {model} first")
+    _check(results.get("fingerprint"), model, source)
     name, run = next(iter(results["runs"].items()))
     if name == "given":
         raise ConfigError(
