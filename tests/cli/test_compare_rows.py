@@ -118,7 +118,12 @@ def test_rows_that_settings_are_chosen_by_and_that_are_judged_are_told_of(
     assert main(words) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert len(told) == 1
-    assert re.search(r"news: \d+ of 15 texts stand in the --dev rows", told[0])
+    line = told[0].removeprefix("warning: ")
+    assert re.fullmatch(r"news: \d+ of 15 texts stand in the --dev rows, .* settings were chosen by them\.", line)
+    for ending in ("html", "md"):
+        assert line in (tmp_path / "out" / f"comparison.{ending}").read_text(encoding="utf-8")
+    kept = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))["sets"]["news"]
+    assert kept["chosen_by"] == int(line.split()[1])
 
 
 def test_what_leaks_of_a_set_does_not_hang_on_the_others(tmp_path: Path) -> None:
@@ -136,8 +141,8 @@ def test_what_leaks_of_a_set_does_not_hang_on_the_others(tmp_path: Path) -> None
         write(tmp_path / f"{name}.csv", ["text", "label"], [[text, "利好"] for text in texts])
     train = labelled([f"news={tmp_path / 'train.csv'}"], "--train", Columns(), LabelMap())
     asked = [f"news/{name}={tmp_path / f'{name}.csv'}" for name in ("a", "b")]
-    (alone,) = judged_sets(asked[:1], train, Columns(), LabelMap())
-    beside, others = judged_sets(asked, train, Columns(), LabelMap())
+    (alone,) = judged_sets(asked[:1], train, None, Columns(), LabelMap())
+    beside, others = judged_sets(asked, train, None, Columns(), LabelMap())
     assert alone.leaked.tolist() == beside.leaked.tolist() == [False]
     assert others.leaked.all()
     assert set(beside.clusters.tolist()) == set(others.clusters.tolist()), "drawn together all the same"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.metrics import f1_score
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import Comparison, TestSet
+from finsa_moe.evaluation.comparison import POOLED, Comparison, TestSet
 from finsa_moe.evaluation.comparison_page import page
 from finsa_moe.evaluation.comparison_tables import markdown
 from finsa_moe.evaluation.experts import matrices, with_forms
@@ -74,6 +75,27 @@ def test_where_texts_were_sent(found: Comparison) -> None:
     assert found.sent("finsa:m") == {"news": {"news": 55, "forum": 5}, "forum/late": {"news": 12, "forum": 48}}
     assert found.sent("majority") == {}
     assert found.entries["finsa:m"]["forum/late"].routing == pytest.approx(48 / 60)
+
+
+def test_the_best_was_asked_for_and_not_told_the_domain() -> None:
+    """The oracle and a form of the matrix would be ahead, and their differences from the reference sure."""
+    rights = {"finsa:m": 0.7, "finsa:m?run=oracle": 1.0, "majority": 0.1, "finsa:m?run=news": 0.95}
+    cells = {Cell(form, None): answers(right) for form, right in rights.items()}
+    beside = compare(SETS, cells, reference="majority", added=["finsa:m?run=news"], resamples=50)
+    assert beside.ranked == ("finsa:m", "majority")
+    assert {beside.leader, beside.best("news"), beside.best(POOLED)} == {"finsa:m"}
+    assert beside.as_dict()["added"] == ["finsa:m?run=news"]
+    shown, table = page(beside), markdown(beside)
+    told = "Not ranked, since added for the matrix or told each text's domain: finsa:m?run=oracle, finsa:m?run=news."
+    assert told in table
+    assert html.escape(told) in shown
+    for fact in ("<b>finsa:m</b><span>reached by", "<b>2 of 2</b><span>differences from majority that are sure"):
+        assert fact in shown
+    assert table.count("**") == 2 * len(beside.slices)
+    rows = shown.partition("<h2>Differences</h2>")[0].split("</tr>")
+    assert {">finsa:m<" in row for row in rows if 'class="num best"' in row} == {True}
+    alone = compare(SETS, {Cell("finsa:m?run=oracle", None): answers(0.9)}, reference="finsa:m?run=oracle", resamples=5)
+    assert alone.leader == "finsa:m?run=oracle"
 
 
 def test_an_expert_without_texts_stands_in_every_row() -> None:

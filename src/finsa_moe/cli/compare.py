@@ -84,12 +84,13 @@ def compare(
 
     require("sklearn", "train", "comparing models")
     from finsa_moe.cli.compared import FILES, command, publish
-    from finsa_moe.cli.compared_rows import FILE, chosen_by, inputs, judged_sets, labelled
-    from finsa_moe.cli.contenders import Running, experts, mistakes, registry
+    from finsa_moe.cli.compared_rows import FILE, inputs, judged_sets, labelled
+    from finsa_moe.cli.contenders import Running, experts, fingerprints, mistakes, registry
     from finsa_moe.cli.targets import check_targets
     from finsa_moe.data.columns import Columns
     from finsa_moe.evaluation.baselines.spec import Spec
     from finsa_moe.evaluation.cells import Cells
+    from finsa_moe.evaluation.comparison_tables import chosen_lines
     from finsa_moe.evaluation.experts import with_forms
     from finsa_moe.evaluation.judge import compare as judge
     from finsa_moe.evaluation.runner import planned, run
@@ -112,8 +113,8 @@ def compare(
     columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
     rows = labelled(train or [], "--train", columns, spelling)
     chosen = labelled(dev, "--dev", columns, spelling) if dev else None
-    sets = judged_sets(test, rows, columns, spelling)
-    for line in chosen_by(chosen, sets) if chosen else ():
+    sets = judged_sets(test, rows, chosen, columns, spelling)
+    for line in chosen_lines(sets):
         typer.echo(f"warning: {line}", err=True)
     try:
         (out / "cells").mkdir(parents=True, exist_ok=True)
@@ -125,6 +126,7 @@ def compare(
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
+    prints = fingerprints(asked)
     found = run(cells, rows, chosen, sets, store, make, model_of=model_of, say=say)
     given = {
         "--text": text, "--label": label, "--id": id, "--date": date, "--labels": labels, "--device": device,
@@ -134,9 +136,10 @@ def compare(
         model, test, train, dev, held, seeds, curves=curves, matrix=matrix, examples=examples, protocol=protocol,
         given=given,
     )  # fmt: skip
-    result = judge(sets, found, reference=held, names=names)
+    added = [spec for spec in asked if spec not in models]
+    result = judge(sets, found, reference=held, names=names, added=added)
     wrong, remark = mistakes(examples, held, sets, found, make, say, result.called)
-    publish(result, out, words, wrong, remark, published=protocol == "finsa")
+    publish(result, out, words, wrong, remark, prints, published=protocol == "finsa")
 
 
 def _seed(word: str) -> int:

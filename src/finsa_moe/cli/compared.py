@@ -40,8 +40,9 @@ def command(
 
 
 def publish(
-    result: Comparison, out: Path, words: str, examples: Sequence[Example], remark: str, *, published: bool
-) -> None:
+    result: Comparison, out: Path, words: str, examples: Sequence[Example], remark: str, prints: Mapping[str, str], *,
+    published: bool,
+) -> None:  # fmt: skip
     """Write ``comparison.html``, ``.md`` and ``.json`` into a folder, and show the tables.
 
     Args:
@@ -50,12 +51,13 @@ def publish(
         words: The command that gives the same result.
         examples: Wrong answers to show.
         remark: What is said above the wrong answers.
+        prints: By spec of a mixture, the fingerprint of its weights.
         published: Whether the paper's two tables are wanted.
     """
     import typer
 
     from finsa_moe.evaluation.comparison_page import page
-    from finsa_moe.evaluation.comparison_tables import UNSURE, leak_lines, markdown
+    from finsa_moe.evaluation.comparison_tables import UNSURE, leak_lines, markdown, unranked_lines
     from finsa_moe.evaluation.comparison_tables import screen as table
     from finsa_moe.evaluation.published import absent, as_dict, of_comparison, protocol_tables, section
     from finsa_moe.evaluation.published import markdown as protocol_markdown
@@ -64,7 +66,7 @@ def publish(
     ours = of_comparison(result) if published else {}
     paper = f"\n{protocol_markdown(ours)}\n" if ours else ""
     told = f"# Comparison\n\n{markdown(result, examples)}{paper}\n```sh\n{words} --out DIR\n```\n"
-    facts = {**_facts(result, words, examples), **({"paper": as_dict(ours)} if ours else {})}
+    facts = {**_facts(result, words, examples, prints), **({"paper": as_dict(ours)} if ours else {})}
     write(out / "comparison.json", json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
     write(out / "comparison.md", told)
     shown = section(ours) if ours else None
@@ -73,6 +75,8 @@ def publish(
     console.print(table(result))
     held = result.called(result.reference)
     console.print(f"Bold: the best. {UNSURE}: not surely different from {held}, the reference.")
+    for line in unranked_lines(result):
+        console.print(line)
     for one in protocol_tables(ours):
         console.print(one)
     for line in (*absent(ours), *leak_lines(result)):
@@ -80,12 +84,13 @@ def publish(
     typer.echo(f"written to {out}: {', '.join(FILES)}")
 
 
-def _facts(result: Comparison, words: str, examples: Sequence[Example]) -> dict[str, Any]:
+def _facts(result: Comparison, words: str, examples: Sequence[Example], prints: Mapping[str, str]) -> dict[str, Any]:
     from finsa_moe import __version__
     from finsa_moe.evaluation.experts import matrices
 
     return {
         "finsa_moe": __version__,
+        "fingerprints": dict(prints),
         **result.as_dict(),
         "matrices": {matrix.mixture: matrix.values(result) for matrix in matrices(result)},
         "wrong": [example.as_dict() for example in examples],

@@ -43,16 +43,22 @@ def labelled(pairs: list[str], option: str, columns: Columns, labels: LabelMap) 
     return TrainRows(texts, ids, domains)
 
 
-def judged_sets(pairs: list[str], train: TrainRows, columns: Columns, labels: LabelMap) -> list[TestSet]:
-    """The test sets, each with its clusters and what of it stands in the training rows; errors as `labelled`."""
+def judged_sets(
+    pairs: list[str], train: TrainRows, dev: TrainRows | None, columns: Columns, labels: LabelMap
+) -> list[TestSet]:
+    """The test sets, each with its clusters and what of it stands in the rows to learn from and to choose by.
+
+    Errors as `labelled`.
+    """
     frames = {name: _frame(path, columns, labels) for name, path in named(pairs, "--test", FILE).items()}
     asked = {name: frame.select("text", "label") for name, frame in frames.items()}
     together = audit(asked)  # of texts near to one another in several sets all are drawn at once
     made = []
     for name, frame in frames.items():
         near = together.of(name)["near"].to_numpy()
-        leaked = _leaked(train, asked[name]) if train.texts else None
-        made.append(TestSet(name, _domain(name), frame["text"].to_list(), class_ids(frame["label"]), near, leaked))
+        leaked, chosen_by = (_leaked(rows, asked[name]) if rows and rows.texts else None for rows in (train, dev))
+        texts, truth = frame["text"].to_list(), class_ids(frame["label"])
+        made.append(TestSet(name, _domain(name), texts, truth, near, leaked, chosen_by))
     return made
 
 
@@ -61,19 +67,6 @@ def _leaked(train: TrainRows, asked: pl.DataFrame) -> NDArray[np.bool_]:
     report = audit({"train": _texts(train), "test": asked})
     known = np.unique(report.of("train")["near"].to_numpy())
     return np.isin(report.of("test")["near"].to_numpy(), known)
-
-
-def chosen_by(dev: TrainRows, sets: list[TestSet]) -> list[str]:
-    """For each test set that shares texts with the rows that settings are chosen by, a line that says how many."""
-    found = []
-    for one in sets:
-        asked = pl.DataFrame({"text": list(one.texts)}, schema={"text": pl.String})
-        rows = int(_leaked(dev, asked).sum())
-        if rows:
-            of = len(one.texts)
-            said = f"{rows:,} of {of:,} texts stand in the --dev rows, equal or near: settings were chosen by them"
-            found.append(f"{one.name}: {said}")
-    return found
 
 
 def inputs(rows: TrainRows, dev: TrainRows | None, sets: list[TestSet]) -> dict[str, list[object]]:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.clustered import Difference, Interval
 from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.paired import McNemar
+from finsa_moe.evaluation.runs import MIXTURE, ORACLE
 
 Ids = NDArray[np.int64]
 SURE = 0.7
@@ -36,6 +38,7 @@ class TestSet:
         truth: Class ids, (n,).
         clusters: Equal for near texts, those of other test sets among them, (n,).
         leaked: Whether the text stands in the training rows given, equal or near, (n,); None where none were given.
+        chosen_by: Whether it stands so in the rows that settings were chosen by, (n,); None likewise.
     """
 
     __test__ = False  # no test of pytest's
@@ -46,6 +49,7 @@ class TestSet:
     truth: Ids
     clusters: Ids
     leaked: NDArray[np.bool_] | None
+    chosen_by: NDArray[np.bool_] | None = None
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -104,6 +108,7 @@ class Comparison:
         curves: By model and test set, macro-F1 (mean over seeds) by share of the training rows.
         facts: By model, what its cells told: seconds, rows, an account of a chat model's answers.
         names: By spec, what the user calls it; the others are called by their spec.
+        added: Models that nobody asked for: the forms that make a mixture's matrix whole.
     """
 
     models: tuple[str, ...]
@@ -115,6 +120,21 @@ class Comparison:
     curves: Mapping[str, Mapping[str, Mapping[float, float]]] = field(default_factory=dict)
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    added: tuple[str, ...] = ()
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The models among which one is the best: those asked for, but for the oracle, which is told the domain.
+
+        All of them where no other was asked for.
+        """
+        asked = tuple(model for model in self.models if model not in self.added)
+        return tuple(model for model in asked if not _told_the_domain(model)) or asked
+
+    @property
+    def leader(self) -> str:
+        """The model of the highest macro-F1, averaged over the test sets."""
+        return max(self.ranked, key=self.mean)
 
     def called(self, model: str) -> str:
         """How tables and pictures call a model; the form of one with a name bears it too, as in ``ours?run=news``."""
@@ -141,7 +161,7 @@ class Comparison:
 
     def best(self, name: str) -> str:
         """The model of the highest macro-F1 on a test set, or on all of them under `POOLED`."""
-        return max(self.models, key=lambda model: self.at(model, name).macro_f1.value)
+        return max(self.ranked, key=lambda model: self.at(model, name).macro_f1.value)
 
     def mean(self, model: str) -> float:
         """Macro-F1 averaged over the test sets."""
@@ -165,9 +185,12 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Everything but the texts, ready for JSON."""
         return {
-            "models": list(self.models), "names": dict(self.names), "reference": self.reference,
+            "models": list(self.models), "added": list(self.added), "names": dict(self.names),
+            "reference": self.reference,
             "sets": {s.name: {"domain": s.domain, "texts": len(s.texts), "clusters": len(np.unique(s.clusters)),
-                              "leaked": None if s.leaked is None else int(s.leaked.sum())} for s in self.sets},
+                              "leaked": None if s.leaked is None else int(s.leaked.sum()),
+                              "chosen_by": None if s.chosen_by is None else int(s.chosen_by.sum())}
+                     for s in self.sets},
             "entries": {m: {n: {**asdict(e), "sd": e.sd} for n, e in of.items()} for m, of in self.entries.items()},
             "pooled": {m: {**asdict(e), "sd": e.sd} for m, e in self.pooled.items()},
             "domains": {d: {m: {n: list(v) for n, v in by.items()} for m, by in of.items()}
@@ -176,3 +199,8 @@ class Comparison:
                        for m, of in self.curves.items()},
             "facts": {m: dict(f) for m, f in self.facts.items()},
         }  # fmt: skip
+
+
+def _told_the_domain(model: str) -> bool:
+    spec = Spec.parse(model)
+    return spec.name == MIXTURE and spec.options.get("run") == ORACLE

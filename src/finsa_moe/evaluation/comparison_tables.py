@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finsa_moe.evaluation import accounts
-from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry
+from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry, TestSet
 from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.experts import matrices
 from finsa_moe.evaluation.method import METRICS
@@ -76,6 +76,7 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
         "",
         f"{UNSURE}: not surely different from `{found.called(found.reference)}` (95 % paired cluster bootstrap).",
     ]
+    lines += unranked_lines(found)
     lines += [f"`{name}`: `{spec}`." for spec, name in found.names.items()]
     if found.pooled:
         lines += [f"{POOLED}: the texts of all sets together; mean: of the sets' scores, each as much as another."]
@@ -172,9 +173,11 @@ def method_rows(found: Comparison) -> list[tuple[str, str, list[float]]]:
 
 
 def leak_lines(found: Comparison) -> list[str]:
-    """For each test set, a line on how much of it stands in the training rows."""
+    """For each test set, a line on how much of it stands in the training rows; then `chosen_lines`."""
+    chosen = chosen_lines(found.sets)
     if not found.leaks:
-        return ["Nobody looked whether these texts stand in what the models learnt from: no training rows were given."]
+        nobody = "Nobody looked whether these texts stand in what the models learnt from: no training rows were given."
+        return [nobody, *chosen]
     lines = []
     for name, (leaked, texts) in found.leaks.items():
         apart = any(of[name].clean is not None for of in found.entries.values())
@@ -183,7 +186,23 @@ def leak_lines(found: Comparison) -> list[str]:
             f"{name}: {leaked:,} of {texts:,} texts stand in the training rows given, equal or near"
             + (f" ({scored})." if leaked else ".")
         )
-    return lines
+    return lines + chosen
+
+
+def unranked_lines(found: Comparison) -> list[str]:
+    """A line on the models that are never called the best, where there are any."""
+    names = ", ".join(found.called(model) for model in found.models if model not in found.ranked)
+    return [f"Not ranked, since added for the matrix or told each text's domain: {names}."] if names else []
+
+
+def chosen_lines(sets: Sequence[TestSet]) -> list[str]:
+    """For each test set that shares texts with the rows that settings were chosen by, a line that says how many."""
+    counts = [(one, int(one.chosen_by.sum())) for one in sets if one.chosen_by is not None]
+    return [
+        f"{one.name}: {rows:,} of {len(one.texts):,} texts stand in the --dev rows, equal or near: settings were "
+        "chosen by them."
+        for one, rows in counts if rows
+    ]  # fmt: skip
 
 
 def _points(value: float) -> str:

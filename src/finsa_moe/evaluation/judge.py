@@ -37,6 +37,7 @@ def compare(
     *,
     reference: str,
     names: Mapping[str, str] | None = None,
+    added: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 13,
 ) -> Comparison:
@@ -47,6 +48,7 @@ def compare(
         found: Answers of every cell; each holds every test set.
         reference: Spec of the model that the others are held against.
         names: What models are to be called, by their spec.
+        added: Models that nobody asked for, which no other is ranked against.
         resamples: Bootstrap draws.
         seed: Random seed for the bootstrap draws.
 
@@ -69,7 +71,7 @@ def compare(
     facts = {model: _facts(answers) for model, answers in whole.items()}
     return Comparison(
         models, reference, tuple(sets), entries, pooled, _domains(sets, whole), _curves(sets, found, entries), facts,
-        names or {},
+        names or {}, tuple(added),
     )  # fmt: skip
 
 
