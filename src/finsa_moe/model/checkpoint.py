@@ -230,8 +230,8 @@ def _as_kept(backbone: PreTrainedModel, config: FinSAMoEConfig) -> PreTrainedMod
     if not same:
         held = str(backbone.dtype).removeprefix("torch.")
         raise ModelError(
-            f"the backbone is held in {held}, kept in {reference['dtype']}, and cannot be read again from {place}; open "
-            "the mixture with dtype='auto' to save it"
+            f"the backbone is held in {held}, kept in {reference['dtype']}, and cannot be read again from {place}; "
+            "open the mixture with dtype='auto' to save it"
         )
     return found
 
