@@ -54,3 +54,18 @@ def test_ids_are_unique_whatever_the_order_of_files(cells, chance):
 def test_many_rows_of_one_id_take_no_time():
     ids, _ = named([("1", "n", "a.csv", 1)] * 30_000)
     assert len(set(ids)) == 30_000
+
+
+def test_a_source_is_named_by_its_new_id():
+    """In the own file where that has the id, else in the first that has; one that is nowhere stays as it is."""
+    rows = [
+        ("1", "n", "a.csv", 1, None), ("2", "n", "a.csv", 2, " 1 "), ("1", "n", "b.csv", 1, "9"), ("2", "n", "b.csv", 2, "1"),
+        ("x", "n", "c.csv", 1, "2"), ("", "n", "c.csv", 2, "x"), ("y", "n", "c.csv", 3, ""), ("z", "n", "c.csv", 4, None),
+    ]  # fmt: skip
+    frame = pl.DataFrame(rows, schema={**SCHEMA, "source_id": pl.String}, orient="row")
+    for some in (frame, frame.reverse()):
+        found, _ = name_rows(some)
+        named = dict(zip(found["id"].to_list(), found["source_id"].to_list(), strict=True))
+        assert named == {
+            "n-a-1": None, "n-a-2": "n-a-1", "n-b-1": "9", "n-b-2": "n-b-1", "x": "n-a-2", "n-c-2": "x", "y": "", "z": None,
+        }  # fmt: skip

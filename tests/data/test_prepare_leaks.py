@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from finsa_moe.data import prepare as room
 from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.prepare import prepare
+from finsa_moe.data.read import Columns, LabelMap, read_rows
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError
 from tests.data.test_prepare import LABELS, load, write
@@ -116,6 +117,23 @@ def test_a_rewrite_stays_with_its_original_through_every_way(tmp_path):
         assert len(set(side.values())) == 3
         assert all(side[f"{n}-a"] == side[str(n)] for n in range(1, 60))
         assert {row["source_id"] for row in load(out / "train.csv")} > {""}
+
+
+def test_rows_made_from_another_name_it_by_the_id_that_it_gets(tmp_path):
+    """Two files that both count from 1."""
+    for number in range(2):
+        rows = [(n, lone(n + 100 * number), LABELS[n % 3], "", "", "") for n in range(1, 31)]
+        rows += [(100 + n, f"{lone(n + 100 * number)}又一版", LABELS[n % 3], "", "", n) for n in range(1, 31)]
+        write(tmp_path / "raw" / f"{number}.csv", rows, HEADER)
+    report = prepare([tmp_path / "raw"], domain="forum", out=tmp_path / "out")
+    assert report.ids["changed"] == 120
+    rows = [row for name in SPLITS for row in load(tmp_path / "out" / f"{name}.csv")]
+    texts = {row["id"]: row["text"] for row in rows}
+    made = [row for row in rows if row["text"].endswith("又一版")]
+    assert len(made) == 60
+    assert all(row["text"] == f"{texts[row['source_id']]}又一版" for row in made)
+    table = read_rows([tmp_path / "raw"], Columns(), LabelMap(), "forum")
+    assert set(table.frame["source_id"]) - {""} == {row["source_id"] for row in made}
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):

@@ -24,17 +24,20 @@ def write_splits(
 
     Args:
         staged: All rows.
-        splits: By name, the rows in order: ``index`` (of the staged row) and ``id``.
+        splits: By name, the rows in order: ``index`` (of the staged row), and ``id`` and ``source_id`` as they are
+            to be written.
         columns: Staged columns to write after the id, and what each is called.
         folder: Where the files go.
         scratch: An existing folder for buckets on their way.
     """
     bucket, placed = 0, []
+    named = ["id", *(name for name in ("source_id",) if name in columns)]
     for name, rows in splits.items():
-        frame = rows.select("index", "id").with_row_index("place")
+        frame = rows.select("index", *named).with_row_index("place")
         placed.append(frame.with_columns(split=pl.lit(name), bucket=pl.col("place") // BUCKET_ROWS + bucket))
         bucket += rows.height // BUCKET_ROWS + 1
-    pieces = _thrown(staged, pl.concat(placed).sort("index"), list(columns), scratch)
+    staged_columns = [name for name in columns if name not in named]
+    pieces = _thrown(staged, pl.concat(placed).sort("index"), staged_columns, scratch)
     for name, rows in splits.items():
         with (folder / f"{name}.csv").open("wb") as file:
             header = pl.DataFrame(schema=dict.fromkeys(["id", *columns.values()], pl.String))
