@@ -15,13 +15,14 @@ SUMMED = (
     "prompt_tokens_before", "answer_tokens_before", "cost_before",
 )  # fmt: skip
 _USED = ("prompt_tokens", "answer_tokens", "cost")
+STRANGE, CUT = "no single class word", "cut off at max_tokens"
 REFUSED = "refused by the endpoint"
 UNANSWERED = "no answer after all tries"
 """The reason for an unusable answer that may be gone when it is asked again."""
 HEADS = ("texts asked about", "unusable answers", "asked now", "kept before", "tokens read", "tokens written", "cost")
 NOTE = (
-    "Unusable: no single class word, or no answer; such a text counts as 中性 by a hair. Tokens and cost are those of "
-    "all answers, whether asked now or kept from an earlier run; – for no price."
+    "Unusable: no single class word, cut off before one, or no answer; such a text counts as 中性 by a hair. Tokens and "
+    "cost are those of all answers, whether asked now or kept from an earlier run; – for no price."
 )
 
 
@@ -41,10 +42,9 @@ def kept(account: Account) -> dict[str, Any]:
     return {**account, **dict.fromkeys(_USED, 0), **before, "asked": 0, "remembered": remembered}
 
 
-def unanswered(account: Account) -> bool:
-    """Whether no text at all got an answer."""
-    reasons = account["unusable_by_reason"]
-    return bool(account["texts"]) and reasons.get(REFUSED, 0) + reasons.get(UNANSWERED, 0) >= account["texts"]
+def useless(account: Account) -> bool:
+    """Whether no text at all got an answer that can be used."""
+    return bool(account["texts"]) and account["unusable"] >= account["texts"]
 
 
 def lost(account: Account) -> str:

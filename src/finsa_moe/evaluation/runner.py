@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, unanswered
+from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, useless
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
@@ -157,11 +157,11 @@ def run(
 
 
 def _kept(store: Cells, cell: Cell, mark: str) -> Answers | None:
-    """A cell on disk, its chat model's account as of an earlier run; None also where no text of it got an answer."""
+    """A cell on disk, its chat model's account as of an earlier run; None also where none of it can be used."""
     answers = store.find(cell, mark)
     if answers is None or not (account := _account(answers)):
         return answers
-    return None if unanswered(account) else replace(answers, facts={**answers.facts, "account": kept(account)})
+    return None if useless(account) else replace(answers, facts={**answers.facts, "account": kept(account)})
 
 
 def _account(answers: Answers) -> Mapping[str, Any]:

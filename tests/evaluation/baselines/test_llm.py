@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ def model(server: Server | str, tmp_path: Path, more: str = "", name: str = "qwe
         ("<think>先看利空……再看</think>\n\n利好", 2), ("Bearish", 0), ("neutral.", 1), ("Answer: bullish", 2),
         ("positive", 2), ("【利空】", 0), ("{利好}", None), ("", None), ("<think>没想完 利好", None), ("不是利好", None),
         ("利好还是利空", None), ("利好利空", None), ("我认为是利好,因为增长", None), ("1", None), ("2", None),
-        ("利好 利好", None), ("抱歉,我无法回答", None), ("<think></think>", None),
+        ("嗯……先看利空</think>\n\n利好", 2), ("利好</think>", None), ("利好 (good)", 2), ("利空（bearish）。", 0),
+        ("**Bullish** (利好)", 2), ("答案：中性 (neutral)", 1), ("利好 (bearish)", None), ("利好（也可能利空）", None),
+        ("利好 (not good)", None), ("(good) 利好", None), ("利好 利好", None), ("抱歉,我无法回答", None), ("<think></think>", None),
     ],
 )  # fmt: skip
 def test_one_class_word_or_nothing(said: str, label: int | None) -> None:
@@ -91,6 +94,22 @@ def test_misbehaving_answers_are_counted_and_scored_as_stated(tmp_path: Path) ->
     # six answers of seven tokens read and three written: 6 · (0.007 + 0.03)
     assert (account["asked"], account["prompt_tokens"], account["answer_tokens"]) == (6, 42, 18)
     assert account["cost"] == pytest.approx(0.222)
+
+
+def test_answers_of_which_none_can_be_used_are_no_score(tmp_path: Path) -> None:
+    """A score would be that of 中性 for every text. What was cut off at the most tokens is told as such."""
+    cut = {"choices": [{"message": {"content": "<think>先看"}, "finish_reason": "length"}]}
+    behaviours = [says("看不懂"), raw(json.dumps(cut).encode()), status(400), says("利好")]
+    with serving(*behaviours) as server:
+        asker = model(server, tmp_path)
+        told = (
+            r"qwen2.5:7b: none of 3 answers can be used \(no single class word: 1, cut off at max_tokens: 1, refused by "
+            r"the endpoint: 1\); the first is '看不懂'; another \?family= or a larger \?max_tokens= may help"
+        )
+        with pytest.raises(ModelError, match=told):
+            asker.predict_proba(["a", "b", "c"])
+        assert asker.predict_proba(["d"]).argmax() == 2
+        assert asker.account["unusable"] == 3
 
 
 def test_both_dialects_at_no_temperature(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import REFUSED, UNANSWERED
+from finsa_moe.evaluation.accounts import CUT, REFUSED, STRANGE, UNANSWERED, useless
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec
@@ -31,6 +31,7 @@ _OPTIONS = (
     "shots", "family", "api", "cache", "key_file", "max_tokens", "at_once", "rpm", "timeout", "tries", "price_in",
     "price_out", "budget",
 )  # fmt: skip
+_SHOWN = 60
 _IN_A_ROW = 8  # questions without an answer, one after another, after which the endpoint is taken to be gone
 
 
@@ -84,7 +85,8 @@ class LLMBaseline:
         """Probabilities (n, 3) float32, columns bearish, neutral, bullish: 1 for the class named.
 
         Raises:
-            ModelError: If the endpoint cannot be used, or has not answered a single text; the answers so far are kept.
+            ModelError: If the endpoint cannot be used, or of all answers to this and earlier texts none can; they are
+                kept.
         """
         if not self._fitted:
             raise unfitted("llm with shots")
@@ -107,6 +109,13 @@ class LLMBaseline:
             else:
                 probs[row, label] = 1
         self._texts += len(texts)
+        if useless(self.account):
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in self.unusable.items())
+            heard = next((answer.text for answer in said if isinstance(answer, Answer)), "")
+            raise ModelError(
+                f"{self.client.endpoint.model}: none of {self._texts:,} answers can be used ({reasons}); the first is "
+                f"{_shown(heard)}; another ?family= or a larger ?max_tokens= may help"
+            )
         return probs
 
     def _ask(self, questions: Sequence[list[dict[str, str]]]) -> list[Answer | EndpointError]:
@@ -159,9 +168,15 @@ class LLMBaseline:
         }  # fmt: skip
 
 
+def _shown(said: str) -> str:
+    """An answer in one short line, in quotes: its end, where the word should stand."""
+    plain = " ".join(said.split())
+    return repr(plain if len(plain) <= _SHOWN else f"…{plain[-_SHOWN:]}")
+
+
 def _reason(answer: Answer | EndpointError) -> str:
     if isinstance(answer, Answer):
-        return "no single class word"
+        return CUT if answer.cut else STRANGE
     return REFUSED if isinstance(answer, RefusedError) else UNANSWERED
 
 

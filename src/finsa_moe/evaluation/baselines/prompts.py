@@ -25,6 +25,7 @@ _CUE = re.compile(
     r"^(?:答案|情绪|情感|市场情绪|倾向|判断|结论|标签|输出|word|answer|label|sentiment|output)\s*(?:是|为)?\s*[:：]?\s*",
     re.IGNORECASE,
 )
+_BRACKET, _ONE_WORD = re.compile("[(（]"), re.compile("[A-Za-z]*")
 _EDGES = " \t\r\n\"'`*_.。,，!！:：;；“”‘’「」『』【】[]()（）<>《》"
 
 
@@ -104,9 +105,15 @@ def _matches(part: str, name: str) -> bool:
 def parse_answer(said: str) -> Polarity | None:
     """The polarity of an answer that is one class word and nothing else; None for any other.
 
-    Allowed around the word are thoughts in a closed think-block before it, a cue such as ``答案：``, quotes, emphasis
-    and a full stop. A sentence that merely holds the word is not read: ``不是利好`` holds one, too.
+    Allowed around the word are thoughts before it that end by ``</think>``, where the beginning may have stood in the
+    prompt, a cue such as ``答案：``, quotes, emphasis, a full stop, and a word for the same in brackets, as in ``利好
+    (good)``. A sentence that merely holds the word is not read: ``不是利好`` holds one, too.
     """
-    rest = without_thoughts(said).strip(_EDGES)
-    word = _CUE.sub("", rest, count=1).strip(_EDGES)
-    return parse_word(word) if word else None
+    rest = without_thoughts(said, broken=True).strip(_EDGES)
+    word, *glosses = (part.strip(_EDGES) for part in _BRACKET.split(_CUE.sub("", rest, count=1), maxsplit=1))
+    found = parse_word(word) if word else None
+    for gloss in glosses:
+        other = parse_word(gloss)
+        if other is not found and (other is not None or not _ONE_WORD.fullmatch(gloss)):
+            return None
+    return found
