@@ -7,6 +7,7 @@ import json
 import pytest
 
 from finsa_moe.data.formats import read_batches
+from finsa_moe.data.json_rows import json_portions, json_values
 from finsa_moe.data.read import Columns, LabelMap, read_rows
 from finsa_moe.errors import DataError
 
@@ -92,3 +93,39 @@ def test_a_text_that_is_a_list_or_an_object_is_refused_and_a_number_is_read(tmp_
     assert table.frame["text"].to_list() == ["涨", "5", "true"]
     assert table.rejects.select("line", "text").rows() == [(2, '["a"]'), (4, '{"b": ["跌"]}'), (5, "[]")]
     assert set(table.rejects["reason"]) == {"the text is a list or an object; allowed: a string or a number"}
+
+
+def test_what_is_no_number_is_nothing(tmp_path):
+    """As pandas writes what is missing."""
+    path = tmp_path / "f.jsonl"
+    path.write_text(
+        '{"text": NaN, "label": "利好"}\n{"text": "涨", "label": NaN}\n{"text": Infinity, "label": "利好"}\n{"text": "跌", "label": "利空"}\n',
+        encoding="utf-8",
+    )
+    assert [list(row) for row in read(path).rows] == [[None, "利好"], ["涨", None], [None, "利好"], ["跌", "利空"]]
+    table = read_rows([path], Columns(), LabelMap(), None)
+    assert table.frame["text"].to_list() == ["跌"]
+    assert table.rejects["reason"].to_list() == ["empty text", "missing label", "empty text"]
+
+
+def test_values_and_text_are_the_same_rows(tmp_path):
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"text": "涨", "n": 1.5}\n7\n["跌", 0]\n{"more": [1]}\nno\n', encoding="utf-8")
+    (whole,) = json_portions(json_values(path), 100)
+    assert whole.rows == [["涨", 1.5, None, None], ["跌", None, 0, None], [None, None, None, [1]]]
+    parts = list(json_portions(json_values(path), 2))
+    assert [part.names for part in parts] == [
+        ["text", "n"],
+        ["text", "n", "label", "more"],
+        ["text", "n", "label", "more"],
+    ]
+    assert [(part.lines, [one.line for one in part.broken], part.more) for part in parts] == [
+        ([1], [2], True), ([3, 4], [], True), ([], [5], False),
+    ]  # fmt: skip
+    batch = read(path)
+    assert (batch.names, batch.lines, batch.broken) == (whole.names, whole.lines, whole.broken)
+    assert [list(row) for row in batch.rows] == [
+        ["涨", "1.5", None, None],
+        ["跌", None, "0", None],
+        [None, None, None, "[1]"],
+    ]

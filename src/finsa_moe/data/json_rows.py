@@ -1,32 +1,97 @@
 """JSON in, batches of raw rows out: one object a line, or one list of objects or of text-and-label pairs.
 
-A line that is no JSON is a broken row of its own; cells that are no strings are written as JSON. It does not know which
-key holds what.
+A line that is no JSON is a broken row of its own. Rows come as values, or as text, in which cells that are no strings
+are written as JSON. It does not know which key holds what.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import TextIO
 
 from finsa_moe.data.encoding import open_text
 from finsa_moe.data.names import named
-from finsa_moe.data.rows import Batch, Broken, Nested, unique_names
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, Nested, Row, unique_names
 from finsa_moe.errors import DataError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+@dataclass(slots=True)
+class Portion:
+    """Some rows of a JSON file, in order.
+
+    Attributes:
+        names: The keys met so far, in the order they first appear.
+        rows: The values of each row, as long as `names`; None where it has no such key.
+        lines: See `json_values`.
+        broken: Lines that are no JSON, and values that are no row.
+        more: Whether a later portion may name further keys, behind these.
+    """
+
+    names: list[str] = field(default_factory=list)
+    rows: list[Sequence[object]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    more: bool = True
+
+
 def read_json(path: Path) -> Iterator[Batch]:
-    """Yield the rows of `json_values`; each is an object, or a list of text and label.
+    """Yield the rows of a file as text.
 
     Raises:
         DataError: As `json_values`.
     """
-    yield from _batched(json_values(path))
+    for part in json_portions(json_values(path), BATCH_ROWS):
+        names = unique_names(_clean(name) for name in part.names)
+        rows: list[Row] = [[_cell(value) for value in row] for row in part.rows]
+        broken = [Broken(one.line, one.reason, _clean(one.text)) for one in part.broken]
+        yield Batch(names, rows, part.lines, broken, part.more)
+
+
+def json_portions(
+    entries: Iterator[tuple[int, object]], size: int, watch: Callable[[int, int], None] | None = None
+) -> Iterator[Portion]:
+    """Yield rows, each an object or a list of text and label, `size` at a time; once at least.
+
+    Args:
+        entries: What `json_values` gives.
+        size: How many rows make a portion.
+        watch: Called at each row, before it is kept, with the number of keys met so far and its line.
+    """
+    names: dict[str, int] = {}
+    part = Portion()
+    for line, entry in entries:
+        if isinstance(entry, list) and len(entry) == 2:
+            entry = {"text": entry[0], "label": entry[1]}
+        if isinstance(entry, dict):
+            for key in entry:
+                names.setdefault(key, len(names))
+            if watch is not None:
+                watch(len(names), line)
+            part.rows.append([entry.get(name) for name in names])
+            part.lines.append(line)
+        elif isinstance(entry, Broken):
+            part.broken.append(entry)
+        else:
+            reason = f"a JSON {type(entry).__name__}; allowed: an object, or a list of text and label"
+            part.broken.append(Broken(line, reason, json.dumps(entry, ensure_ascii=False)))
+        if len(part.rows) + len(part.broken) >= size:
+            yield _filled(part, list(names))
+            part = Portion()
+    part.more = False
+    yield _filled(part, list(names))
+
+
+def _filled(part: Portion, names: list[str]) -> Portion:
+    part.names, width = names, len(names)
+    part.rows = [row if len(row) == width else [*row, *[None] * (width - len(row))] for row in part.rows]
+    return part
 
 
 def json_values(path: Path) -> Iterator[tuple[int, object]]:
@@ -84,42 +149,11 @@ def _past(pattern: re.Pattern[str], text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _batched(entries: Iterator[tuple[int, object]]) -> Iterator[Batch]:
-    """Rows from JSON values; the columns are the keys in the order they first appear."""
-    names: dict[str, int] = {}
-    batch = Batch([])
-    for line, entry in entries:
-        if isinstance(entry, list) and len(entry) == 2:
-            entry = {"text": entry[0], "label": entry[1]}
-        if isinstance(entry, dict):
-            batch.rows.append([_cell(entry.get(name)) for name in names])
-            batch.lines.append(line)
-            for key in entry:
-                if key not in names:
-                    names[key] = len(names)
-                    batch.rows[-1] = [*batch.rows[-1], _cell(entry[key])]
-        elif isinstance(entry, Broken):
-            batch.broken.append(Broken(entry.line, entry.reason, _clean(entry.text)))
-        else:
-            reason = f"a JSON {type(entry).__name__}; allowed: an object, or a list of text and label"
-            batch.broken.append(Broken(line, reason, _clean(json.dumps(entry, ensure_ascii=False))))
-        if batch.full:
-            batch.more = True
-            yield _finished(batch, names)
-            batch = Batch([])
-    yield _finished(batch, names)
-
-
-def _finished(batch: Batch, names: dict[str, int]) -> Batch:
-    batch.names = unique_names(_clean(name) for name in names)
-    width = len(names)
-    batch.rows = [row if len(row) == width else [*row, *[None] * (width - len(row))] for row in batch.rows]
-    return batch
-
-
 def _cell(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value and _clean(value)
+    if isinstance(value, float) and not isfinite(value):  # NaN, as pandas writes what is missing
+        return None
     written = _clean(json.dumps(value, ensure_ascii=False))
     return Nested(written) if isinstance(value, list | dict) else written
 

@@ -7,7 +7,6 @@ values, so that they can be written again as they were. It does not know which c
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 from finsa_moe.data.delimited import sniff
 from finsa_moe.data.encoding import open_text
 from finsa_moe.data.formats import find_files, load_frame, read_batches
-from finsa_moe.data.json_rows import json_values
+from finsa_moe.data.json_rows import json_portions, json_values
 from finsa_moe.data.names import named
 from finsa_moe.data.rows import BATCH_ROWS, Broken
 from finsa_moe.errors import DataError, require
@@ -117,32 +116,11 @@ def _header_width(path: Path) -> int:
 
 
 def _json(path: Path, most: int | None) -> Iterator[RowBatch]:
-    names: dict[str, int] = {}
-    batch = RowBatch([])
-    for line, entry in json_values(path):
-        if isinstance(entry, list) and len(entry) == 2:
-            entry = {"text": entry[0], "label": entry[1]}
-        if isinstance(entry, dict):
-            for key in entry:
-                names.setdefault(key, len(names))
-            _check_width(len(names), most, f"{path}: by line {line}")
-            batch.rows.append([entry.get(name) for name in names])
-            batch.lines.append(line)
-        elif isinstance(entry, Broken):
-            batch.broken.append(entry)
-        else:
-            said = json.dumps(entry, ensure_ascii=False)
-            batch.broken.append(Broken(line, f"a JSON {type(entry).__name__}, not an object", said))
-        if len(batch.rows) + len(batch.broken) >= BATCH_ROWS:
-            yield _filled(batch, names)
-            batch = RowBatch([])
-    yield _filled(batch, names)
+    def watch(columns: int, line: int) -> None:
+        _check_width(columns, most, f"{path}: by line {line}")
 
-
-def _filled(batch: RowBatch, names: dict[str, int]) -> RowBatch:
-    batch.names = list(names)
-    batch.rows = [row if len(row) == len(names) else [*row, *[None] * (len(names) - len(row))] for row in batch.rows]
-    return batch
+    for part in json_portions(json_values(path), BATCH_ROWS, watch):
+        yield RowBatch(part.names, part.rows, part.lines, part.broken)
 
 
 def _schema(path: Path) -> dict[str, Any]:
