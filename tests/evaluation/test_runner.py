@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import REFUSED, SUMMED, UNANSWERED
 from finsa_moe.evaluation.baselines.registry import make
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
@@ -123,63 +123,18 @@ def test_what_a_model_says_of_the_sets_is_heard_first(tmp_path: Path) -> None:
     assert registry.fitted == []
 
 
-class Passing:
-    """A chat model whose endpoint is out of reach at first."""
-
-    def __init__(self, lost: int) -> None:
-        self.account = {**dict.fromkeys(SUMMED, 0), "unusable_by_reason": {UNANSWERED: lost} if lost else {}}
-
-    def fit(self, texts: Any, labels: Any, **_: Any) -> None:
-        pass
-
-    def predict_proba(self, texts: list[str]) -> np.ndarray:
-        return np.full((len(texts), 3), 1 / 3)
-
-
-def test_an_answer_that_may_come_next_time_is_asked_for_next_time(tmp_path: Path) -> None:
-    store, said = Cells(tmp_path, {}), list[str]()
-    cells = planned(["llm:m@e"], [1])
-    for lost, kept in ((2, 0), (0, 1), (5, 1)):  # the last run asks for nothing
-        run(cells, TRAIN, None, SETS, store, lambda _, lost=lost: Passing(lost), say=said.append)  # type: ignore[misc]
-        assert len(list(tmp_path.glob("*.npz"))) == kept
-    assert any("2 texts had no answer" in line for line in said)
-    assert not any("5 texts" in line for line in said)
-
-
-class Told(Passing):
-    """One whose account is what it is told."""
-
-    def __init__(self, asked: int, refused: int) -> None:
-        numbers = {"texts": 90, "unusable": refused, "asked": asked, "cost": 2.5, "prompt_tokens": 7}
-        self.account = {
-            **dict.fromkeys(SUMMED, 0), **numbers, "unusable_by_reason": {REFUSED: refused} if refused else {}
-        }  # fmt: skip
-
-
-def test_answers_of_an_earlier_run_were_not_asked_for_now(tmp_path: Path) -> None:
-    """And how many cannot be used is said by each run."""
-    store, cells, said = Cells(tmp_path, {}), planned(["llm:m@e"], [1]), list[str]()
-    found = [run(cells, TRAIN, None, SETS, store, lambda _: Told(88, 2), say=said.append) for _ in range(3)]
-    first, second, third = (of[cells[0]].facts["account"] for of in found)
-    assert (first["asked"], first["remembered"], first["cost"], first["cost_before"]) == (88, 0, 2.5, 0)
-    assert (second["asked"], second["remembered"], second["cost"], second["cost_before"]) == (0, 88, 0, 2.5)
-    assert (second["prompt_tokens"], second["prompt_tokens_before"]) == (0, 7)
-    assert third == second
-    told = f"llm:m@e: 2 of 90 answers are unusable and count as 中性 ({REFUSED}: 2)"
-    assert [line for line in said if "unusable" in line] == [told] * 3
-
-
-def test_a_cell_without_one_answer_is_asked_for_again(tmp_path: Path) -> None:
-    store, cells = Cells(tmp_path, {}), planned(["llm:m@e"], [1])
-    for asked, refused in ((0, 90), (88, 2), (0, 90)):  # the last run asks for nothing
-        found = run(cells, TRAIN, None, SETS, store, lambda _, a=asked, r=refused: Told(a, r))  # type: ignore[misc]
-    assert found[cells[0]].facts["account"]["remembered"] == 88
-
-
-def test_a_share_with_fewer_rows_than_examples_is_left_out(tmp_path: Path) -> None:
-    cells = planned(["llm:m@e?shots=20"], [1], [0.1, 0.5])
-    found = run(cells, TRAIN, None, SETS, Cells(tmp_path, {}), lambda _: Passing(0))
-    assert [cell.share for cell in found] == [1.0, 0.5]
+def test_rows_that_a_model_cannot_learn_from_are_told_before_any_is_trained(tmp_path: Path) -> None:
+    one_class = TRAIN.only([at for at, label in enumerate(TRAIN.labels) if at < 60 or label == 2])
+    registry = Counted()
+    for model, rows, says in (
+        ("llm:m@http://127.0.0.1:1?shots=90", TRAIN.of("news"), "there are 60 training rows; ask for fewer shots"),
+        ("llm:m@http://127.0.0.1:1?shots=61&per=domain", TRAIN, "there are 60 training rows of news; ask for fewer"),
+        ("tfidf-lr?per=domain", one_class, "its training rows of forum are of one class; add rows of another"),
+        ("lexicon", one_class.of("forum"), "its training rows are of one class"),
+    ):
+        with pytest.raises(ConfigError, match=rf"model {re.escape(model)}: {says}"):
+            run(planned(["majority", model], [1]), rows, None, SETS, Cells(tmp_path, {}), registry)
+    assert registry.fitted == []
 
 
 def test_answers_that_are_no_numbers_are_not_kept(tmp_path: Path) -> None:

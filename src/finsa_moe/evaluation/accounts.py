@@ -21,8 +21,8 @@ UNANSWERED = "no answer after all tries"
 """The reason for an unusable answer that may be gone when it is asked again."""
 HEADS = ("texts asked about", "unusable answers", "asked now", "kept before", "tokens read", "tokens written", "cost")
 NOTE = (
-    "Unusable: no single class word, cut off before one, or no answer; such a text counts as 中性 by a hair. Tokens and "
-    "cost are those of all answers, whether asked now or kept from an earlier run; – for no price."
+    "Unusable: no single class word, cut off before one, or no answer; such a text counts as 中性 by a hair. Tokens "
+    "and cost are those of all answers, whether asked now or kept from an earlier run; – for no price."
 )
 
 

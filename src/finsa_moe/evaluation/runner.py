@@ -24,6 +24,8 @@ DRAWN = ("fasttext", "textcnn", "bilstm", "lora", "finetune")
 """Models whose training draws at random: they are run for every seed."""
 READY = (MIXTURE, "hf")
 """Models that are not trained here."""
+TWO_CLASSES = ("lexicon", "tfidf-lr", "tfidf-svm", "fasttext", "textcnn", "bilstm")
+"""Models that cannot learn from rows of one class."""
 CHAT = "llm"
 PER = "per"
 Make = Callable[[Spec], Any]
@@ -113,7 +115,8 @@ def run(
         model_of: Fingerprint of the files that a model comes from or starts from; empty where there are none.
         say: Told of each cell in a line.
 
-    A share of the rows that holds fewer than a chat model's examples is left out.
+    A share of the rows that holds fewer than a chat model's examples, of any domain where it has some for each, is left
+    out.
 
     Raises:
         ConfigError, ModelError: For a model that cannot be made, or has no rows to learn from, before any cell is run:
@@ -121,7 +124,7 @@ def run(
     """
     specs = {cell.model: Spec.parse(cell.model) for cell in cells}
     marks = {text: model_of(spec) for text, spec in specs.items()}
-    cells = [cell for cell in cells if _enough(cell, specs[cell.model], train, say)]
+    cells = [cell for cell in cells if _enough(cell, specs[cell.model], train, sets, say)]
     there = {cell: old for cell in cells if (old := _kept(store, cell, marks[cell.model])) is not None}
     for text in dict.fromkeys(cell.model for cell in cells if cell not in there):
         per, plain = _parted(specs[text])
@@ -132,6 +135,8 @@ def run(
             raise ConfigError(f"model {text}: is not trained here, so there is no {PER}=domain; drop it")
         if per and (strange := {one.domain for one in sets} - set(train.domains)):
             raise ConfigError(f"model {text}: no training rows of {', '.join(sorted(strange))}; add --train NAME=FILE")
+        if _learns(specs[text]):
+            _check_rows(specs[text], train, sets)
         if hasattr(model, "check"):
             model.check(sets)
     found: dict[Cell, Answers] = {}
@@ -170,13 +175,33 @@ def _account(answers: Answers) -> Mapping[str, Any]:
     return account if isinstance(account, Mapping) else {}
 
 
-def _enough(cell: Cell, spec: Spec, train: TrainRows, say: Say) -> bool:
+def _enough(cell: Cell, spec: Spec, train: TrainRows, sets: Sequence[TestSet], say: Say) -> bool:
     """Whether a share of the rows has the examples that a chat model is to be shown."""
     shots = spec.whole("shots", 0, 0) if spec.name == CHAT and cell.share < 1 else 0
-    if enough := shots <= len(train.share(cell.share, cell.seed or 0).texts if shots else ()):
-        return enough
-    say(f"{cell.model}: {100 * cell.share:g} % of the rows are fewer than its {shots} examples; left out")
-    return False
+    lots = _lots(spec, train.share(cell.share, cell.seed or 0), sets) if shots else {}
+    for domain, rows in lots.items():
+        if len(rows.texts) < shots:
+            of = f"the rows of {domain}" if domain else "the rows"
+            say(f"{cell.model}: {100 * cell.share:g} % of {of} are fewer than its {shots} examples; left out")
+            return False
+    return True
+
+
+def _check_rows(spec: Spec, train: TrainRows, sets: Sequence[TestSet]) -> None:
+    """Refuse rows that a model cannot learn from."""
+    shots = spec.whole("shots", 0, 0) if spec.name == CHAT else 0
+    for domain, rows in _lots(spec, train, sets).items():
+        of = f" of {domain}" if domain else ""
+        if len(rows.texts) < shots:
+            raise ConfigError(f"model {spec.text}: there are {len(rows.texts)} training rows{of}; ask for fewer shots")
+        if spec.name in TWO_CLASSES and len(set(rows.labels)) < 2:
+            raise ConfigError(f"model {spec.text}: its training rows{of} are of one class; add rows of another")
+
+
+def _lots(spec: Spec, rows: TrainRows, sets: Sequence[TestSet]) -> dict[str, TrainRows]:
+    """The rows of each training of a model: all under no name, or by domain."""
+    per, _ = _parted(spec)
+    return {name: rows.of(name) for name in dict.fromkeys(one.domain for one in sets)} if per else {"": rows}
 
 
 def _check(cell: Cell, answers: Answers) -> None:
@@ -201,12 +226,13 @@ def _answers(
         return Answers({one.name: np.asarray(model.predict_proba(one.texts), np.float32) for one in sets})
     seed = cell.seed or 0
     rows = train if cell.share == 1.0 else train.share(cell.share, seed)
+    lots = _lots(spec, rows, sets)
     fitted: dict[str, Any] = {}
     probs = {}
     for one in sets:
-        domain = one.domain if per and one.domain in rows.domains else ""
+        domain = one.domain if per else ""
         if domain not in fitted:
-            own = rows.of(domain) if domain else rows
+            own = lots[domain]
             judged = dev.of(domain) if dev is not None and domain else dev
             chosen = (list(judged.texts), list(judged.labels)) if judged is not None and judged.texts else None
             fitted[domain] = make(plain)
