@@ -227,7 +227,7 @@ def load(
     first = GraphEngine(folder, config, engine or "onnxruntime", precision, threads)
     bulk = None
     if engine is None and has_openvino():
-        bulk = partial(GraphEngine, folder, config, "openvino", precision, threads)
+        bulk = partial(GraphEngine, first.folder, config, "openvino", precision, threads)
     return FinSA(Predictor(first, batch_tokens, abstain_below, bulk), facts)
 
 

@@ -147,6 +147,18 @@ def test_many_texts_go_to_openvino_and_few_to_onnxruntime(exported: Export, monk
     assert load(exported.folder).predictor.engine_for(BULK).name == "onnxruntime bf16"
 
 
+def test_a_process_that_goes_elsewhere_finds_its_graphs(
+    exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read when first needed, those of the engine for many texts too."""
+    monkeypatch.chdir(exported.folder.parent)
+    finsa = load(exported.folder.name)
+    monkeypatch.chdir(tmp_path)
+    expected = load(exported.folder).predict_proba(TEXTS * 8)
+    np.testing.assert_array_equal(finsa.predict_proba(TEXTS * 8), expected)
+    assert finsa.predict(TEXTS[0]).text == TEXTS[0]
+
+
 def test_torch_is_never_imported(exported: Export) -> None:
     script = (
         "import sys\n"

@@ -72,7 +72,7 @@ class GraphEngine:
     ) -> None:  # fmt: skip
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; it must be 1 or more, or left out for every core")
-        self.folder = folder
+        self.folder = folder.absolute()  # graphs are read when first needed, wherever the process has gone by then
         self.manifest = Manifest.parse(raw, folder)
         self.engine = check_engine(engine)
         self.precision = self.manifest.precision_for(engine, precision)
