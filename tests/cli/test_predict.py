@@ -63,6 +63,8 @@ def test_a_file_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for verb in ("predict", "explain"):
         assert main([verb, str(tmp_path / "posts.csv")]) == 2
         assert f"posts.csv is a file; write finsa {verb} --input " in capsys.readouterr().err
+    assert main(["predict", "涨", *[str(tmp_path / "posts.csv")] * 2]) == 2
+    assert "--output answers.csv, and so for each file" in capsys.readouterr().err
 
 
 def test_a_dash_is_the_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,7 +242,7 @@ def _all_of(screen: IO[bytes]) -> bytes:
 def test_quit_and_end_of_input_leave(
     words: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def typed(_: str) -> str:
+    def typed(_: str = "") -> str:
         if words is None:
             raise EOFError
         return words
@@ -271,6 +273,7 @@ def test_a_long_text_is_answered_and_said_to_be_cut(capsys: pytest.CaptureFixtur
         (["涨", "--output", "a.csv"], "belong to --input"),
         (["--input", "none.csv", "--output", "a.csv"], "none.csv: no such file"),
         (["--input", "none.csv", "--output", "a.xlsx"], "unknown ending '.xlsx'"),
+        (["--input", "other.csv", "--output", "a.csv", "--json"], "name a.jsonl, or leave --json out"),
         (["--input", "empty.csv", "--output", "a.csv"], "empty.csv: the file is empty"),
         (["--input", "other.csv", "--output", "a.csv"], "other.csv: no text column; columns found: a, b"),
         (["--input", "other.csv", "--output", "a.csv", "--text", "c"], "no column 'c'"),

@@ -49,6 +49,20 @@ def test_a_line_is_given_before_the_next_is_written() -> None:
     thread.join()
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("block", [1, 3, 1 << 16])
+def test_utf_16_with_its_mark(encoding: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows writes it; a code of one byte 0A or 0D in a character ends no line."""
+    monkeypatch.setattr(pipe, "BLOCK", block)
+    lines = ["主力砸盘，真想割肉", "", "上海\u0a0d涨停\u0d0a🚀", "公告"]
+    whole = ("\ufeff" + "\r\n".join(lines)).encode(encoding)
+    assert [decoded(line) for batch in arriving(io.BytesIO(whole)) for line in batch] == lines
+    cut = [decoded(line) for batch in arriving(io.BytesIO(whole[:-1])) for line in batch]
+    assert cut == [*lines[:-1], None]
+    half = "\ufeff涨\ud83d停\n跌".encode(encoding, "surrogatepass")
+    assert [decoded(line) for batch in arriving(io.BytesIO(half)) for line in batch] == [None, "跌"]
+
+
 def test_decoding() -> None:
     assert decoded("\ufeff涨".encode(), first=True) == "涨"
     assert decoded("业绩大涨".encode("gb18030")) == "业绩大涨"

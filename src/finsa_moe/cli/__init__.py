@@ -32,6 +32,7 @@ from finsa_moe.cli import (
     settings,
     train,
 )
+from finsa_moe.cli.standard import FULL, drop, open_closed
 from finsa_moe.errors import FinSAError, missing_extra
 
 app = typer.Typer(
@@ -87,6 +88,24 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    open_closed()
+    try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of what was left has gone
+        drop()
+        return 0
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        drop()
+        what = error.filename or "what is printed"
+        print(f"finsa: {what} cannot be written: {error.strerror}; make room, or let it go elsewhere", file=sys.stderr)
+        return 2
+    return status
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         app(args=arguments, standalone_mode=True)
     except FinSAError as error:

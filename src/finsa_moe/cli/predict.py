@@ -5,17 +5,16 @@ Only words in and words out: the face answers, `runtime.bulk` does whole files. 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads, is_file
+from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -75,15 +74,21 @@ def predict(
         needs = "--input needs --output F for the answers, or --output - to print them"
         what = "texts and --input cannot both be given" if texts else needs
         raise ConfigError(f"{what}; e.g. finsa predict --input posts.csv --output answers.csv")
-    if texts and len(texts) == 1 and is_file(texts[0]):
-        raise ConfigError(f"{texts[0]} is a file; write finsa predict --input {texts[0]} --output answers.csv")
+    if files := [given for given in texts or [] if is_file(given)]:
+        each = ", and so for each file" if len(files) > 1 else ""
+        raise ConfigError(f"{files[0]} is a file; write finsa predict --input {files[0]} --output answers.csv{each}")
     if input is None and (output is not None or text is not None or id is not None):
         raise ConfigError("--output, --text and --id belong to --input F; without it answers go to the screen")
     if input is not None and output is not None and output != SCREEN:
         from finsa_moe.runtime.bulk import rejects_of
-        from finsa_moe.runtime.writers import check_ending
+        from finsa_moe.runtime.writers import JSON, check_ending
 
         check_ending(output)  # before a model is loaded for nothing
+        if as_json and output.suffix.lower() not in JSON:
+            raise ConfigError(
+                f"--json prints JSON lines, and --output {output} is written as its ending says: "
+                f"name {output.with_suffix('.jsonl')}, or leave --json out"
+            )
         check_targets(output, rejects_of(output))
     finsa = load(
         model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens,
@@ -96,14 +101,14 @@ def predict(
         _file(finsa, input, None if output == SCREEN else output, ending, text=text, id=id, domain=domain, bom=bom)
     elif texts and texts != ["-"]:
         answers = finsa.predictor.predict(texts, domain)
-        with _quiet_pipe():
+        with quiet_pipe():
             for answer in answers:
-                _say(_shown(answer, as_json))
+                _say(answer, as_json)
         _warn_of_strangers(sum(answer.strange for answer in answers))
     elif sys.stdin.isatty():
         _converse(finsa, domain, as_json)
     else:
-        with _quiet_pipe():
+        with quiet_pipe():
             _pipe(finsa, domain, as_json)
 
 
@@ -117,7 +122,7 @@ def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: 
     console = Console(stderr=True)
     parts = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
     hidden = not console.is_terminal or (target is None and sys.stdout.isatty())
-    with Progress(*parts, console=console, transient=True, disable=hidden) as bar, _quiet_pipe():
+    with Progress(*parts, console=console, transient=True, disable=hidden) as bar, quiet_pipe():
         task = bar.add_task("")
 
         def shown(rows: int) -> None:
@@ -150,21 +155,29 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     """Answer a pipe line by line: whatever has arrived is answered together, so a slow writer does not wait."""
     from finsa_moe.errors import DataError
     from finsa_moe.runtime.pipe import arriving, decoded
+    from finsa_moe.runtime.predictor import BULK
+    from finsa_moe.runtime.repeats import Repeats
 
     line, refused, strange, first = 0, 0, 0, ""
+    many, repeats = False, Repeats()
     for raw in arriving(sys.stdin.buffer):
+        if line == 0:  # one engine answers all that comes, the one for as many as come first
+            many = len(raw) >= BULK
         texts = [decoded(part, first=line == 0 and at == 0) for at, part in enumerate(raw)]
         good = ["" if words is None else words for words in texts]
-        for words, answer in zip(texts, finsa.predictor.attempt(good, domain), strict=True):
+        answers = finsa.predictor.attempt(good, domain, bulk=many, repeats=repeats)
+        for words, answer in zip(texts, answers, strict=True):
             line += 1
             if not isinstance(answer, DataError):
                 strange += answer.strange
-                _say(_shown(answer, as_json))
+                _say(answer, as_json)
                 continue
             reason = "broken UTF-8, or neither that nor GB18030" if words is None else "empty text"
             refused, first = refused + 1, first or f"line {line}: {reason}"
-            entry = {"line": line, "text": words, "error": reason}
-            _say(json.dumps(entry, ensure_ascii=False) if as_json else f"-\t-\t-\t{' '.join((words or '').split())}")
+            if as_json:
+                say_json({"line": line, "text": words, "error": reason})
+            else:
+                say(f"-\t-\t-\t{' '.join((words or '').split())}")
         sys.stdout.flush()
     if line == 0:
         raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
@@ -191,10 +204,13 @@ def _converse(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     typer.echo(f"experts: {', '.join(finsa.domains)}. One text a line; quit leaves.", err=True)
     while True:
         try:
-            words = input("> ").strip()
+            words = ask().strip()
         except (EOFError, KeyboardInterrupt):
             typer.echo(err=True)
             return
+        except UnicodeDecodeError as error:
+            typer.echo(f"that line is not in {error.encoding.upper()}; type it anew, or quit", err=True)
+            continue
         if words.casefold() in ("quit", "exit"):
             return
         if not words:
@@ -202,17 +218,19 @@ def _converse(finsa: FinSA, domain: str | None, as_json: bool) -> None:
         answer = finsa.predictor.attempt([words], domain)[0]
         if isinstance(answer, DataError):
             typer.echo("no text in that line; type some words, or quit", err=True)
+        elif as_json:
+            _say(answer, as_json)
         else:
-            _say(_shown(answer, as_json) if as_json else _spoken(answer))
+            say(_spoken(answer))
 
 
-def _shown(answer: Prediction, as_json: bool) -> str:
+def _say(answer: Prediction, as_json: bool) -> None:
     if as_json:
-        entry = {key: _rounded(value) for key, value in answer.as_dict().items()}
-        return json.dumps(entry, ensure_ascii=False)
+        say_json({key: _rounded(value) for key, value in answer.as_dict().items()})
+        return
     words = " ".join(answer.text.split())
     mark = "?" if answer.uncertain else ""
-    return f"{_coloured(answer.sentiment)}{mark}\t{answer.confidence:.4f}\t{answer.expert}\t{words}"
+    say(f"{_coloured(answer.sentiment)}{mark}\t{answer.confidence:.4f}\t{answer.expert}\t{words}")
 
 
 def _spoken(answer: Prediction) -> str:
@@ -238,24 +256,3 @@ def _rounded(value: object) -> object:
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     return round(value, 6) if isinstance(value, float) else value
-
-
-def _say(line: str) -> None:
-    """One line to stdout, whatever the terminal can show: what it cannot is replaced, never a crash."""
-    try:
-        sys.stdout.write(line + "\n")
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-
-
-@contextmanager
-def _quiet_pipe() -> Iterator[None]:
-    """Stop without a word when the reader of our output has gone, as with ``| head``."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # the interpreter flushes stdout once more on its way out: let that go nowhere instead of failing again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None

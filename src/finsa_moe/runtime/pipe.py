@@ -5,23 +5,26 @@ Bytes in, lists of lines out, and the text of a line. It knows neither texts' me
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from finsa_moe.data.encoding import mostly_utf8
 
 BLOCK = 1 << 16
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_HALVES = {mark[:1] for mark in _MARKS}
 
 
 def arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
     """Yield the lines that one read brought, without their line ends; a last line may lack one.
 
     A read waits for the first byte and takes what is there: one line from a slow writer, a block's worth from a fast
-    one, which is then answered as one batch. Memory is bounded by the block and the longest line.
+    one, which is then answered as one batch. Memory is bounded by the block and the longest line. A stream that begins
+    with the mark of UTF-16 comes as UTF-8.
     """
-    read = getattr(stream, "read1", stream.read)
     held: list[bytes] = []
-    while block := read(BLOCK):
+    for block in _blocks(getattr(stream, "read1", stream.read)):
         *whole, rest = block.split(b"\n")
         if whole:
             whole[0] = b"".join([*held, whole[0]])
@@ -31,6 +34,24 @@ def arriving(stream: BinaryIO) -> Iterator[list[bytes]]:
             held.append(rest)
     if held:
         yield [b"".join(held).removesuffix(b"\r")]
+
+
+def _blocks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """What each read brings; of UTF-16, what is broken as bytes that are not UTF-8."""
+    block = read(BLOCK)
+    while block in _HALVES and (more := read(BLOCK)):
+        block += more
+    if not block.startswith(_MARKS):
+        while block:
+            yield block
+            block = read(BLOCK)
+        return
+    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+    while block:
+        yield decoder.decode(block).encode("utf-8", "surrogatepass")
+        block = read(BLOCK)
+    if decoder.getstate()[0]:
+        yield b"\xff"
 
 
 def decoded(line: bytes, *, first: bool = False) -> str | None:

@@ -88,18 +88,19 @@ class Predictor:
         return [_or_raise(answer) for answer in self.attempt(texts, domain)]
 
     def attempt(
-        self, texts: Iterable[str], domain: Domain = None, *, bulk: bool = False, repeats: Repeats | None = None
+        self, texts: Iterable[str], domain: Domain = None, *, bulk: bool | None = None, repeats: Repeats | None = None
     ) -> list[Prediction | DataError]:
         """Like `predict`, with the error standing in the place of a text that cannot be answered.
 
         Args:
             texts: As for `predict`.
             domain: As for `predict`.
-            bulk: Whether the texts are part of many, so that the bulk engine answers however few they are.
+            bulk: Whether the texts are part of many, so that the bulk engine answers however few they are, or of few,
+                so that it does not; None goes by how many they are.
             repeats: What the calls for these many have met so far, all of them with one engine.
         """
         texts = _listed(texts)
-        engine = self.engine_for(WINDOW if bulk else len(texts))
+        engine = self.engine_for(len(texts) if bulk is None else BULK if bulk else 0)
         repeats = Repeats() if repeats is None else repeats
         answers: list[Prediction | DataError] = []
         for start, experts in self._windows(texts, domain):

@@ -21,7 +21,8 @@ from finsa_moe.errors import ConfigError, DataError, require
 from finsa_moe.files import beside
 from finsa_moe.runtime.typed import Instant
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+JSON = (".jsonl", ".ndjson")
+ENDINGS = (".csv", ".tsv", *JSON, ".parquet")
 DIGITS = 6
 Types = dict[str, Any]
 

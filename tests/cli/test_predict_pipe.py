@@ -1,0 +1,67 @@
+"""A pipe is one call, however many reads bring it: one engine, and no text worked out twice."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from finsa_moe import face
+from finsa_moe.cli import main
+from finsa_moe.face import FinSA
+from finsa_moe.runtime import pipe
+from finsa_moe.runtime.predictor import BULK, Predictor
+from tests.cli.test_predict import Piped
+from tests.fakes import FakeEngine
+
+
+class Reads(io.BytesIO):
+    """Gives one portion a read."""
+
+    def __init__(self, portions: list[list[str]]) -> None:
+        super().__init__()
+        self.portions = ["".join(f"{line}\n" for line in lines).encode() for lines in portions]
+
+    def read1(self, size: int = -1) -> bytes:
+        return self.portions.pop(0) if self.portions else b""
+
+
+@pytest.mark.parametrize("first", [BULK, BULK - 1])
+def test_one_engine_answers_a_whole_pipe(
+    first: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few, bulk = FakeEngine(), FakeEngine()
+    predictor = Predictor(few, bulk=lambda: bulk)  # type: ignore[arg-type]
+    few.shapes.clear()
+    monkeypatch.setattr(face, "load", lambda *_, **__: FinSA(predictor))
+    some = [f"涨{n}" for n in range(first)]
+    stdin = Piped(b"")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    reads = Reads([some, ["跌", "涨0"], [f"跌{n}" for n in range(BULK)], ["跌", ""]])
+    monkeypatch.setattr(pipe, "arriving", lambda _, real=pipe.arriving: real(reads))
+    assert main(["predict"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == first + 2 + BULK + 2
+    used, other = (bulk, few) if first >= BULK else (few, bulk)
+    assert not other.shapes
+    assert sum(rows for rows, _ in used.shapes) == first + 1 + BULK
+    assert lines[first][:3] == lines[-2][:3]
+    assert lines[0] == lines[first + 1]
+
+
+def test_utf_16_from_windows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    face_of = FinSA(Predictor(FakeEngine()))  # type: ignore[arg-type]
+    monkeypatch.setattr(face, "load", lambda *_, **__: face_of)
+    monkeypatch.setattr(sys, "stdin", Piped("涨停\r\n跌停\r\n公告涨\r\n".encode("utf-16")))
+    assert main(["predict", "--json"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one["text"], one["sentiment"]) for one in found] == [
+        ("涨停", "利好"),
+        ("跌停", "利空"),
+        ("公告涨", "利好"),
+    ]
