@@ -11,10 +11,12 @@ from torch.nn.functional import gelu
 from transformers import ModernBertModel
 
 from finsa_moe.config import PretrainConfig
+from finsa_moe.training import objectives
 from finsa_moe.training.corpus import MASK, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.objectives import MaskedBatch, MaskedLM, ReplacedTokens, objective
 from finsa_moe.training.pretrain import Pretrainer, compact_config
+from finsa_moe.training.tied_loss import tied_cross_entropy
 from tests.families import made_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -76,6 +78,21 @@ def test_the_verdicts_loss_by_hand(backbone: ModernBertModel) -> None:
     assert float(found[1]) == pytest.approx(wrong[original >= 5].mean(), rel=1e-4)
     targets = given.targets.tolist()
     assert float(found[0]) == pytest.approx(-np.mean([np.log(r[t]) for r, t in zip(p, targets, strict=True)]), rel=1e-4)
+
+
+def test_tokens_are_drawn_only_where_they_are_read(backbone: ModernBertModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def watched(*given: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        found = tied_cross_entropy(*given)  # type: ignore[arg-type]
+        drawn.append(len(found[1]))
+        return found
+
+    monkeypatch.setattr(objectives, "tied_cross_entropy", watched)
+    given = batch()
+    MaskedLM(backbone)(given)
+    ReplacedTokens(backbone, 2, 50.0)(given)
+    assert drawn == [0, len(given.targets)]
 
 
 def test_draws_follow_the_distribution(backbone: ModernBertModel) -> None:

@@ -60,16 +60,19 @@ class MaskedLM(nn.Module):
 
     def forward(self, batch: MaskedBatch) -> Tensor:
         """This process's part of the mean cross-entropy in nats of the chosen positions, float32 (1,)."""
-        return self.guess(batch)[0].unsqueeze(0)
+        return self.guess(batch, draw=False)[0].unsqueeze(0)
 
-    def guess(self, batch: MaskedBatch) -> tuple[Tensor, Tensor]:
-        """The part of the mean cross-entropy, and a token drawn from each prediction, int64 (chosen positions,)."""
+    def guess(self, batch: MaskedBatch, *, draw: bool = True) -> tuple[Tensor, Tensor]:
+        """The part of the mean cross-entropy, and a token drawn from each prediction, int64 (chosen positions,).
+
+        Without `draw` no tokens are drawn, and (0,) comes in their place.
+        """
         hidden = self.backbone(input_ids=batch.ids).last_hidden_state[batch.chosen]
         hidden = self.norm(nn.functional.gelu(self.dense(hidden)))
         if torch.is_autocast_enabled(hidden.device.type):
             hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         table = self.backbone.get_input_embeddings().weight
-        mean, drawn = tied_cross_entropy(hidden, table, self.bias, batch.targets, batch.uniform)
+        mean, drawn = tied_cross_entropy(hidden, table, self.bias, batch.targets, batch.uniform if draw else None)
         return mean * (len(batch.targets) / batch.chosen_in_all), drawn
 
 
