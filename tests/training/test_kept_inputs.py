@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -113,6 +114,12 @@ def test_a_mixture(
     weights = other / "experts" / "news" / "adapter_model.safetensors"
     shutil.copy(trained("bert").joint / "experts" / "news" / "adapter_model.safetensors", weights)
     refused(kept, "start", lambda: run(start=other))
+    for name, value in (("route_at", 0.5), ("expert_dropout", 0.3), ("router_dropout", 0.3), ("scaling", [2.0, 2.0])):
+        anew = tmp_path / name  # merged from the same experts by other settings: the same tensors
+        shutil.copytree(start, anew)
+        said = json.loads((anew / "config.json").read_text(encoding="utf-8"))
+        (anew / "config.json").write_text(json.dumps(said | {name: value}), encoding="utf-8")
+        refused(kept, f"start's {name}", lambda place=anew: run(start=place))  # type: ignore[misc]
     assert set(run()) == {"router_warmup", "moe_joint"}
 
 

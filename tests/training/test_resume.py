@@ -142,6 +142,17 @@ def test_broken_off_inside_an_epoch_where_each_of_several_processes_takes_its_ba
     equal_to_whole(tmp_path / "e", run_expert(tmp_path / "e", True), whole)
 
 
+def test_seconds_are_those_of_all_sittings(run_expert: Expert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint keeps them; those that a kill took back with their steps are not counted."""
+    break_off(monkeypatch, 5, lambda: run_expert(tmp_path / "e"))
+    kept = tmp_path / "e" / "run" / "checkpoints" / "checkpoint-4" / "seconds.json"
+    assert 0 < json.loads(kept.read_text()) < 500
+    kept.write_text("500.0")
+    assert 500 < run_expert(tmp_path / "e", True)["wall_seconds"] < 1000
+    rows = map(json.loads, (tmp_path / "e" / "run" / "statistics.jsonl").read_text().splitlines())
+    assert all((row["wall_seconds"] > 500) == (row["step"] > 4) for row in rows)
+
+
 @pytest.mark.parametrize("cut", ["no state", "state cut", "tensors only", "empty"])
 def test_a_checkpoint_cut_short_is_passed_over(
     cut: str, run_expert: Expert, whole: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

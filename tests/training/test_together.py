@@ -67,8 +67,9 @@ def test_the_configurations_of_accelerate_are_read() -> None:
 
 def test_sharding_by_accelerate_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ConfigError, match="shard_backbone=true"):
-        loop.enter(tmp_path, ExpertConfig(trackers=()), {}, resume=False)
+    settings = ExpertConfig(trackers=())
+    with pytest.raises(ConfigError, match="shard_backbone=true"), loop.entered(tmp_path, settings, {}, resume=False):
+        pass
 
 
 @pytest.mark.slow

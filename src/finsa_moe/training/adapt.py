@@ -39,7 +39,7 @@ from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import longest
 from finsa_moe.training.heads import FACTS, HEADS, start_heads
-from finsa_moe.training.resume import check_finished, finish
+from finsa_moe.training.resume import check_finished, check_own, finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
 from finsa_moe.training.together import Team
 
@@ -138,11 +138,13 @@ def adapt(
 
     Raises:
         DataError, ModelError, ConfigError: For files, a backbone or settings that cannot be used, or are not those that
-            the run in `out` began with; ModelError if training diverges.
+            the run in `out` began with; ConfigError if `out` is the backbone, or holds a model that no run in it made;
+            ModelError if training diverges.
     """
     finished = (out / FACTS).exists()
     if finished and not resume:
         raise ConfigError(f"{out}: holds a finished backbone; name another --out, or remove it first")
+    check_own(out, Path(backbone), begun=finished or (out / "run" / "checkpoints").exists())
     if not tasks and not soft:
         raise ConfigError("no task; give --task NAME=FILE or --soft NAME=FILE at least once")
     device = training_device(device)
@@ -180,25 +182,25 @@ def adapt(
         check_finished(stage.folder, settings, inputs)
         finish(stage.folder)
         return dict(json.loads((out / FACTS).read_text(encoding="utf-8")))
-    loop.enter(stage.folder, settings, inputs, resume=resume)
-    facts = loop.run(stage, resume=resume)
-    facts["heads"] = started
-    facts["tasks"] = {
-        task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
-    }
-    if settings.stored == "bfloat16":
-        for weight in network.parameters():
-            weight.data.copy_(weight.data.to(torch.bfloat16))
-    team = Team()
-    if team.first:
-        save_weights(network, out)
-        tokenizer.save_pretrained(out)
-        head = {name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}
-        save_file(head, out / HEADS)
-        settings.save(out / "adapt.yaml")
-        write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
-        finish(stage.folder)
-    team.wait()
+    with loop.entered(stage.folder, settings, inputs, resume=resume):
+        facts = loop.run(stage, resume=resume)
+        facts["heads"] = started
+        facts["tasks"] = {
+            task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
+        }
+        if settings.stored == "bfloat16":
+            for weight in network.parameters():
+                weight.data.copy_(weight.data.to(torch.bfloat16))
+        team = Team()
+        if team.first:
+            save_weights(network, out)
+            tokenizer.save_pretrained(out)
+            head = {name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}
+            save_file(head, out / HEADS)
+            settings.save(out / "adapt.yaml")
+            write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+            finish(stage.folder)
+        team.wait()
     return facts
 
 

@@ -27,8 +27,9 @@ from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.pretrain import Pretrainer
-from finsa_moe.training.resume import files_mark, keep_inputs
+from finsa_moe.training.resume import at_work, check_own, files_mark, keep_inputs
 
+TOKENIZER = "tokenizer.json"
 _MAY_CHANGE = {
     "epochs", "max_steps", "max_minutes", "save_minutes", "log_steps", "decay", "compile",
     "learning_rate",  # a run that diverged goes on with a lower one
@@ -62,45 +63,47 @@ def pretrain(
         The facts written to ``pretrain.json``.
 
     Raises:
-        ConfigError: If `out` holds a run and `resume` is off, or one of other settings or texts; for a device that is
-            not there.
+        ConfigError: If `out` holds a run and `resume` is off, or one of other settings or texts, or that another
+            process is at, or a model that no run in it made; for a device that is not there.
+        DataError: If there is no room for what is written.
     """
     ranks, run = Ranks(), out / "run"
     where = ranks.device(usable_device(device))
     fresh = not run.exists()
     if ranks.first:
+        check_own(out, *([init] if init else []), begun=(run / TOKENIZER).exists())
         _check_run(run / "config.yaml", settings, resume)
-        run.mkdir(parents=True, exist_ok=True)
-    try:
+    with at_work(run, first=ranks.first):
+        try:
+            if ranks.first:
+                keep_inputs(run, _inputs(sources, held_out, init), resume=resume)
+                settings.save(run / "config.yaml")
+            with ranks.in_turn():
+                dropped: list[str] = []
+                tokenizer = _tokenizer(lambda: _lines(sources, held_out), run / TOKENIZER, settings, init)
+                if not (run / "corpus").exists():
+                    lines = _lines(sources, held_out, dropped)
+                    Corpus.write(lines, tokenizer, run / "corpus", longest=settings.longest, dropped=dropped)
+            corpus = Corpus.open(run / "corpus")
+            masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
+            trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, ranks=ranks)
+        except FinSAError:
+            if fresh:  # a mistake at the door is no run that a second try would have to resume
+                shutil.rmtree(run)
+            raise
+        with ranks.in_turn():  # the first mends what a kill left
+            trainer.resume()
+        ranks.total(0.0)  # all have read the state before the first replaces it
+        progress = trainer.run(log)
+        facts = {
+            "parameters": sum(p.numel() for p in trainer.model.backbone.parameters()),
+            "embedding_parameters": trainer.model.backbone.get_input_embeddings().weight.numel(),
+            "documents": len(corpus), "corpus_tokens": int(corpus.ends[-1]), "lines_dropped": corpus.dropped,
+            "steps": progress.step, "tokens_seen": progress.tokens, "minutes": round(progress.minutes, 1),
+            "sources": [source.name for source in sources],
+        }  # fmt: skip
         if ranks.first:
-            keep_inputs(run, _inputs(sources, held_out, init), resume=resume)
-            settings.save(run / "config.yaml")
-        with ranks.in_turn():
-            dropped: list[str] = []
-            tokenizer = _tokenizer(lambda: _lines(sources, held_out), run / "tokenizer.json", settings, init)
-            if not (run / "corpus").exists():
-                lines = _lines(sources, held_out, dropped)
-                Corpus.write(lines, tokenizer, run / "corpus", longest=settings.longest, dropped=dropped)
-        corpus = Corpus.open(run / "corpus")
-        masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
-        trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, ranks=ranks)
-    except FinSAError:
-        if fresh:  # a mistake at the door is no run that a second try would have to resume
-            shutil.rmtree(run)
-        raise
-    with ranks.in_turn():  # the first mends what a kill left
-        trainer.resume()
-    ranks.total(0.0)  # all have read the state before the first replaces it
-    progress = trainer.run(log)
-    facts = {
-        "parameters": sum(p.numel() for p in trainer.model.backbone.parameters()),
-        "embedding_parameters": trainer.model.backbone.get_input_embeddings().weight.numel(),
-        "documents": len(corpus), "corpus_tokens": int(corpus.ends[-1]), "lines_dropped": corpus.dropped,
-        "steps": progress.step, "tokens_seen": progress.tokens, "minutes": round(progress.minutes, 1),
-        "sources": [source.name for source in sources],
-    }  # fmt: skip
-    if ranks.first:
-        save_backbone(trainer.model.backbone, tokenizer, out, settings.max_length, facts)
+            save_backbone(trainer.model.backbone, tokenizer, out, settings.max_length, facts)
     return facts
 
 

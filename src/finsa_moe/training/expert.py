@@ -180,23 +180,23 @@ def train_expert(
         check_finished(stage.folder, settings, inputs)
         finish(stage.folder)
         return read_json(out / "metrics.json")
-    loop.enter(stage.folder, settings, inputs, resume=resume)
-    facts = loop.run(stage, resume=resume)
-    facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
-    if heads:
-        facts["heads"] = list(heads)
-    facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
-    team = Team()
-    if team.first:
-        most = settings.ngrams
-        if most:
-            table = ngrams.fit(train.texts, train.labels, most, seed=settings.seed)
-        else:  # another domain's n-grams would add to its answers what its rows never taught
-            table = begun.ngrams if begun and begun.facts.get("domain") == domain else None
-        facts["ngrams"] = 0 if table is None else len(table.keys)
-        _write(model, out, facts, settings, tokenizer, table)
-        finish(stage.folder)
-    team.wait()
+    with loop.entered(stage.folder, settings, inputs, resume=resume):
+        facts = loop.run(stage, resume=resume)
+        facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
+        if heads:
+            facts["heads"] = list(heads)
+        facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
+        team = Team()
+        if team.first:
+            most = settings.ngrams
+            if most:
+                table = ngrams.fit(train.texts, train.labels, most, seed=settings.seed)
+            else:  # another domain's n-grams would add to its answers what its rows never taught
+                table = begun.ngrams if begun and begun.facts.get("domain") == domain else None
+            facts["ngrams"] = 0 if table is None else len(table.keys)
+            _write(model, out, facts, settings, tokenizer, table)
+            finish(stage.folder)
+        team.wait()
     return facts
 
 

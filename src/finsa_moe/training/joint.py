@@ -41,6 +41,8 @@ from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
+_UNSEEN = ("route_at", "scaling", "router_dropout", "head_dropout", "expert_dropout")
+"""What a mixture's configuration says that its tensors do not show, and its training depends on."""
 WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
 
 
@@ -110,6 +112,7 @@ def train_joint(
     inputs = {
         "training rows": train.mark(), "validation rows": valid.mark(),
         "start": files_mark(start / WEIGHTS, start / EXPERTS), "backbone": str(config.backbone.get("fingerprint")),
+        **{f"start's {name}": str(getattr(config, name)) for name in _UNSEEN},
     }  # fmt: skip
     facts = {name: read_json(out / name / METRICS) for name in (WARMUP, JOINT) if (out / name / METRICS).is_file()}
     if finished:  # there is nothing left to do, but for what a kill after the last word left
@@ -120,7 +123,6 @@ def train_joint(
     ready_to_train(model.backbone)
     model.config.gate, model.router_ngrams = settings.gate, None
     seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
-    loop.enter(out / "run", settings, inputs, resume=resume)
     team = Team()
 
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
@@ -156,23 +158,25 @@ def train_joint(
         team.wait()
         return facts
 
-    if not warmed and settings.router_steps:
-        set_trained(model, experts=False, heads=settings.warm_heads)
-        steps = min(settings.router_steps, settings.max_steps) if settings.max_steps > 0 else settings.router_steps
-        warm = dataclasses.replace(
-            settings, max_steps=steps, learning_rate=settings.router_learning_rate,
-            warmup_steps=settings.router_warmup_steps,
-        )  # fmt: skip
-        facts[WARMUP] = phase(WARMUP, warm, soft_until=2.0)  # experts are frozen: nothing to harden for yet
-    if settings.router_ngrams and team.first:  # the process that saves; validation reports the network's router alone
-        texts = [text for rows, _ in parts["train"] for text in rows.texts]
-        places = [index for rows, index in parts["train"] for _ in rows.texts]
-        model.router_ngrams = ngrams.fit_router(
-            texts, places, settings.router_ngrams, experts=len(domains), seed=settings.seed
-        )
-    set_trained(model, experts=True)
-    set_seed(settings.seed + 1)
-    facts[JOINT] = phase(JOINT, dataclasses.replace(settings, seed=settings.seed + 1), soft_until=settings.harden_at)
+    with loop.entered(out / "run", settings, inputs, resume=resume):
+        if not warmed and settings.router_steps:
+            set_trained(model, experts=False, heads=settings.warm_heads)
+            steps = min(settings.router_steps, settings.max_steps) if settings.max_steps > 0 else settings.router_steps
+            warm = dataclasses.replace(
+                settings, max_steps=steps, learning_rate=settings.router_learning_rate,
+                warmup_steps=settings.router_warmup_steps,
+            )  # fmt: skip
+            facts[WARMUP] = phase(WARMUP, warm, soft_until=2.0)  # experts are frozen: nothing to harden for yet
+        if settings.router_ngrams and team.first:  # the one that saves; validation reports the network's router alone
+            texts = [text for rows, _ in parts["train"] for text in rows.texts]
+            places = [index for rows, index in parts["train"] for _ in rows.texts]
+            model.router_ngrams = ngrams.fit_router(
+                texts, places, settings.router_ngrams, experts=len(domains), seed=settings.seed
+            )
+        set_trained(model, experts=True)
+        set_seed(settings.seed + 1)
+        anew = dataclasses.replace(settings, seed=settings.seed + 1)
+        facts[JOINT] = phase(JOINT, anew, soft_until=settings.harden_at)
     return facts
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, steps_of
 from finsa_moe.training.memory import peak_memory
-from finsa_moe.training.resume import ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
+from finsa_moe.training.resume import at_work, ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
 from finsa_moe.training.sharding import shard_backbone
 from finsa_moe.training.together import Team
 from finsa_moe.training.trainer import (
-    STATISTICS,
     TRAINED,
     LossOf,
     Stage,
@@ -39,8 +38,9 @@ from finsa_moe.training.trainer import (
 )
 
 
-def enter(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, resume: bool) -> None:
-    """Open a command's run folder, once all that its user gave has been read and found good.
+@contextmanager
+def entered(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, resume: bool) -> Iterator[None]:
+    """Hold a command's run folder while the block runs, once all that its user gave has been read and found good.
 
     Args:
         folder: The folder.
@@ -49,9 +49,10 @@ def enter(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, res
         resume: Whether to go on with the run that it holds.
 
     Raises:
-        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings or inputs; if a tracker
-            is unknown.
+        ConfigError: If it holds an unfinished run and `resume` is off, or one of other settings or inputs, or one that
+            another process is at; if a tracker is unknown.
         MissingExtra: If a tracker is not installed.
+        DataError: If there is no room for what the block writes.
     """
     if not resume and any(folder.glob("**/checkpoints")):
         raise ConfigError(f"{folder}: holds an unfinished run; add --resume to go on, or name another --out")
@@ -64,10 +65,12 @@ def enter(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, res
     team = Team()
     team.rows_each(settings.batch_size)
     team.wait()  # all have looked before the first writes
-    if team.first:
-        keep_settings(folder, settings, resume=resume)
-        keep_inputs(folder, inputs, resume=resume)
-    team.wait()
+    with at_work(folder, first=team.first):
+        if team.first:
+            keep_settings(folder, settings, resume=resume)
+            keep_inputs(folder, inputs, resume=resume)
+        team.wait()
+        yield
 
 
 def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
@@ -87,10 +90,10 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     team = Team()
     with team.in_turn():  # the first removes what a kill cut short
         newest = newest_checkpoint(checkpoints) if resume else None
-    statistics = stage.folder / STATISTICS
+    statistics = Statistics(stage)
     if team.first:
         stage.folder.mkdir(parents=True, exist_ok=True)
-        forget_after(statistics, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
+        forget_after(statistics.path, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
     team.wait()
     set_seed(settings.seed)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(stage.folder / "tensorboard")
@@ -115,12 +118,10 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         stage.model.gradient_checkpointing_enable()  # type: ignore[operator]
     if settings.shard_backbone:
         shard_backbone(stage.model)
-    started = time.perf_counter()
     trainer = StageTrainer(
-        stage, model=stage.model, args=arguments, train_dataset=stage.train, eval_dataset=stage.valid,
+        stage, statistics, model=stage.model, args=arguments, train_dataset=stage.train, eval_dataset=stage.valid,
         data_collator=Collator(stage.pad_id), compute_metrics=stage.metrics,
-        callbacks=[Statistics(stage, statistics)]
-        + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
+        callbacks=[EarlyStoppingCallback(settings.patience)] if settings.patience else [],
     )  # fmt: skip
     if newest and (over := ended(newest)):
         trainer.best_of(over, newest)
@@ -132,7 +133,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     best = [row for row in state.log_history if f"eval_{stage.best}" in row and row["step"] == state.best_global_step]
     return {
         "stage": stage.name, "steps": state.global_step, "best_step": state.best_global_step,
-        "train_loss": trainer.mean_loss(), "wall_seconds": round(time.perf_counter() - started, 1),
+        "train_loss": trainer.mean_loss(), "wall_seconds": round(statistics.seconds(), 1),
         "peak_memory_mb": peak_memory(), "rows": len(stage.train), "trained_parameters": sum(
             p.numel() for p in stage.model.parameters() if p.requires_grad),
         "validation": {k.removeprefix("eval_"): v for k, v in best[0].items() if k.startswith("eval_")} if best else {},
@@ -170,6 +171,6 @@ def polarity_metrics(logits: Any, labels: Any) -> dict[str, float]:
 
 
 __all__ = [
-    "TRAINED", "Collator", "LossOf", "Stage", "Statistics", "classification_loss", "enter", "load_trained",
+    "TRAINED", "Collator", "LossOf", "Stage", "Statistics", "classification_loss", "entered", "load_trained",
     "peak_memory", "polarity_metrics", "run", "trained_tensors",
 ]  # fmt: skip

@@ -6,21 +6,84 @@ reason why not. It knows neither models nor losses.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from transformers import TrainerState
 
 from finsa_moe.config import StageConfig
-from finsa_moe.errors import ConfigError
-from finsa_moe.files import sha256, write
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import hold_named, sha256, write
 
-STATE, INPUTS = "trainer_state.json", "inputs.json"
+STATE, INPUTS, LOCK = "trainer_state.json", "inputs.json", "lock"
 _MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+@contextmanager
+def at_work(folder: Path, *, first: bool = True) -> Iterator[None]:
+    """Hold a run's folder, which is made if need be; what a disk does not take ends the block in one line.
+
+    Args:
+        folder: The run's.
+        first: Whether this process holds it; of several that train together only one does.
+
+    Raises:
+        ConfigError: If another run holds it.
+        DataError: If there is no room for what is written.
+    """
+    lock = folder / LOCK
+    try:
+        with ExitStack() as held:
+            if first:
+                folder.mkdir(parents=True, exist_ok=True)
+                if not hold_named(held.enter_context(lock.open("ab")), lock):
+                    raise ConfigError(f"{folder}: another process trains here; wait for its end or name another --out")
+                held.callback(_remove, lock)
+            yield
+    except Exception as error:
+        if not _no_room(error):
+            raise
+        told = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        raise DataError(f"{folder}: cannot be written: {told}; make room there, then go on with --resume") from error
+
+
+def _remove(lock: Path) -> None:
+    with suppress(OSError):  # Windows removes no open file
+        lock.unlink()
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether a disk is full or fails, as Python, safetensors (Rust's words) or torch (C++'s) tell it."""
+    if isinstance(error, OSError):
+        return error.errno in _DISK
+    said = str(error)
+    words = ("PytorchStreamWriter", "inline_container", *(f"(os error {number})" for number in _DISK))
+    return any(word in said for word in words)
+
+
+def check_own(out: Path, *sources: Path, begun: bool) -> None:
+    """Refuse a folder whose backbone or model would be written over.
+
+    Args:
+        out: Where a backbone is to be written.
+        sources: What is read.
+        begun: Whether `out` holds a run that may have written what is there.
+
+    Raises:
+        ConfigError: If it is a source, or holds a model that no run in it has written.
+    """
+    for source in sources:
+        if out.exists() and source.exists() and out.samefile(source):
+            raise ConfigError(f"{out}: is read here, and would be written over; name another --out")
+    there = [*out.glob("config.json"), *out.glob("*.safetensors")]
+    if there and not begun:
+        raise ConfigError(f"{out}: holds a model already ({there[0].name}); name another --out, or remove it first")
 
 
 def keep_settings(folder: Path, settings: StageConfig, *, resume: bool) -> None:

@@ -25,7 +25,7 @@ from finsa_moe.training.batches import EncodedRows, LengthGroupedSampler
 from finsa_moe.training.memory import peak_memory
 from finsa_moe.training.together import Team
 
-TRAINED, LOSS = "trained.safetensors", "loss.json"
+TRAINED, LOSS, SPENT = "trained.safetensors", "loss.json", "seconds.json"
 STATISTICS = "statistics.jsonl"
 
 LossOf = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
@@ -72,9 +72,10 @@ class StageTrainer(Trainer):
     It ends with a `ModelError` once a loss or a trained weight is not finite, before it logs, saves or chooses by it.
     """
 
-    def __init__(self, stage: Stage, **kwargs: Any) -> None:
-        self.stage = stage
+    def __init__(self, stage: Stage, statistics: Statistics, **kwargs: Any) -> None:
+        self.stage, self.statistics = stage, statistics
         super().__init__(**kwargs)
+        self.add_callback(statistics)
         # of the losses of all steps made, those before a resume too; None once a checkpoint did not tell
         self.sum: Tensor | None = torch.zeros((), dtype=torch.float64, device=self.args.device)
         self.model_accepts_loss_kwargs = False  # a stage's loss is the mean of one micro-batch: to be divided by them
@@ -140,15 +141,18 @@ class StageTrainer(Trainer):
         folder.mkdir(parents=True, exist_ok=True)
         save_file(trained_tensors(self.stage.model), folder / TRAINED)
         (folder / LOSS).write_text(json.dumps(None if self.sum is None else float(self.sum)), encoding="utf-8")
+        (folder / SPENT).write_text(json.dumps(self.statistics.seconds()), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         load_trained(self.stage.model, Path(resume_from_checkpoint))
         self._count_from(Path(resume_from_checkpoint))
 
     def _count_from(self, checkpoint: Path) -> None:
-        file = checkpoint / LOSS  # which checkpoints of earlier versions lack
+        file = checkpoint / LOSS  # which checkpoints of earlier versions lack, as they do the seconds
         before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
         self.sum = None if before is None or self.sum is None else self.sum.fill_(before)
+        if (checkpoint / SPENT).is_file():
+            self.statistics.before = float(json.loads((checkpoint / SPENT).read_text(encoding="utf-8")))
 
     def _load_best_model(self) -> None:
         load_trained(self.stage.model, Path(str(self.state.best_model_checkpoint)))
@@ -188,8 +192,13 @@ class EpochOf(TrainerCallback):
 class Statistics(TrainerCallback):
     """Appends one JSON row a log or an evaluation: stage, step, losses, rates, wall seconds and peak memory."""
 
-    def __init__(self, stage: Stage, path: Path) -> None:
-        self.stage, self.path, self.since = stage, path, time.perf_counter()
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.path, self.since = stage, stage.folder / STATISTICS, time.perf_counter()
+        self.before = 0.0  # seconds of the sittings before this one
+
+    def seconds(self) -> float:
+        """Spent on the run: in this sitting, and in those before it up to the checkpoint that was gone on from."""
+        return self.before + time.perf_counter() - self.since
 
     def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Find the best checkpoint where it stands now: a resumed state names its path of before, perhaps elsewhere."""
@@ -206,6 +215,6 @@ class Statistics(TrainerCallback):
         if not state.is_world_process_zero:
             return
         row = {"stage": self.stage.name, "step": state.global_step, **(logs or {})}
-        row |= {"wall_seconds": round(time.perf_counter() - self.since, 2), "peak_memory_mb": peak_memory()}
+        row |= {"wall_seconds": round(self.seconds(), 2), "peak_memory_mb": peak_memory()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
