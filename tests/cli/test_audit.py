@@ -121,6 +121,15 @@ def test_wide_tables_are_whole_in_a_pipe(files: list[str], capsys: pytest.Captur
     assert line.split() == [name, "train", *(["1", "(33.3", "%)"] * 3)]
 
 
+def test_names_in_brackets_are_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train[bold].csv", "t[final].csv"):
+        write(tmp_path / name, [*ROWS, (name, "利好")])
+    assert main(["audit", *(str(tmp_path / name) for name in ("train[bold].csv", "t[final].csv"))]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in ("t[final] train[bold] 4 (80.0 %)", "from train[bold] to t[final]"):
+        assert part in shown
+
+
 def test_one_file_and_files_without_labels(
     files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,15 +114,17 @@ def test_rows_that_settings_are_chosen_by_and_that_are_judged_are_told_of(
     for name, part in files.items():
         (tmp_path / f"{name}.csv").write_text("\n".join(["text,label", *part, ""]), encoding="utf-8")
     words = ["compare", "--model", "majority", "--out", str(tmp_path / "out")]
-    words += [word for name in files for word in (f"--{name}", f"news={tmp_path / name}.csv")]
+    words += [word for name in files for word in (f"--{name}", f"news[b]={tmp_path / name}.csv")]
     assert main(words) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    said = capsys.readouterr()
+    assert "news[b]\n" in said.out.replace(" ", "").replace("┃", "\n"), "a name is no markup"
+    told = [line for line in said.err.splitlines() if line.startswith("warning: ")]
     assert len(told) == 1
     line = told[0].removeprefix("warning: ")
-    assert re.fullmatch(r"news: \d+ of 15 texts stand in the --dev rows, .* settings were chosen by them\.", line)
+    assert re.fullmatch(r"news\[b\]: \d+ of 15 texts stand in the --dev rows, .* settings were chosen by them\.", line)
     for ending in ("html", "md"):
         assert line in (tmp_path / "out" / f"comparison.{ending}").read_text(encoding="utf-8")
-    kept = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))["sets"]["news"]
+    kept = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))["sets"]["news[b]"]
     assert kept["chosen_by"] == int(line.split()[1])
 
 

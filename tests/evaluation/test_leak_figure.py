@@ -25,9 +25,9 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[float]]
     seen: list[tuple[list[str], list[float]]] = []
     draw = leak_figure._draw_bars
 
-    def watch(axis: object, names: list[str], shares: list[float]) -> None:
-        seen.append((names, shares))
-        draw(axis, names, shares)
+    def watch(axis: object, bars: list[leak_figure._Bar]) -> None:
+        seen.append(([bar.name for bar in bars], [bar.share for bar in bars]))
+        draw(axis, bars)
 
     monkeypatch.setattr(leak_figure, "_draw_bars", watch)
     return seen
@@ -57,9 +57,22 @@ def test_more_splits_are_named_and_long_names_cut(drawn: list[tuple[list[str], l
     assert three[1] > two[1]
     names, shares = drawn[1]
     assert len(names) == 9
-    assert names[0] == f"{'v' * 19}… in train, word for word: 1 of 1"
+    assert names[0] == f"{'v' * 12}...{'v' * 9} in train, word for word: 1 of 1"
     assert shares[0] == 100.0
     assert names[3] == "test in train, word for word: 0 of 2"
+
+
+def test_many_splits_have_names_apart_and_fewer_bars(drawn: list[tuple[list[str], list[float]]]) -> None:
+    """Two folders of three splits, then more; their names differ in the end, or not in what there is room for."""
+    folders = [f"a_rather_long_name_of_a_data_set_{at}" for at in (1, 2, 3)]
+    splits = {f"{folder}/{stem}": frame(ROWS[:3]) for folder in folders for stem in ("train", "valid", "test")}
+    size(audit_picture(audit(dict(list(splits.items())[:6])), []))
+    names, _ = drawn[0]
+    assert len(names) == len(set(names)) == 15
+    assert names[0] == "a_rather_lon...t_1/valid in a_rather_lon...t_1/train: 3 of 3"
+    size(audit_picture(audit(splits), []))
+    assert len(drawn[1][0]) == leak_figure.MOST == 24
+    assert set(drawn[1][1]) == {100.0}
 
 
 def test_one_split_has_one_number_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:

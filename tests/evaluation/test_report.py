@@ -58,6 +58,14 @@ def test_everything_is_escaped_and_closed() -> None:
     assert outline.words.count(EVIL) == 13
 
 
+def test_a_high_picture_is_not_pressed_flat() -> None:
+    """By the height in its header; of a comparison of many models, or of many splits."""
+    for pixels, tall in ((600, False), (2400, True)):
+        png = PNG + b"\0\0\0\rIHDR" + (900).to_bytes(4) + pixels.to_bytes(4)
+        assert ('<img class="tall" alt="x"' in picture(png, "x")) == tall
+    assert "img.tall{max-height:none}" in html_page("x", [])
+
+
 def test_the_page_of_an_evaluation_stands_alone() -> None:
     result = evaluate(fake_finsa(), ROWS)
     sections = [*evaluation_sections(result), answers_section(fake_finsa().predict(["公告涨", EVIL]))]

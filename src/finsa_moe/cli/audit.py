@@ -93,7 +93,7 @@ def audit(
         harms = _harms(report, missing, bar) if scores and report.pairs() else []
     for line in missing:
         typer.echo(line, err=True)
-    console = screen()
+    console = screen(markup=False)
     for table in audit_tables(report, harms):
         console.print(table, "")
     for line in remarks(report, harms):

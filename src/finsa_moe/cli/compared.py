@@ -71,7 +71,7 @@ def publish(
     write(out / "comparison.md", told)
     shown = section(ours) if ours else None
     write(out / "comparison.html", page(result, f"{words} --out DIR", examples, remark, shown))
-    console = screen()
+    console = screen(markup=False)
     console.print(table(result))
     held = result.called(result.reference)
     console.print(f"Bold: the best. {UNSURE}: not surely different from {held}, the reference.")

@@ -146,7 +146,7 @@ def _show(result: Evaluation, paper: Mapping[str, Ours], *, refused: int, second
     from finsa_moe.evaluation.published import absent, protocol_tables
     from finsa_moe.evaluation.tables import class_table, confusion_table, routing_table, rows_table, runs_table
 
-    console = screen()
+    console = screen(markup=False)
     run = result.leading
     for table in (runs_table(result), class_table(run), confusion_table(run), routing_table(result)):
         if table is not None:

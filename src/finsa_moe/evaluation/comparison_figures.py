@@ -11,7 +11,19 @@ import numpy as np
 
 from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, alone, drawable, look, panel, png_bytes, use_font
+from finsa_moe.evaluation.figures import (
+    COLOURS,
+    INK,
+    LINE,
+    SOFT,
+    alone,
+    drawable,
+    look,
+    panel,
+    png_bytes,
+    short,
+    use_font,
+)
 
 _LONGEST = 40
 
@@ -93,14 +105,8 @@ def matrix(values: Mapping[str, Mapping[str, float]]) -> bytes:
 
 
 def labels(found: Comparison) -> dict[str, str]:
-    """How pictures call each model: no two alike, cut in the middle where a path or an address would leave no room."""
-    names: list[str] = []
-    for model in found.models:
-        name = found.called(model).replace("$", r"\$")  # no formula
-        name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 18]}...{name[-15:]}"
-        alike = sum(other == name or other.startswith(f"{name} (") for other in names)
-        names.append(f"{name} ({alike + 1})" if alike else name)
-    return dict(zip(found.models, drawable(names), strict=True))
+    """How pictures call each model."""
+    return dict(zip(found.models, short([found.called(model) for model in found.models], _LONGEST), strict=True))
 
 
 def _macro_f1_on(name: str) -> str:

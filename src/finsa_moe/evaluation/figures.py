@@ -166,6 +166,17 @@ def drawable(names: Sequence[str]) -> list[str]:
     return [name if name.isascii() else f"#{at}" for at, name in enumerate(names, start=1)]
 
 
+def short(names: Sequence[str], longest: int) -> list[str]:
+    """Names for a picture: no two alike, cut in the middle where a path or an address would leave no room."""
+    made: list[str] = []
+    for name in names:
+        end = longest * 3 // 8
+        cut = name if len(name) <= longest else f"{name[: longest - 3 - end]}...{name[-end:]}"
+        alike = sum(other == cut or other.startswith(f"{cut} (") for other in made)
+        made.append(f"{cut} ({alike + 1})" if alike else cut)
+    return [name.replace("$", r"\$") for name in drawable(made)]  # no formula
+
+
 def alone(name: str) -> str:
     """A name that no other one stands beside, empty where it cannot be drawn here: a number would say nothing."""
     return name if drawable([name]) == [name] else ""

@@ -6,17 +6,20 @@ A `LeakReport` and its harms go in, a PNG comes out. It counts nothing itself an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from finsa_moe.data.leakage import NOTIONS, LeakReport
 from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes, use_font
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, png_bytes, short, use_font
 from finsa_moe.evaluation.leak import MODELS, Harm, lines
 
 CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near"}
 """What the notions are called where people read them."""
 _LEAKED = (MODELS["lookup_leaked"], MODELS["tfidf_leaked"])
-_LONGEST = 20  # characters of a split's name that the picture has room for
+_LONGEST = 24  # characters of a split's name that the picture has room for
+MOST = 24
+"""Bars that a reader can take in: where there were more, only near texts are drawn, of the pairs that share most."""
 
 
 def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
@@ -28,15 +31,15 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     """
     figure_class = require("matplotlib.figure", "data", "drawing figures").Figure
     harm = harms[-1] if harms else None
-    short = dict(zip(report.splits, [_short(name) for name in drawable(report.splits)], strict=True))
-    names, counts, title = _bars(report, short)
-    rows = max(len(names), len(lines(harm)) if harm else 0)
+    called = dict(zip(report.splits, short(report.splits, _LONGEST), strict=True))
+    bars, title = _bars(report, called)
+    rows = max(len(bars), len(lines(harm)) if harm else 0)
     figure = figure_class(figsize=(9.6 if harm else 6.4, 1.1 + 0.34 * rows), layout="constrained")
     axes = figure.subplots(1, 2 if harm else 1, squeeze=False)[0]
-    _draw_bars(axes[0], names, counts)
+    _draw_bars(axes[0], bars)
     use_font([axes[0].set_title(title, fontsize=10, color=INK, loc="left")])
     if harm is not None:
-        _draw_scores(axes[1], harm, short[harm.test])
+        _draw_scores(axes[1], harm, called[harm.test])
     for axis in axes:
         axis.set_xlim(0, 116)
         axis.set_xticks(range(0, 101, 20))
@@ -47,35 +50,48 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     return png_bytes(figure)
 
 
-def _bars(report: LeakReport, short: Mapping[str, str]) -> tuple[list[str], list[float], str]:
-    """Name and share (percent) of each bar, `NOTIONS` by `NOTIONS`, and what they are shares of."""
-    names, shares = [], []
-    for a, b in report.pairs():
-        pair = f"{short[b]} in {short[a]}, " if len(report.splits) > 2 else ""
-        for notion in NOTIONS:
+@dataclass(frozen=True)
+class _Bar:
+    """A bar: its name, its length in percent and which of `NOTIONS` it counts by."""
+
+    name: str
+    share: float
+    notion: str
+
+
+def _bars(report: LeakReport, called: Mapping[str, str]) -> tuple[list[_Bar], str]:
+    """The bars, `NOTIONS` by `NOTIONS` where all fit, and what they are shares of."""
+    pairs = report.pairs()
+    if not pairs:
+        rows = report.rows.height
+        counts = [(notion, report.duplicates(notion=notion)) for notion in NOTIONS]
+        bars = [_Bar(f"{CALLED[notion]}: {n:,} of {rows:,}", 100 * n / rows, notion) for notion, n in counts]
+        return bars, f"rows of {called[report.splits[0]]} that repeat another, %"
+    notions = NOTIONS if len(NOTIONS) * len(pairs) <= MOST else NOTIONS[-1:]
+    worst = sorted(pairs, key=lambda pair: -report.shared(*pair).share)[:MOST]
+    bars = []
+    for a, b in (pair for pair in pairs if pair in worst):
+        between = f"{called[b]} in {called[a]}" if len(report.splits) > 2 else ""
+        for notion in notions:
             shared = report.shared(a, b, notion)
-            names.append(f"{pair}{CALLED[notion]}: {shared.rows:,} of {shared.of:,}")
-            shares.append(100 * shared.share)
-    if names:
-        two = len(report.splits) == 2
-        told = f"rows of {short[report.splits[1]]} that stand in {short[report.splits[0]]}, %"
-        return names, shares, told if two else "rows that stand in an earlier split, %"
-    rows = report.rows.height
-    for notion in NOTIONS:
-        repeats = report.duplicates(notion=notion)
-        names.append(f"{CALLED[notion]}: {repeats:,} of {rows:,}")
-        shares.append(100 * repeats / rows)
-    return names, shares, f"rows of {short[report.splits[0]]} that repeat another, %"
+            what = ", ".join(filter(None, (between, CALLED[notion] if len(notions) > 1 else "")))
+            bars.append(_Bar(f"{what}: {shared.rows:,} of {shared.of:,}", 100 * shared.share, notion))
+    if len(report.splits) == 2:
+        return bars, f"rows of {called[report.splits[1]]} that stand in {called[report.splits[0]]}, %"
+    near = "" if len(notions) > 1 else f", {CALLED[notions[0]]}"
+    some = f"; {MOST} of {len(pairs)} pairs" if len(pairs) > MOST else ""
+    return bars, f"rows that stand in an earlier split{near}, %{some}"
 
 
-def _draw_bars(axis: Any, names: Sequence[str], shares: Sequence[float]) -> None:
-    places = range(len(names))
-    axis.barh(places, shares, color=[COLOURS[at % len(NOTIONS)] for at in places], height=0.6)
-    for at, share in enumerate(shares):
-        axis.text(share + 1, at, f"{share:.1f}", va="center", fontsize=9, color=INK)
-    axis.set_yticks(places, names, fontsize=9, color=INK)
+def _draw_bars(axis: Any, bars: Sequence[_Bar]) -> None:
+    places = range(len(bars))
+    colours = [COLOURS[NOTIONS.index(bar.notion)] for bar in bars]
+    axis.barh(places, [bar.share for bar in bars], color=colours, height=0.6)
+    for at, bar in enumerate(bars):
+        axis.text(bar.share + 1, at, f"{bar.share:.1f}", va="center", fontsize=9, color=INK)
+    axis.set_yticks(places, [bar.name for bar in bars], fontsize=9, color=INK)
     use_font(axis.get_yticklabels())
-    axis.set_ylim(len(names) - 0.4, -0.6)  # the first bar on top
+    axis.set_ylim(len(bars) - 0.4, -0.6)  # the first bar on top
 
 
 def _draw_scores(axis: Any, harm: Harm, test: str) -> None:
@@ -89,7 +105,3 @@ def _draw_scores(axis: Any, harm: Harm, test: str) -> None:
     axis.set_ylim(len(found) - 0.4, -0.6)
     title = f"macro-F1 on {test}, 95 % interval over clusters"
     use_font([axis.set_title(title, fontsize=10, color=INK, loc="left")])
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

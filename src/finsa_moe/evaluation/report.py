@@ -14,6 +14,9 @@ from pathlib import Path
 
 from finsa_moe import __version__
 
+TALL = 800
+"""Pixels of height above which a picture is shown as wide as it may be, since nobody could read it pressed flat."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -84,9 +87,11 @@ def picture(png: bytes | Path, alt: str, caption: str = "") -> str:
         alt: What it shows, for those who cannot see it.
         caption: Plain text under it.
     """
-    data = base64.b64encode(png.read_bytes() if isinstance(png, Path) else png).decode("ascii")
+    raw = png.read_bytes() if isinstance(png, Path) else png
+    tall = ' class="tall"' if int.from_bytes(raw[20:24]) > TALL else ""  # its header has the height there
+    data = base64.b64encode(raw).decode("ascii")
     under = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f'<figure><img alt="{escape(alt)}" src="data:image/png;base64,{data}">{under}</figure>'
+    return f'<figure><img{tall} alt="{escape(alt)}" src="data:image/png;base64,{data}">{under}</figure>'
 
 
 def pictures(figures: Iterable[str], *, large: bool = False) -> str:
@@ -142,6 +147,7 @@ figure{margin:0;padding:.8rem;border:1px solid var(--line);border-radius:10px;ba
 .grid>*,.facts>*{min-width:0}h1,h2,nav,p,.facts,figcaption{overflow-wrap:anywhere}
 .grid.large{grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr))}
 figure img{display:block;max-width:100%;max-height:26rem;margin:0 auto}
+figure img.tall{max-height:none}
 figcaption{margin-top:.5rem;color:#697180;font-size:.85rem}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.8rem 1rem;border:1px solid var(--line);border-radius:10px;
 background:var(--card);font-size:.85rem}
