@@ -14,8 +14,9 @@ from finsa_moe.cli import main
 from finsa_moe.config import ExpertConfig
 from finsa_moe.errors import ModelError
 from finsa_moe.model.backbone import load_backbone
+from finsa_moe.training import estimate
 from finsa_moe.training.estimate import NF4_BYTES, estimate_expert
-from finsa_moe.training.expert import train_expert
+from finsa_moe.training.expert import ExpertModel, train_expert
 from tests.conftest import EXPERT
 from tests.families import make_backbone
 
@@ -75,25 +76,33 @@ def test_recomputing_layers_keeps_less(prepared: Mapping[str, Path], tmp_path: P
     assert kept["true"] < 0.5 * kept["false"]
 
 
-@pytest.mark.slow
-def test_bytes_and_seconds_are_those_of_a_run(prepared: Mapping[str, Path], tmp_path: Path) -> None:
-    """A step's activations by the same hooks on the whole model, and the time of real training steps."""
-    from finsa_moe.training import estimate
-    from finsa_moe.training.expert import ExpertModel
-
-    folder = str(make_backbone("llama", tmp_path / "b", hidden=256, layers=6))
-    asked = [*EXPERT, "max_steps=30", "eval_steps=30", "batch_size=8"]
-    settings = ExpertConfig.load(None, asked)
-    found = estimate_expert(prepared["news"], backbone=folder, settings=settings, device="cpu")
+def kept_by(folder: str, data: Path, settings: ExpertConfig) -> float:
+    """Bytes that a step of the whole network keeps, by the same hooks, on a batch of the widest rows."""
     model = ExpertModel(load_backbone(folder, device="cpu"), settings).train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
-    width = int(estimate._widths(
-        estimate.read_split(prepared["news"], "train"), folder, model.backbone, settings
-    )[-1])  # fmt: skip
-    ids = torch.randint(4, 300, (8, width))
-    kept = estimate._kept(lambda: model(ids, torch.ones_like(ids)).sum().backward(), model)
-    assert found.activation_bytes == pytest.approx(kept, rel=0.25)
+    width = int(estimate._widths(estimate.read_split(data, "train"), folder, model.backbone, settings)[-1])
+    ids = torch.randint(4, 300, (settings.batch_size, width))
+    return estimate._kept(lambda: model(ids, torch.ones_like(ids)).sum().backward(), model)
+
+
+@pytest.mark.parametrize("route_at", [0.5, 0.8, 1.0])
+def test_layers_below_the_route_keep_nothing(route_at: float, prepared: Mapping[str, Path], tmp_path: Path) -> None:
+    folder = str(make_backbone("llama", tmp_path / "b", hidden=64, layers=6))
+    settings = ExpertConfig.load(None, [*EXPERT, "batch_size=8", f"route_at={route_at}"])
+    found = estimate_expert(prepared["news"], backbone=folder, settings=settings, device="cpu")
+    assert found.activation_bytes == pytest.approx(kept_by(folder, prepared["news"], settings), rel=0.25)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route_at", [0.0, 0.5])
+def test_bytes_and_seconds_are_those_of_a_run(route_at: float, prepared: Mapping[str, Path], tmp_path: Path) -> None:
+    """Activations of a step of the whole network, and the time of real training steps, above a route too."""
+    folder = str(make_backbone("llama", tmp_path / "b", hidden=256, layers=6))
+    asked = [*EXPERT, "max_steps=30", "eval_steps=30", "batch_size=8", f"route_at={route_at}"]
+    settings = ExpertConfig.load(None, asked)
+    found = estimate_expert(prepared["news"], backbone=folder, settings=settings, device="cpu")
+    assert found.activation_bytes == pytest.approx(kept_by(folder, prepared["news"], settings), rel=0.25)
 
     def near(turn: int) -> bool:
         told = estimate_expert(prepared["news"], backbone=folder, settings=settings, device="cpu").hours * 3600

@@ -1,11 +1,13 @@
 """What training an expert will take, before it is begun: parameters, bytes, tokens a second on this device, hours.
 
 A backbone's ``config.json`` and the rows to train on suffice; its weights are never loaded. Parameters are counted on a
-model without storage; time and activations are measured on two of its layers with random weights, run here.
+model without storage; time and activations are measured on two of its layers with random weights, run here: what a
+layer with an expert takes, and what a frozen one below the route.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import tempfile
 import time
@@ -24,6 +26,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.model.backbone import (
     DTYPES,
     expert_targets,
+    first_expert_layer,
     layer_stack,
     load_backbone,
     load_tokenizer,
@@ -41,6 +44,7 @@ NF4_BYTES = 0.5 + (1 + 4 / 256) / 64
 WORDS = 512
 """Rows of the probe's embedding; a look-up costs the same in one of 150,000."""
 _TURNS = 3
+_Cost = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -122,11 +126,21 @@ def estimate_expert(
     depth = config.num_hidden_layers
     rows = settings.batch_size
     typical = int(widths[len(widths) // 2])
-    with tempfile.TemporaryDirectory() as folder:
-        one, two = (_probe(config, layers, Path(folder), settings, where, rows, typical) for layers in (1, 2))
+    frozen = first_expert_layer(empty, settings.route_at)
     tokens = rows * typical
-    step = one[0] + (depth - 1) * max(0.0, two[0] - one[0])
-    per_token = (one[1] + (depth - 1) * max(0.0, two[1] - one[1])) / tokens
+
+    def probe(layers: int, route_at: float) -> _Cost:
+        there = dataclasses.replace(settings, route_at=route_at)
+        with tempfile.TemporaryDirectory() as folder:
+            return _probe(config, layers, Path(folder), there, where, rows, typical)
+
+    one, two = probe(1, 0.0), probe(2, 0.0)
+    below = probe(2, 0.5) if frozen else one  # its first layer frozen
+
+    def summed(at: int) -> float:  # what is no layer, and all layers
+        return one[at] + (depth - 1 - frozen) * max(0.0, two[at] - one[at]) + frozen * max(0.0, below[at] - one[at])
+
+    step, per_token = summed(0), summed(1) / tokens
     if settings.gradient_checkpointing:  # while a layer is computed anew, its own are there as well
         per_token += two[2] / tokens
     total = int(widths.sum())
@@ -166,15 +180,12 @@ def _counted(empty: PreTrainedModel, settings: ExpertConfig) -> tuple[int, int, 
     return parameters, trained, weights + 4.0 * trained
 
 
-def _probe(
-    config: Any, layers: int, folder: Path, settings: ExpertConfig, device: str, rows: int, width: int
-) -> tuple[float, float, float]:
+def _probe(config: Any, layers: int, folder: Path, settings: ExpertConfig, device: str, rows: int, width: int) -> _Cost:
     """Seconds of a training step of so many layers, bytes it keeps, and bytes of one layer computed anew."""
     small = type(config).from_dict({**config.to_dict(), **_shallow(config, layers)})
     torch.manual_seed(0)
-    place = folder / str(layers)
-    AutoModel.from_config(small, dtype=DTYPES[settings.dtype]).save_pretrained(place)
-    network = load_backbone(str(place), quantisation=settings.quantisation, dtype=settings.dtype, device=device)
+    AutoModel.from_config(small, dtype=DTYPES[settings.dtype]).save_pretrained(folder)
+    network = load_backbone(str(folder), quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     model = ExpertModel(ready_to_train(network), settings).train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_("lora_" in name or name.startswith("head."))
