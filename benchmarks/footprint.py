@@ -17,7 +17,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
-from benchmarks import subjects
+from benchmarks import subjects, wheel
 from benchmarks.measure import RESULTS, keep, ratio
 from finsa_moe import shipped
 
@@ -95,9 +95,9 @@ def side_by_side(folder: Path, whole: Path, parts: list[Path], runs: int) -> dic
 def disk() -> dict[str, float]:
     """MB of a clean environment with the base installation, and of the parts over 5 MB."""
     with tempfile.TemporaryDirectory() as place:
-        home = Path(place) / "venv"
+        home, built = Path(place) / "venv", wheel.build(Path(place))
         venv.create(home, with_pip=True)
-        subprocess.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", "."], check=True)
+        subprocess.run([home / "bin" / "python", "-m", "pip", "install", "--quiet", built], check=True)
         site = next(home.glob("lib/python*/site-packages"))
         sizes = {part.name: _size(part) for part in site.iterdir()}
         return {"total": _size(home), **{name: mb for name, mb in sorted(sizes.items()) if mb > 5}}
@@ -121,6 +121,7 @@ def main() -> None:
     kept = RESULTS / "footprint.json"
     result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if args.only and kept.is_file() else {}
     result["setting"] = {name: value for name, value in vars(args).items() if name != "only"}
+    result["setting"]["texts_of"] = subjects.source()
     wanted = (args.only,) if args.only else PARTS
     if "two_processes" in wanted:
         parts = [write(subjects.WORK / f"part{at}.csv", args.rows, at, 2) for at in range(2)]

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import finsa_moe
+from benchmarks.wheel import build
 from finsa_moe import shipped
 from tests.behaviour.suite import read_cases, score
 
@@ -126,10 +127,7 @@ def test_it_answers_where_no_other_extra_than_fast_is_installed() -> None:
 
 @pytest.mark.slow
 def test_it_travels_in_the_wheel(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
-    subprocess.run(command, check=True, cwd=tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(build(tmp_path)) as archive:
         archive.extractall(tmp_path / "site")
         names = {Path(name).name for name in archive.namelist() if "/assets/default/" in name}
     assert names == {file.name for file in shipped.model().iterdir()}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.wheel import copy_tracked
 from finsa_moe.data.sample import path as sample
 from tests.documented import DOCUMENTS, REPORTS, ROOT, blocks, commands
 
@@ -83,11 +84,7 @@ def shortest(rows: list[dict[str, str]], share: int) -> list[dict[str, str]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is tracked, with the demo run in it and a user's own files beside: small ones, the demo has more."""
     folder = tmp_path_factory.mktemp("project")
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, tracked.split("\0")):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    copy_tracked(folder)
     run([sys.executable, "runs/demo.py"], folder)
     for domain in ("news", "forum"):  # for the paper's commands
         processed = folder / "data" / "processed" / domain
@@ -155,7 +152,9 @@ def test_the_demo_learns_and_shows_it(project: Path) -> None:
     assert routed["macro_f1_interval"][0] > majority["macro_f1_interval"][1]
     for name in ("index.html", "training.png", "polarity.png", "model/moe_joint/config.json"):
         assert (project / "demo" / name).stat().st_size > 0
-    for stage in (project / "demo").rglob("statistics.jsonl"):
+    stages = list((project / "demo").rglob("statistics.jsonl"))
+    assert len(stages) >= 4  # two experts, the router's warm-up, joint training
+    for stage in stages:
         losses = [row["loss"] for line in stage.read_text().splitlines() if "loss" in (row := json.loads(line))]
         assert losses[-1] < losses[0], stage
 
