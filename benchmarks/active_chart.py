@@ -5,29 +5,28 @@ Run: ``python -m benchmarks.active_chart``, after ``python -m benchmarks.active`
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.active import SPLITS
-from benchmarks.measure import RESULTS
+from benchmarks.measure import kept, picture
 
-PICTURE = Path("docs/results/sampling.png")
+PICTURE = picture(Path("docs/results/sampling.png"))
 STYLE = {"random": ("#697180", "o", "at random"), "sampled": ("#2b5fb3", "s", "finsa sample")}
 
 
 def main() -> None:
-    kept = json.loads((RESULTS / "active.json").read_text(encoding="utf-8"))
-    budgets, files = kept["budgets"], kept["files"]
+    found = kept("active")
+    budgets, files = found["budgets"], found["files"]
     figure = Figure(figsize=(10.5, 6.0), layout="constrained")
     panels = figure.subplots(2, 3, sharex=True).ravel()
     for axes, (name, kinds) in zip(panels, files.items(), strict=True):
         for way, (colour, marker, label) in STYLE.items():
             for kind, line in (("states", "-"), ("tfidf", ":")):
                 curve = kinds[kind]["curves"][way]
-                halvings = len(kept["seeds"]) * SPLITS[kind]
+                halvings = len(found["seeds"]) * SPLITS[kind]
                 mean, error = 100 * np.array(curve["mean"]), 196 * np.array(curve["sd"]) / np.sqrt(halvings)
                 axes.fill_between(budgets, mean - error, mean + error, color=colour, alpha=0.12, linewidth=0)
                 shown = label if kind == "states" else f"{label}, TF-IDF"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import need
+from benchmarks.measure import RESULTS, need
 from finsa_moe import shipped
 from finsa_moe.evaluation.baselines import make
 from finsa_moe.evaluation.baselines.rows import with_dev
@@ -23,7 +23,6 @@ from finsa_moe.evaluation.metrics import score
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.contestants import contestants
 
-RESULTS = Path("benchmarks/results/baselines.json")
 MODELS = (
     "majority", "lexicon", "lexicon?softmax=fixed", "tfidf-lr", "tfidf-svm", "fasttext", "textcnn", "bilstm", "lora",
     "finetune",
@@ -78,9 +77,10 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--seeds", nargs="*", type=int, default=[13, 21, 42])
     parser.add_argument("--domains", nargs="*", default=["news", "forum"])
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=RESULTS / "baselines.json")
     args = parser.parse_args()
     need(args.data)
+    args.results.parent.mkdir(parents=True, exist_ok=True)
     for seed in args.seeds:  # outermost, so that a run which is stopped has judged every model
         for spec in args.models:
             for domain in args.domains:

@@ -63,7 +63,7 @@ def main() -> None:
     work = subjects.operations(subjects.real_tokens(some))
     best = 2 * 2048**3 * PRODUCTS / min(seconds["peak"])  # the best of all turns: a limit has no bad moments
     result: dict[str, Any] = {
-        "setting": {**vars(args), "threads": cores},
+        "setting": {**vars(args), "threads": cores, "texts_of": subjects.source()},
         "texts_per_second": {name: statistics.median(values) for name, values in rate.items()},
         "peak_bf16_gflops": best / 1e9,
         "ratios": {},

@@ -5,12 +5,11 @@ Run: ``python -m benchmarks.chart``, after ``python -m benchmarks.bulk``; it mea
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.measure import RESULTS
+from benchmarks.measure import kept, picture
 
 NAMES = {
     "openvino bf16": "ours exported in bf16, extra fast (OpenVINO)",
@@ -22,11 +21,11 @@ NAMES = {
     "pipeline": "transformers.pipeline, batches of 32",
     "published": "published: three passes, one text, padded to 512",
 }
-PICTURE = Path("docs/bulk.png")
+PICTURE = picture(Path("docs/bulk.png"))
 
 
 def main() -> None:
-    rates = json.loads((RESULTS / "bulk.json").read_text(encoding="utf-8"))["texts_per_second"]
+    rates = kept("bulk")["texts_per_second"]
     figure = Figure(figsize=(8.4, 3.0), layout="constrained")
     axes = figure.subplots()
     for row, (key, label) in enumerate(reversed(NAMES.items())):

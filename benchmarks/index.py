@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.measure import keep
+from finsa_moe.files import whole_path
 from finsa_moe.polarity import NAMES
 
 WORK = Path("work/bench/index")
@@ -36,14 +37,16 @@ def write(rows: int) -> Path:
         rng = np.random.default_rng(start)
         probs = rng.dirichlet([1, 1, 1], count).astype(np.float32)
         tickers = np.char.zfill(np.arange(1, 5001).astype(str), 6)
-        pl.DataFrame(
+        frame = pl.DataFrame(
             {
                 "ticker": tickers[rng.integers(0, 5000, count)], "date": np.array(days)[rng.integers(0, 250, count)],
                 "sentiment": np.array(NAMES)[probs.argmax(1)], "confidence": probs.max(1), "bearish": probs[:, 0],
                 "neutral": probs[:, 1], "bullish": probs[:, 2],
                 "expert": np.array(["news", "forum"])[rng.integers(0, 2, count)],
             }
-        ).write_parquet(path)  # fmt: skip
+        )  # fmt: skip
+        with whole_path(path) as part:
+            frame.write_parquet(part)
     return folder
 
 

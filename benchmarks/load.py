@@ -29,9 +29,9 @@ class Client:
         head = f"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{self.bearer}"
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
-    async def send(self, raw: bytes) -> tuple[int, float]:
-        """Status and seconds; status 0 for a connection that broke."""
-        began = time.perf_counter()
+    async def send(self, raw: bytes, due: float | None = None) -> tuple[int, float]:
+        """Status and seconds, from when it was due if that is said; status 0 for a connection that broke."""
+        began = time.perf_counter() if due is None else due
         try:
             if self.free:
                 reader, writer = self.free.pop()
@@ -64,11 +64,14 @@ async def closed(client: Client, requests: list[bytes], clients: int) -> dict[st
 
 
 async def opened(client: Client, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
-    """Requests at random moments, `rate` a second, for so long; none waits for another."""
+    """Requests at random moments, `rate` a second, for so long; none waits for another.
+
+    Each is timed from the moment it was due: one that is sent late, as this process was busy, has waited meanwhile.
+    """
     rng, met, tasks = random.Random(7), list[tuple[int, float]](), set[asyncio.Task[None]]()
 
-    async def one(raw: bytes) -> None:
-        met.append(await client.send(raw))
+    async def one(raw: bytes, due: float) -> None:
+        met.append(await client.send(raw, due))
 
     began = at = time.perf_counter()
     count = 0
@@ -76,7 +79,7 @@ async def opened(client: Client, requests: list[bytes], rate: float, seconds: fl
         at += rng.expovariate(rate)
         if (pause := at - time.perf_counter()) > 0:
             await asyncio.sleep(pause)
-        task = asyncio.create_task(one(requests[count % len(requests)]))
+        task = asyncio.create_task(one(requests[count % len(requests)], at))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         count += 1

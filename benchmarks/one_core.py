@@ -40,7 +40,11 @@ def main() -> None:
         network.predictor.engine.ngrams, network.predictor.engine.router_ngrams = (), None  # type: ignore[attr-defined]
         contestants[f"network {engine}"] = lambda network=network: network.predict_proba(some)
     seconds = alternate(contestants, runs=args.runs)
-    result: dict[str, Any] = {"setting": vars(args), "texts_per_second": {}, "ratios": {}}
+    result: dict[str, Any] = {
+        "setting": {**vars(args), "texts_of": subjects.source()},
+        "texts_per_second": {},
+        "ratios": {},
+    }
     for name, turns in seconds.items():
         rates = sorted(len(some) / s for s in turns)
         result["texts_per_second"][name] = {"median": statistics.median(rates), "low": rates[0], "high": rates[-1]}

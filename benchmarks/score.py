@@ -24,6 +24,7 @@ import polars as pl
 
 from benchmarks import subjects
 from benchmarks.measure import RESULTS, keep, ratio
+from finsa_moe.files import whole_path
 from finsa_moe.runtime.predictor import WINDOW
 from finsa_moe.scale.job import make_job
 from finsa_moe.scale.worker import Worker
@@ -33,11 +34,12 @@ PARTS = ("two_workers", "overhead", "ray", "memory", "kills")
 
 def write(folder: Path, rows: int) -> Path:
     """A Parquet file of so many texts, in row groups of 10,000."""
-    path = folder / f"{rows}.parquet"
+    path = folder / f"{rows}.{subjects.source().partition(' ')[0]}.parquet"
     some = subjects.texts()
     if not path.is_file():
         texts = subjects.so_many(some, rows)
-        pl.DataFrame({"key": range(rows), "text": texts}).write_parquet(path, row_group_size=10_000)
+        with whole_path(path) as part:
+            pl.DataFrame({"key": range(rows), "text": texts}).write_parquet(part, row_group_size=10_000)
     return path
 
 
@@ -189,7 +191,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     kept = RESULTS / "score.json"
     result: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8")) if args.only and kept.is_file() else {}
-    result["setting"] = {**vars(args), "engine": make_job(folder).engine, "precision": make_job(folder).precision}
+    job = make_job(folder)
+    result["setting"] = {**vars(args), "engine": job.engine, "precision": job.precision, "texts_of": subjects.source()}
     for part in (args.only,) if args.only else PARTS:
         if part == "two_workers":
             result[part] = two_workers(folder, args.rows, args.turns)

@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 
 import finsa_moe
 from benchmarks import subjects
-from benchmarks.measure import keep, ratio
+from benchmarks.measure import RESULTS, keep, ratio
 
 PARTS = ("many", "single", "overload", "reload")
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="of overload")
     args = parser.parse_args()
     texts = subjects.texts()
-    path = Path(__file__).parent / "results" / "serve.json"
+    path = RESULTS / "serve.json"
     result: dict[str, Any] = {}
     if path.is_file():
         result = {name: part for name, part in json.loads(path.read_text()).items() if name in PARTS}
@@ -192,7 +192,7 @@ def main() -> None:
         else:
             result[name] = {"many": many, "single": single}[name](texts, args.turns)
         print(name, json.dumps(result[name], indent=1), flush=True)
-        keep("serve", result)
+        keep("serve", {"texts_of": subjects.source(), **result})
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def main() -> None:
         runs=args.runs,
     )
     result: dict[str, Any] = {
-        "setting": vars(args),
+        "setting": {**vars(args), "texts_of": subjects.source()},
         "p50_ms": {"ours": 1000 * statistics.median(ours), "bare": 1000 * statistics.median(bare)},
         "p50_over_bare": overall,
         "each_text_over_bare": {f"q{q:02d}": float(np.quantile(each, q / 100)) for q in (5, 50, 95)},

@@ -33,7 +33,7 @@ def main() -> None:
         return float(roc_auc_score([1] * int(which.sum()) + [0] * len(near), np.concatenate([far[which], near])))
 
     result = {
-        "texts": {"known": len(near), "foreign": len(far)},
+        "texts": {"known": len(near), "foreign": len(far), "known_of": subjects.source()},
         "auroc": {kind: auroc(kinds == kind) for kind in sorted(set(kinds.tolist()))}
         | {"+".join(NAMED): auroc(np.isin(kinds, NAMED)), "all": auroc(kinds != "")},
         "warned": {"known": float((near >= STRANGE).mean()), "foreign": float((far >= STRANGE).mean())},

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from benchmarks.measure import mark
 from finsa_moe import load, shipped
 from finsa_moe.data import sample
 from finsa_moe.export import graphs
@@ -31,6 +32,8 @@ from finsa_moe.runtime.engine import Scores
 from finsa_moe.runtime.sessions import open_session
 
 WORK = Path("work/bench")
+_DATA = Path("../shared/data")
+DEV = {"news": [_DATA / "news/dev.csv"], "forum": [_DATA / "forum/dev.csv", _DATA / "forum/dev_investors.csv"]}
 
 
 def mixture() -> Path:
@@ -40,7 +43,7 @@ def mixture() -> Path:
 
 def exported(precision: str) -> Path:
     """Its export in another precision than the 8 bits it ships in, made when it is not there."""
-    out = WORK / f"runtime.{precision}"
+    out = WORK / f"runtime.{precision}.{mark(mixture())}"
     if not (out / "config.json").is_file():
         export_mixture(mixture(), out, precisions=(precision,), say=print)
     return out
@@ -49,13 +52,16 @@ def exported(precision: str) -> Path:
 def texts(count: int = 1000) -> list[str]:
     """So many news and as many forum texts: the dev files where they are, our samples elsewhere."""
     found = []
-    for domain, names in (("news", ["dev"]), ("forum", ["dev", "dev_investors"])):
-        files = [Path("../shared/data") / domain / f"{name}.csv" for name in names]
-        if not all(file.is_file() for file in files):
-            files = [sample.path(domain)]  # type: ignore[arg-type]
+    for domain, dev in DEV.items():
+        files = dev if source() == "dev files" else [sample.path(domain)]  # type: ignore[arg-type]
         rows = [row["text"] for file in files for row in csv.DictReader(file.open(encoding="utf-8"))]
         found += so_many(rows, count)
     return found
+
+
+def source() -> str:
+    """What `texts` are of, for a result to say: figures of the one are not to be set beside those of the other."""
+    return "dev files" if all(file.is_file() for files in DEV.values() for file in files) else "packaged sample"
 
 
 def so_many(some: Sequence[str], count: int) -> list[str]:
@@ -144,7 +150,7 @@ class PlainEngine:
         inner = TorchEngine(folder, device="cpu", dtype="float32")
         self.name, self.workers, self.encode = f"{'bert' if bert else 'plain'} {engine}", threads, inner.encode
         self.max_length, self.pad_id = inner.max_length, inner.pad_id
-        path = WORK / f"{'bert' if bert else 'plain'}.{precision}.onnx"
+        path = WORK / f"{'bert' if bert else 'plain'}.{precision}.{mark(folder)}.onnx"
         if not path.is_file():
             ids, mask = graphs.example_ids()
             examples = None
