@@ -1,22 +1,26 @@
 """The card of the default model, from what its run measured: facts for programs, a page for people.
 
-Read by ``runs/publish.py``. The numbers come from the files of a run, the rest stands in ``card.md``. Of a round that
-went on from an earlier one, ``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and
-``OUT/history.json`` the sittings of their pre-training where these are not those of ``models/pretrained``. Of a last
-pass on a finished student, or new tables for a finished mixture, ``OUT/before.json`` is the card of the model that it
-belongs to.
+Read by ``runs/publish.py``; ``python runs/card.py OUT`` says before a last pass whether a card could tell of it. The
+numbers come from the files of a run, the rest stands in ``card.md``. Of a round that went on from an earlier one,
+``OUT/earlier.json`` lists the ``adapt.json`` of the students before, and ``OUT/history.json`` the sittings of their
+pre-training where these are not those of ``models/pretrained``. Of a last pass on a finished student, or new tables for
+a finished mixture, ``OUT/before.json`` is the card of the model that it belongs to.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dev import tfidf
+from dev import TFIDF, tfidf
 from expert_rows import rows
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.measure import mark
 
 TEMPLATE = Path(__file__).with_name("card.md")
 SPEED = Path("benchmarks/results/one_core.json")
@@ -26,15 +30,30 @@ STUDENT = ("pretraining", "backbone", "earlier", "readings", "students")  # how 
 SKILLS_SHOWN = ("irony", "negation", "numbers", "comparison", "two_sided")
 
 
-def facts(out: Path, precision: str) -> dict[str, Any]:
-    """Everything measured, by part."""
+def start(out: Path, last: bool) -> dict[str, Any] | None:
+    """The card of the model that a run went on from, where it did; `last` if it makes a last pass.
+
+    Raises:
+        SystemExit: If no card can tell of both.
+    """
+    file = out / "before.json"
+    if not file.is_file():
+        return None
+    before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if lacking := [key for key in STUDENT if key not in before]:
+        raise SystemExit(f"{file}: no {lacking[0]}; take the card.json of the model that the run went on from")
+    if before.get("last") and last:
+        raise SystemExit(f"{file}: tells of a last pass already, and a card of one alone; put the student's own there")
+    return before
+
+
+def facts(out: Path, graphs: Path, precision: str) -> dict[str, Any]:
+    """Everything measured, by part, of a run and of the graphs that ship of it."""
 
     def read(name: str) -> Any:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
-    before = read("before.json") if (out / "before.json").is_file() else None
-    if before and before.get("last") and (out / "last").is_dir():
-        raise SystemExit(f"{out}/before.json: this student has had a last pass already, and a card tells of one")
+    before, speed = start(out, (out / "last").is_dir()), json.loads(SPEED.read_text(encoding="utf-8"))
     history = next((f for f in (out / "history.json", Path("models/pretrained/history.json")) if f.is_file()), None)
     student = {key: before[key] for key in STUDENT} if before else {
         "pretraining": json.loads(history.read_text()) if history else [],
@@ -66,7 +85,10 @@ def facts(out: Path, precision: str) -> dict[str, Any]:
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
         "dev": read("dev.json"),
         "examined": read("examine.json"),
-        "speed": json.loads(SPEED.read_text(encoding="utf-8"))["texts_per_second"],
+        # a router that a run trains itself meets none: `finsa train-joint` holds them out
+        "headlines_met": None if (out / "seeds").is_dir() else (before or {}).get("headlines_met"),
+        "speed": speed["texts_per_second"],
+        "speed_of_these": speed.get("model") == mark(graphs),
         "agreement": read("agreement.json") if (out / "agreement.json").is_file() else None,
     }
 
@@ -93,8 +115,8 @@ def _counted(readings: dict[str, list[str]], learnt: set[str] | None = None) -> 
     return {kind: sum(learnt is None or text in learnt for text in texts) for kind, texts in readings.items()}
 
 
-def text(card: dict[str, Any]) -> str:
-    """The page, Markdown: ``card.md`` filled in."""
+def text(card: dict[str, Any], baseline: Path = TFIDF) -> str:
+    """The page, Markdown: ``card.md`` filled in; TF-IDF's scores from the result of ``runs/tfidf.py``."""
     backbone, student, sittings = card["backbone"], card["students"][0], card["pretraining"]
     tokens = sum(sitting["tokens"] for sitting in sittings) or backbone["tokens_seen"]
     hours = (sum(sitting["minutes"] for sitting in sittings) or backbone["minutes"]) / 60
@@ -111,9 +133,15 @@ def text(card: dict[str, Any]) -> str:
         tables=_tables(card["tables"]), fresh=_kinds(card["fresh"]),
         taught="last pass and the tables have" if card["last"] else "tables have",
         rows=", ".join(f"{name} {task['rows']:,}" for name, task in student["tasks"].items()),
-        scores=_scores(card["dev"]), routing=_routing(card), behaviour=_behaviour(card["examined"]),
-        missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), agreement=_agreement(card["agreement"]),
+        scores=_scores(card["dev"], tfidf(baseline)), routing=_routing(card), behaviour=_behaviour(card["examined"]),
+        missed=_missed(behaviour["missed"]), speed=_speed(card["speed"]), of_which=_of_which(card),
+        agreement=_agreement(card["agreement"]),
     )  # fmt: skip
+
+
+def _of_which(card: dict[str, Any]) -> str:
+    """Whether the speed was measured with these graphs; a card from before this was kept does not say."""
+    return "" if card.get("speed_of_these", True) else " Measured with the graphs of an earlier state."
 
 
 def _speed(found: dict[str, Any]) -> str:
@@ -187,13 +215,12 @@ def _seeds(mixtures: int) -> str:
     return f", {mixtures} times from other seeds, and the mean of their experts" if mixtures > 1 else ""
 
 
-def _scores(dev: dict[str, Any]) -> str:
+def _scores(dev: dict[str, Any], baseline: dict[str, tuple[float, float]]) -> str:
     lines = [
         "| file | rows | TF-IDF, given rows | same rows | routed | 95 % | true expert | accuracy | ECE "
         "| surest 70 %, accuracy |",
         "|---|---:|---:|---:|---:|---|---:|---:|---:|---:|",
     ]
-    baseline = tfidf()
     for name, found in dev.items():
         routed, (given, same) = found["routed"], baseline[name]
         low, high = routed["macro_f1_interval"]
@@ -209,10 +236,11 @@ def _scores(dev: dict[str, Any]) -> str:
 
 def _routing(card: dict[str, Any]) -> str:
     shares = ", ".join(f"{name} {100 * found['routing']:.1f} %" for name, found in card["dev"].items())
-    headlines = card["examined"]["headlines"]
+    headlines, met = card["examined"]["headlines"], card.get("headlines_met")
+    learnt = f", and of which {met:,} stood among the rows of joint training" if met else ""
     lines = [
         f"Texts sent to their own domain's expert: {shares}. Company headlines of a set "
-        "whose labels the student has learnt, and of which 992 stood among the rows of joint training: "
+        f"whose labels the student has learnt{learnt}: "
         f"{100 * headlines['news']:.1f} % of {headlines['texts']:,} to news.",
         "",
         "| characters | headlines | to news |",
@@ -243,3 +271,7 @@ def _missed(missed: list[dict[str, str]]) -> str:
     lines = ["| skill | text | should be | answers |", "|---|---|---|---|"]
     lines += [f"| {c['skill']} | {c['text']} | {c['expected']} | {c['answered']} |" for c in shown if c]
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    start(Path(sys.argv[1]), last=True)

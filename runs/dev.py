@@ -1,8 +1,8 @@
 """A model on every dev file: macro-F1, routed and by the true domain's expert, routing, calibration.
 
-``python runs/dev.py MODEL [DATA] [--json FILE]``: a mixture's folder, trained or exported, goes in; a table comes out,
-beside character TF-IDF on the training rows as they are given, and on the rows the default model learnt from
-(``runs/tfidf.py``). Intervals draw clusters of near texts.
+``python runs/dev.py MODEL [DATA] [--json FILE] [--tfidf FILE]``: a mixture's folder, trained or exported, goes in; a
+table comes out, beside character TF-IDF on the training rows as they are given, and on the rows the default model
+learnt from (``runs/tfidf.py``). Intervals draw clusters of near texts.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ FILES = {  # the expert of each file's domain, and the goal
 TFIDF = Path(__file__).parents[1] / "docs" / "results" / "tfidf.json"
 
 
-def tfidf() -> dict[str, tuple[float, float]]:
+def tfidf(file: Path = TFIDF) -> dict[str, tuple[float, float]]:
     """Macro-F1 of TF-IDF in percent, by dev file: on the training files as given, on the default model's own rows."""
-    kept = json.loads(TFIDF.read_text(encoding="utf-8"))
+    kept = json.loads(file.read_text(encoding="utf-8"))
     return {name: (float(one["given"]["macro_f1"]), float(one["learnt"]["macro_f1"])) for name, one in kept.items()}
 
 
@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--tfidf", type=Path, default=TFIDF, help="what runs/tfidf.py found")
     args = parser.parse_args()
     check_data(parser, args.data, FILES)
-    finsa, found, baseline = load(args.model), {}, tfidf()
+    finsa, found, baseline = load(args.model), {}, tfidf(args.tfidf)
     print("file                    rows clusters TF-IDF same rows  goal routed      95 %   true right way  ECE")
     for name, (domain, goal) in FILES.items():
         given, same = baseline[name]

@@ -1,10 +1,10 @@
 """What a model makes of texts that are changed, short, or written to probe it: routing, characters, behaviour.
 
-``python runs/examine.py MODEL [DATA] [--json F]``: the share of headlines (of a set the router never saw) that go
-to news, by length in characters; the share of dev texts with one answer in both kinds of characters; of those that name
-a listed company, the share with one answer under names that no row was made with; the share of sentences answered right
-that were written as those of ``runs/written`` were but never learnt from; and the behavioural suite of
-``tests/behaviour`` by skill.
+``python runs/examine.py MODEL [DATA] [--json F]``: the share of headlines (of a set that ``runs/default_model.sh``
+holds out of joint training, though its student has learnt their labels) that go to news, by length in characters; the
+share of dev texts with one answer in both kinds of characters; of those that name a listed company, the share with one
+answer under names that no row was made with; the share of sentences answered right that were written as those of
+``runs/written`` were but never learnt from; and the behavioural suite of ``tests/behaviour`` by skill.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 ``src/finsa_moe/assets/default`` (graphs of one precision), OUT/moe → ``models/default``; the graphs as they ship are
 judged on DATA by ``runs/dev.py`` and ``runs/examine.py``, TF-IDF on the rows that the run learnt from by
 ``runs/tfidf.py`` (skipped when OUT has its result), and the card is written from that and the run. No score in it is
-typed by hand.
+typed by hand. Both folders are filled beside those that stand, and take their places when everything is there.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import card
-from dev import TFIDF
+from dev import FILES, TFIDF, check_data
 
 from finsa_moe import load
 from finsa_moe.data.ngrams import ROUTER_TABLE
 from finsa_moe.data.read import read_texts
 from finsa_moe.export.known import KNOWN
+from finsa_moe.files import working_folder
 from finsa_moe.model.checkpoint import BACKBONE
 from finsa_moe.training.heads import FACTS, HEADS
 
@@ -54,8 +55,6 @@ def graphs(source: Path, target: Path, precision: str) -> None:
     config = read(source / "config.json")
     kept = config["graphs"][precision]
     config["graphs"] = {precision: kept}
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
     tables = (*config.get("ngrams", ()), config.get("router_ngrams"))
     parts = [kept["trunk"], *kept["experts"], config["tokenizer"], config["novelty"], *tables]
     for name in (part["file"] for part in parts if part):
@@ -66,21 +65,19 @@ def graphs(source: Path, target: Path, precision: str) -> None:
     write(target / "export.json", proof)
 
 
-def weights(source: Path, target: Path) -> None:
-    """The mixture to train on from: backbone, experts, router, heads; no path of the machine that trained it."""
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for name in TRAINED:
-        shutil.copy(source / name, target / name)
+def weights(source: Path, target: Path, name: Path) -> None:
+    """The mixture to train on from: backbone, experts, router, heads; no path but the one it will stand under."""
+    for part in TRAINED:
+        shutil.copy(source / part, target / part)
     if (source / ROUTER_TABLE).is_file():
         shutil.copy(source / ROUTER_TABLE, target)
-    for name in ("backbone", "experts"):
-        shutil.copytree(source / name, target / name)
+    for folder in ("backbone", "experts"):
+        shutil.copytree(source / folder, target / folder)
     made_from = read(source / "config.json")["backbone"]["name"]
     for file in target.rglob("*.json"):
         content = file.read_text(encoding="utf-8")
         if made_from in content:
-            file.write_text(content.replace(made_from, (target / "backbone").as_posix()), encoding="utf-8")
+            file.write_text(content.replace(made_from, (name / "backbone").as_posix()), encoding="utf-8")
     metrics = read(target / "metrics.json")
     for part in (metrics, *metrics["mean_of"]):
         part.pop("data", None)
@@ -104,6 +101,14 @@ def agreement(trained: Path, shipped: Path, data: Path) -> dict[str, int]:
     return {"texts": len(texts), "different": sum(a != b for a, b in zip(one, two, strict=True))}
 
 
+def replace(made: Path, target: Path) -> None:
+    """Put a folder in the place of another."""
+    with working_folder(target) as aside:
+        if target.exists():
+            target.replace(aside)
+        made.replace(target)
+
+
 def script(name: str, *words: object) -> None:
     """Run a script of this folder."""
     file = Path(__file__).with_name(f"{name}.py")
@@ -117,22 +122,28 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=Path("../shared/data"))
     parser.add_argument("--precision", default="int8")
     args = parser.parse_args()
-    graphs(args.out / "runtime", PACKAGE, args.precision)
-    if not (args.out / TFIDF.name).is_file():
+    check_data(parser, args.data, FILES)
+    card.start(args.out, (args.out / "last").is_dir())  # what it cannot tell of is said before all that takes minutes
+    baseline = args.out / TFIDF.name
+    if not baseline.is_file():
         script("tfidf", args.out, args.data)
-    shutil.copy(args.out / TFIDF.name, TFIDF)  # before dev.py, which prints it beside the model
-    for name in ("dev", "examine"):
-        script(name, PACKAGE, args.data, "--json", args.out / f"{name}.json")
-    write(args.out / "agreement.json", agreement(args.out / "moe", PACKAGE, args.data))
-    weights(args.out / "moe", WEIGHTS)
-    if students := [folder for name in ("last", "student") if (folder := args.out / name).is_dir()]:
-        heads(students[0], WEIGHTS / BACKBONE)  # without one the mixture was finished before, and has them
-    shutil.copy(args.out / "runtime" / KNOWN, WEIGHTS)  # for who adds a domain; answering needs none of it
-    facts = card.facts(args.out, args.precision)
-    write(PACKAGE / "card.json", facts)
-    text = card.text(facts)
-    (PACKAGE / "README.md").write_text(text, encoding="utf-8")
-    (WEIGHTS / "README.md").write_text(text, encoding="utf-8")
+    with working_folder(PACKAGE) as package, working_folder(WEIGHTS) as trained:
+        graphs(args.out / "runtime", package, args.precision)
+        script("dev", package, args.data, "--json", args.out / "dev.json", "--tfidf", baseline)
+        script("examine", package, args.data, "--json", args.out / "examine.json")
+        write(args.out / "agreement.json", agreement(args.out / "moe", package, args.data))
+        weights(args.out / "moe", trained, WEIGHTS)
+        if students := [folder for name in ("last", "student") if (folder := args.out / name).is_dir()]:
+            heads(students[0], trained / BACKBONE)  # without one the mixture was finished before, and has them
+        shutil.copy(args.out / "runtime" / KNOWN, trained)  # for who adds a domain; answering needs none of it
+        facts = card.facts(args.out, package, args.precision)
+        write(package / "card.json", facts)
+        text = card.text(facts, baseline)
+        for folder in (package, trained):
+            (folder / "README.md").write_text(text, encoding="utf-8")
+        replace(package, PACKAGE)
+        replace(trained, WEIGHTS)
+    shutil.copy(baseline, TFIDF)
     for folder in (PACKAGE, WEIGHTS):
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         print(f"{folder}: {size / 1e6:.1f} MB")
