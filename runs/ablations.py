@@ -143,16 +143,21 @@ def made_of(point: Point, backbone: str) -> str:
 
 
 def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, list[str]]) -> Answers:
-    """Train one cell and answer the test sets."""
-    began = time.perf_counter()
+    """Train one cell and answer the test sets; its seconds count each expert whole, whichever cell trained it."""
     names = (ONE,) if point.knob == "one LoRA" else DOMAINS
-    experts, facts, first = {}, dict[str, Any](rows=0, steps=0), None
+    experts, facts, first = {}, dict[str, Any](rows=0, steps=0, seconds=0.0), None
+
+    def trained(name: str) -> Path:
+        folder, cost = expert(point, name, seed, backbone, out, first)
+        for key, one in cost.items():
+            facts[key] += one
+        return folder
+
     if point.from_one:
-        first, facts["rows"], facts["steps"] = expert(point, ONE, seed, backbone, out)
+        first = trained(ONE)
     for name in names:
-        experts[name], rows, steps = expert(point, name, seed, backbone, out, first)
-        facts["rows"] += rows
-        facts["steps"] += steps
+        experts[name] = trained(name)
+    began = time.perf_counter()
     work = out / f"cell{os.getpid()}"  # a process for some of the seeds may run beside one for the others
     shutil.rmtree(work, ignore_errors=True)
     merge(experts, work / "start", settings=MergeConfig.load(None, [*MERGE, *point.merging, f"seed={seed}"]))
@@ -173,20 +178,20 @@ def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, l
         if len(names) > 1:
             probs[f"{name}/own"] = finsa.predict_proba(texts, domain=name).astype(np.float32)
     shutil.rmtree(work)
-    return Answers(probs, chosen, {**facts, "seconds": round(time.perf_counter() - began, 1)})
+    return Answers(probs, chosen, {**facts, "seconds": round(facts["seconds"] + time.perf_counter() - began, 1)})
 
 
 def expert(
     point: Point, name: str, seed: int, backbone: str, out: Path, start: Path | None = None
-) -> tuple[Path, int, int]:
-    """The expert of a domain by the point's stage 1: folder, rows, steps; trained once for all points that share it."""
+) -> tuple[Path, dict[str, Any]]:
+    """The expert of a domain by the point's stage 1, trained once for all that share it: folder, what it took."""
     settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
     made_of = f"{settings}\n{name}\n{backbone}" + (f"\n{start.name}" if start else "")
     folder = out / "experts" / f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
     facts = train_expert(
         name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True, start=start
     )
-    return folder, facts["rows"], facts["steps"]
+    return folder, {"rows": facts["rows"], "steps": facts["steps"], "seconds": facts["wall_seconds"]}
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ changing names, so that only what turns it can be learnt. It knows nothing of th
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from whole_csv import write
 
 UP, FLAT, DOWN = "利好", "中性", "利空"
 TURNED = {UP: DOWN, DOWN: UP, FLAT: FLAT}
@@ -252,10 +253,7 @@ def main() -> None:
     args = parser.parse_args()
     for domain, path in (("news", args.news), ("forum", args.forum)):
         made = rows(domain, args.rows, args.seed)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["id", "text", "label"])
-            writer.writerows([f"skill-{domain}-{at}", *row] for at, row in enumerate(made))
+        write(path, ("id", "text", "label"), ([f"skill-{domain}-{at}", *row] for at, row in enumerate(made)))
         print(f"{path}: {len(made):,} sentences")
 
 

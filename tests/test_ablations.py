@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from finsa_moe.evaluation.cells import Answers
+from tests.fakes import fake_finsa
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -110,10 +111,36 @@ def test_every_point_turns_one_knob_and_its_settings_exist(
     script = importlib.import_module("ablations")
     from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
 
+    turns = {  # the settings that a knob may change
+        "base": set(), "routing_weight": {"routing_weight"}, "balance_weight": {"balance_weight"},
+        "warm-up": {"router_steps", "warm_heads"}, "route_at": {"route_at"}, "rank": {"rank", "alpha"}, "loss": {"loss"},
+        "one LoRA": {"epochs", "rank", "alpha"}, "experts": {"epochs", "warm_heads"},
+    }  # fmt: skip
     assert len({point.name for point in script.POINTS}) == len(script.POINTS)
     for point in script.POINTS:
+        changed = {word.partition("=")[0] for word in (*point.expert, *point.merging, *point.joint)}
+        assert changed <= turns[point.knob], point.name
+        assert changed or point == script.BASE
+        values = {word.partition("=")[2] for word in (*point.expert, *point.merging, *point.joint)}
+        said = {"plain": "cross_entropy"}.get(point.value, point.value)
+        assert point.knob not in changed or values == {said}, point.name
         ExpertConfig.load(None, [*script.EXPERT, *point.expert])
         MergeConfig.load(None, [*script.MERGE, *point.merging])
         JointConfig.load(None, [*script.MIXED, *point.joint])
     assert {point.value for point in script.POINTS if point.knob == "routing_weight"} == {"0", "0.5", "1", "2"}
     assert len({script.made_of(point, "b") for point in script.POINTS if point.knob != "one LoRA"}) >= 14
+
+
+def test_a_cell_counts_its_experts_whole_whichever_cell_trained_them(
+    ablations: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(RUNS))
+    script = importlib.import_module("ablations")
+    trained = {"rows": 10, "steps": 2, "wall_seconds": 100.0}  # as a finished one gives back at once
+    monkeypatch.setattr(script, "train_expert", lambda *_, **__: trained)
+    monkeypatch.setattr(script, "merge", lambda _, folder, **__: folder.mkdir(parents=True))
+    monkeypatch.setattr(script.finsa_moe, "load", lambda _: fake_finsa())
+    (point,) = (point for point in script.POINTS if point.name == "one LoRA=rank 16")
+    found = script.run(point, 13, "b", tmp_path, {"news": ["涨", "跌"]})
+    assert 100 <= found.facts["seconds"] < 110
+    assert (found.facts["rows"], found.facts["steps"]) == (10, 2)

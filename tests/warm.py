@@ -1,7 +1,8 @@
 """One process that has torch, transformers and peft loaded; a command is a fork of it, which spares a run of many their imports.
 
 `programs()` leaves `finsa` and `python` in a folder: put first on a path, each sends its arguments, folder, environment and
-streams to that process and ends as the fork does. A fork is killed when who asked is.
+streams to that process and ends as the fork does. A fork is killed when who asked is. What a library reads of the
+environment while it is imported (`OMP_NUM_THREADS`) is the warm process's: a call that sets it otherwise changes nothing.
 """
 
 from __future__ import annotations
