@@ -66,13 +66,15 @@ def test_many_splits_have_names_apart_and_fewer_bars(drawn: list[tuple[list[str]
     """Two folders of three splits, then more; their names differ in the end, or not in what there is room for."""
     folders = [f"a_rather_long_name_of_a_data_set_{at}" for at in (1, 2, 3)]
     splits = {f"{folder}/{stem}": frame(ROWS[:3]) for folder in folders for stem in ("train", "valid", "test")}
-    size(audit_picture(audit(dict(list(splits.items())[:6])), []))
+    two = audit(dict(list(splits.items())[:6]))
+    alone, scored = (size(audit_picture(two, harms)) for harms in ([], leak.harms(two, tfidf=False)))
+    assert (scored[0], scored[1] > alone[1]) == (alone[0], True), "scores stand below, where there is room"
     names, _ = drawn[0]
     assert len(names) == len(set(names)) == 15
     assert names[0] == "a_rather_lon...t_1/valid in a_rather_lon...t_1/train: 3 of 3"
     size(audit_picture(audit(splits), []))
-    assert len(drawn[1][0]) == leak_figure.MOST == 24
-    assert set(drawn[1][1]) == {100.0}
+    assert len(drawn[2][0]) == leak_figure.MOST == 24
+    assert set(drawn[2][1]) == {100.0}
 
 
 def test_one_split_has_one_number_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,9 +33,13 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     harm = harms[-1] if harms else None
     called = dict(zip(report.splits, short(report.splits, _LONGEST), strict=True))
     bars, title = _bars(report, called)
-    rows = max(len(bars), len(lines(harm)) if harm else 0)
-    figure = figure_class(figsize=(9.6 if harm else 6.4, 1.1 + 0.34 * rows), layout="constrained")
-    axes = figure.subplots(1, 2 if harm else 1, squeeze=False)[0]
+    heights = [1.1 + 0.34 * len(bars), *([1.1 + 0.34 * len(lines(harm))] if harm else [])]
+    if below := len(report.splits) > 2:  # names of pairs leave no room beside them
+        figure = figure_class(figsize=(9.6, sum(heights)), layout="constrained")
+    else:
+        figure = figure_class(figsize=(9.6 if harm else 6.4, max(heights)), layout="constrained")
+    grid = {"nrows": len(heights), "height_ratios": heights} if below else {"ncols": len(heights)}
+    axes = figure.subplots(squeeze=False, **grid).ravel()
     _draw_bars(axes[0], bars)
     use_font([axes[0].set_title(title, fontsize=10, color=INK, loc="left")])
     if harm is not None:
