@@ -11,9 +11,11 @@ import torch
 
 from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
+from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
-from finsa_moe.training.batches import read_split
+from finsa_moe.training.batches import Rows, read_split
+from finsa_moe.training.domains import _whole_and_cut
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
 from finsa_moe.training.unlabelled import LONGEST, NO_CLASS, SHORTEST, head_lengths, routing_rows
 from tests.conftest import DOMAINS, JOINT, Trained
@@ -58,6 +60,22 @@ def test_held_out_texts_teach_nothing(files: dict[str, Path]) -> None:
     files["forum"].write_text("这一句是留着评测用的,谁也不许学", encoding="utf-8")
     with pytest.raises(DataError, match=r"forum\.txt: no text left to teach the router with"):
         routing_rows(files, most=200, held_out=["这一句是留着评测用的，谁也不许学！"])
+
+
+def test_a_head_like_a_held_out_text_teaches_nothing(tmp_path: Path) -> None:
+    """The long text that it begins is like no other; what would be learnt is the head."""
+    letters = np.random.default_rng(5).integers(0x4E00, 0x9000, (40, 200))
+    texts = ["".join(map(chr, row)) for row in letters]
+    (tmp_path / "t.txt").write_text("\n".join(texts), encoding="utf-8")
+    plain = routing_rows({"news": tmp_path / "t.txt"}, most=40)["news"]
+    head = plain.texts[1]
+    found = routing_rows({"news": tmp_path / "t.txt"}, most=40, held_out=[head])["news"]
+    whole = next(text for text in texts if text.startswith(head))
+    assert found.texts == [plain.texts[0], whole, *plain.texts[2:]]
+    rows, lengths = Rows(plain.file, texts[:2], [0, 0]), head_lengths(np.random.default_rng(13), 2).tolist()
+    heads = [text[:length] for text, length in zip(rows.texts, lengths, strict=True)]
+    assert _whole_and_cut(rows, HeldOut([]), 13).texts == [*rows.texts, *heads]
+    assert _whole_and_cut(rows, HeldOut(heads[:1]), 13).texts == [*rows.texts, heads[1]]
 
 
 def test_texts_under_the_user_s_own_name(files: dict[str, Path], tmp_path: Path) -> None:

@@ -100,7 +100,8 @@ def add_domain(
     config = read_config(source)
     check_new(config, source, domain)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
-    train = train.apart(HeldOut(held_out))
+    held = HeldOut(held_out)
+    train = train.apart(held)
     for line in _beware(domain, train, valid, settings):
         say(line)
     model = load_mixture(source, device=device)
@@ -117,7 +118,7 @@ def add_domain(
             tokenizer_from=source, targets=config.targets, held_out=held_out,
         )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
-    new = states_of(model, encode, _whole_and_cut(drawn(train, SEEN), settings.seed))
+    new = states_of(model, encode, _whole_and_cut(drawn(train, SEEN), held, settings.seed))
     old = model.router.float().cpu()
     layers = new_layers(
         old, known, new, steps=settings.router_steps, learning_rate=settings.router_learning_rate,
@@ -202,12 +203,12 @@ def _start(
     return source / EXPERTS / best
 
 
-def _whole_and_cut(rows: Rows, seed: int) -> Rows:
-    """Every text whole, and its head beside it: of length the router is to learn nothing."""
+def _whole_and_cut(rows: Rows, held: HeldOut, seed: int) -> Rows:
+    """Every text whole, and beside it its head, where nothing like it is held out: length is to teach nothing."""
     rng = np.random.default_rng(seed)
     lengths = head_lengths(rng, len(rows.texts))
     heads = [text[:length] for text, length in zip(rows.texts, lengths.tolist(), strict=True)]
-    return Rows(rows.file, rows.texts + heads, rows.labels * 2)
+    return Rows(rows.file, rows.texts + heads, rows.labels * 2).apart(held)
 
 
 def _known(

@@ -40,7 +40,8 @@ def routing_rows(
     Args:
         files: A file of texts by domain.
         most: Rows of a domain; fewer where a file has fewer, and then fewer for all.
-        held_out: Texts that the model is going to be judged by; what is equal or near to one is dropped.
+        held_out: Texts that the model is going to be judged by; what is equal or near to one is dropped, and a text
+            whose head would be stays whole.
         seed: Chooses texts and lengths.
         text: The user's name of the texts' column, in the files that have such a column.
 
@@ -64,8 +65,13 @@ def routing_rows(
     return {
         domain: Rows(
             files[domain],
-            [whole[: lengths[at]] if at % 2 else whole for at, whole in enumerate(texts[:count])],
+            [_head(whole, lengths[at], index) if at % 2 else whole for at, whole in enumerate(texts[:count])],
             [NO_CLASS] * count,
         )
         for domain, texts in found.items()
     }
+
+
+def _head(whole: str, length: int, held: HeldOut) -> str:
+    """The text's first characters, or all of it where they are near to a text to be judged by."""
+    return whole if held.match(whole[:length]) else whole[:length]
