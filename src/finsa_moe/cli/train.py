@@ -26,7 +26,8 @@ Config = Annotated[
     Path | None, typer.Option("--config", help=f"YAML file, or a shipped one by its name: {', '.join(SHIPPED)}.")
 ]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated. All: finsa settings.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated. All: finsa settings."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
