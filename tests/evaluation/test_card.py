@@ -138,6 +138,16 @@ def test_models_that_were_not_tested_against_this_one_are_marked() -> None:
     assert "≈" not in page
 
 
+def test_the_oracle_is_never_the_best() -> None:
+    """As the comparison ranks them; results of earlier versions do not say, and rank all."""
+    found = comparison("finsa:m")
+    found["entries"]["finsa:m?run=news"]["news"] = entry(0.9, (0.05, 0.15))
+    for ranked, shown in (({}, "| **90.0** |"), ({"ranked": ["finsa:m", "tfidf-lr"]}, "| 90.0 |")):
+        page = card(SUBJECT, measured({**found, **ranked}, Path("m"), source="f"), load="m")
+        assert f"| `finsa:m?run=news` {shown}" in page
+    assert "| **this model** | **80.0** |" in page
+
+
 def test_results_of_other_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"first")
     kept, spec = of_weights(tmp_path), f"finsa:{tmp_path}"

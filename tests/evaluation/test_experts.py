@@ -84,7 +84,7 @@ def test_the_best_was_asked_for_and_not_told_the_domain() -> None:
     beside = compare(SETS, cells, reference="majority", added=["finsa:m?run=news"], resamples=50)
     assert beside.ranked == ("finsa:m", "majority")
     assert {beside.leader, beside.best("news"), beside.best(POOLED)} == {"finsa:m"}
-    assert beside.as_dict()["added"] == ["finsa:m?run=news"]
+    assert beside.as_dict()["ranked"] == ["finsa:m", "majority"]
     shown, table = page(beside), markdown(beside)
     told = "Not ranked, since added for the matrix or told each text's domain: finsa:m?run=oracle, finsa:m?run=news."
     assert told in table

@@ -185,7 +185,7 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Everything but the texts, ready for JSON."""
         return {
-            "models": list(self.models), "added": list(self.added), "names": dict(self.names),
+            "models": list(self.models), "ranked": list(self.ranked), "names": dict(self.names),
             "reference": self.reference,
             "sets": {s.name: {"domain": s.domain, "texts": len(s.texts), "clusters": len(np.unique(s.clusters)),
                               "leaked": None if s.leaked is None else int(s.leaked.sum()),

@@ -59,16 +59,18 @@ class Measured:
         lines: By test set.
         beside: By other model and test set.
         command: What measured it, as typed; empty where it is not known.
+        unranked: Other models that are never the best: forms added for a matrix, and those told each text's domain.
     """
 
     lines: tuple[Line, ...]
     beside: Mapping[str, Mapping[str, Beside]] = field(default_factory=dict)
     command: str = ""
+    unranked: frozenset[str] = frozenset()
 
     def best(self, name: str) -> float:
-        """The highest macro-F1 that any of the models has on a test set."""
+        """The highest macro-F1 that any of the models that are ranked has on a test set."""
         own = next(line.macro_f1 for line in self.lines if line.name == name)
-        return max([own, *(of[name].macro_f1 for of in self.beside.values())])
+        return max([own, *(of[name].macro_f1 for other, of in self.beside.items() if other not in self.unranked)])
 
 
 def measured(results: Mapping[str, Any], model: Path, *, source: str, default: Path | None = None) -> Measured:
@@ -111,7 +113,8 @@ def _compared(results: Mapping[str, Any], model: Path, source: str, default: Pat
         for other in names if other != own[0]
     }  # fmt: skip
     command = results.get("command", "")
-    return Measured(lines, beside, command and f"{command} --out DIR")
+    unranked = frozenset(called.get(other, other) for other in names if other not in results.get("ranked", names))
+    return Measured(lines, beside, command and f"{command} --out DIR", unranked)
 
 
 def _is(text: str, model: Path, default: Path | None) -> bool:
