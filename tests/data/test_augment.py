@@ -107,7 +107,7 @@ def test_a_rewrite_that_was_cut_off_is_none() -> None:
 
     found = augment(rows(1), Settings(synonyms=0.0, copies=2), asker=Fake(answer))
     assert found.rows["text"].to_list() == ["第2种说法的前半"]
-    assert found.refused.select("reason", "text").rows() == [("cut off at the most tokens allowed", "第1种说法的前半")]
+    assert found.refused.select("reason", "text").rows() == [("cut off before its end", "第1种说法的前半")]
 
 
 def test_the_checker_must_agree() -> None:

@@ -193,7 +193,7 @@ def _put_in_synonyms(row: dict[str, str], settings: Settings, work: _Work) -> No
 def _fault(found: Answer | EndpointError) -> str | None:
     if isinstance(found, EndpointError):
         return str(found)
-    return "cut off at the most tokens allowed" if found.cut else None
+    return "cut off before its end" if found.cut else None
 
 
 def _rewrite(
