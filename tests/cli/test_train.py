@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from finsa_moe.cli import main
 from finsa_moe.config import shipped_names
 from tests.conftest import EXPERT, JOINT, Trained
+from tests.families import made_rows, write_rows
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -68,6 +69,27 @@ def test_the_stages_by_their_verbs(
     status, out, err = finsa("predict", "--model", tmp_path / "joint" / "moe_joint", "利润大增", "--device", "cpu")
     assert status == 0, err
     assert out.count("\n") == 1
+
+
+def test_a_table_of_n_grams_that_could_not_be_made_is_told(
+    finsa: Run, backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Of an expert whose rows lack a class, and of a router that has but one domain."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "valid"):
+        write_rows(data / f"{split}.csv", [row for row in made_rows("news", 24) if row[1] != 1], "news")
+    common = ("--device", "cpu", "--out")
+    status, _, err = finsa("train-expert", "news", data, "--backbone", backbone_of("bert"), *common, tmp_path / "e",
+                           *settings(*EXPERT, "ngrams=50"))  # fmt: skip
+    assert status == 0, err
+    assert f"{tmp_path / 'e'}: no table of n-grams: no training row is 中性\n" in err
+    assert finsa("merge", "--expert", f"news={tmp_path / 'e'}", "--out", tmp_path / "init")[0] == 0
+    status, _, err = finsa("train-joint", tmp_path / "init", "--data", f"news={data}", *common, tmp_path / "joint",
+                           *settings(*JOINT, "router_ngrams=50"))  # fmt: skip
+    assert status == 0, err
+    assert "moe_joint: no table of n-grams: there is nothing but news to tell from\n" in err
+    assert "warmup: no table" not in err
 
 
 def test_an_expert_goes_on_from_another(

@@ -18,12 +18,13 @@ from finsa_moe.errors import ModelError
 from finsa_moe.export.export import export_mixture
 from finsa_moe.model.growth import remove
 from finsa_moe.model.torch_engine import TorchEngine
+from finsa_moe.polarity import NAMES
 from finsa_moe.runtime.folder import CONFIG
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.stages import answer, open_texts
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.merge import merge
-from finsa_moe.training.ngrams import fit, fit_router
+from finsa_moe.training.ngrams import fit, fit_router, lacking
 from tests.conftest import DOMAINS, EXPERT
 from tests.families import made_rows
 
@@ -61,6 +62,13 @@ def test_too_few_rows_make_no_table() -> None:
     assert fit([], [], MOST) is None
     assert fit_router(["涨停"] * 5, [0] * 5, MOST, experts=1) is None
     assert fit_router(["涨停"] * 5, [0] * 5, MOST, experts=2) is None
+
+
+def test_why_there_is_no_table() -> None:
+    assert lacking([2, 0], NAMES) == "no table of n-grams: no training row is 中性"
+    assert lacking([1], NAMES) == "no table of n-grams: no training row is 利空 or 利好"
+    assert lacking([0], ["news"]) == "no table of n-grams: there is nothing but news to tell from"
+    assert lacking([0, 1, 2], NAMES) == "no table of n-grams: none stands in 3 training texts or more"
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import torch
 from finsa_moe.config import JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.near import HeldOut
+from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training.batches import Rows, read_split
@@ -65,7 +66,7 @@ def test_held_out_texts_teach_nothing(files: dict[str, Path]) -> None:
 def test_a_head_like_a_held_out_text_teaches_nothing(tmp_path: Path) -> None:
     """The long text that it begins is like no other; what would be learnt is the head."""
     letters = np.random.default_rng(5).integers(0x4E00, 0x9000, (40, 200))
-    texts = ["".join(map(chr, row)) for row in letters]
+    texts = [normalise("".join(map(chr, row))) for row in letters]
     (tmp_path / "t.txt").write_text("\n".join(texts), encoding="utf-8")
     plain = routing_rows({"news": tmp_path / "t.txt"}, most=40)["news"]
     head = plain.texts[1]

@@ -5,16 +5,14 @@ Each turns its options into a configuration and calls one function of `finsa_moe
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
 from finsa_moe.cli.targets import check_folder
+from finsa_moe.cli.trained import Steps, say, stoppable
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -63,7 +61,7 @@ def pretrain(
     check_folder(out)
     settings = PretrainConfig.load(config, set_ or [])
     held_out = read_texts(hold_out or [])
-    with _stoppable(out), _progress("pretrain") as report:
+    with stoppable(out), Steps("pretrain") as report:
         facts = run(
             sources, out, settings, resume=resume, init=init, held_out=held_out, device=device, log=report
         )  # fmt: skip
@@ -108,12 +106,12 @@ def adapt(
     settings = AdaptConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, None, None, labels)
     tasks, answers = named(task or [], "--task"), named(soft or [], "--soft")
-    with _stoppable(out):
+    with stoppable(out):
         facts = run(
             backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=read_texts(hold_out or [], text),
             resume=resume, device=device, columns=columns, labels=spelling,
         )  # fmt: skip
-    _say(out, facts)
+    say(out, facts)
 
 
 def train_expert(
@@ -173,12 +171,12 @@ def train_expert(
     if start is not None and head:
         raise ConfigError("--start and --head both name the head to start from; give one of them")
     check_folder(out)
-    with _stoppable(out):
+    with stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
             device=device, columns=columns, labels=spelling, heads=head or [], start=start,
         )  # fmt: skip
-    _say(out, facts)
+    say(out, facts)
 
 
 def merge(
@@ -230,24 +228,14 @@ def train_joint(
     check_folder(out)
     settings = JointConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, id, date, labels)
-    with _stoppable(out):
+    with stoppable(out):
         facts = run(
             start, named(data, "--data"), out, settings=settings, resume=resume, device=device,
             columns=columns, labels=spelling, unlabelled=named(unlabelled, "--unlabelled") if unlabelled else None,
             held_out=read_texts(hold_out or [], text),
         )  # fmt: skip
     for name, phase in facts.items():
-        _say(out / name, phase)
-
-
-@contextmanager
-def _stoppable(out: Path) -> Iterator[None]:
-    """Control-C ends a long run in one line that says how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"finsa: {out}: stopped; the same command goes on from the last checkpoint with --resume", err=True)
-        raise typer.Exit(130) from None
+        say(out / name, phase)
 
 
 def _columns(
@@ -257,40 +245,3 @@ def _columns(
     from finsa_moe.polarity import LabelMap
 
     return Columns(text=text, label=label, id=id_, date=date), LabelMap.parse(labels)
-
-
-def _say(out: Path, facts: dict[str, Any]) -> None:
-    if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
-        return
-    valid = facts["validation"]
-    shown = ", ".join(f"{k} {valid[k]:.4f}" for k in ("accuracy", "macro_f1", "routing_accuracy") if k in valid)
-    typer.echo(
-        f"{out}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s, "
-        f"best at {facts['best_step']}; validation {shown}"
-    )
-
-
-class _progress:  # noqa: N801 - used as a function
-    """A bar on a terminal, silence elsewhere."""
-
-    def __init__(self, title: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn(),
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self.task = self.bar.add_task(title, total=None, shown="")
-
-    def __enter__(self) -> _progress:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        shown = f"step {row['step']}/{row['of']}  loss {row['loss']:.3f}  {row['tokens_per_second']:,} tokens/s"
-        self.bar.update(self.task, total=row["of"], completed=row["step"], shown=shown)

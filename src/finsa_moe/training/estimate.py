@@ -123,7 +123,7 @@ def estimate_expert(
         empty = AutoModel.from_config(config)
     parameters, trained, weights = _counted(empty, settings)
     widths = _widths(rows_read, backbone, empty, settings)
-    depth = config.num_hidden_layers
+    depth: int = config.num_hidden_layers
     rows = settings.batch_size
     typical = int(widths[len(widths) // 2])
     frozen = first_expert_layer(empty, settings.route_at)

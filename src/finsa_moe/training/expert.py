@@ -194,6 +194,8 @@ def train_expert(
             else:  # another domain's n-grams would add to its answers what its rows never taught
                 table = begun.ngrams if begun and begun.facts.get("domain") == domain else None
             facts["ngrams"] = 0 if table is None else len(table.keys)
+            if most and table is None:
+                facts["no_ngrams"] = ngrams.lacking(train.labels, NAMES)
             _write(model, out, facts, settings, tokenizer, table)
             finish(stage.folder)
         team.wait()

@@ -144,6 +144,8 @@ def train_joint(
         facts["held_out"] = dropped
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["router_ngrams"] = 0 if model.router_ngrams is None else len(model.router_ngrams.keys)
+        if name == JOINT and settings.router_ngrams and model.router_ngrams is None:
+            facts["no_ngrams"] = ngrams.lacking([index for _, index in parts["train"]], domains)
         facts["domains"] = {d: len(rows.texts) for d, (rows, _) in zip(domains, parts["train"], strict=True)}
         backbone = whole_state(model, at_most=BUNDLE_LIMIT)
 

@@ -65,6 +65,20 @@ def fit_router(
     return fit(texts, domains, most, classes=experts, weight=ROUTER_WEIGHT, seed=seed) if experts > 1 else None
 
 
+def lacking(labels: Sequence[int], names: Sequence[str]) -> str:
+    """Why `fit` or `fit_router` made no table, in a few words.
+
+    Args:
+        labels: Class ids of the rows.
+        names: What the classes are called.
+    """
+    if missing := [name for at, name in enumerate(names) if at not in set(labels)]:
+        return f"no table of n-grams: no training row is {' or '.join(missing)}"
+    if len(names) < 2:
+        return f"no table of n-grams: there is nothing but {names[0]} to tell from"
+    return f"no table of n-grams: none stands in {FEWEST_TEXTS} training texts or more"
+
+
 def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     return (texts[start : start + PART] for start in range(0, max(1, len(texts)), PART))
 
