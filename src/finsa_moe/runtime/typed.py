@@ -65,7 +65,7 @@ def _own(column: pl.Series) -> list[object] | None:
     """The cells of a column, where they are not simply those of polars."""
     polars = require("polars", "data", "reading Parquet")
     if column.dtype == polars.Binary:
-        cells = [_decoded(cell) for cell in column]
+        cells: list[object] = [_decoded(cell) for cell in column]
         left = sum(isinstance(cell, bytes) for cell in cells)
         return cells if 2 * left < len(cells) - column.null_count() else None  # else what it holds is no text
     if column.dtype in (polars.Date, polars.Datetime) and _beyond(column):
