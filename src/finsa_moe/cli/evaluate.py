@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Engine, Id, Label, Labels, Text, Threads, one_split
+from finsa_moe.cli.options import (
+    FORMATS,
+    BatchTokens,
+    Date,
+    Device,
+    DType,
+    Engine,
+    Id,
+    Label,
+    Labels,
+    Text,
+    Threads,
+    one_split,
+)
 from finsa_moe.cli.screen import screen, typed
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.files import write
@@ -35,7 +48,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(help="Model folder; 'default' is the project's own.", show_default=False)],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Labelled rows: CSV, JSON lines, Parquet.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help=f"Labelled rows: {FORMATS}.")],
     domain: Annotated[
         str | None, typer.Option(help="Domain of all rows; left out: the files' column `domain`.")
     ] = None,

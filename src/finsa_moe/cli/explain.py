@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file
+from finsa_moe.cli.options import FORMATS, BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file
 from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -37,7 +37,7 @@ def explain(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     input: Annotated[  # noqa: A002 - the option's own name
-        Path | None, typer.Option(help="File of texts: CSV, TSV, JSON lines, JSON, Parquet.")
+        Path | None, typer.Option(help=f"File of texts: {FORMATS}.")
     ] = None,
     output: Annotated[
         Path | None,

@@ -9,6 +9,9 @@ import typer
 
 from finsa_moe.errors import ConfigError, DataError
 
+FORMATS = "CSV, TSV, TXT, JSON lines, JSON, these also as .gz; Parquet, .xlsx (one sheet: F.xlsx#NAME)"
+"""What a file of rows may be."""
+
 Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Column of the text, or several joined.")]
 Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Column of the label.")]
 Id = Annotated[str | None, typer.Option("--id", metavar="COL", help="Column of the id.")]
@@ -18,7 +21,7 @@ Labels = Annotated[
     typer.Option(
         "--labels",
         metavar="FILE-OR-MAP",
-        help="Spelling of the classes: a map such as 0=利空,1=中性,2=利好, a file of such lines, or the preset finsa.",
+        help="Spelling of the classes: a map such as 0=利空,1=中性,2=利好, a file of such lines, or finsa, for just that map.",
     ),
 ]
 

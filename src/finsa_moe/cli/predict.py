@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Device, DType, Engine, Threads, is_file
+from finsa_moe.cli.options import FORMATS, BatchTokens, Device, DType, Engine, Threads, is_file
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
@@ -41,7 +41,7 @@ def predict(
     model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
     input: Annotated[  # noqa: A002 - the option's own name
         Path | None,
-        typer.Option(help="File of texts: CSV, TSV, TXT, JSON lines, JSON, these also as .gz; Parquet, .xlsx."),
+        typer.Option(help=f"File of texts: {FORMATS}."),
     ] = None,
     output: Annotated[
         Path | None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import CLUSTER_THRESHOLD, GRAMS, NEAR, Date, Grams, HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.options import CLUSTER_THRESHOLD, FORMATS, GRAMS, NEAR, Date, Grams, HoldOut, Id, Label, Labels, Text
 from finsa_moe.cli.screen import screen
 from finsa_moe.cli.targets import check_csv, check_targets
 from finsa_moe.runtime import cores
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def prepare(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SRC...", help="CSV, TSV, TXT, JSON, JSON lines, Parquet, or folders of them."),
+        typer.Argument(metavar="SRC...", help=f"{FORMATS}; or folders of them."),
     ],
     domain: Annotated[str, typer.Option(metavar="NAME", help="Domain of the rows, e.g. news or forum.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.")],
