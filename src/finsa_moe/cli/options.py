@@ -21,7 +21,7 @@ Labels = Annotated[
     typer.Option(
         "--labels",
         metavar="FILE-OR-MAP",
-        help="Spelling of the classes: a map such as 0=利空,1=中性,2=利好, a file of such lines, or finsa, for just that map.",
+        help="Spelling of the classes: a map as 0=利空,1=中性,2=利好, a file of such lines, or finsa, for that map.",
     ),
 ]
 
