@@ -86,7 +86,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(
     ("place", "error", "told"),
     [
         ("save_file", SafetensorError(RUST), r"Error while serializing: .*No space left on device \(os error 28\)"),
-        ("save", RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), "unexpected pos"),
+        ("save", RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), "a full disk, most"),
         ("save", OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
     ],
 )  # fmt: skip

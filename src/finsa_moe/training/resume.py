@@ -49,7 +49,7 @@ def at_work(folder: Path, *, first: bool = True) -> Iterator[None]:
     except Exception as error:
         if not _no_room(error):
             raise
-        told = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+        told = "a full disk, most likely" if isinstance(error, RuntimeError) else getattr(error, "strerror", str(error))
         raise DataError(f"{folder}: cannot be written: {told}; make room there, then go on with --resume") from error
 
 
