@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,3 +53,18 @@ def test_a_killed_one_is_told_and_one_whose_caller_is_killed_ends(warm: Path, tm
     while found.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not found.exists()
+
+
+def test_it_ends_with_the_process_that_began_it() -> None:
+    script = "import time; from tests.warm import programs\nwith programs() as folder: print(folder, flush=True); time.sleep(600)"
+    root = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", script], cwd=root, stdout=subprocess.PIPE, text=True) as begun:
+        assert begun.stdout is not None
+        folder = begun.stdout.readline().strip()
+        (server,) = Path(f"/proc/{begun.pid}/task/{begun.pid}/children").read_text().split()
+        begun.kill()
+    deadline, found = time.monotonic() + 60, Path("/proc") / server / "cmdline"
+    while found.exists() and found.read_bytes() and time.monotonic() < deadline:  # of one that has ended it is empty
+        time.sleep(0.01)
+    assert not found.exists() or not found.read_bytes()
+    shutil.rmtree(folder)

@@ -52,7 +52,8 @@ def programs() -> Iterator[Path]:
             program = Path(folder, name)
             program.write_text(PROGRAM.format(python=sys.executable, address=address, name=name), encoding="utf-8")
             program.chmod(0o755)
-        with subprocess.Popen([sys.executable, "-m", "tests.warm", address], stdout=subprocess.PIPE) as server:
+        command = [sys.executable, "-m", "tests.warm", address]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
             try:
                 assert server.stdout is not None
                 assert server.stdout.readline() == b"loaded\n"
@@ -72,6 +73,10 @@ def answer(address: str) -> None:
         listener.listen()
         print("loaded", flush=True)
         while True:
+            if (
+                sys.stdin in select.select([listener, sys.stdin], [], [])[0]
+            ):  # closed: whose process this is has been killed
+                os._exit(0)
             call, _ = listener.accept()
             if os.fork() == 0:
                 break
