@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from finsa_moe.errors import ModelError
 from finsa_moe.export.known import KNOWN, Known
@@ -52,13 +53,37 @@ def test_the_covariance_of_some_is_that_of_all() -> None:
 @pytest.mark.parametrize("background", [None, BACKGROUND])
 def test_written_and_read_again(background: np.ndarray | None, tmp_path: Path) -> None:
     assert Known.load(tmp_path) is None
-    one = replace(known((0, 2), background), measures=RNG.normal(size=(7, 3)).astype(np.float32))
+    measures, whose = RNG.normal(size=(7, 3)).astype(np.float32), np.repeat([0, 1, -1], [3, 2, 2])
+    one = replace(known((0, 2), background), measures=measures, whose=whose)
     one.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [KNOWN]
     found = Known.load(tmp_path)
     assert found is not None
     same(found, one)
     assert found.only(["d2"]).counts.shape == (1, 30)
+
+
+def test_what_held_out_texts_measured_goes_with_their_domain() -> None:
+    measures = RNG.normal(size=(6, 3)).astype(np.float32)
+    whole = replace(known((0, 1, 2)), measures=measures, whose=np.array([2, 0, 1, 1, -1, 2]))
+    two = whole.only(["d2", "d0"])
+    assert np.array_equal(two.measures, measures[[0, 1, 4, 5]])
+    assert two.whose.tolist() == [0, 1, -1, 0]
+    other = replace(known((1,)), measures=measures[2:4], whose=np.array([0, 0]))
+    assert two.joined(other).whose.tolist() == [0, 1, -1, 0, 2, 2]
+    assert whole.forget(["d2"]).whose.tolist() == [0, 1, 1, -1]
+
+
+def test_sums_of_an_earlier_version_do_not_say_whose_measures_they_are(tmp_path: Path) -> None:
+    one = replace(known((0, 1)), measures=np.ones((3, 3), np.float32), whose=np.array([0, 0, 1]))
+    one.save(tmp_path)
+    tensors = load_file(tmp_path / KNOWN)
+    del tensors["whose"]
+    save_file(tensors, tmp_path / KNOWN, metadata={"domains": '["d0", "d1"]'})
+    found = Known.load(tmp_path)
+    assert found is not None
+    assert found.whose.tolist() == [-1, -1, -1]
+    assert len(found.only(["d1"]).measures) == 3
 
 
 def test_what_does_not_fit(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ STATES = np.concatenate([RNG.normal(size=(400, 6)) @ MIX, RNG.normal(size=(300, 
 WHOSE = np.repeat([0, 1], [400, 300])
 HELD = rows(0, 20, 200) + rows(10, 30, 200)
 HELD_STATES = np.concatenate([RNG.normal(size=(200, 6)) @ MIX, RNG.normal(size=(200, 6)) @ MIX + 9]).astype(np.float32)
+HELD_WHOSE = [0] * 200 + [1] * 200
 BACKGROUND = token_counts(rows(0, 50, 500), 50)
 
 
@@ -42,7 +43,7 @@ def naive(row: list[int], state: np.ndarray, background: np.ndarray | None) -> l
 
 @pytest.mark.parametrize("background", [None, BACKGROUND])
 def test_the_graph_gives_the_share_of_known_texts_that_lie_nearer(background: np.ndarray | None) -> None:
-    reference, _ = fit(Known.of(("a", "b"), SEEN, STATES, WHOSE, background, 50), HELD, HELD_STATES)
+    reference, _ = fit(Known.of(("a", "b"), SEEN, STATES, WHOSE, background, 50), HELD, HELD_STATES, HELD_WHOSE)
     known = np.array([naive(row, state, background) for row, state in zip(HELD, HELD_STATES, strict=True)])
     weights = np.array([1, 0 if background is None else 1, 1])
 
@@ -63,7 +64,7 @@ def test_the_graph_gives_the_share_of_known_texts_that_lie_nearer(background: np
 
 
 def test_tokens_of_another_kind_tell_where_states_do_not() -> None:
-    reference, _ = fit(Known.of(("a", "b"), SEEN, STATES, WHOSE, BACKGROUND, 50), HELD, HELD_STATES)
+    reference, _ = fit(Known.of(("a", "b"), SEEN, STATES, WHOSE, BACKGROUND, 50), HELD, HELD_STATES, HELD_WHOSE)
     state = torch.from_numpy(HELD_STATES[:1])
     ids = torch.tensor([[3, 5, 7, 9, 11, 2], [43, 45, 47, 49, 41, 42]])
     distances, _ = reference(ids, torch.ones_like(ids), state.repeat(2, 1))

@@ -50,10 +50,10 @@ def test_what_was_given_comes_back_from_json() -> None:
 def test_a_background_that_cannot_be_read_is_told_before_the_work(
     trained: Callable[[str], Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build(*_: object, **__: object) -> None:
+    def load(*_: object, **__: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr("finsa_moe.export.export._build", build)
+    monkeypatch.setattr("finsa_moe.export.export.TorchEngine", load)
     with pytest.raises(DataError, match=r"none\.txt: no such file"):
         export_mixture(trained("bert").joint, tmp_path / "out", background=[tmp_path / "none.txt"])
     assert list(tmp_path.iterdir()) == []
@@ -81,7 +81,7 @@ def test_a_mixture_of_rows_in_the_user_s_own_words_is_exported_with_them(
     assert json.loads((mixture / "metrics.json").read_text(encoding="utf-8"))["reading"] == dict.fromkeys(DOMAINS, OWN)
     told: list[str] = []
     made = export_mixture(mixture, tmp_path / "o", precisions=("fp32",), say=told.append)
-    assert {name: found.rows for name, found in made.calibration.items()} == dict.fromkeys(DOMAINS, 24)
+    assert {name: found.rows for name, found in made.calibration.items()} == dict.fromkeys(DOMAINS, 12)
     assert not [line for line in told if "missing" in line]
     assert (tmp_path / "o" / "novelty.onnx").is_file()
     read = held_out(data, DOMAINS, trained_on(mixture).readings)
@@ -103,7 +103,7 @@ def test_added_in_the_user_s_own_words_and_exported(
         words += ["--set", setting]
     assert main(words) == 0
     report = json.loads((tmp_path / "o" / "runtime" / "export.json").read_text(encoding="utf-8"))
-    assert report["calibration"]["notices"]["rows"] == 24
+    assert report["calibration"]["notices"]["rows"] == 12
     assert "missing training rows" not in capsys.readouterr().err
     assert (
         main(["remove-domain", str(tmp_path / "o" / "moe"), "forum", "--out", str(tmp_path / "r"), "--no-export"]) == 0

@@ -8,7 +8,9 @@ import torch
 
 from finsa_moe.errors import ModelError
 from finsa_moe.export import split
+from finsa_moe.export.export import export_mixture
 from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable
+from finsa_moe.model.checkpoint import empty_backbone, save_mixture
 from tests.families import FAMILIES, batch_of, make_backbone, make_mixture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -71,22 +73,58 @@ def test_a_shared_head_serves_every_expert(backbone_of: Backbones) -> None:
 def test_embeddings_narrower_than_the_layers_are_refused_in_one_line(tmp_path: Path) -> None:
     model = make_mixture(make_backbone("electra", tmp_path / "b", embedding_size=16))
     with pytest.raises(ModelError, match=r"\(electra\) has embeddings of 16 numbers .*32.*run it with torch") as told:
-        check_exportable(model)
+        check_exportable(model.config, model.backbone)
     assert str(told.value).isprintable()
-    check_exportable(make_mixture(make_backbone("electra", tmp_path / "c", embedding_size=32)))
+    model = make_mixture(make_backbone("electra", tmp_path / "c", embedding_size=32))
+    check_exportable(model.config, model.backbone)
 
 
 def test_what_an_export_would_not_serve_is_refused(backbone_of: Backbones, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_mixture(backbone_of("modernbert"))
-    check_exportable(model)
+    check_exportable(model.config, model.backbone)
     model.config.gate = "soft"
     with pytest.raises(ModelError, match=r"gate is 'soft'.*gate=hard.*torch"):
-        check_exportable(model)
+        check_exportable(model.config, model.backbone)
     model.config.gate = "hard"
     model.config.backbone["quantisation"] = "nf4"
     with pytest.raises(ModelError, match=r"nf4.*run it with torch"):
-        check_exportable(model)
+        check_exportable(model.config, model.backbone)
     model.config.backbone["quantisation"] = "none"
     monkeypatch.setattr(split, "LARGEST", 1000)
     with pytest.raises(ModelError, match=r"M parameters.*run it with torch"):
-        check_exportable(model)
+        check_exportable(model.config, model.backbone)
+
+
+@pytest.mark.parametrize(("route_at", "trunk", "each"), [(0.0, 0, 2), (0.5, 1, 1), (1.0, 2, 2)])
+def test_one_graph_of_all_has_a_trunk_and_every_expert_s_layers(
+    route_at: float, trunk: int, each: int, backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a backbone of two layers; its size is told without weights."""
+    model = make_mixture(backbone_of("llama"), ("news", "forum", "notices"), route_at=route_at)
+    save_mixture(model, tmp_path / "m")
+    empty = empty_backbone(tmp_path / "m", model.config)
+    assert empty.device.type == "meta"
+    layer = split.numbers(empty.layers[0])
+    whole = split.numbers(model.backbone) + (trunk + 3 * each - 2) * layer
+    for width in (2, 4):
+        monkeypatch.setattr(split, "MOST_BYTES", width * whole)
+        check_exportable(model.config, empty, single=width)
+        monkeypatch.setattr(split, "MOST_BYTES", width * whole - 1)
+        check_exportable(model.config, empty)
+        with pytest.raises(ModelError, match="leave --single out"):
+            check_exportable(model.config, empty, single=width)
+
+
+def test_what_an_export_would_not_serve_is_told_before_the_mixture_is_loaded(
+    backbone_of: Backbones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finsa_moe.export.export.TorchEngine", lambda *_, **__: pytest.fail("loaded"))
+    for name, gate, quantisation in (("soft", "soft", "none"), ("nf4", "hard", "nf4"), ("large", "hard", "none")):
+        model = make_mixture(backbone_of("bert"), gate=gate)
+        model.config.backbone["quantisation"] = quantisation
+        model.config.backbone["name"] = str(backbone_of("bert"))
+        save_mixture(model, tmp_path / name)
+        monkeypatch.setattr(split, "LARGEST", 1000 if name == "large" else split.LARGEST)
+        with pytest.raises(ModelError, match="run it with torch"):
+            export_mixture(tmp_path / name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -15,8 +15,9 @@ from finsa_moe.errors import ModelError
 from finsa_moe.export.calibrate import Calibration, fit_temperature
 from finsa_moe.export.known import Known
 from finsa_moe.export.rows import Texts
-from finsa_moe.export.states import Measured
+from finsa_moe.export.states import Measured, measure
 from finsa_moe.export.tuned import Earlier, temperatures, write_novelty
+from finsa_moe.runtime.graph_engine import GraphEngine
 from tests.conftest import Export
 
 RNG = np.random.default_rng(5)
@@ -31,7 +32,9 @@ def held() -> tuple[Texts, Measured]:
     answers = np.where(RNG.random(len(labels)) < 0.2, RNG.integers(0, 3, len(labels)), labels)
     domains = [1] * FORUM_ROWS + [2] * NOTICES_ROWS
     rows = Texts(["x"] * len(labels), labels.tolist(), domains, [""] * len(labels))
-    return rows, Measured((9 * np.eye(3)[answers]).astype(np.float32), np.zeros((len(labels), 4), np.float32), [])
+    return rows, Measured(
+        (9 * np.eye(3)[answers]).astype(np.float32), np.zeros((len(labels), 4), np.float32), [], domains
+    )
 
 
 def test_fitted_where_rows_are_at_hand_else_as_before(held: tuple[Texts, Measured]) -> None:
@@ -63,8 +66,8 @@ def test_read_from_a_folder(exported: Export, tmp_path: Path) -> None:
     copy = tmp_path / "runtime"
     shutil.copytree(exported.folder, copy)
     found = Earlier.read(tmp_path, ("news", "forum"), copy)
-    assert found.temperatures == {"news": 1.0, "forum": 1.0}  # of 24 rows each none is fitted
-    assert found.calibration["forum"] == Calibration(24, 1.0, None, None)
+    assert found.temperatures == {"news": 1.0, "forum": 1.0}  # of 12 rows each none is fitted
+    assert found.calibration["forum"] == Calibration(12, 1.0, None, None)
     assert found.known is not None
     found.known.only(["news"]).save(tmp_path)  # beside the mixture: sums of just the domains that it has
     beside = Earlier.read(tmp_path, ("news",), copy).known
@@ -92,11 +95,50 @@ def test_novelty_from_sums_alone(exported: Export, tmp_path: Path) -> None:
     assert (tmp_path / "novelty.onnx").is_file()
     assert found.domains == ("forum",)
     assert np.array_equal(found.counts[0], known.counts[1])
-    assert np.array_equal(found.measures, known.measures)
-    empty = replace(known, measures=known.measures[:0])
+    assert np.array_equal(found.measures, known.measures[known.whose == 1])
+    empty = replace(known, measures=known.measures[:0], whose=known.whose[:0])
     other = SimpleNamespace(domains=("forum", "notices"), ngrams=(None,) * 2)
     for who, before in ((engine, Earlier()), (engine, Earlier(known=empty)), (other, Earlier(known=known))):
         assert not write_novelty(who, tmp_path / "none", Texts(), None, before, [])  # type: ignore[arg-type]
+
+
+def measured(known: Known, count: int, of: int = 1) -> Known:
+    """With so many measures, of one domain."""
+    return replace(known, measures=known.measures[:count], whose=np.full(count, of))
+
+
+def test_the_background_of_an_earlier_export_stands_where_none_is_named(exported: Export, tmp_path: Path) -> None:
+    """With all rows at hand too; not where the vocabulary is another."""
+    known, raw = Known.load(exported.folder), json.loads((exported.folder / "config.json").read_text(encoding="utf-8"))
+    assert known is not None
+    shutil.copy(exported.folder / "tokenizer.json", tmp_path)
+    engine = GraphEngine(exported.folder, raw, precision="fp32")
+    seen = Texts(["净利翻倍", "又要跌停", "中标大单", "横盘整理"], [2, 0, 2, 1], [0, 1, 0, 1], [""] * 4)
+    counts = RNG.integers(0, 9, known.counts.shape[1]).astype(np.float32)
+    for background, kept in ((counts, counts), (None, None)):
+        earlier = Earlier(known=replace(known, background=background))
+        assert write_novelty(engine, tmp_path, seen, measure(engine, seen), earlier, [])
+        found = Known.load(tmp_path)
+        assert found is not None
+        assert found.background is kept if kept is None else np.array_equal(found.background, kept)
+        assert found.whose.tolist() == [0, 1, 0, 1]
+    wider = replace(known, background=np.append(counts, 1), counts=np.pad(known.counts, ((0, 0), (0, 1))))
+    assert write_novelty(engine, tmp_path, seen, measure(engine, seen), Earlier(known=wider), [])
+    found = Known.load(tmp_path)
+    assert found is not None
+    assert found.background is None
+
+
+def test_what_a_domain_measured_before_goes_when_it_is_measured_again(exported: Export, tmp_path: Path) -> None:
+    """Its sums stand, for none of its training texts are at hand, but its held-out texts are not counted twice."""
+    known = Known.load(exported.folder)
+    assert known is not None
+    engine = SimpleNamespace(domains=("news", "forum"), ngrams=(None,) * 2)
+    held = Measured(np.zeros((3, 3), np.float32), known.means[[1, 1, 1]], [[5, 6], [7], [8, 9]], [1, 1, 1])
+    assert write_novelty(engine, tmp_path, Texts(), held, Earlier(known=known), [])  # type: ignore[arg-type]
+    found = Known.load(tmp_path)
+    assert found is not None
+    assert np.bincount(found.whose).tolist() == [int((known.whose == 0).sum()), 3]
 
 
 def test_one_held_out_text_has_no_spread(exported: Export, tmp_path: Path) -> None:
@@ -106,13 +148,14 @@ def test_one_held_out_text_has_no_spread(exported: Export, tmp_path: Path) -> No
     engine = SimpleNamespace(domains=("forum",), ngrams=(None,) * 1)
     for count, written in ((1, False), (2, True)):
         (tmp_path / str(count)).mkdir()
-        earlier = Earlier(known=replace(known, measures=known.measures[:count]))
+        earlier = Earlier(known=measured(known, count))
         assert write_novelty(engine, tmp_path / str(count), Texts(), None, earlier, []) == written  # type: ignore[arg-type]
         assert (tmp_path / str(count) / "novelty.onnx").is_file() == written
-    one = Measured(np.zeros((1, 3), np.float32), known.means[:1], [[5, 6]])
-    earlier = Earlier(known=replace(known, measures=known.measures[:0]))
+    one = Measured(np.zeros((1, 3), np.float32), known.means[:1], [[5, 6]], [0])
+    earlier = Earlier(known=measured(known, 0))
     assert not write_novelty(engine, tmp_path / "none", Texts(), one, earlier, [])  # type: ignore[arg-type]
-    earlier = Earlier(known=replace(known, measures=known.measures[:1]))
+    assert not write_novelty(engine, tmp_path / "none", Texts(), one, Earlier(known=measured(known, 1)), [])  # type: ignore[arg-type]
+    earlier = Earlier(known=measured(known, 1, of=-1))
     assert write_novelty(engine, tmp_path / "1", Texts(), one, earlier, [])  # type: ignore[arg-type]
     found = Known.load(tmp_path / "1")
     assert found is not None

@@ -10,29 +10,28 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from finsa_moe.data.lines import read_lines
-from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
+from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration
 from finsa_moe.export.parity import Parity, Reference
-from finsa_moe.export.rows import Texts, held_out, topped_up, training
-from finsa_moe.export.sources import given, trained_on
-from finsa_moe.export.split import Expert, Trunk, Whole, check_exportable, route_layer
-from finsa_moe.export.states import examples, measure
+from finsa_moe.export.rows import Texts, fitting, held_out, topped_up, training, with_samples
+from finsa_moe.export.single import SINGLE, write_single
+from finsa_moe.export.sources import Sources, given, trained_on
+from finsa_moe.export.split import check_exportable, route_layer
+from finsa_moe.export.states import measure
 from finsa_moe.export.taken import Taken
+from finsa_moe.export.traced import Traced, forms
 from finsa_moe.export.tuned import REPORT, Earlier, temperatures, write_novelty
 from finsa_moe.files import working_folder
+from finsa_moe.model.checkpoint import EXPERTS, empty_backbone, read_config
 from finsa_moe.model.torch_engine import TorchEngine
-from finsa_moe.runtime.folder import NOVELTY, TOKENIZER, File, GraphSet, Manifest
+from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, File, GraphSet, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.sessions import has_openvino
 
-SINGLE = "single.onnx"
 Say = Callable[[str], None]
 
 
@@ -44,12 +43,14 @@ class Exported:
         parities: By precision and engine.
         calibration: By domain.
         left_out: Precisions not kept, with the reason.
+        fitted_on_test: Domains without validation rows, whose test rows stood in for them.
         bytes: Size of the folder.
     """
 
     parities: dict[str, Parity] = field(default_factory=dict)
     calibration: dict[str, Calibration] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    fitted_on_test: tuple[str, ...] = ()
     bytes: int = 0
 
     def as_dict(self) -> dict[str, object]:
@@ -58,6 +59,7 @@ class Exported:
             "parity": {name: parity.as_dict() for name, parity in self.parities.items()},
             "calibration": {name: found.as_dict() for name, found in self.calibration.items()},
             "left_out": self.left_out,
+            "fitted_on_test": list(self.fitted_on_test),
         }
 
 
@@ -88,7 +90,7 @@ def export_mixture(
     Raises:
         ModelError: If the backbone cannot be exported usefully, an exported form does not answer as the mixture, or
             `graphs_of` is damaged.
-        ConfigError: If `out` exists, a precision is unknown, or `graphs_of` has it not.
+        ConfigError: If `out` exists, a precision is unknown, or `graphs_of` has it not or is of another network.
     """
     if out.exists():
         raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
@@ -96,100 +98,149 @@ def export_mixture(
         if precision not in graphs.PRECISIONS:
             raise ConfigError(f"precision {precision!r} is unknown; choose among {', '.join(graphs.PRECISIONS)}")
     require("onnx", "train", "exporting")
+    config = read_config(folder)
+    empty = empty_backbone(folder, config)
+    wide = 2 if not precisions or "bf16" in precisions else 4
+    check_exportable(config, empty, single=wide if single else 0)
+    tables = [folder / ROUTER_TABLE, *(folder / EXPERTS / name / EXPERT_TABLE for name in config.domains)]
+    if single and any(table.is_file() for table in tables):
+        raise ModelError(f"{folder}: it has tables of n-grams, which no graph holds; leave --single out")
+    source = {"fingerprint": config.backbone["fingerprint"], "route_layer": route_layer(empty, config.route_at)}
     taken = Taken.of(graphs_of) if graphs_of else None
     if taken:
-        precisions = taken.check(precisions, single=single)
-    engine = TorchEngine(folder, device="cpu", dtype="float32")
-    check_exportable(engine.model)
-    if single and (any(engine.ngrams) or engine.router_ngrams):
-        raise ModelError(f"{folder}: it has tables of n-grams, which no graph holds; leave --single out")
+        precisions = taken.check(precisions, single=single, domains=config.domains, source=source)
     sources = trained_on(folder) if data is None else given(folder, data)
-    known, seen = (read(sources.found, engine.domains, sources.readings) for read in (held_out, training))
-    before = Earlier.read(folder, engine.domains, earlier)
+    rows = _Rows.read(sources, config.domains)
+    before = Earlier.read(folder, config.domains, earlier)
     if lacking := sources.complaint(before):
         say(lacking)
-    if background and not len(seen):
+    if rows.tested:
+        say(
+            f"no validation rows of {', '.join(rows.tested)}: temperatures and novelty are fitted on the test rows, by "
+            "which they cannot be judged then"
+        )
+    if background and not len(rows.seen):
         say("no training text is at hand: the background is not used")
     for _ in read_lines(background):  # a fault in it is told before the long work
         pass
     with working_folder(out) as working:
-        made = _build(
-            engine, folder, working, precisions, known, seen, single=single, background=background, before=before,
-            keep=keep, taken=taken, say=say,
-        )  # fmt: skip
+        run = _Run(TorchEngine(folder, device="cpu", dtype="float32"), rows, working, source, taken, say)
+        run.prove(precisions)
+        run.tune(before, background, keep=keep)
+        if single:
+            run.add_single()
+        run.finish()
         working.replace(out)
-    made.bytes = sum(file.stat().st_size for file in out.iterdir())
-    return made
+    run.made.bytes = sum(file.stat().st_size for file in out.iterdir())
+    return run.made
 
 
-def _build(
-    engine: TorchEngine, folder: Path, working: Path, precisions: Sequence[str], known: Texts, seen: Texts, *,
-    single: bool, background: Sequence[Path], before: Earlier, keep: bool, taken: Taken | None, say: Say,
-) -> Exported:  # fmt: skip
-    made = Exported()
-    trunk, experts = Trunk(engine.model), [Expert(engine.model, i) for i in range(len(engine.domains))]
-    parity_rows = topped_up(known, seen)
-    say(f"torch mixture on {len(parity_rows):,} texts")
-    reference = Reference(engine, parity_rows)
-    texts = seen if len(seen) else parity_rows
-    if taken is None:
-        say("tracing")
-        traced = _trace(trunk, experts)
+@dataclass(frozen=True)
+class _Rows:
+    """The rows at hand: held out, to prove by; to fit on, and the domains of which these are test rows; training."""
 
-    def forms(precision: str) -> Iterator[GraphSet]:
+    held: Texts
+    fitted: Texts
+    tested: tuple[str, ...]
+    seen: Texts
+
+    @classmethod
+    def read(cls, sources: Sources, domains: Sequence[str]) -> _Rows:
+        """Of the folders that were found."""
+        held, seen = (read(sources.found, domains, sources.readings) for read in (held_out, training))
+        return cls(held, *fitting(sources.found, domains, sources.readings), seen)
+
+
+class _Run:
+    """An export at work in its folder: graphs that are proved, then what is fitted, then the manifest."""
+
+    def __init__(
+        self,
+        engine: TorchEngine,
+        rows: _Rows,
+        working: Path,
+        source: Mapping[str, object],
+        taken: Taken | None,
+        say: Say,
+    ) -> None:
+        self.engine, self.rows, self.working, self.taken, self.say = engine, rows, working, taken, say
+        self.made = Exported(fitted_on_test=rows.tested)
+        proofs = topped_up(rows.held, rows.seen, len(engine.domains))
+        say(f"torch mixture on {len(proofs):,} texts")
+        self.reference = Reference(engine, proofs)
+        if taken is None:
+            say("tracing")
+            self.traced = Traced(engine, with_samples(rows.seen if len(rows.seen) else rows.held, len(engine.domains)))
+        content = json.loads((engine.folder / TOKENIZER).read_text(encoding="utf-8"))  # half the size unindented
+        short = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        (working / TOKENIZER).write_text(short, encoding="utf-8")
+        self.manifest = Manifest(
+            domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length,
+            pad_id=engine.pad_id, temperatures=(1.0,) * len(engine.domains), graphs={},
+            tokenizer=File.of(working / TOKENIZER), ngrams=_tables(engine, working),
+            router_ngrams=_table(engine.router_ngrams, working / ROUTER_TABLE), source=source,
+        )  # fmt: skip
+
+    def prove(self, asked: Sequence[str]) -> None:
+        """Keep the graphs of each precision that answers as the mixture does.
+
+        Raises:
+            ModelError: If one that is asked for does not, or none does.
+        """
+        for precision in asked or ("bf16", "int8"):
+            for kept in self._forms(precision):
+                trial = replace(self.manifest, graphs={precision: kept})
+                parities = [self.reference.against(one) for one in _candidates(trial, self.working, precision)]
+                failed = [parity for parity in parities if not parity.holds]
+                if not failed:
+                    self.made.parities |= {parity.engine: parity for parity in parities}
+                    self.manifest = replace(self.manifest, graphs={**self.manifest.graphs, precision: kept})
+                    break
+            else:
+                if asked:
+                    raise ModelError(f"{precision} does not answer as the mixture does; {failed[0].complaint()}")
+                self.made.left_out[precision] = failed[0].complaint()
+        if not self.manifest.graphs:
+            told = "; ".join(self.made.left_out.values())
+            raise ModelError(f"no precision answers as the mixture does; {told}")
+
+    def _forms(self, precision: str) -> Iterator[GraphSet]:
         """What may be kept of a precision, the best first."""
-        if taken is not None:
-            say(f"{precision}: proving the graphs of {taken.folder}")
-            yield taken.copy(precision, working)
+        if self.taken is not None:
+            self.say(f"{precision}: proving the graphs of {self.taken.folder}")
+            yield self.taken.copy(precision, self.working)
             return
-        for spare in (False, True) if precision == "int8" else (False,):
-            say(f"{precision}: writing and proving" + (", narrowing products left as they are" if spare else ""))
-            inputs = examples(engine, trunk, texts) if precision == "int8" else None
-            yield _write(traced, working, precision, inputs, spare)
+        for spare in forms(precision):
+            self.say(f"{precision}: writing and proving" + (", narrowing products left as they are" if spare else ""))
+            yield self.traced.write(self.working, precision, spare=spare)
 
-    content = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))  # half the size without indentation
-    (working / TOKENIZER).write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-    manifest = Manifest(
-        domains=engine.domains, prompt=engine.model.config.prompt, max_tokens=engine.max_length, pad_id=engine.pad_id,
-        temperatures=(1.0,) * len(experts), graphs={}, tokenizer=File.of(working / TOKENIZER),
-        ngrams=_tables(engine, working),
-        router_ngrams=_table(engine.router_ngrams, working / ROUTER_TABLE),
-        source={"fingerprint": engine.model.config.backbone["fingerprint"], "route_layer": route_layer(engine.model)},
-    )  # fmt: skip
-    for precision in precisions or ("bf16", "int8"):
-        for kept in forms(precision):
-            trial = replace(manifest, graphs={precision: kept})
-            parities = [reference.against(candidate) for candidate in _candidates(trial, working, precision)]
-            failed = [parity for parity in parities if not parity.holds]
-            if not failed:
-                made.parities |= {parity.engine: parity for parity in parities}
-                manifest = replace(manifest, graphs={**manifest.graphs, precision: kept})
-                break
-        else:
-            if precisions:
-                raise ModelError(f"{precision} does not answer as the mixture does; {failed[0].complaint()}")
-            made.left_out[precision] = failed[0].complaint()
-    if not manifest.graphs:
-        raise ModelError(f"no precision answers as the mixture does; {'; '.join(made.left_out.values())}")
-    say("calibration and novelty")
-    tried = _candidates(manifest, working, next(iter(manifest.graphs)))[0]
-    measured = measure(tried, known) if len(known) else None
-    settled, made.calibration = temperatures(tried, known, measured, before, keep=keep)
-    manifest = replace(manifest, temperatures=settled)
-    if write_novelty(tried, working, seen, measured, before, background):
-        manifest = replace(manifest, novelty=File.of(working / NOVELTY))
-    if single:
-        say("one graph of all")
-        whole = Whole(trunk, experts, manifest.temperatures)
-        example = graphs.example_ids()
-        graphs.write(graphs.trace(whole, example, ("ids", "mask"), ("probs", "gate")), working / SINGLE, "bf16")
-    used = {file.file for part in manifest.graphs.values() for file in (part.trunk, *part.experts)}
-    for file in working.glob("*.onnx"):
-        if file.name not in used and file.name not in (SINGLE, NOVELTY):
-            file.unlink()
-    manifest.save(working)
-    (working / REPORT).write_text(json.dumps(made.as_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    return made
+    def tune(self, before: Earlier, background: Sequence[Path], *, keep: bool) -> None:
+        """Fit temperatures and the novelty score; arguments as those of `export_mixture`."""
+        self.say("calibration and novelty")
+        fitted, precision = self.rows.fitted, next(iter(self.manifest.graphs))
+        tried = _candidates(self.manifest, self.working, precision)[0]
+        measured = measure(tried, fitted) if len(fitted) else None
+        settled, self.made.calibration = temperatures(tried, fitted, measured, before, keep=keep)
+        self.manifest = replace(self.manifest, temperatures=settled)
+        if write_novelty(tried, self.working, self.rows.seen, measured, before, background):
+            self.manifest = replace(self.manifest, novelty=File.of(self.working / NOVELTY))
+
+    def add_single(self) -> None:
+        """Write and prove one graph of all."""
+        self.say("one graph of all")
+        file, parity = write_single(self.traced, self.reference, self.manifest, self.working)
+        self.made.parities[parity.engine] = parity
+        self.manifest = replace(self.manifest, single=file)
+
+    def finish(self) -> None:
+        """Write manifest and report; graphs that were not kept go."""
+        kept = {file.file for part in self.manifest.graphs.values() for file in (part.trunk, *part.experts)}
+        for file in self.working.glob("*.onnx"):
+            if file.name not in kept and file.name not in (SINGLE, NOVELTY):
+                file.unlink()
+        self.manifest.save(self.working)
+        told = json.dumps(self.made.as_dict(), ensure_ascii=False, indent=2)
+        (self.working / REPORT).write_text(told + "\n", encoding="utf-8")
 
 
 def _tables(engine: TorchEngine, working: Path) -> tuple[File | None, ...]:
@@ -206,37 +257,8 @@ def _table(table: NGrams | None, path: Path) -> File | None:
     return File.of(path)
 
 
-def _trace(trunk: Trunk, experts: Sequence[Expert]) -> tuple[Any, list[Any]]:
-    ids, mask = graphs.example_ids()
-    with torch.no_grad():
-        hidden = trunk(ids, mask)[0]
-    trunk_graph = graphs.trace(trunk, (ids, mask), ("ids", "mask"), ("hidden", "router_logits"))
-    made: list[Any] = []
-    for expert in experts:
-        graph = graphs.like(made[0], experts[0], expert) if made else None
-        made.append(graph or graphs.trace(expert, (hidden, mask), ("hidden", "mask"), ("logits", "state")))
-    return trunk_graph, made
-
-
-def _write(
-    traced: tuple[Any, list[Any]], working: Path, precision: str, inputs: Sequence[Any] | None, spare: bool
-) -> GraphSet:
-    """Write the graphs of one precision; a file equal to one of another precision is kept once."""
-    made = []
-    for at, graph in enumerate((traced[0], *traced[1])):
-        path = working / (f"trunk.{precision}.onnx" if at == 0 else f"expert{at - 1}.{precision}.onnx")
-        graphs.write(graph, path, precision, None if inputs is None else inputs[at], spare)
-        record = File.of(path)
-        twin = next((f for f in working.glob("*.onnx") if f != path and File.of(f).sha256 == record.sha256), None)
-        if twin is not None:
-            path.unlink()
-            record = replace(record, file=twin.name)
-        made.append(record)
-    return GraphSet(made[0], tuple(made[1:]))
-
-
 def _candidates(manifest: Manifest, working: Path, precision: str) -> list[GraphEngine]:
     manifest.save(working)
-    raw = json.loads((working / "config.json").read_text(encoding="utf-8"))
+    raw = json.loads((working / CONFIG).read_text(encoding="utf-8"))
     engines = ["onnxruntime", *(["openvino"] if has_openvino() else [])]
     return [GraphEngine(working, raw, engine, precision) for engine in engines]

@@ -7,7 +7,7 @@ score of a mixture that grows be fitted anew without the old domains' texts. It 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Known:
         scatter: Σ (state - its domain's mean) (…)ᵀ over all of them, float64 (d, d).
         background: Token counts of text of other kinds, (V,); None without such text.
         measures: What `novelty.Reference.measures` gave for held-out texts of these domains, (m, 3).
+        whose: The place in `domains` of the domain of each measure, (m,); -1 where an earlier version did not keep it.
     """
 
     domains: tuple[str, ...]
@@ -45,6 +46,7 @@ class Known:
     scatter: NDArray[np.float64]
     background: Reals | None
     measures: Reals
+    whose: NDArray[np.int64]
 
     @classmethod
     def of(
@@ -67,7 +69,7 @@ class Known:
         counts = np.stack([token_counts([seen[at] for at in rows.tolist()], vocabulary) for rows in own])
         rows, none = np.array([len(rows) for rows in own]), np.zeros((0, 3), dtype=np.float32)
         scatter = centred.T.astype(np.float64) @ centred
-        return cls(tuple(names), counts, means, rows, scatter, background, none)
+        return cls(tuple(names), counts, means, rows, scatter, background, none, np.zeros(0, dtype=np.int64))
 
     @property
     def covariance(self) -> NDArray[np.float64]:
@@ -89,7 +91,13 @@ class Known:
             np.concatenate([self.means, other.means]), np.concatenate([self.rows, other.rows]),
             self.scatter + other.scatter, self.background if other.background is None else other.background,
             np.concatenate([self.measures, other.measures]),
+            np.concatenate([self.whose, np.where(other.whose < 0, -1, other.whose + len(self.domains))]),
         )  # fmt: skip
+
+    def forget(self, names: Collection[str]) -> Known:
+        """Without what held-out texts of some domains measured: others will be measured in their place, or none."""
+        kept = ~np.isin(self.whose, [at for at, name in enumerate(self.domains) if name in names])
+        return replace(self, measures=self.measures[kept], whose=self.whose[kept])
 
     def only(self, names: Sequence[str]) -> Known:
         """Some of the domains. The covariance stays that of all, under which held-out texts were measured.
@@ -98,16 +106,20 @@ class Known:
         """
         at = [self.domains.index(name) for name in names]
         freedom = max(1, int(self.rows[at].sum()) - len(at))
+        left = self.forget(set(self.domains) - set(names))
+        places = np.full(len(self.domains) + 1, -1)  # the last is that of -1
+        places[at] = range(len(at))
         return replace(
-            self, domains=tuple(names), counts=self.counts[at], means=self.means[at], rows=self.rows[at],
-            scatter=self.covariance * freedom,
+            left, domains=tuple(names), counts=self.counts[at], means=self.means[at], rows=self.rows[at],
+            scatter=self.covariance * freedom, whose=places[left.whose],
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
         """Write the file; it has its name only when it is whole."""
         arrays: dict[str, NDArray[Any]] = {
             "counts": self.counts, "means": self.means, "rows": self.rows, "scatter": self.scatter,
-            "measures": self.measures, **({} if self.background is None else {"background": self.background}),
+            "measures": self.measures, "whose": self.whose,
+            **({} if self.background is None else {"background": self.background}),
         }  # fmt: skip
         with whole_path(folder / KNOWN) as part:
             save_file(arrays, part, metadata={"domains": json.dumps(self.domains)})
@@ -126,6 +138,7 @@ class Known:
             with safe_open(path, framework="numpy") as file:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
                 domains = tuple(json.loads((file.metadata() or {})["domains"]))
+            arrays.setdefault("whose", np.full(len(arrays["measures"]), -1))
             return cls(domains, background=arrays.pop("background", None), **arrays)
         except Exception as error:  # its own error class is not exported
             raise ModelError(f"{path}: damaged ({error}); export the model anew") from None

@@ -70,13 +70,16 @@ class Reference(nn.Module):
         return (above.square() * self.weights).sum(1), self.knots * 1.0
 
 
-def fit(known: Known, held_out: Sequence[Sequence[int]], held_out_states: Reals) -> tuple[Reference, Known]:
+def fit(
+    known: Known, held_out: Sequence[Sequence[int]], held_out_states: Reals, whose: Sequence[int]
+) -> tuple[Reference, Known]:
     """Fit the reference.
 
     Args:
         known: Sums over the training texts of every domain, and what held-out texts measured before.
         held_out: Token ids of further known texts that were not trained on.
         held_out_states: Their pooled states, (m, d).
+        whose: The place in `known.domains` of the domain of each, (m,).
 
     Returns:
         The reference, and `known` with the measures of these texts beside those it had.
@@ -88,7 +91,10 @@ def fit(known: Known, held_out: Sequence[Sequence[int]], held_out_states: Reals)
     with torch.no_grad():
         pairs = zip(held_out, held_out_states, strict=True)
         found = [_measured(reference, row, state).numpy() for row, state in pairs]
-        known = replace(known, measures=np.concatenate([known.measures, *found]))
+        known = replace(
+            known, measures=np.concatenate([known.measures, *found]),
+            whose=np.concatenate([known.whose, np.array(whose, dtype=np.int64)]),
+        )  # fmt: skip
         measures = torch.from_numpy(known.measures)
         reference.middle.copy_(measures.mean(0))
         reference.spread.copy_(measures.std(0).clamp(min=1e-6))

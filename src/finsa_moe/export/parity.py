@@ -5,18 +5,19 @@ Two engines and texts go in, a `Parity` comes out, which says whether it holds. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.evaluation.metrics import score
-from finsa_moe.export.rows import UNKNOWN, Texts
+from finsa_moe.export.rows import UNKNOWN, Texts, by_expert
 from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.predictor import Predictor
 
 SAME = 0.995
-"""Least share of texts that must keep their polarity."""
+"""Least share of texts that must keep their polarity, routed and of those that each expert is given."""
 LOSS = 0.3
 """Most points of macro-F1 that may be lost."""
 Reals = NDArray[np.float32]
@@ -28,13 +29,15 @@ class Parity:
 
     Attributes:
         engine: What ran it.
-        texts: Texts compared, each routed and by its own domain's expert.
-        same: Share with the same polarity, the lower of the two ways.
+        texts: Texts compared, each routed, and given to its own domain's expert.
+        same: Share with the same polarity where it is lowest, routed or of one expert's texts.
         largest: Largest difference of a class probability.
         labelled: Labelled rows behind the two macro-F1.
         macro_f1_torch: Routed, in percent; None without labelled rows.
         macro_f1: The same of the exported form.
         moved: Where the text stands that moved most.
+        lowest: Where `same` was counted: ``"routed"``, or ``"by the expert NAME"``.
+        counted: Texts there.
     """
 
     engine: str
@@ -45,6 +48,8 @@ class Parity:
     macro_f1_torch: float | None
     macro_f1: float | None
     moved: str
+    lowest: str = "routed"
+    counted: int = 0
 
     @property
     def lost(self) -> float:
@@ -63,30 +68,51 @@ class Parity:
     def complaint(self) -> str:
         """One clause on what differs."""
         return (
-            f"{self.engine}: {100 * self.same:.2f} % of {self.texts:,} texts keep their polarity ({100 * SAME:.1f} % "
-            f"needed), macro-F1 loses {self.lost:.2f} points ({LOSS} allowed); most moved is {self.moved}, by "
-            f"{self.largest:.3f}"
+            f"{self.engine}: {100 * self.same:.2f} % of {self.counted:,} texts keep their polarity {self.lowest} "
+            f"({100 * SAME:.1f} % needed), macro-F1 loses {self.lost:.2f} points ({LOSS} allowed); most moved is "
+            f"{self.moved}, by {self.largest:.3f}"
         )
 
 
 class Reference:
-    """The torch mixture's answers, computed once and held against any number of exported forms."""
+    """The torch mixture's answers, computed once and held against any number of exported forms.
+
+    Args:
+        engine: The mixture.
+        rows: Texts, of which every expert is given those of its domain, and others where these are few
+            (`rows.by_expert`).
+    """
 
     def __init__(self, engine: Engine, rows: Texts) -> None:
         self.rows = rows
-        self.own = _own_expert(rows, len(engine.domains))
+        own = dict(zip(engine.domains, by_expert(rows, len(engine.domains)), strict=True))
+        self.own = {name: at for name, at in own.items() if len(at)}
         self.probs = self._answers(engine)
 
-    def _answers(self, engine: Engine) -> tuple[Reals, Reals]:
+    def _answers(self, engine: Engine) -> list[Reals]:
+        """Class probabilities (n, 3) of all texts routed, and of each expert's by it."""
         predictor = Predictor(engine)
-        names = [engine.domains[expert] for expert in self.own]
-        return predictor.predict_proba(self.rows.texts), predictor.predict_proba(self.rows.texts, names)
+        names = [name for name, at in self.own.items() for _ in at]
+        texts = [self.rows.texts[at] for places in self.own.values() for at in places.tolist()]
+        ends = np.cumsum([len(at) for at in self.own.values()])[:-1]
+        return [predictor.predict_proba(self.rows.texts), *np.split(predictor.predict_proba(texts, names), ends)]
 
     def against(self, engine: Engine) -> Parity:
         """Compare an exported form, whose temperatures must still be 1."""
-        found = self._answers(engine)
-        same = min(float((a.argmax(1) == b.argmax(1)).mean()) for a, b in zip(self.probs, found, strict=True))
-        gaps = np.maximum(*(np.abs(a - b).max(axis=1) for a, b in zip(self.probs, found, strict=True)))
+        return self._parity(engine.name, self._answers(engine))
+
+    def routed(self, engine: Engine) -> Parity:
+        """Compare an exported form in which the router alone can choose an expert."""
+        return self._parity(engine.name, [Predictor(engine).predict_proba(self.rows.texts)])
+
+    def _parity(self, name: str, found: Sequence[Reals]) -> Parity:
+        ways = ["routed", *(f"by the expert {domain}" for domain in self.own)]
+        places = [np.arange(len(self.rows)), *self.own.values()]
+        same, gaps = [], np.zeros(len(self.rows), dtype=np.float32)
+        for at, ours, theirs in zip(places, self.probs, found, strict=False):  # routed alone comes first
+            same.append(float((ours.argmax(1) == theirs.argmax(1)).mean()))
+            np.maximum.at(gaps, at, np.abs(ours - theirs).max(axis=1))
+        lowest = int(np.argmin(same))
         labels = np.array(self.rows.labels)
         known = labels != UNKNOWN
         scores: list[float | None] = [None, None]
@@ -97,11 +123,7 @@ class Reference:
                 for probs in (self.probs[0], found[0])
             ]
         return Parity(
-            engine=engine.name, texts=len(self.rows), same=same, largest=float(gaps.max()), labelled=int(known.sum()),
+            engine=name, texts=len(self.rows), same=same[lowest], largest=float(gaps.max()), labelled=int(known.sum()),
             macro_f1_torch=scores[0], macro_f1=scores[1], moved=self.rows.places[int(gaps.argmax())],
+            lowest=ways[lowest], counted=len(places[lowest]),
         )  # fmt: skip
-
-
-def _own_expert(rows: Texts, experts: int) -> list[int]:
-    """The expert of each text's domain; texts of no known domain go round all experts."""
-    return [domain if domain != UNKNOWN else at % experts for at, domain in enumerate(rows.domains)]

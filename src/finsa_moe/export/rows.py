@@ -5,6 +5,7 @@ Prepared folders go in; lists of texts with class and domain ids come out. It kn
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,8 @@ from finsa_moe.errors import DataError
 from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import NAMES
 
-FEWEST = 1000
-"""Fewest texts that a parity is measured on."""
+PROVED, PROVED_EACH = 1000, 400
+"""Fewest texts that a parity is measured on, and fewest that every expert is given of them."""
 UNKNOWN = -1
 _USUAL = Reading()
 
@@ -43,6 +44,10 @@ class Texts:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def copy(self) -> Texts:
+        """The same, to be added to."""
+        return Texts(list(self.texts), list(self.labels), list(self.domains), list(self.places))
+
     def add(self, file: Path, domain: int, most: int | None = None, reading: Reading = _USUAL) -> None:
         """Add the labelled rows of a file, at most `most` of them, evenly drawn from all.
 
@@ -53,8 +58,7 @@ class Texts:
         if table.rejects.height:
             table.check()
         frame = table.frame
-        every = np.arange(frame.height)
-        kept = every if most is None or most >= len(every) else every[np.linspace(0, len(every) - 1, most).astype(int)]
+        kept = evenly(frame.height, frame.height if most is None else most)
         texts, labels, names, lines = (frame[name].to_list() for name in ("text", "label", "file", "line"))
         for at in kept.tolist():
             self.texts.append(texts[at])
@@ -62,13 +66,21 @@ class Texts:
             self.domains.append(domain)
             self.places.append(f"{Path(names[at]).name} line {lines[at]}")
 
+    def take(self, other: Texts, at: Sequence[int] | NDArray[np.int64]) -> None:
+        """Add some of another's texts, without their labels."""
+        for place in at:
+            self.texts.append(other.texts[place])
+            self.labels.append(UNKNOWN)
+            self.domains.append(other.domains[place])
+            self.places.append(other.places[place])
+
     def of(self, domain: int) -> NDArray[np.int64]:
         """Positions of a domain's rows."""
         return np.flatnonzero(np.array(self.domains) == domain)
 
 
 def held_out(data: Mapping[str, Path], domains: Sequence[str], readings: Mapping[str, Reading] | None = None) -> Texts:
-    """Validation and test rows of every domain.
+    """Validation and test rows of every domain, by which forms of the mixture are held against each other.
 
     Args:
         data: Prepared folder of each domain at hand.
@@ -103,19 +115,75 @@ def training(
     return rows
 
 
-def topped_up(rows: Texts, spare: Texts, fewest: int = FEWEST) -> Texts:
-    """The rows and, until there are `fewest`, spare ones and then the package's own samples, whose labels are dropped.
+def fitting(
+    data: Mapping[str, Path], domains: Sequence[str], readings: Mapping[str, Reading] | None = None
+) -> tuple[Texts, tuple[str, ...]]:
+    """What temperatures and the measure of novelty are fitted on: validation rows, where a domain has any.
 
-    What is added tells whether two engines agree; it is no held-out data, so it bears no label.
+    Args: as those of `held_out`, which has looked at the folders.
+
+    Returns:
+        The rows, and the domains of which they are the test rows.
     """
-    full = Texts(list(rows.texts), list(rows.labels), list(rows.domains), list(rows.places))
-    samples = Texts()
+    rows, tested = Texts(), []
+    for name, folder in data.items():
+        for split in ("valid", "test"):
+            before = len(rows)
+            if (folder / f"{split}.csv").is_file():
+                rows.add(folder / f"{split}.csv", domains.index(name), reading=(readings or {}).get(name, _USUAL))
+            if len(rows) > before:
+                tested += [name] * (split == "test")
+                break
+    return rows, tuple(tested)
+
+
+def samples() -> Texts:
+    """The package's own samples: of no known domain, and without labels, for they are no held-out data."""
+    found = Texts()
     for domain in sample.DOMAINS:
-        samples.add(sample.path(domain), UNKNOWN)
-    for more in (spare, samples):
-        missing = max(0, fewest - len(full))
-        full.texts += more.texts[:missing]
-        full.labels += [UNKNOWN] * len(more.texts[:missing])
-        full.domains += more.domains[:missing]
-        full.places += more.places[:missing]
+        found.add(sample.path(domain), UNKNOWN)
+    found.labels = [UNKNOWN] * len(found)
+    return found
+
+
+def topped_up(rows: Texts, spare: Texts, experts: int) -> Texts:
+    """The rows and as many spare ones, and then samples, as a parity needs: `PROVED` in all, `PROVED_EACH` an expert.
+
+    What is added bears no label. Spare rows are taken from all domains in turn.
+    """
+    full = rows.copy()
+    own, turn = Counter(full.domains), np.zeros(len(spare))
+    for domain in set(spare.domains):
+        turn[spare.of(domain)] = np.arange(len(spare.of(domain)))
+    for at in turn.argsort(kind="stable").tolist():
+        if len(full) < PROVED or own[spare.domains[at]] < PROVED_EACH:
+            full.take(spare, [at])
+            own[spare.domains[at]] += 1
+    more = samples()
+    missing = max(PROVED - len(full), *(PROVED_EACH - own[expert] for expert in range(experts)))
+    full.take(more, evenly(len(more), missing))
     return full
+
+
+def with_samples(rows: Texts, experts: int) -> Texts:
+    """The rows, and the samples beside them where an expert has none of its own."""
+    if all(len(rows.of(expert)) for expert in range(experts)):
+        return rows
+    full, more = rows.copy(), samples()
+    full.take(more, range(len(more)))
+    return full
+
+
+def by_expert(rows: Texts, experts: int) -> list[NDArray[np.int64]]:
+    """Positions of the texts that each expert is given: its domain's, and of no known domain's as many as it lacks."""
+    strange = rows.of(UNKNOWN)
+    found = []
+    for expert in range(experts):
+        own = rows.of(expert)
+        found.append(np.concatenate([own, strange[evenly(len(strange), PROVED_EACH - len(own))]]))
+    return found
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many of 0..count-1, as far from each other as can be."""
+    return np.arange(count) if most >= count else np.linspace(0, count - 1, max(0, most)).astype(np.int64)

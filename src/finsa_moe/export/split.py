@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from finsa_moe.errors import ModelError
-from finsa_moe.model.backbone import layer_stack
+from finsa_moe.model.backbone import first_expert_layer, layer_stack
 from finsa_moe.model.backbone import route_layer as backbone_route_layer
+from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.router import masked_mean
 
 LARGEST = 400_000_000
 """Most parameters of a backbone that is exported: every expert takes a merged copy, and one graph holds under 2 GiB."""
+MOST_BYTES = 2**31
+"""Of one graph: protobuf's limit."""
 
 
 class Trunk(nn.Module):
@@ -102,39 +105,57 @@ class Whole(nn.Module):
         return (gate.unsqueeze(-1) * logits).sum(1).softmax(-1), router_logits.softmax(-1)
 
 
-def check_exportable(model: FinSAMoE) -> None:
+def check_exportable(config: FinSAMoEConfig, backbone: PreTrainedModel, *, single: int = 0) -> None:
     """Refuse what an export would not serve.
 
+    Args:
+        config: The mixture's.
+        backbone: Its backbone, with weights or without.
+        single: Bytes that a number takes in one graph of all; 0 where there shall be none.
+
     Raises:
-        ModelError: For a backbone that is quantised, very large, or whose embeddings are not as wide as its layers, and
-            for a mixture with a soft gate.
+        ModelError: For a backbone that is quantised, very large, or whose embeddings are not as wide as its layers, for
+            a mixture with a soft gate, and where one graph of all would be too large to be written.
     """
-    config = model.config
     remedy = "run it with torch instead: `finsa predict --model` takes the folder as it is"
     if config.backbone["quantisation"] != "none":
         raise ModelError(
             f"the backbone is held in {config.backbone['quantisation']}, which graphs cannot keep; {remedy}"
-        )
-    size = sum(p.numel() for p in model.backbone.parameters())
-    if size > LARGEST:
-        raise ModelError(
-            f"the backbone has {size / 1e6:,.0f} M parameters, and {len(config.domains)} merged copies of it would be "
-            f"made; up to {LARGEST / 1e6:.0f} M are exported; {remedy}"
-        )
-    width = model.backbone.config.get_text_config().hidden_size
-    embeddings = model.backbone.get_input_embeddings().weight
-    assert isinstance(embeddings, Tensor)
-    wide = embeddings.shape[-1]
-    if wide != width:  # an expert's graph takes hidden states where the backbone's own pass takes embeddings
-        raise ModelError(
-            f"the backbone ({model.backbone.config.model_type}) has embeddings of {wide} numbers and hidden states of "
-            f"{width}, which graphs cannot take for one another; {remedy}"
         )
     if config.gate != "hard":
         raise ModelError(
             f"the mixture's gate is {config.gate!r}: it mixes all experts for each text, and the graphs run one; "
             f"train with --set gate=hard, or {remedy}"
         )
+    size, kind = numbers(backbone), backbone.config.model_type
+    if size > LARGEST:
+        raise ModelError(
+            f"the backbone has {size / 1e6:,.0f} M parameters, and {len(config.domains)} merged copies of it would be "
+            f"made; up to {LARGEST / 1e6:.0f} M are exported; {remedy}"
+        )
+    width = backbone.config.get_text_config().hidden_size
+    embeddings = backbone.get_input_embeddings().weight
+    assert isinstance(embeddings, Tensor)
+    wide = embeddings.shape[-1]
+    if wide != width:  # an expert's graph takes hidden states where the backbone's own pass takes embeddings
+        raise ModelError(
+            f"the backbone ({kind}) has embeddings of {wide} numbers and hidden states of {width}, which graphs cannot "
+            f"take for one another; {remedy}"
+        )
+    layers = layer_stack(backbone)[1]
+    upper = numbers(layers[first_expert_layer(backbone, config.route_at) :])
+    trunk = size if config.route_at >= 1.0 else size - upper
+    whole = single * (trunk + len(config.domains) * upper)
+    if whole > MOST_BYTES:
+        raise ModelError(
+            f"--single: one graph of all would have {whole / 2**30:.1f} GiB, and a file of its format holds under "
+            f"{MOST_BYTES / 2**30:.0f}; leave --single out"
+        )
+
+
+def numbers(module: nn.Module) -> int:
+    """How many numbers a network's parameters are."""
+    return sum(p.numel() for p in module.parameters())
 
 
 def _plain(model: FinSAMoE) -> PreTrainedModel:
@@ -150,13 +171,11 @@ def _plain(model: FinSAMoE) -> PreTrainedModel:
     return copy
 
 
-def route_layer(model: FinSAMoE) -> int:
+def route_layer(backbone: PreTrainedModel, route_at: float) -> int:
     """Layers that stand in the trunk; all of them when the router reads the last one (``route_at`` 1.0)."""
-    if model.config.route_at >= 1.0:
-        return len(layer_stack(model.backbone)[1])
-    return backbone_route_layer(model.backbone, model.config.route_at)
+    return len(layer_stack(backbone)[1]) if route_at >= 1.0 else backbone_route_layer(backbone, route_at)
 
 
 def _routed_layer(backbone: PreTrainedModel, route_at: float) -> nn.Module:
     _, layers = layer_stack(backbone)
-    return layers[0 if route_at >= 1.0 else backbone_route_layer(backbone, route_at)]
+    return layers[first_expert_layer(backbone, route_at)]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from finsa_moe.export.quantise import Batch
-from finsa_moe.export.rows import Texts
+from finsa_moe.export.rows import UNKNOWN, Texts, evenly
 from finsa_moe.export.split import Trunk
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import Engine
@@ -24,11 +24,12 @@ Reals = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Measured:
-    """Arrays in the order of the texts: the own domain's expert's logits (n, 3); routed states (n, d); token ids."""
+    """By text: the own domain's expert's logits (n, 3); routed states (n, d); token ids; domain ids."""
 
     own_logits: Reals
     states: Reals
     ids: list[list[int]]
+    domains: list[int]
 
 
 def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
@@ -43,19 +44,20 @@ def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
         given = engine.forward(ids, mask, domains[batch])
         for place, at in enumerate(batch.tolist()):
             own[at], states[at] = given.logits[place], routed.states[place]
-    return Measured(np.stack(own), np.stack(states), [e.ids for e in encoded])
+    return Measured(np.stack(own), np.stack(states), [e.ids for e in encoded], list(rows.domains))
 
 
 def examples(engine: Engine, trunk: Trunk, rows: Texts, batches: int = 24, size: int = 16) -> list[list[Batch]]:
     """Inputs of the trunk's graph and of each expert's on a sample of texts; an expert sees its own domain's.
 
-    A domain without texts is shown all.
+    An expert without any is shown those of no known domain; without these, all.
     """
     made: list[list[Batch]] = []
     for expert in range(-1, len(engine.domains)):
-        own = rows.of(expert) if expert >= 0 else np.arange(0)
-        own = own if len(own) else np.arange(len(rows))
-        drawn = own[np.linspace(0, len(own) - 1, min(len(own), batches * size)).astype(int)]
+        own = np.arange(len(rows))
+        if expert >= 0:
+            own = next((found for at in (expert, UNKNOWN) if len(found := rows.of(at))), own)
+        drawn = own[evenly(len(own), batches * size)]
         encoded = engine.encode([rows.texts[at] for at in drawn])
         inputs: list[Batch] = []
         for chosen in by_length([len(e.ids) for e in encoded], size * 64):

@@ -112,26 +112,30 @@ def write_novelty(
         seen: Training texts of the domains at hand.
         held: What held-out rows look like inside; None without rows.
         earlier: Its sums stand for the domains that have no training texts here.
-        background: Files of text of other kinds.
+        background: Files of text of other kinds; without any, what `earlier` counted in some stands.
     """
     at_hand = [name for index, name in enumerate(engine.domains) if len(seen.of(index))]
     others = [name for name in engine.domains if name not in at_hand]
     before = earlier.known
     if others and (before is None or not set(others) <= set(before.domains)):
         return False
-    known = before.only(others) if before is not None and others else None
+    again = {engine.domains[at] for at in held.domains} if held else set()
+    known = before.only(others).forget(again) if before is not None and others else None
     measured = (len(held.ids) if held else 0) + (len(known.measures) if known else 0)
     if measured < FEWEST_HELD or (at_hand and held is None):
         return False
     if at_hand:
         vocabulary = int(Tokenizer.from_file(str(working / TOKENIZER)).get_vocab_size())  # ids it can give
         counts = _background(engine, background, vocabulary)
+        if counts is None and before is not None and before.counts.shape[1] == vocabulary:
+            counts = before.background
         texts = measure(engine, seen)
         places = np.array([at_hand.index(engine.domains[at]) for at in seen.domains])
         own = Known.of(at_hand, texts.ids, texts.states, places, counts, vocabulary)
         known = own if known is None else known.joined(own)
     assert known is not None
-    reference, known = fit(known, held.ids if held else [], held.states if held else known.means[:0])
+    whose = [known.domains.index(engine.domains[at]) for at in held.domains] if held else []
+    reference, known = fit(known, held.ids if held else [], held.states if held else known.means[:0], whose)
     known.save(working)
     example = (*graphs.example_ids(), torch.from_numpy(known.means[:1].repeat(2, axis=0)))
     graphs.write(

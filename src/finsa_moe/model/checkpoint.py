@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
+from finsa_moe import hub
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import FinSAError, ModelError
 from finsa_moe.files import working_folder
@@ -130,16 +131,10 @@ def load_mixture(
         ModelError: If a part is missing, damaged or does not fit the backbone, naming the file and what to do.
     """
     config = config or read_config(folder)
-    reference = dict(config.backbone)
-    if missing := [key for key in ("name", "fingerprint", "quantisation", "dtype") if key not in reference]:
-        raise ModelError(
-            f"{folder / 'config.json'}: backbone lacks {missing[0]}; restore it from where the folder was made"
-        )
-    source = folder / BACKBONE
+    name, reference = _backbone_of(folder, config), config.backbone
     backbone = load_backbone(
-        str(source) if source.is_dir() else reference["name"], quantisation=reference["quantisation"],
-        dtype=dtype or reference["dtype"], device=device,
-    )  # fmt: skip
+        name, quantisation=reference["quantisation"], dtype=dtype or reference["dtype"], device=device
+    )
     if fingerprint(backbone) != reference["fingerprint"]:
         raise ModelError(
             f"{folder}: the backbone {reference['name']} is not the one this mixture was trained on; restore it"
@@ -159,6 +154,34 @@ def load_mixture(
     model.router_ngrams = NGrams.read(folder / ROUTER_TABLE, len(config.domains))
     model.train(False)
     return model
+
+
+def empty_backbone(folder: Path, config: FinSAMoEConfig) -> PreTrainedModel:
+    """A mixture's backbone without its weights, on the meta device: what its configuration says of its shape.
+
+    Raises:
+        ModelError: If there is no such configuration.
+    """
+    name = _backbone_of(folder, config)
+    with hub.found(name, f"backbone {name}: cannot be loaded", "restore its config.json") as here:
+        shape = AutoConfig.from_pretrained(name, local_files_only=here)
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModel.from_config(shape)
+    return model
+
+
+def _backbone_of(folder: Path, config: FinSAMoEConfig) -> str:
+    """Where a mixture's backbone is: its own copy of it, else the name it was trained with.
+
+    Raises:
+        ModelError: If the configuration lacks a part.
+    """
+    if missing := [key for key in ("name", "fingerprint", "quantisation", "dtype") if key not in config.backbone]:
+        raise ModelError(
+            f"{folder / 'config.json'}: backbone lacks {missing[0]}; restore it from where the folder was made"
+        )
+    bundled = folder / BACKBONE
+    return str(bundled) if bundled.is_dir() else str(config.backbone["name"])
 
 
 def load_small_parts(model: FinSAMoE, tensors: dict[str, Tensor], path: Path) -> None:

@@ -45,7 +45,8 @@ class TorchEngine:
             raise ConfigError(f"dtype {dtype!r}: allowed are {', '.join(DTYPES)}")
         if gate not in (None, "hard", "soft"):
             raise ConfigError(f"gate {gate!r}: allowed are hard, soft")
-        self.model = load_mixture(Path(folder), device=device, dtype=dtype)
+        self.folder = Path(folder)
+        self.model = load_mixture(self.folder, device=device, dtype=dtype)
         if gate:
             self.model.config.gate = gate
         tokenizer = load_tokenizer(folder)

@@ -93,6 +93,7 @@ class Manifest:
         novelty: Reference of the novelty score; None when no texts were at hand.
         ngrams: By expert its table of n-grams, None where it has none; empty where no expert has one.
         router_ngrams: The router's table; None where it has none.
+        single: One graph of all, which nothing here reads; None where none was asked for.
         source: What was exported: fingerprint of the backbone and parameters.
     """
 
@@ -106,6 +107,7 @@ class Manifest:
     novelty: File | None = None
     ngrams: tuple[File | None, ...] = ()
     router_ngrams: File | None = None
+    single: File | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
@@ -135,7 +137,7 @@ class Manifest:
                 domains=tuple(raw["domains"]), prompt=raw["prompt"], max_tokens=int(raw["max_tokens"]),
                 pad_id=int(raw["pad_id"]), temperatures=tuple(map(float, raw["temperatures"])), graphs=graphs,
                 tokenizer=File(**raw["tokenizer"]), novelty=_file(raw, "novelty"),
-                router_ngrams=_file(raw, "router_ngrams"),
+                router_ngrams=_file(raw, "router_ngrams"), single=_file(raw, "single"),
                 ngrams=tuple(File(**one) if one else None for one in raw.get("ngrams", ())),
                 source=raw.get("source", {}),
             )  # fmt: skip
