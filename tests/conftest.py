@@ -159,12 +159,22 @@ class Export:
 def exported(
     tmp_path_factory: pytest.TempPathFactory, backbone_of: Callable[[str], Path], prepared: Mapping[str, Path]
 ) -> Export:
-    """One export a session, in float32 and bfloat16 and as a single graph; treat it as read-only."""
+    """One export a session, in float32 and bfloat16 and as a single graph; treat it as read-only.
+
+    It takes long: the first worker that wants it makes it for all.
+    """
     from finsa_moe.export.export import export_mixture
+    from finsa_moe.files import hold
     from tests.families import save_routing_both_ways
 
-    root = tmp_path_factory.mktemp("exported")
-    save_routing_both_ways(root / "mixture", backbone_of("modernbert"))
-    data = {domain: prepared[domain] for domain in DOMAINS}
-    export_mixture(root / "mixture", root / "runtime", precisions=("fp32", "bf16"), single=True, data=data)
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exported"
+    root.mkdir(exist_ok=True)
+    with (root / "held").open("ab") as held:
+        hold(held, wait=True)
+        if not (root / "made").exists():
+            save_routing_both_ways(root / "mixture", backbone_of("modernbert"))
+            data = {domain: prepared[domain] for domain in DOMAINS}
+            export_mixture(root / "mixture", root / "runtime", precisions=("fp32", "bf16"), single=True, data=data)
+            (root / "made").touch()
     return Export(root / "mixture", root / "runtime")
