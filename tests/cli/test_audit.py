@@ -90,6 +90,34 @@ def test_what_is_not_compared_does_not_pass(
     assert (says in capsys.readouterr().err) == ("one split alone" not in says)
 
 
+@pytest.mark.parametrize("names", [["train.csv", "test.csv", "heldout.csv"], ["train.csv", "heldout.csv"]])
+def test_the_command_that_is_advised_compares(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three files of texts apart, then one that stands in two of them."""
+    apart = {name: [(f"第{at}份里的{at * 7919}号消息", "利好")] for at, name in enumerate(names)}
+    for name, rows in apart.items():
+        write(tmp_path / "set" / name, rows)
+    words = ["audit", str(tmp_path / "set"), "--no-scores", "--fail-on-leak"]
+    assert main(words) == 2
+    advised = capsys.readouterr().err.strip().rpartition("as in ")[2]
+    assert main([*words, advised]) == 0
+    write(tmp_path / "set" / "heldout.csv", apart["train.csv"])
+    assert main([*words, advised]) == 1
+
+
+def test_the_remedy_for_a_second_form_of_a_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train.csv", "train.tsv", "test.csv"):
+        write(tmp_path / "set" / name, [(f"{name}里的{len(name) * ord(name[-3])}号消息", "利好")])
+    words = ["audit", str(tmp_path / "set"), "--no-scores", "--fail-on-leak"]
+    assert main(words) == 2
+    assert "train.tsv: not read, a second form of a split that is there, as train.csv is; move" in (
+        capsys.readouterr().err
+    )
+    (tmp_path / "set" / "train.tsv").rename(tmp_path / "train.tsv")
+    assert main(words) == 0
+
+
 @pytest.mark.parametrize("names", [["Train.csv", "Test.csv"], ["train-00000-of-00001.csv", "test-00000-of-00001.csv"]])
 def test_splits_in_capitals_and_shards_are_compared(names: list[str], tmp_path: Path) -> None:
     for name in names:

@@ -89,8 +89,25 @@ def test_files_of_a_folder_that_are_no_split_by_their_names_are_told() -> None:
         "heldout=b/heldout.csv"
     ]
     made(Path("c"), "train.csv", "train.jsonl", "train-00000-of-00001.csv", "test.csv", "old/more.csv")
-    (line,) = overlooked(["c"])
-    assert "c: train-00000-of-00001.csv, train.jsonl, old/more.csv: not read, " in line
+    strange, second = overlooked(["c"])
+    assert "c: old/more.csv: not read, as a folder's splits are called" in strange
+    assert second == (
+        "c: train-00000-of-00001.csv, train.jsonl: not read, a second form of a split that is there, as train.csv is; "
+        "move one of the two out of the folder"
+    )
+
+
+@pytest.mark.parametrize("beside", ["test.csv", ""])
+def test_a_file_that_is_named_for_itself_is_no_part_of_its_folder(beside: str) -> None:
+    """What `overlooked` advises, where the folder has several splits and where it is one."""
+    made(Path("d"), *filter(None, ["train.csv", "heldout.csv", beside]))
+    (line,) = overlooked(["d"])
+    given = ["d", line.rpartition("as in ")[2]]
+    assert overlooked(given) == []
+    frames, _ = read_splits(given, Columns(), LabelMap())
+    read = {name: frame["text"].to_list() for name, frame in frames.items()}
+    train = {"d/train": ["train.csv"], "d/test": ["test.csv"]} if beside else {"d": ["train.csv"]}
+    assert read == {**train, "heldout": ["heldout.csv"]}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +117,7 @@ def test_files_of_a_folder_that_are_no_split_by_their_names_are_told() -> None:
         (["x=test.csv", "x=retrain.csv"], ConfigError, "two splits are called 'x'"),
         (["news", "none.csv"], DataError, "none.csv: no such file"),
         (["test=none.csv"], DataError, "none.csv: no such file"),
+        (["raw", "raw/000001.csv", "raw/000002.csv"], ConfigError, "raw: each of its files is named for itself, too"),
     ],
 )
 def test_mistakes(given: list[str], error: type[Exception], says: str) -> None:

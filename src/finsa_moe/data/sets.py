@@ -32,26 +32,29 @@ def named_splits(given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
     Args:
         given: A file (its split is called by its stem), ``NAME=FILE``, or a folder: two or more files called as in
             `STEMS`, or in shards, are its splits, with the folder's name before theirs where more than one word is
-            given; any other folder is one split.
+            given; any other folder is one split, of those of its files that no other word names.
 
     Returns:
         The paths of each, several where it lies in shards. The first stays first, unless just one name says that it is
         the training split.
 
     Raises:
-        ConfigError: If two splits have one name.
+        ConfigError: If two splits have one name, or of a folder that is one split other words name every file.
         DataError: If there is no such file, or it is of no known format.
     """
     found: dict[str, tuple[Path, ...]] = {}
     for words in given:
         name, path = _taken_apart(words)
-        find_files([path])
+        files = find_files([path]).files
         inside = splits_of(path)
         if len(inside) > 1:
             before = name or (path.resolve().name if len(given) > 1 else "")
             parts = {f"{before}/{stem}" if before else stem: files for stem, files in inside.items()}
         else:
-            parts = {name or path.resolve().stem: (path,)}
+            own = _not_apart(files, given) if path.is_dir() else files
+            if not own:
+                raise ConfigError(f"{path}: each of its files is named for itself, too; leave the folder out")
+            parts = {name or path.resolve().stem: (path,) if own == files else tuple(own)}
         for key, part in parts.items():
             if key in found:
                 raise ConfigError(f"{part[0]}: two splits are called {key!r}; name them, as in train={found[key][0]}")
@@ -64,6 +67,8 @@ def named_splits(given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 def overlooked(given: Sequence[str]) -> list[str]:
     """A line for each folder among the words that holds files of rows which are no split of their own by their names.
 
+    What another word names is left out; a second form of a split, of which the first counts, has a line of its own.
+
     Args:
         given: As for `named_splits`.
     """
@@ -71,16 +76,32 @@ def overlooked(given: Sequence[str]) -> list[str]:
     for _, path in map(_taken_apart, given):
         inside = splits_of(path)
         used = {file for files in inside.values() for file in files}
-        others = [file for file in find_files([path]).files if file not in used] if inside else []
-        if not others:
-            continue
-        shown = ", ".join(str(file.relative_to(path)) for file in others[:3]) + (" …" if len(others) > 3 else "")
-        so = "not read" if len(inside) > 1 else f"read with {min(used).name} as one split"
-        told.append(
-            f"{path}: {shown}: {so}, as a folder's splits are called {', '.join(STEMS)}; "
-            f"name each file that is one, as in {others[0].stem}={others[0]}"
-        )
+        others = [file for file in _not_apart(find_files([path]).files, given) if file not in used] if inside else []
+        second = {file: match[1].lower() for file in others if file.parent == path and (match := _split(file))}
+        read = "not read" if len(inside) > 1 else f"read with {min(used).name} as one split" if inside else ""
+        if strange := [file for file in others if file not in second]:
+            told.append(
+                f"{path}: {_shown(strange, path)}: {read}, as a folder's splits are called {', '.join(STEMS)}; "
+                f"name each file that is one, as in {strange[0].stem}={strange[0]}"
+            )
+        if second:
+            first = inside[next(iter(second.values()))][0].name
+            told.append(
+                f"{path}: {_shown(list(second), path)}: {read}, a second form of a split that is there, as {first} is; "
+                "move one of the two out of the folder"
+            )
     return told
+
+
+def _not_apart(files: Sequence[Path], given: Sequence[str]) -> list[Path]:
+    """The files of a folder that none of the words names for itself."""
+    apart = {named(path).file.resolve() for _, path in map(_taken_apart, given)}
+    return [file for file in files if file.resolve() not in apart]
+
+
+def _shown(files: Sequence[Path], folder: Path) -> str:
+    """The first of some files by their place in a folder."""
+    return ", ".join(str(file.relative_to(folder)) for file in files[:3]) + (" …" if len(files) > 3 else "")
 
 
 def read_splits(
@@ -137,12 +158,18 @@ def splits_of(folder: Path) -> dict[str, tuple[Path, ...]]:
         return {}
     forms: dict[str, dict[tuple[bool, int, bool, str], list[Path]]] = {}
     for path in sorted(folder.iterdir()):
-        meant = named(path)
-        stem = path.name[: -len(meant.ending) - len(".gz") * meant.packed]
-        if meant.ending in READERS and path.is_file() and (match := _SPLIT.fullmatch(stem)):
+        if (match := _split(path)) and path.is_file():
+            meant = named(path)
             form = bool(match[2]), list(READERS).index(meant.ending), meant.packed, "" if match[2] else path.name
             forms.setdefault(match[1].lower(), {}).setdefault(form, []).append(path)
     return {stem: tuple(forms[stem][min(forms[stem])]) for stem in STEMS if stem in forms}
+
+
+def _split(path: Path) -> re.Match[str] | None:
+    """What a file's name says of the split that it is, or is a shard of: as in `_SPLIT`; None for other names."""
+    meant = named(path)
+    stem = path.name[: -len(meant.ending) - len(".gz") * meant.packed]
+    return _SPLIT.fullmatch(stem) if meant.ending in READERS else None
 
 
 def _taken_apart(words: str) -> tuple[str, Path]:
