@@ -1,11 +1,13 @@
 # What the model learns from, for the scripts of this folder to source: `data` and `out` are set, `stages.sh` is sourced.
-# Makes OUT/readings, OUT/data/{news,boards,investors,finfe} and OUT/fresh; whatever is equal or near to a dev text is
-# dropped. Sets `held` (options that hold the dev files out), `finfe` (what the posts' expert learns of FinFE, if it is there)
-# and fresh_news, fresh_boards, fresh_investors (options of expert_rows.py: readings that no student has learnt, to go on
-# with and to judge by; empty where DATA has none of their texts).
+# Makes OUT/readings, OUT/data/{news,boards,investors,finfe} and OUT/fresh; whatever is equal or near to a text to judge by
+# is dropped. Sets `dev` (options that hold the dev files out), `held` (and with them the readings that judge the model,
+# OUT/fresh/*.valid.csv), `finfe` (what the posts' expert learns of FinFE, if it is there) and fresh_news, fresh_boards,
+# fresh_investors (options of expert_rows.py: readings that no student has learnt, to go on with and to judge by; empty where
+# DATA has none of their texts). setting: READINGS=folder of readings, with fresh/ in it
 
-held=()
-for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done
+readings=${READINGS:-runs/readings}
+dev=()
+for file in "$data"/*/dev*.csv; do dev+=(--hold-out "$file"); done
 
 rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
   local domain=$1 name=$2
@@ -18,7 +20,12 @@ told() { [ "$(wc -l <"$1")" -gt 1 ]; } # a file of readings is but a header wher
 
 say "rows"
 # further labels under the same rubric; news comes last
-[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"
+[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings" "$readings"
+[ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" "$readings/fresh"
+held=("${dev[@]}")
+for file in "$out"/fresh/*.valid.csv; do
+  ! told "$file" || held+=(--hold-out "$file")
+done
 flashes=("$data/news/train.csv") boards=("$data/forum/train.csv") investors=("$data/forum/train_investors.csv")
 ! told "$out/readings/news.csv" || flashes+=("$out/readings/news.csv")
 ! told "$out/readings/boards.csv" || boards+=("$out/readings/boards.csv")
@@ -31,7 +38,6 @@ if [ -f "$data/forum/extra_finfe.csv" ]; then # other guidelines: a task of its 
   rows forum finfe "$data/forum/extra_finfe.csv" --hold-out "$data/forum/train.csv" --hold-out "$data/forum/train_investors.csv"
   finfe=(--more "$out/data/finfe/train.csv" --valid-of "$data/forum/extra_finfe.csv")
 fi
-[ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" runs/readings/fresh
 fresh_news=() fresh_boards=() fresh_investors=()
 fresh() { # fresh ARRAY NAME… : adds the words for expert_rows.py that name these readings
   local -n words=$1

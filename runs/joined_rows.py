@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from made_of import made_of
 from new_domain import Cell, drawn, judged, lines_of, macro, write
 
 from finsa_moe.config import ExpertConfig, MergeConfig
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 21, 42])
     args = parser.parse_args()
     kept = args.out / "joined.jsonl"
+    made_of(kept, args.mixture, f"--rows {args.rows}", *(pair.split("=", 1)[1] for pair in args.old))
     finished = {(cell["old"], cell["joined"], cell["seed"]) for cell in lines_of(kept)}
     for seed in args.seeds:
         for old, folder in (pair.split("=", 1) for pair in args.old):

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from made_of import made_of
 
 import finsa_moe
 from finsa_moe.config import DomainConfig
@@ -165,6 +166,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "cells.jsonl"
+    made_of(kept, args.mixture)
     done = lines_of(kept)
     finished = {(c["domain"], c["rows"], c["seed"]) for c in done}
     olds = {name: read_split(args.data / name, "dev") for name in ("news", "forum")}

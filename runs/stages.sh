@@ -2,8 +2,11 @@
 
 say() { echo "[$(date +%H:%M:%S)] $*"; }
 
+made_of() { python runs/made_of.py "$@"; } # made_of OUTPUT WORD… : ends the run where OUTPUT stands and is of other WORDs
+
 mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merged, trained jointly; makes OUT/joint/moe_joint
   local out=$1 backbone=$2 rows=$3 config=$4 domain
+  made_of "$out/experts" "$backbone" "$rows" "$config"
   for domain in news forum; do
     say "expert $domain"
     [ -f "$out/experts/$domain/expert.json" ] ||
@@ -11,9 +14,11 @@ mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merge
         --config "$config" --resume
   done
   say "merge and joint training"
+  made_of "$out/moe_init" "$out/experts" "$config"
   [ -f "$out/moe_init/config.json" ] ||
     finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
       --config "$config"
+  made_of "$out/joint" "$out/moe_init" "$rows" "$config"
   [ -f "$out/joint/moe_joint/metrics.json" ] ||
     finsa train-joint "$out/moe_init" --data news="$rows/news" --data forum="$rows/forum" --out "$out/joint" \
       --config "$config" --resume

@@ -17,8 +17,9 @@ mkdir -p "$out"
 source runs/stages.sh
 source runs/default_rows.sh
 
-if [ "$mixture" != "$out/kept" ] && [ ! -f "$out/before.json" ]; then # how it came to be, for the card
-  cp src/finsa_moe/assets/default/card.json "$out/before.json"
+if [ "$mixture" != "$out/kept" ]; then # how it came to be, for the card
+  made_of "$out/before.json" "$mixture"
+  [ -f "$out/before.json" ] || cp src/finsa_moe/assets/default/card.json "$out/before.json"
 fi
 unseen=() # headlines to judge the router by: it must not have met them
 [ ! -f "$data/news/extra_xmu_binary.csv" ] || unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
@@ -28,8 +29,8 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
   for word in "$@"; do
     if [ -d "$word" ]; then
       words+=("$word")
-    elif told "$word.csv"; then # what judges the model (runs/untouched.py) is not learnt
-      words+=(--more "$word.csv" --hold-out "$word.valid.csv")
+    elif told "$word.csv"; then
+      words+=(--more "$word.csv")
     fi
   done
   for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
@@ -46,13 +47,16 @@ rows_of news "$out/data/news" "$out/fresh/news" "$out/fresh/other"
 rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 
 say "tables of n-grams"
+weight=${POSTS_WEIGHT:-1.5} # the network reads posts, irony above all, less well than their words do
+made_of "$out/moe" "$mixture" "$out/table_learnt" "POSTS_WEIGHT=$weight"
 [ -f "$out/moe/config.json" ] ||
   python runs/tables.py "$mixture" "$out/moe" news="$out/table_learnt/news" forum="$out/table_learnt/forum" \
-    --weight forum="${POSTS_WEIGHT:-1.5}" # the network reads posts, irony above all, less well than their words do
+    --weight forum="$weight"
 
 say "export"
 graphs=() # of what ships, where its network is the one that gets new tables
 [ "$mixture" != models/default ] || graphs=(--graphs src/finsa_moe/assets/default)
+made_of "$out/runtime" "$out/moe" "$out/table_rows"
 [ -f "$out/runtime/config.json" ] ||
   finsa export "$out/moe" --data news="$out/table_rows/news" --data forum="$out/table_rows/forum" --out "$out/runtime" \
     ${graphs[@]+"${graphs[@]}"} \

@@ -31,6 +31,7 @@ esac
 mkdir -p "$out"
 source runs/stages.sh
 found=$out/$trial.txt
+for made in "$found" "$out/$trial"; do made_of "$made" "BACKBONE=$backbone" "$backbone" "MINUTES=$minutes"; done
 touch "$found"
 held=()
 for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done

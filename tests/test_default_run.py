@@ -1,4 +1,6 @@
-"""The run of the default model on a folder made here, with texts of the dev files planted wherever it learns from."""
+"""The run of the default model on a folder made here, with texts that judge it planted wherever it learns from: of the dev
+files, and of the readings kept to judge by.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from finsa_moe.data.near import HeldOut
 from finsa_moe.data.text import normalise
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training.heads import mean_head
 from tests.families import made_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "runs"))
+import readings  # noqa: E402
+
 SIZES = """
 pretrain: {vocab_size: 400, tokenizer_lines: 1000, hidden_size: 32, layers: 2, heads: 2, intermediate_size: 48, longest: 48,
   batch_tokens: 512, learning_rate: 5.0e-3, warmup_steps: 2, max_steps: 20, log_steps: 5, bf16: false}
@@ -32,6 +38,11 @@ joint: {max_steps: 4, router_steps: 4, router_warmup_steps: 1, warmup_steps: 1, 
 """
 PLANTED = {"news": "公司昨晚公告重大合同终止，三季度营收恐受影响", "forum": "这票主力天天砸盘，老股民都看不下去了"}
 KIND = {"news": "news", "forum": "boards"}
+KEPT = {  # by kind: what is read under the rubric to judge by, and stands in the files below besides
+    "news": "隆华航运与三家货主签下明年的运价协议，交易所已收到备案",
+    "boards": "东边不亮西边亮，隔壁板块轮着涨就我这只趴窝不动弹",
+    "investors": "董秘您好，请问二期厂房封顶以后几时能把旧设备搬过去",
+}
 
 pytestmark = pytest.mark.slow
 
@@ -46,12 +57,13 @@ def data(tmp_path: Path) -> Path:
         write_rows(root / domain / "dev.csv", [(planted, 0), *made_rows(domain, 9, seed=99)], domain)
         write_rows(root / domain / "train.csv", [(planted + "！", 0), *made_rows(domain, 120, seed=1)], domain)
     write_rows(
-        root / "forum" / "extra_stocksentcn.csv", [(PLANTED["forum"], 0), *made_rows("forum", 60, seed=5)], "forum"
-    )
+        root / "forum" / "extra_stocksentcn.csv",
+        [(PLANTED["forum"], 0), (KEPT["boards"], 0), *made_rows("forum", 60, seed=5)], "forum",
+    )  # fmt: skip
     write_rows(root / "forum" / "train_investors.csv", made_rows("forum", 30, seed=2), "forum")
     with (root / "other" / "announcement_weak_binary.csv").open("w", encoding="utf-8", newline="") as file:
         events = [[text, "利空" if label else "利好"] for text, label in made_rows("news", 120, seed=3)]
-        csv.writer(file).writerows([["text", "label"], [PLANTED["news"], "利空"], *events])
+        csv.writer(file).writerows([["text", "label"], [PLANTED["news"], "利空"], [KEPT["news"], "利好"], *events])
     for name, domain in (
         ("finance", "news"),
         ("finance2", "news"),
@@ -61,19 +73,43 @@ def data(tmp_path: Path) -> Path:
     ):
         lines = [text for text, _ in made_rows(domain, 200, seed=len(name))]
         lines += [PLANTED[domain].replace("，", " "), PLANTED[domain]]
+        lines += [KEPT["news"]] if domain == "news" else [KEPT["investors"], KEPT["investors"] + "呢？"]
         (root / "unlabelled" / f"{name}.txt.xz").write_bytes(lzma.compress("\n".join(lines).encode()))
     return root
 
 
-def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_path: Path, warm: Path) -> None:
+@pytest.fixture
+def read(tmp_path: Path) -> Path:
+    """Readings: one of each kind to judge by, and a later one to learn, of a text near to one that judges another kind."""
+    folder = tmp_path / "readings"
+    (folder / "fresh").mkdir(parents=True)
+    found = {f"fresh/{kind}.valid": [text] for kind, text in KEPT.items()} | {
+        "fresh/boards": [KEPT["investors"] + "呢？"]
+    }
+    names = (*KEPT, *(f"fresh/{kind}{part}" for kind in (*KEPT, "other") for part in ("", ".valid")))
+    for name in names:
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = [[readings.mark(text), "中性"] for text in found.get(name, ())]
+            csv.writer(file).writerows([["blake2b", "label"], *rows])
+    return folder
+
+
+def texts(file: Path) -> list[str]:
+    with file.open(encoding="utf-8", newline="") as opened:
+        return [row["text"] for row in csv.DictReader(opened)]
+
+
+def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
+    data: Path, read: Path, tmp_path: Path, warm: Path
+) -> None:
     config, out = tmp_path / "sizes.yaml", tmp_path / "out"
     config.write_text(SIZES, encoding="utf-8")
     settings = (
-        "BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS", "STUDENT", "LAST", "COMPANIES",
+        "BACKBONE", "SKIP", "NEWS", "POSTS", "SHARE", "MORE_NEWS", "MORE_BOARDS", "MORE_INVESTORS", "STUDENT", "LAST", "COMPANIES", "READINGS",
     )  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings},
-        "CONFIG": str(config), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
+        "CONFIG": str(config), "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
         "BIN": str(warm), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
@@ -94,7 +130,12 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     teacher, student, mean = (
         json.loads((out / name / "adapt.json").read_text()) for name in ("teachers/13", "students/21", "student")
     )
-    assert student["tasks"]["announcement_weak_binary"]["dropped"] >= 1
+    apart = HeldOut([*KEPT.values(), *(text for domain in PLANTED for text in texts(data / domain / "dev.csv"))])
+    learnt = {f"{kind}-answers": out / "answers" / f"{kind}.csv" for kind in KEPT}
+    learnt["announcement_weak_binary"] = data / "other" / "announcement_weak_binary.csv"
+    for task, file in learnt.items():
+        assert any(form in texts(file) for kept in KEPT.values() for form in (kept, normalise(kept))), task
+        assert student["tasks"][task]["dropped"] == sum(apart.match(text) is not None for text in texts(file)), task
     assert set(student["tasks"]) == {
         *teacher["tasks"], "announcement_weak_binary", "skills_news", "skills_forum", "written_news", "written_forum",
         "news-answers", "investors-answers", "boards-answers",
@@ -133,10 +174,12 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
         wanted = 0.7 * tensor + 0.3 * getattr(mean_of_seeds, name)[0]
         assert torch.allclose(getattr(shrunk, name)[0], wanted, atol=1e-6)
 
-    later = tmp_path / "later"  # the student goes on; no reading is of a text that stands here
-    for name in ("readings", "data", "fresh", "rows"):
+    later = tmp_path / "later"  # the student goes on
+    for name in ("readings", "data", "fresh"):
         shutil.copytree(out / name, later / name)
     begun = str(out / "student")
+    card = json.loads((ROOT / "src" / "finsa_moe" / "assets" / "default" / "card.json").read_text(encoding="utf-8"))
+    (later / "before.json").write_text(json.dumps(card | {"last": None}), encoding="utf-8")
     settings = {"STUDENT": begun, "BESIDE": begun, "LAST": "13 21", "COMPANIES": "1", "UNTIL": "last"}
     asked = {**environment, **settings}
     done = subprocess.run([*command[:3], str(later)], env=asked, capture_output=True, text=True, timeout=6000)
@@ -151,8 +194,19 @@ def test_it_runs_to_a_runtime_and_never_learns_from_a_dev_text(data: Path, tmp_p
     for domain in PLANTED:
         content = (later / "last_rows" / KIND[domain] / "train.csv").read_text(encoding="utf-8")
         assert not any(form in content for form in (PLANTED[domain], normalise(PLANTED[domain])))
+    for kind, text in KEPT.items():
+        judging = "".join(texts(later / "last_rows" / kind / "valid.csv"))
+        assert normalise(text) in judging
+        for file in (later / "last_rows").glob("*/train.csv"):
+            assert not any(apart.match(learnt) for learnt in texts(file)), file
     assert not (later / "seeds").exists()
 
+    fewer = subprocess.run(
+        [*command[:3], str(later)], env={**asked, "LAST": "13"}, capture_output=True, text=True, timeout=600
+    )
+    assert fewer.returncode == 1
+    assert f"{later / 'last'}: was made of 21" in fewer.stderr  # not taken for the mean of one
+
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert again.returncode == 0
+    assert again.returncode == 0, again.stderr
     assert "done" in again.stdout
