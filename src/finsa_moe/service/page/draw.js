@@ -68,8 +68,8 @@ export function answer(text, found, tag = "li") {
     el("div", {}, found.explanation ? legend() : null, bars(found.scores), numbers(found.scores)),
     el("div", { class: "facts" },
       el("span", { class: "fact main" }, `${say("expert")} ${found.expert}`),
-      el("span", { class: "fact" }, say("weights"), ...weights.flatMap(([name, share]) =>
-        [el("span", {}, `${name} ${percent(share)}`), el("meter", { value: share.toFixed(3), min: 0, max: 1, "aria-label": `${name} ${percent(share)}` })])),
+      el("span", { class: "fact" }, say("weights"), ...weights.map(([name, share]) => el("span", { class: "weight" },
+        `${name} ${percent(share)}`, el("meter", { value: share.toFixed(3), min: 0, max: 1, "aria-label": `${name} ${percent(share)}` })))),
       ...others.map(([name, scores]) => {
         const best = CLASSES.reduce((a, b) => (scores[b] > scores[a] ? b : a));
         return el("span", { class: "fact" }, `${say("others")}: ${name} `, el("b", { class: `${best}-ink` }, say(best)), ` ${percent(scores[best])}`);
