@@ -79,3 +79,34 @@ def test_a_killed_writer_leaves_no_half_table(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         index.write(10)
     assert list((tmp_path / "10").iterdir()) == []
+
+
+def test_an_export_is_of_the_mixture_as_it_is_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import subjects
+
+    def exported(_: Path, out: Path, **options: object) -> None:
+        out.mkdir(parents=True)
+        (out / "config.json").write_text("{}")
+
+    mixture = tmp_path / "mixture"
+    mixture.mkdir()
+    (mixture / "config.json").write_text("{}")
+    monkeypatch.setattr(subjects, "WORK", tmp_path / "work")
+    monkeypatch.setattr(subjects, "mixture", lambda: mixture)
+    monkeypatch.setattr(subjects, "export_mixture", exported)
+    first = subjects.exported("bf16")
+    assert subjects.exported("bf16") == first
+    (mixture / "model.safetensors").write_bytes(b"other weights")
+    assert subjects.exported("bf16") != first
+
+
+def test_texts_say_whether_they_are_of_the_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import subjects
+
+    monkeypatch.setattr(subjects, "DEV", {domain: [tmp_path / f"{domain}.csv"] for domain in ("news", "forum")})
+    assert subjects.source() == "packaged sample"
+    assert len(subjects.texts(3)) == 6
+    for domain in ("news", "forum"):
+        (tmp_path / f"{domain}.csv").write_text(f"text\n{domain}里的一条\n", encoding="utf-8")
+    assert subjects.source() == "dev files"
+    assert subjects.texts(2) == ["news里的一条", "news里的一条 1", "forum里的一条", "forum里的一条 1"]
