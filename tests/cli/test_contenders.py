@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from finsa_moe import shipped
 from finsa_moe.cli import main
 from finsa_moe.cli.contenders import Running, registry
 from finsa_moe.errors import ConfigError
+from finsa_moe.evaluation import cells
 from finsa_moe.evaluation.baselines.spec import Spec
 from tests.families import made_rows, write_rows
 
@@ -86,3 +88,23 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     ):
         assert main([*asked, *more]) == 2
         assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_comparison_in_the_folder_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its results are no part of the model: they are kept for the next run, and of the weights a card is made for."""
+    read: list[Path] = []
+    of_files = cells._of_files
+    monkeypatch.setattr(cells, "_of_files", lambda folder, taken: read.append(folder) or of_files(folder, taken))
+    folder, test = tmp_path / "m", tmp_path / "test.csv"
+    shutil.copytree(shipped.model(), folder)
+    write_rows(test, made_rows("news", 12), "news")
+    models = ["--model", f"finsa:{folder}", "--model", f"finsa:{folder}?run=news"]
+    for took in (" s", "kept"):
+        assert main(["compare", *models, "--test", f"news={test}", "--examples", "0", "--out", f"{folder}/c"]) == 0
+        assert capsys.readouterr().err.splitlines()[0].endswith(took)
+        assert read == [folder], "both forms, and what the card knows them by, of one reading"
+        read.clear()
+    card = str(tmp_path / "card.md")
+    assert main(["card", str(folder), "--results", f"{folder}/c/comparison.json", "--out", card]) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from finsa_moe.errors import DataError
-from finsa_moe.evaluation.cells import Answers, Cell, Cells, of_folder
+from finsa_moe.evaluation.cells import Answers, Cell, Cells, of_folder, of_weights
 
 PROBS = np.random.default_rng(0).dirichlet((1, 1, 1), 4).astype(np.float32)
 INPUTS: dict[str, list[object]] = {"train": [["a", "b"], [0, 1]], "test/x": [["c"], [2]]}
@@ -78,6 +78,17 @@ def test_a_models_card_is_no_part_of_it(tmp_path: Path) -> None:
     assert of_folder(tmp_path) == before
     (tmp_path / "experts" / "adapter").write_bytes(b"a")
     assert of_folder(tmp_path) != before
+
+
+def test_a_comparison_beside_the_weights_is_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "experts").mkdir()
+    for name in ("model.safetensors", "experts/ngrams.npz", "ngrams1.npz", "router_ngrams.npz"):
+        (tmp_path / name).write_bytes(b"w")
+        before = of_weights(tmp_path)
+        Cells(tmp_path / "comparison" / "cells", INPUTS).keep(Cell(name), Answers({"x": PROBS}))
+        assert of_weights(tmp_path) == before
+        (tmp_path / name).write_bytes(b"v")
+        assert of_weights(tmp_path) != before
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04"])

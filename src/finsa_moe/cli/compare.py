@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -89,7 +90,7 @@ def compare(
     from finsa_moe.cli.targets import check_targets
     from finsa_moe.data.columns import Columns
     from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.cells import Cells
+    from finsa_moe.evaluation.cells import Cells, of_weights
     from finsa_moe.evaluation.comparison_tables import chosen_lines
     from finsa_moe.evaluation.experts import with_forms
     from finsa_moe.evaluation.judge import compare as judge
@@ -121,12 +122,13 @@ def compare(
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot be made ({error.strerror}); name a folder") from None
     store = Cells(out / "cells", inputs(rows, chosen, sets))
-    make, model_of = registry(Running(device, dtype, batch_tokens))
+    print_of = cache(of_weights)  # the forms of a mixture share a folder
+    make, model_of = registry(Running(device, dtype, batch_tokens), print_of)
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
-    prints = fingerprints(asked)
+    prints = fingerprints(asked, print_of)
     found = run(cells, rows, chosen, sets, store, make, model_of=model_of, say=say)
     given = {
         "--text": text, "--label": label, "--id": id, "--date": date, "--labels": labels, "--device": device,

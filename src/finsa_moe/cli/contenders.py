@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finsa_moe.cli.options import is_file
+from finsa_moe.evaluation.cells import of_folder, of_weights
 from finsa_moe.evaluation.runs import MIXTURE, ORACLE, ROUTED
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -72,25 +73,28 @@ def experts(spec: Spec) -> list[str]:
     return found
 
 
-def fingerprints(specs: Sequence[str]) -> dict[str, str]:
+def fingerprints(specs: Sequence[str], print_of: Callable[[Path], str]) -> dict[str, str]:
     """By spec of a mixture, the fingerprint of its weights: what a card of the model knows its scores by."""
     from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.cells import of_weights
 
-    print_of = cache(of_weights)
     return {spec.text: print_of(place(spec)) for spec in map(Spec.parse, specs) if spec.name == MIXTURE}
 
 
-def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
+def registry(
+    running: Running, print_of: Callable[[Path], str] = of_weights
+) -> tuple[Callable[[Spec], Any], Callable[[Spec], str]]:
     """What makes a model of a spec, and the fingerprint of one that is trained already.
 
     A number format changes answers and is part of a mixture's fingerprint; device and batches do not.
+
+    Args:
+        running: How models run.
+        print_of: Gives the fingerprint of a mixture's folder.
     """
     from finsa_moe import shipped
     from finsa_moe.evaluation.baselines.registry import make
-    from finsa_moe.evaluation.cells import of_folder
 
-    print_of = cache(of_folder)  # the forms of a mixture share a folder, trained models a backbone
+    whole = cache(of_folder)  # trained models share a backbone
 
     def made(spec: Spec) -> Any:
         if spec.name == MIXTURE:
@@ -110,9 +114,10 @@ def registry(running: Running) -> tuple[Callable[[Spec], Any], Callable[[Spec], 
         """Fingerprint of the files that a model is loaded from or trained on from; empty for one that has none."""
         if spec.name not in (MIXTURE, *PLACED):
             return ""
-        folder = place(spec) if spec.name == MIXTURE else Path(spec.target or shipped.weights())
-        found = [print_of(folder) if folder.is_dir() else spec.target]
-        if spec.name == MIXTURE and running.dtype:
+        mixture = spec.name == MIXTURE
+        folder = place(spec) if mixture else Path(spec.target or shipped.weights())
+        found = [(print_of if mixture else whole)(folder) if folder.is_dir() else spec.target]
+        if mixture and running.dtype:
             found.append(running.dtype)
         files = filter(is_file, (spec.options.get(name, "") for name in ("config", "labels")))
         found += [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]

@@ -23,7 +23,8 @@ from finsa_moe.errors import DataError
 from finsa_moe.files import whole_file
 
 Probs = NDArray[np.float32]
-_WEIGHTS, _READ = (".safetensors", ".onnx", ".npz"), ("config.json", "tokenizer.json")
+_WEIGHTS, _READ = (".safetensors", ".onnx"), ("config.json", "tokenizer.json")
+_TABLE = re.compile(r"(router_)?ngrams\d*\.npz")  # cells of a comparison, which may lie there too, end like it
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,9 @@ def of_folder(folder: Path) -> str:
 
 def of_weights(folder: Path) -> str:
     """A fingerprint of what answers in a model's folder, whatever results, notes and logs lie beside it."""
-    return _of_files(folder, lambda path: path.suffix in _WEIGHTS or path.name in _READ)
+    return _of_files(
+        folder, lambda path: path.suffix in _WEIGHTS or path.name in _READ or _TABLE.fullmatch(path.name) is not None
+    )
 
 
 def _of_files(folder: Path, taken: Callable[[Path], bool]) -> str:
