@@ -138,7 +138,15 @@ def test_no_backbone_is_written_over_its_source_or_another_model(
             str(backbone), out, tasks={"news": prepared["news"]}, soft={}, settings=asked, resume=resume, device="cpu"
         )
 
+    def expert(out: Path, resume: bool) -> None:
+        train_expert("news", prepared["news"], out, backbone=str(source), settings=ExpertConfig.load(None, EXPERT),
+                     resume=resume, device="cpu")  # fmt: skip
+
     for resume in (False, True):
+        with pytest.raises(ConfigError, match=r"source: is read here"):
+            expert(source, resume)
+        with pytest.raises(ConfigError, match=r"other: holds a model already"):
+            expert(other, resume)
         with pytest.raises(ConfigError, match=r"source: is read here, and would be written over; name another --out"):
             adapted(tmp_path / "other" / ".." / "source", resume)
         with pytest.raises(ConfigError, match=r"other: holds a model already \(config\.json\); name another --out"):

@@ -50,7 +50,7 @@ from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
-from finsa_moe.training.resume import check_finished, files_mark, finish, same_inputs
+from finsa_moe.training.resume import check_finished, check_own, files_mark, finish, same_inputs
 from finsa_moe.training.together import Team
 
 
@@ -125,7 +125,8 @@ def train_expert(
 
     Raises:
         DataError, ModelError, ConfigError: For data, a backbone or settings that cannot be used, or are not those that
-            the run in `out` began with; ModelError if training diverges.
+            the run in `out` began with; ConfigError if `out` holds a model that no run in it made; ModelError if
+            training diverges.
     """
     check_domain(domain)
     finished = (out / FACTS).exists()
@@ -133,6 +134,7 @@ def train_expert(
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
     if finished:
         same_inputs(out / FACTS, read_json(out / FACTS), {"domain": domain})
+    check_own(out, Path(backbone), begun=finished or (out / "run" / "checkpoints").exists())
     device = training_device(device)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
     train = train.apart(HeldOut(held_out))
