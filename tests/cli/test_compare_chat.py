@@ -99,7 +99,7 @@ def test_a_model_that_refuses_every_text_is_no_score(
     with serving(status(400, b"max_tokens is not supported")) as server:
         model = spec(server, tmp_path, "")
         assert main([*command, "--model", model]) == 2
-    assert "qwen: none of 4 texts got an answer" in capsys.readouterr().err
+    assert "none of 4 answers can be used (refused by the endpoint: 4); the first is http" in capsys.readouterr().err
     assert not [cell for cell in (tmp_path / "out" / "cells").iterdir() if cell.name.startswith("llm")]
 
 

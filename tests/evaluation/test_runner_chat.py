@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from finsa_moe.errors import ModelError
 from finsa_moe.evaluation.accounts import REFUSED, SUMMED, UNANSWERED
-from finsa_moe.evaluation.cells import Cells
+from finsa_moe.evaluation.baselines import make
+from finsa_moe.evaluation.cells import Answers, Cells
 from finsa_moe.evaluation.runner import planned, run
 from tests.evaluation.test_runner import SETS, TRAIN
+from tests.llm.server import says, serving
 
 
 class Passing:
@@ -39,6 +45,8 @@ def test_an_answer_that_may_come_next_time_is_asked_for_next_time(tmp_path: Path
 class Told(Passing):
     """One whose account is what it is told."""
 
+    heard = "'看不懂'"
+
     def __init__(self, asked: int, refused: int) -> None:
         numbers = {"texts": 90, "unusable": refused, "asked": asked, "cost": 2.5, "prompt_tokens": 7}
         self.account = {
@@ -60,10 +68,29 @@ def test_answers_of_an_earlier_run_were_not_asked_for_now(tmp_path: Path) -> Non
 
 
 def test_a_cell_without_one_answer_is_asked_for_again(tmp_path: Path) -> None:
+    """As an earlier version kept one."""
     store, cells = Cells(tmp_path, {}), planned(["llm:m@e"], [1])
-    for asked, refused in ((0, 90), (88, 2), (0, 90)):  # the last run asks for nothing
+    store.keep(cells[0], Answers({}, {}, {"account": Told(0, 90).account}))
+    for asked, refused in ((88, 2), (0, 90)):  # the last run asks for nothing
         found = run(cells, TRAIN, None, SETS, store, lambda _, a=asked, r=refused: Told(a, r))  # type: ignore[misc]
     assert found[cells[0]].facts["account"]["remembered"] == 88
+
+
+def test_answers_of_which_none_can_be_used_are_no_score(tmp_path: Path) -> None:
+    """A score would be that of 中性 for every text; one odd answer to a first set of one text is none of all."""
+    cells = planned(["llm:m@e"], [1])
+    told = re.escape(
+        f"llm:m@e: none of 90 answers can be used ({REFUSED}: 90); the first is '看不懂'; another ?family= or a larger "
+        "?max_tokens= may help"
+    )
+    with pytest.raises(ModelError, match=told):
+        run(cells, TRAIN, None, SETS, Cells(tmp_path, {}), lambda _: Told(0, 90))
+    assert not list(tmp_path.iterdir())
+    sets = [replace(SETS[0], texts=SETS[0].texts[:1]), SETS[1]]
+    with serving(says("看不懂"), says("利好")) as server:
+        (cell,) = planned([f"llm:m@{server.url}?cache={tmp_path / 'kept'}&at_once=1"], [1])
+        found = run([cell], TRAIN, None, sets, Cells(tmp_path, {}), make)
+    assert found[cell].facts["account"]["unusable"] == 1
 
 
 def test_a_share_with_fewer_rows_than_examples_is_left_out(tmp_path: Path) -> None:

@@ -47,12 +47,24 @@ def useless(account: Account) -> bool:
     return bool(account["texts"]) and account["unusable"] >= account["texts"]
 
 
+def none(account: Account, heard: str) -> str:
+    """That no answer can be used, and why, as words; `heard` is what came of the first text."""
+    return (
+        f"none of {account['texts']:,} answers can be used ({_reasons(account)}); the first is {heard}; another "
+        "?family= or a larger ?max_tokens= may help"
+    )
+
+
 def lost(account: Account) -> str:
     """How many answers are unusable and why, as words; empty where none is."""
     if not account["unusable"]:
         return ""
-    reasons = ", ".join(f"{reason}: {n:,}" for reason, n in account["unusable_by_reason"].items())
-    return f"{account['unusable']:,} of {account['texts']:,} answers are unusable and count as 中性 ({reasons})"
+    unusable, texts = account["unusable"], account["texts"]
+    return f"{unusable:,} of {texts:,} answers are unusable and count as 中性 ({_reasons(account)})"
+
+
+def _reasons(account: Account) -> str:
+    return ", ".join(f"{reason}: {n:,}" for reason, n in account["unusable_by_reason"].items())
 
 
 def cells(account: Account) -> list[str]:

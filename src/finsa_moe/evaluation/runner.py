@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, useless
+from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, none, useless
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
@@ -121,6 +121,7 @@ def run(
     Raises:
         ConfigError, ModelError: For a model that cannot be made, or has no rows to learn from, before any cell is run:
             hours of others come first.
+        ModelError: For answers that are no numbers, or a chat model's of which none can be used.
     """
     specs = {cell.model: Spec.parse(cell.model) for cell in cells}
     marks = {text: model_of(spec) for text, spec in specs.items()}
@@ -241,8 +242,10 @@ def _answers(
     facts: dict[str, Any] = {}
     if _learns(spec):
         facts["rows"] = spec.whole("shots", 0, 0) if spec.name == CHAT else len(rows.texts)
-    if accounts := [model.account for model in fitted.values() if hasattr(model, "account")]:
-        facts["account"] = added(accounts)
+    if asked := [model for model in fitted.values() if hasattr(model, "account")]:
+        facts["account"] = added([model.account for model in asked])
+        if useless(facts["account"]):
+            raise ModelError(f"{spec.text}: {none(facts['account'], asked[0].heard)}")
     return Answers(probs, {}, facts)
 
 

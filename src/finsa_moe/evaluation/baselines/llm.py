@@ -16,7 +16,7 @@ import numpy as np
 
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import CUT, REFUSED, STRANGE, UNANSWERED, useless
+from finsa_moe.evaluation.accounts import CUT, REFUSED, STRANGE, UNANSWERED
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec
@@ -57,6 +57,8 @@ class LLMBaseline:
         """Training rows to draw examples from, in the order they are drawn: class ids 0, 1, 2, 0, …"""
         self.unusable: Counter[str] = Counter()
         """Texts of all calls without a usable answer, by reason."""
+        self.heard = ""
+        """What came of the first of them: the end of the answer, or why there was none."""
         self._texts = 0
         self._fitted = shots == 0
 
@@ -85,8 +87,7 @@ class LLMBaseline:
         """Probabilities (n, 3) float32, columns bearish, neutral, bullish: 1 for the class named.
 
         Raises:
-            ModelError: If the endpoint cannot be used, or of all answers to this and earlier texts none can; they are
-                kept.
+            ModelError: If the endpoint cannot be used; the answers it gave are kept.
         """
         if not self._fitted:
             raise unfitted("llm with shots")
@@ -98,24 +99,16 @@ class LLMBaseline:
                 "the texts asked about; take the test rows out of the training rows"
             )
         said = self._ask([self.prompt.messages(text, clean) for text in texts])
-        if said and not self.client.bill.asked + self.client.bill.remembered:
-            raise ModelError(f"{self.client.endpoint.model}: none of {len(texts):,} texts got an answer: {said[0]}")
         probs = np.zeros((len(texts), len(ENGLISH)), dtype=np.float32)
         for row, answer in enumerate(said):
             label = parse_answer(answer.text) if isinstance(answer, Answer) else None
             if label is None:
                 self.unusable[_reason(answer)] += 1
+                self.heard = self.heard or (_shown(answer.text) if isinstance(answer, Answer) else str(answer))
                 probs[row] = UNUSABLE
             else:
                 probs[row, label] = 1
         self._texts += len(texts)
-        if useless(self.account):
-            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in self.unusable.items())
-            heard = next((answer.text for answer in said if isinstance(answer, Answer)), "")
-            raise ModelError(
-                f"{self.client.endpoint.model}: none of {self._texts:,} answers can be used ({reasons}); the first is "
-                f"{_shown(heard)}; another ?family= or a larger ?max_tokens= may help"
-            )
         return probs
 
     def _ask(self, questions: Sequence[list[dict[str, str]]]) -> list[Answer | EndpointError]:
