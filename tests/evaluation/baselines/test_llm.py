@@ -34,7 +34,9 @@ def model(server: Server | str, tmp_path: Path, more: str = "", name: str = "qwe
         ("利好还是利空", None), ("利好利空", None), ("我认为是利好,因为增长", None), ("1", None), ("2", None),
         ("嗯……先看利空</think>\n\n利好", 2), ("利好</think>", None), ("利好 (good)", 2), ("利空（bearish）。", 0),
         ("**Bullish** (利好)", 2), ("答案：中性 (neutral)", 1), ("利好 (bearish)", None), ("利好（也可能利空）", None),
-        ("利好 (not good)", None), ("(good) 利好", None), ("利好 利好", None), ("抱歉,我无法回答", None), ("<think></think>", None),
+        ("利空 (Bad)", 0), ("利好 (bad)", None), ("利好 (wrong)", None), ("利好 (not)", None), ("利好 (unlikely)", None),
+        ("中性 (positive)", None), ("利好()", 2), ("利好 (not good)", None), ("(good) 利好", None), ("利好 利好", None),
+        ("抱歉,我无法回答", None), ("<think></think>", None),
     ],
 )  # fmt: skip
 def test_one_class_word_or_nothing(said: str, label: int | None) -> None:
@@ -96,18 +98,15 @@ def test_misbehaving_answers_are_counted_and_scored_as_stated(tmp_path: Path) ->
     assert account["cost"] == pytest.approx(0.222)
 
 
-def test_answers_of_which_none_can_be_used_are_no_score(tmp_path: Path) -> None:
-    """A score would be that of 中性 for every text. What was cut off at the most tokens is told as such."""
+def test_answers_that_cannot_be_used_are_counted_by_their_reasons(tmp_path: Path) -> None:
+    """What was cut off at the most tokens is told as such. Whether all of a comparison's are is for its runner."""
     cut = {"choices": [{"message": {"content": "<think>先看"}, "finish_reason": "length"}]}
     behaviours = [says("看不懂"), raw(json.dumps(cut).encode()), status(400), says("利好")]
     with serving(*behaviours) as server:
         asker = model(server, tmp_path)
-        told = (
-            r"qwen2.5:7b: none of 3 answers can be used \(no single class word: 1, cut off at max_tokens: 1, refused by "
-            r"the endpoint: 1\); the first is '看不懂'; another \?family= or a larger \?max_tokens= may help"
-        )
-        with pytest.raises(ModelError, match=told):
-            asker.predict_proba(["a", "b", "c"])
+        np.testing.assert_allclose(asker.predict_proba(["a", "b", "c"]), [UNUSABLE] * 3, atol=1e-6)
+        assert asker.unusable == {"no single class word": 1, "cut off at max_tokens": 1, "refused by the endpoint": 1}
+        assert asker.heard == "'看不懂'"
         assert asker.predict_proba(["d"]).argmax() == 2
         assert asker.account["unusable"] == 3
 
@@ -145,9 +144,12 @@ def test_a_model_that_reasons_is_asked_in_its_own_form(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("behaviours", [[status(400, b"no")], [closes, closes, closes, status(400, b"no"), closes]])
-def test_a_model_that_answers_no_text_has_no_score(behaviours: list[Behaviour], tmp_path: Path) -> None:
-    with serving(*behaviours) as server, pytest.raises(ModelError, match=r"none of 3 texts got an answer: http"):
-        model(server, tmp_path).predict_proba(["a", "b", "c"])
+def test_a_model_that_answers_no_text(behaviours: list[Behaviour], tmp_path: Path) -> None:
+    with serving(*behaviours) as server:
+        asker = model(server, tmp_path)
+        asker.predict_proba(["a", "b", "c"])
+        assert asker.account["unusable"] == 3
+        assert asker.heard.startswith("http")
     with serving(status(400), says("利好")) as server:
         asker = model(server, tmp_path)
         asker.predict_proba(["a", "b"])

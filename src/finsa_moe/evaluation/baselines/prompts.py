@@ -25,7 +25,9 @@ _CUE = re.compile(
     r"^(?:答案|情绪|情感|市场情绪|倾向|判断|结论|标签|输出|word|answer|label|sentiment|output)\s*(?:是|为)?\s*[:：]?\s*",
     re.IGNORECASE,
 )
-_BRACKET, _ONE_WORD = re.compile("[(（]"), re.compile("[A-Za-z]*")
+_BRACKET = re.compile("[(（]")
+_GLOSSES = {"bad": Polarity.BEARISH, "good": Polarity.BULLISH}
+"""Words for a class in brackets that are no class words by themselves, as the prompts have them."""
 _EDGES = " \t\r\n\"'`*_.。,，!！:：;；“”‘’「」『』【】[]()（）<>《》"
 
 
@@ -113,7 +115,6 @@ def parse_answer(said: str) -> Polarity | None:
     word, *glosses = (part.strip(_EDGES) for part in _BRACKET.split(_CUE.sub("", rest, count=1), maxsplit=1))
     found = parse_word(word) if word else None
     for gloss in glosses:
-        other = parse_word(gloss)
-        if other is not found and (other is not None or not _ONE_WORD.fullmatch(gloss)):
+        if gloss and _GLOSSES.get(gloss.lower(), parse_word(gloss)) is not found:
             return None
     return found
