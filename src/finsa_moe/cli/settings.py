@@ -20,9 +20,9 @@ def settings(
     config: Config = None,
 ) -> None:
     """List every setting of a stage: its value, what it may be, what it means."""
-    from rich.console import Console
     from rich.table import Table
 
+    from finsa_moe.cli.screen import screen
     from finsa_moe.settings import STAGES, settings_of, shown
 
     if stage is not None and stage not in STAGES:
@@ -30,8 +30,9 @@ def settings(
     for name in [stage] if stage else STAGES:
         kind, verb = STAGES[name]
         table = Table(title=f"{name}: {verb} --set …", title_justify="left", title_style="bold")
-        for column in ("setting", "default" if config is None else "value", "allowed", "meaning"):
+        table.add_column("setting", no_wrap=True)  # who looks for a name finds it in one line
+        for column in ("default" if config is None else "value", "allowed", "meaning"):
             table.add_column(column, overflow="fold")
         for setting in settings_of(name, kind.load(config) if config else None):
             table.add_row(setting.name, shown(setting.value), setting.allowed, setting.meaning)
-        Console().print(table)
+        screen(markup=False).print(table)
