@@ -146,6 +146,10 @@ def test_the_oracle_is_never_the_best() -> None:
         page = card(SUBJECT, measured({**found, **ranked}, Path("m"), source="f"), load="m")
         assert f"| `finsa:m?run=news` {shown}" in page
     assert "| **this model** | **80.0** |" in page
+    found["entries"]["finsa:m?run=news"]["news"] = entry(0.8, (-0.05, 0.05))
+    tied = card(SUBJECT, measured({**found, "ranked": ["finsa:m", "tfidf-lr"]}, Path("m"), source="f"), load="m")
+    assert "| **this model** | **80.0** |" in tied
+    assert "| `finsa:m?run=news` | 80.0 ≈ |" in tied
 
 
 def test_results_of_other_weights_are_refused(tmp_path: Path) -> None:

@@ -98,6 +98,16 @@ def test_the_best_was_asked_for_and_not_told_the_domain() -> None:
     assert alone.leader == "finsa:m?run=oracle"
 
 
+def test_who_is_not_ranked_is_not_shown_as_the_best_where_it_ties() -> None:
+    own = answers(0.7)
+    cells = {Cell(form, None): own for form in ("finsa:m", "finsa:m?run=oracle")}
+    tied = compare(SETS, {**cells, Cell("majority", None): answers(0.1)}, reference="finsa:m", resamples=5)
+    rows = page(tied).partition("<h2>Differences</h2>")[0].split("</tr>")
+    best = [row for row in rows if 'class="num best"' in row]
+    assert {">finsa:m<" in row for row in best} == {True}
+    assert len(best) == len(tied.slices), "of the method's metrics on each set"
+
+
 def test_an_expert_without_texts_stands_in_every_row() -> None:
     sent = {"news": ["risk"] * 60, "forum/late": ["forum"] * 60}
     one = compare(SETS, {Cell("finsa", None): Answers(answers(0.5).probs, sent)}, reference="finsa", resamples=5)

@@ -187,8 +187,8 @@ def _joint(facts: Mapping[str, Any]) -> str:
 
 def _scores(found: Measured) -> str:
     rows = [
-        [line.name, f"{line.n:,}", f"**{_tenths(line.macro_f1)}**", f"{_tenths(line.low)}–{_tenths(line.high)}",
-         _tenths(line.accuracy), _tenths(line.ece), _tenths(line.surest)]
+        [line.name, f"{line.n:,}", f"**{_percent(line.macro_f1)}**", f"{_percent(line.low)}–{_percent(line.high)}",
+         _percent(line.accuracy), _percent(line.ece), _percent(line.surest)]
         for line in found.lines
     ]  # fmt: skip
     heads = ("test set", "texts", "macro-F1", "95 %", "accuracy", "calibration error", "accuracy of the surest 70 %")
@@ -199,10 +199,14 @@ def _beside(found: Measured) -> str:
     if not found.beside:
         return ""
     names = [line.name for line in found.lines]
-    own = [_marked(line.macro_f1, found.best(line.name)) for line in found.lines]
+    own = [_marked(line.macro_f1, line.macro_f1 == found.best(line.name)) for line in found.lines]
     rows = [["**this model**", *own]]
     for other, of in found.beside.items():
-        words = [_marked(of[name].macro_f1, found.best(name)) + SURE[of[name].sure] for name in names]
+        ranked = other not in found.unranked
+        words = [
+            _marked(of[name].macro_f1, ranked and of[name].macro_f1 == found.best(name)) + SURE[of[name].sure]
+            for name in names
+        ]
         rows.append([f"`{other}`", *words])
     met = {one.sure for of in found.beside.values() for one in of.values()}
     told = [words for sure, words in TOLD.items() if sure in met]
@@ -214,14 +218,14 @@ def _routing(found: Measured) -> str:
     lines = [line for line in found.lines if line.routed is not None]
     if not lines:
         return ""
-    shares = ", ".join(f"{line.name} {_tenths(line.routed or 0.0)} %" for line in lines)
+    shares = ", ".join(f"{line.name} {_percent(line.routed or 0.0)} %" for line in lines)
     return f"### Routing\n\nTexts sent to their own domain's expert: {shares}."
 
 
 def _calibration(subject: Subject) -> str:
     with _told_by("export.json", subject):
         rows = [
-            [name, f"{of['rows']:,}", f"{of['temperature']:.2f}", _tenths(of["ece_before"]), _tenths(of["ece_after"])]
+            [name, f"{of['rows']:,}", f"{of['temperature']:.2f}", _percent(of["ece_before"]), _percent(of["ece_after"])]
             for name, of in subject.calibration.items()
         ]
     if not rows:
@@ -255,11 +259,11 @@ def _measuring(found: Measured) -> str:
     return f"## How it was measured\n\n```sh\n{found.command}\n```" if found.command else ""
 
 
-def _marked(value: float, best: float) -> str:
-    return f"**{_tenths(value)}**" if value == best else _tenths(value)
+def _marked(value: float, best: bool) -> str:
+    return f"**{_percent(value)}**" if best else _percent(value)
 
 
-def _tenths(value: float | None) -> str:
+def _percent(value: float | None) -> str:
     """A fraction in percent, one digit after the point."""
     return "–" if value is None else f"{100 * value:.1f}"
 

@@ -117,9 +117,10 @@ def _method(found: Comparison) -> Section:
     lines = method_rows(found)
     best = {name: [max(found.at(model, name).metric(metric) for model in found.ranked) for metric in METRICS]
             for name in found.slices}  # fmt: skip
+    ranked = set(map(found.called, found.ranked))
     rows = [
-        [name, model, *(Cell(f"{100 * x:.1f}", "best" if x == top else "") for x, top in zip(values, best[name],
-                                                                                           strict=True))]
+        [name, model, *(Cell(f"{100 * x:.1f}", "best" if model in ranked and x == top else "")
+                        for x, top in zip(values, best[name], strict=True))]
         for name, model, values in lines
     ]  # fmt: skip
     return Section("The method's metrics", report.table(("test set", "model", *METRICS), rows, left=2), METHOD)
