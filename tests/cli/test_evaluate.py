@@ -125,6 +125,11 @@ def test_refused_rows_stop_the_evaluation_unless_allowed(capsys: pytest.CaptureF
         (["news.csv", "--labels", "1=x"], "'x' is no class"),
         (["prepared"], "name one split, e.g. prepared/test.csv"),
         (["finfe"], "finfe is a folder of splits, its training rows among them; name one split, e.g. finfe/eval.json"),
+        (
+            ["only"],
+            "only is a folder of splits, its training rows among them; name the file of the rows that are meant",
+        ),
+        (["hub"], "; test lies in 2 shards: move them to a folder of their own, and name that"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
@@ -134,7 +139,9 @@ def test_bad_input_is_one_line_and_status_2(
     Path("header.csv").write_text("id,text,label\n", encoding="utf-8")
     Path("unlabelled.csv").write_text("id,text\n1,涨\n", encoding="utf-8")
     Path("nodomain.csv").write_text("id,text,label\n1,涨,利好\n", encoding="utf-8")
-    for name in ("prepared/train.csv", "prepared/test.csv", "finfe/train.json", "finfe/eval.json"):
+    shards = [f"hub/{split}-0000{at}-of-00002.csv" for split in ("train", "test") for at in (0, 1)]
+    splits = ["prepared/train.csv", "prepared/test.csv", "finfe/train.json", "finfe/eval.json", "only/train.csv"]
+    for name in (*splits, *shards):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(NEWS, encoding="utf-8")
     before = sorted(p.name for p in Path().iterdir())

@@ -78,10 +78,18 @@ def one_split(path: Path) -> None:
     """Refuse a folder with a training split in it where rows of one split are meant.
 
     Raises:
-        DataError: Naming the file that could be meant.
+        DataError: Naming the file that could be meant, never one of training rows or a part of a split.
     """
     from finsa_moe.data.sets import splits_of
 
-    if "train" in (inside := splits_of(path)):
-        meant = list(inside.values())[-1][0]
-        raise DataError(f"{path} is a folder of splits, its training rows among them; name one split, e.g. {meant}")
+    if "train" not in (inside := splits_of(path)):
+        return
+    others = [(split, files) for split, files in inside.items() if split != "train"]
+    whole = [files[0] for _, files in others if len(files) == 1]
+    advice = "name the file of the rows that are meant"
+    if whole:
+        advice = f"name one split, e.g. {whole[-1]}"
+    elif others:
+        split, files = others[-1]
+        advice = f"{split} lies in {len(files)} shards: move them to a folder of their own, and name that"
+    raise DataError(f"{path} is a folder of splits, its training rows among them; {advice}")
