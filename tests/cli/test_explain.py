@@ -67,6 +67,13 @@ def test_a_terminal_is_told_what_goes_on(monkeypatch: pytest.MonkeyPatch, capsys
     assert capsys.readouterr().err == "explaining …\n"
 
 
+def test_a_file_among_the_texts_is_no_text(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for texts, each in (([str(source)], ""), (["涨", str(source), str(source)], ", and so for each file")):
+        assert main(["explain", *texts]) == 2
+        said = f"finsa: {source} is a file; write finsa explain --input {source} --html why.html{each}\n"
+        assert capsys.readouterr().err == said
+
+
 def test_a_module_is_hidden_for_as_long_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "this", raising=False)
     with _hidden("this", "json"):

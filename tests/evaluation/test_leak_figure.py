@@ -72,9 +72,18 @@ def test_many_splits_have_names_apart_and_fewer_bars(drawn: list[tuple[list[str]
     names, _ = drawn[0]
     assert len(names) == len(set(names)) == 15
     assert names[0] == "a_rather_lon...t_1/valid in a_rather_lon...t_1/train: 3 of 3"
-    size(audit_picture(audit(splits), []))
+    last = f"{folders[2]}/test"
+    pairs = audit({**splits, last: frame([("哪里都没有的一条", "利好")])})  # 28 share all, the last one's 8 nothing
+    size(audit_picture(pairs, []))
     assert len(drawn[2][0]) == leak_figure.MOST == 24
     assert set(drawn[2][1]) == {100.0}
+
+
+def test_no_two_short_names_are_alike() -> None:
+    """Nor where one already looks as another would be called."""
+    assert figures.short(["x (2)", "x", "x", "x"], 24) == ["x (2)", "x", "x (3)", "x (4)"]
+    assert figures.short(["x", "x", "x (2)"], 24) == ["x", "x (2)", "x (2) (2)"]
+    assert figures.short(["a" * 30 + "b" * 9, "a" * 31 + "b" * 9], 24)[1] == "a" * 12 + "..." + "b" * 9 + " (2)"
 
 
 def test_one_split_has_one_number_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,8 +105,9 @@ def explain(
         raise ConfigError(
             "texts and --input cannot both be given; e.g. finsa explain --input posts.csv --output why.jsonl"
         )
-    if texts and len(texts) == 1 and is_file(texts[0]):
-        raise ConfigError(f"{texts[0]} is a file; write finsa explain --input {texts[0]} --html why.html")
+    if files := [given for given in texts or [] if is_file(given)]:
+        each = ", and so for each file" if len(files) > 1 else ""
+        raise ConfigError(f"{files[0]} is a file; write finsa explain --input {files[0]} --html why.html{each}")
     if input is None and (output or text or label or id or only_label or labels):
         raise ConfigError("--output, --text, --label, --labels, --id and --only-label belong to --input F")
     check_budget(evaluations)

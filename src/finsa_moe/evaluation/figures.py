@@ -10,6 +10,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,7 @@ def short(names: Sequence[str], longest: int) -> list[str]:
     for name in names:
         end = longest * 3 // 8
         cut = name if len(name) <= longest else f"{name[: longest - 3 - end]}...{name[-end:]}"
-        alike = sum(other == cut or other.startswith(f"{cut} (") for other in made)
-        made.append(f"{cut} ({alike + 1})" if alike else cut)
+        made.append(next(shown for at in count(1) if (shown := f"{cut} ({at})" if at > 1 else cut) not in made))
     return [name.replace("$", r"\$") for name in drawable(made)]  # no formula
 
 
