@@ -96,5 +96,6 @@ def show(made: Exported, out: Path) -> None:
                 f"{found.ece_after:.4f} after (cross-fitted on {found.rows:,} rows)"
             )
     if not made.calibration:
-        console.print("no held-out rows at hand: not calibrated, no novelty; name them with --data NAME=DIR")
+        lacks = "not calibrated" + ("" if made.novelty else ", no novelty")
+        console.print(f"no held-out rows at hand: {lacks}; name them with --data NAME=DIR")
     console.print(f"written to {out}: {made.bytes / 1e6:.1f} MB", soft_wrap=True)

@@ -44,6 +44,7 @@ class Exported:
         calibration: By domain.
         left_out: Precisions not kept, with the reason.
         fitted_on_test: Domains without validation rows, whose test rows stood in for them.
+        novelty: Whether there is a novelty score, of these rows or of what is known of earlier ones.
         bytes: Size of the folder.
     """
 
@@ -51,6 +52,7 @@ class Exported:
     calibration: dict[str, Calibration] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     fitted_on_test: tuple[str, ...] = ()
+    novelty: bool = False
     bytes: int = 0
 
     def as_dict(self) -> dict[str, object]:
@@ -222,7 +224,8 @@ class _Run:
         measured = measure(tried, fitted) if len(fitted) else None
         settled, self.made.calibration = temperatures(tried, fitted, measured, before, keep=keep)
         self.manifest = replace(self.manifest, temperatures=settled)
-        if write_novelty(tried, self.working, self.rows.seen, measured, before, background):
+        self.made.novelty = write_novelty(tried, self.working, self.rows.seen, measured, before, background)
+        if self.made.novelty:
             self.manifest = replace(self.manifest, novelty=File.of(self.working / NOVELTY))
 
     def add_single(self) -> None:

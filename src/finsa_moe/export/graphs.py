@@ -45,9 +45,10 @@ def trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str],
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
     pooled = [x.ndim == 2 and x.is_floating_point() for x in example]
     free = tuple({0: batch} if one else {0: batch, 1: length} for one in pooled)
-    loud = logging.getLogger("torch.onnx")
-    level = loud.level
-    loud.setLevel(logging.ERROR)
+    loud = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir")]
+    levels = [logger.level for logger in loud]
+    for logger in loud:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
@@ -61,7 +62,8 @@ def trace(module: nn.Module, example: tuple[Tensor, ...], inputs: Sequence[str],
             f"this backbone cannot be traced into a graph ({type(error).__name__}: {said}); run the mixture with torch"
         ) from error
     finally:
-        loud.setLevel(level)
+        for logger, level in zip(loud, levels, strict=True):
+            logger.setLevel(level)
     assert program is not None
     return _bare(program.model_proto)
 
