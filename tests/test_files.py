@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 
@@ -103,6 +104,18 @@ def test_a_folder_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert len(names(tmp_path / "new")) == 2
     began.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert names(tmp_path / "new") == ["a"]
+
+
+def test_an_error_that_names_no_file_names_the_folder_to_come(tmp_path: Path) -> None:
+    """As the system's are of a write for which there is no room."""
+    for error, named in (
+        (OSError(errno.ENOSPC, "full"), str(tmp_path / "a")),
+        (FileNotFoundError(errno.ENOENT, "none", "b"), "b"),
+    ):
+        with pytest.raises(OSError, match=r"full|none") as told, working_folder(tmp_path / "a"):
+            raise error
+        assert told.value.filename == named
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["a", "a[1]", "长" * 85])

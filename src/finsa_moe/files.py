@@ -6,6 +6,7 @@ to end stands. It knows no formats.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from finsa_moe.errors import DataError
+
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What the system says of a write that there is no room for; Windows knows no quotas."""
 
 
 def beside(path: Path) -> Path:
@@ -78,6 +82,9 @@ def working_folder(target: Path) -> Iterator[Path]:
 
     Args:
         target: The folder to come; that it lies in is made.
+
+    Raises:
+        OSError: As the block does; one that names no file, as of a full disk, names the target.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     begins = f".{target.name[:40]}.tmp"  # a long name leaves no room for an ending
@@ -94,6 +101,9 @@ def working_folder(target: Path) -> Iterator[Path]:
                 continue
             try:
                 yield working
+            except OSError as error:
+                error.filename = error.filename or str(target)
+                raise
             finally:
                 shutil.rmtree(working, ignore_errors=True)
             return

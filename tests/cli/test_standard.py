@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from finsa_moe import cli
+from finsa_moe.files import working_folder
 from tests.cli.test_predict import DRIVER, ROOT, start
 
 SHELL = """
@@ -42,6 +45,22 @@ def test_a_full_disk_behind_stdout_is_one_line(posts: Path, as_file: bool) -> No
         "finsa: what is printed cannot be written: No space left on device; make room, or let it go elsewhere\n"
     )
     assert done.returncode == 2
+
+
+def test_a_full_disk_elsewhere_is_told_as_such_and_what_was_printed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb(arguments: list[str] | None) -> int:
+        print("four experts kept")
+        with working_folder(tmp_path / "moe"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cli, "_run", verb)
+    assert cli.main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == "four experts kept\n"
+    told = f"{tmp_path / 'moe'} cannot be written: No space left on device; make room, or let it go elsewhere"
+    assert err == f"finsa: {told}\n"
 
 
 def test_closed_streams_are_empty_ones(posts: Path) -> None:

@@ -32,8 +32,9 @@ from finsa_moe.cli import (
     settings,
     train,
 )
-from finsa_moe.cli.standard import FULL, drop, open_closed
+from finsa_moe.cli.standard import drop, open_closed
 from finsa_moe.errors import FinSAError, missing_extra
+from finsa_moe.files import FULL
 
 app = typer.Typer(
     name="finsa",
@@ -98,7 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        drop()
+        try:
+            sys.stdout.flush()  # what was printed before a file that cannot be written
+        except OSError:
+            drop()
         what = error.filename or "what is printed"
         print(f"finsa: {what} cannot be written: {error.strerror}; make room, or let it go elsewhere", file=sys.stderr)
         return 2

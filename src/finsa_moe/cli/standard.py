@@ -5,7 +5,6 @@ It knows nothing of what is read and printed.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -15,9 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-
-FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-"""What the system says of a write that there is no room for; Windows knows no quotas."""
 
 
 def open_closed() -> None:

@@ -18,11 +18,11 @@ from transformers import TrainerState
 
 from finsa_moe.config import StageConfig
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold_named, sha256, write
+from finsa_moe.files import FULL, hold_named, sha256, write
 
 STATE, INPUTS, LOCK = "trainer_state.json", "inputs.json", "lock"
 _MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_DISK = (*FULL, errno.EROFS, errno.EIO)
 
 
 @contextmanager
