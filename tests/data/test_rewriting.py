@@ -18,6 +18,7 @@ TEXT = "主力资金大幅流出,股价承压"
         f"好的,以下是改写后的新闻\n{TEXT}", f"以下是另一种说法:\n{TEXT}", f"好的!\n\n{TEXT}", f"当然可以。 \n{TEXT}",
         f"好的，以下是改写后的新闻：\n{TEXT}", f"改写后的帖子：{TEXT}", f"下面是改写结果：“{TEXT}”", f"好的！\n{TEXT}",
         f"<think>a</think><think>b</think>{TEXT}", f"下面是改写结果:\n“{TEXT}”", f"{TEXT}\n<think>还要再想",
+        f"这是改写后的新闻:{TEXT}", f"可以，改写如下：{TEXT}", f"根据您的要求，改写版本：{TEXT}", f"这是另一种说法：\n{TEXT}",
     ],
 )  # fmt: skip
 def test_bare(answer: str) -> None:
@@ -44,6 +45,10 @@ def test_texts_that_only_look_like_preambles_stay(text: str) -> None:
         "这是最好的结果\n大家拿稳",
         "这是最坏的结果:明天跌停",
         "可以\n大家冲啊",
+        "这是公司改写历史的一刻：股价创新高",
+        "可以改写格局的订单:股价大涨",
+        "根据要求如下整改:公司已公告",
+        "当然,这份财报改写了历史:净利翻倍",
     ],
 )
 def test_a_first_line_that_only_looks_like_a_preamble_stays(lines: str) -> None:

@@ -26,10 +26,14 @@ _ASKED = {
     ),
 }
 _FENCE = re.compile(r"^```[a-zA-Z]*\s*\n(.*?)\n?```\s*$", re.DOTALL)
-_POLITE = r"(?:好的|当然(?:可以)?|没问题|可以的?|以下是|下面是|这是|根据(?:您的)?要求)"
-# Without a word on the rewriting, or a colon that ends its line, it may be the text itself that is so polite.
+_POLITE = r"(?:好的|当然可以|没问题|以下是|下面是)"
+_PLAIN = r"(?:当然|可以的?|这是|根据(?:您的)?要求)"
+# Without a word on the rewriting, or a colon that ends its line, it may be the text itself that is so polite; words
+# with which texts begin as well want one that speaks of a rewrite that is there.
 _PREAMBLE = re.compile(
-    rf"^(?:{_POLITE}(?:[^\n]{{0,40}}(?:改写|如下)[^\n]{{0,12}}(?:[:：]\s*|\n+)|[^\n]{{0,40}}[:：][^\S\n]*\n+)"
+    rf"^(?:(?:{_POLITE}[^\n]{{0,40}}(?:改写|如下)|{_PLAIN}[^\n]{{0,40}}改写(?:后|结果|版本|如下))"
+    r"[^\n]{0,12}(?:[:：]\s*|\n+)"
+    rf"|(?:{_POLITE}|{_PLAIN})[^\n]{{0,40}}[:：][^\S\n]*\n+"
     r"|(?:好的|当然可以|没问题)[,，。!！]?[^\S\n]*\n+)"
 )
 _NAMED = re.compile(
