@@ -11,6 +11,7 @@ import warnings
 
 import pytest
 
+from finsa_moe.runtime import sessions
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import FakeEngine
 
@@ -41,6 +42,18 @@ def test_a_child_of_a_parent_that_answered_many_texts() -> None:
     pytest.importorskip("openvino", reason="the extra fast is not installed")
     done = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["0", "0"], done.stderr
+
+
+def test_a_child_of_a_parent_that_was_opening_a_graph() -> None:
+    """The lock round OpenVINO's first array is the child's own."""
+    with sessions._FIRST.lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = multiprocessing.get_context("fork").Process(
+            target=lambda: os._exit(0 if sessions._FIRST.lock.acquire(timeout=10) else 3)
+        )
+        process.start()
+    process.join(60)
+    assert process.exitcode == 0
 
 
 def test_a_child_of_a_parent_that_was_opening_an_engine() -> None:

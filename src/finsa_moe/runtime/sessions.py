@@ -14,12 +14,26 @@ from typing import Any
 from numpy.typing import NDArray
 
 from finsa_moe.errors import ConfigError, ModelError, require
+from finsa_moe.runtime.forks import in_child
 
 Arrays = list[NDArray[Any]]
 Session = Callable[..., Arrays]
 """Called with the graph's inputs; what it returns is valid until the same thread calls the same session again."""
 ENGINES = ("onnxruntime", "openvino")
-_FIRST = threading.Lock()
+
+
+class _First:
+    """The lock under which OpenVINO's binding meets its first array; a forked child has its own."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        in_child(self)
+
+    def after_fork(self) -> None:
+        self.lock = threading.Lock()
+
+
+_FIRST = _First()
 
 
 def check_engine(name: str) -> str:
@@ -85,7 +99,7 @@ def _openvino(graph: bytes, precision: str, callers: int) -> Session:
     import numpy as np
     import openvino
 
-    with _FIRST:
+    with _FIRST.lock:
         # The binding looks numpy up in the first array it meets, and two threads whose first arrays meet there wait for
         # each other for ever: one holds the interpreter's lock and wants the binding's, the other the reverse.
         openvino.Tensor(np.zeros(1, dtype=np.float32)).data.copy()
