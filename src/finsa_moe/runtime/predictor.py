@@ -100,7 +100,7 @@ class Predictor:
             repeats: What the calls for these many have met so far, all of them with one engine.
         """
         texts = _listed(texts)
-        engine = self.engine_for(len(texts) if bulk is None else BULK if bulk else 0)
+        engine = self.engine_for(len(texts), many=bulk)
         repeats = Repeats() if repeats is None else repeats
         answers: list[Prediction | DataError] = []
         for start, experts in self._windows(texts, domain):
@@ -142,9 +142,9 @@ class Predictor:
         expert = self.expert(domain)  # here, not in the generator: a wrong name must fail at the call
         return self._stream(iter(texts), expert, window)
 
-    def engine_for(self, count: int) -> Engine:
-        """The engine that answers a call with this many texts."""
-        if count < BULK or self._open_bulk is None:
+    def engine_for(self, count: int, *, many: bool | None = None) -> Engine:
+        """The engine that answers a call with this many texts; `many`, if given, says whether they are part of many."""
+        if self._open_bulk is None or not (count >= BULK if many is None else many):
             return self.engine
         with self._opening:
             if self._bulk is self.engine:
@@ -154,7 +154,7 @@ class Predictor:
     def _stream(self, texts: Iterator[str], expert: int, window: int) -> Iterator[Prediction]:
         start, part = 0, list(islice(texts, window))
         # a stream that ends within the first window is a call of so many texts
-        engine, repeats = self.engine_for(WINDOW if len(part) == window else len(part)), Repeats()
+        engine, repeats = self.engine_for(len(part), many=len(part) == window or None), Repeats()
         while part:
             experts = np.full(len(part), expert, dtype=np.int64)
             for answer in self.predictions(part, self._score(engine, part, experts, start, repeats)):

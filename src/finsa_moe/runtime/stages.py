@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.answers import Answers, refusal
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.engine import ROUTED, Engine, Scores
+from finsa_moe.runtime.engine import ROUTED, Scores
 from finsa_moe.runtime.prediction import Prediction
-from finsa_moe.runtime.predictor import WINDOW, Predictor
+from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.tables import Prior, with_tables
 
 
@@ -51,7 +51,7 @@ def open_texts(
     Raises:
         DataError: For an unknown domain.
     """
-    engine = _engine(predictor, bulk)
+    engine = predictor.engine_for(len(texts), many=bulk)
     expert = predictor.expert(domain)
     priors = [tuple(row) for row in zip(*Prior(engine, texts)(np.arange(len(texts))), strict=True)] or [()] * len(texts)
     found: list[Opened | DataError] = [
@@ -73,7 +73,7 @@ def open_texts(
 def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False) -> list[Prediction]:
     """Answer one batch, made of texts of like length by the caller; one or more."""
     began = time.perf_counter()
-    engine = _engine(predictor, bulk)
+    engine = predictor.engine_for(len(opened), many=bulk)
     experts = np.array([each.expert for each in opened], dtype=np.int64)
     ids, mask = pad([each.ids for each in opened], engine.pad_id, engine.max_length)
     with predictor.turn:
@@ -90,7 +90,3 @@ def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False
 def _stacked(opened: Sequence[Opened]) -> tuple[NDArray[np.float32], ...]:
     """The priors of a batch, as the further argument of an engine's `run` and `route`."""
     return tuple(np.stack(rows) for rows in zip(*(each.prior for each in opened), strict=True))
-
-
-def _engine(predictor: Predictor, bulk: bool) -> Engine:
-    return predictor.engine_for(WINDOW if bulk else 1)
