@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, tzinfo
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from finsa_moe.errors import DataError
+from finsa_moe.labelling import journal
 from finsa_moe.labelling.desk import Desk
 from finsa_moe.labelling.sheet import read_sheet
 from tests.labelling.test_desk import labels, opened, sheet
@@ -60,6 +63,37 @@ def test_a_note_or_a_line_that_was_changed_by_hand_is_not_replaced(sheet: Path) 
         with pytest.raises(DataError, match=says):
             opened(sheet)
     out.write_bytes(b"")  # holds nothing that could be lost
+    with opened(sheet):
+        assert out.read_text(encoding="utf-8") == kept
+
+
+def test_a_column_or_a_row_that_was_changed_by_hand_is_not_replaced(
+    sheet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row is missed where a later one stands; what a crash left out is put in."""
+    seconds = count()
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2026, 7, 31, 9, 0, next(seconds), tzinfo=tz)
+
+    monkeypatch.setattr(journal, "datetime", Clock)
+    out = sheet.with_name("batch.labels.csv")
+    with opened(sheet) as desk:
+        for row, label in (("r3", "利好"), ("r0", "利空"), ("r1", "中性")):
+            desk.act("label", row, label)
+    kept = out.read_text(encoding="utf-8")
+    head, *lines = kept.splitlines()
+    for changed, says in (
+        ([f"{head},sector", *(f"{line},银行" for line in lines)], "column 'sector' is none of id, text, label, note"),
+        ([head, *lines[:2]], "row 'r3', which has the label 利好, is not there"),
+    ):
+        out.write_text("\n".join(changed) + "\n", encoding="utf-8")
+        with pytest.raises(DataError, match=rf"{out}: {says}.*; the file would be replaced: rename it to keep it"):
+            opened(sheet)
+        assert out.read_text(encoding="utf-8").splitlines() == changed
+    out.write_text("\n".join([head, lines[0], lines[2]]) + "\n", encoding="utf-8")
     with opened(sheet):
         assert out.read_text(encoding="utf-8") == kept
 

@@ -22,8 +22,11 @@ from finsa_moe.polarity import NAMES
 from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import Writer
 
+COLUMNS = ("id", "text", "label", "note", "annotator", "labelled_at")
+"""Of the file of labels."""
 NOTE = 2_000
 """Characters of the longest note."""
+_KEEP = "the file would be replaced: rename it to keep it, start again, and give on the page what was changed by hand"
 
 
 class Desk:
@@ -189,7 +192,7 @@ class Desk:
         """
         if not self.labelled and not self.out.exists():
             return
-        with Writer(self.out, ["id", "text", "label", "note", "annotator", "labelled_at"]) as out:
+        with Writer(self.out, COLUMNS) as out:
             marks, notes = self.journal.marks, self.journal.notes
             for row in self.rows:
                 mark = marks.get(row.id)
@@ -199,22 +202,32 @@ class Desk:
 
 
 def _check_given(out: Path, journal: Journal) -> None:
-    """Refuse a file of labels that holds more than was ever given on the page: it would be replaced by what was."""
+    """Refuse a file of labels that was changed by hand, as it would be replaced by what was given on the page.
+
+    That is one with another column, with a label or a note that was never given, or without a row whose label is older
+    than one that stands there; a crash leaves out the latest alone.
+    """
+    there: set[str] = set()
+    last = ""
     for batch in read(out):
-        at = {name: batch.names.index(name) for name in ("id", "label", "note") if name in batch.names}
+        if added := [name for name in batch.names if name not in COLUMNS]:
+            raise DataError(f"{out}: column {added[0]!r} is none of {', '.join(COLUMNS)}; {_KEEP}")
+        at = {name: batch.names.index(name) for name in COLUMNS if name in batch.names}
         told = [(one.line, one.reason) for one in batch.broken]
         for row, line in zip(batch.rows, batch.lines, strict=True):
             name = cell(row, at.get("id"))
+            there.add(name)
+            last = max(last, cell(row, at.get("labelled_at")))
             for do in ("label", "note"):
                 value = cell(row, at.get(do))
                 if value and (do, name, value) not in journal.given:
                     told.append((line, f"{do} {value[:40]!r} of row {name!r} was not given on the page"))
         if told:
             line, what = min(told)
-            raise DataError(
-                f"{out}, line {line}: {what}; the file would be replaced: rename it to keep it, start again, and give "
-                "on the page what was changed by hand"
-            )
+            raise DataError(f"{out}, line {line}: {what}; {_KEEP}")
+    for name, mark in journal.marks.items():
+        if mark.label and mark.time < last and name not in there:
+            raise DataError(f"{out}: row {name!r}, which has the label {mark.label}, is not there; {_KEEP}")
 
 
 def _hold(journal: Path) -> BinaryIO:

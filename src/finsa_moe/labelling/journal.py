@@ -72,9 +72,8 @@ class Journal:
         self._hashes = {name: _hash(text) for name, text in known.items()}
         self.marks: dict[str, Mark] = {}
         self.notes: dict[str, str] = {}
-        self.given: set[tuple[str, str, str]] = (
-            set()
-        )  # ``label`` or ``note``, the row, what; also what stands no longer
+        # ``label`` or ``note``, the row, what; also what stands no longer
+        self.given: set[tuple[str, str, str]] = set()
         self._before: list[tuple[str, Mark | None]] = []
         for line, action in enumerate(self._read(), 1):
             if action.annotator and action.annotator != annotator:
