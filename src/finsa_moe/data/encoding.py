@@ -49,9 +49,8 @@ def open_text(path: Path) -> TextIO:
             content = file.read(_SMALL + 1)
         if not content:
             raise DataError(f"{path}: the file is empty")
-        if len(content) <= _SMALL and not _unmarked_utf16(
-            content[:_WINDOW]
-        ):  # one reading serves as check and as text: a folder holds thousands of such files
+        # one reading serves as check and as text: a folder holds thousands of such files
+        if len(content) <= _SMALL and not _unmarked_utf16(content[:_WINDOW]):
             try:
                 return io.StringIO(content.decode("utf-8-sig"), newline="")
             except UnicodeDecodeError:
