@@ -25,7 +25,7 @@ from finsa_moe.data.rows import without_nested
 from finsa_moe.runtime.bulk import EMPTY, texts_of
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.rows import RowBatch, read
-from finsa_moe.runtime.writers import Writer, lines_into
+from finsa_moe.runtime.writers import lines_into
 from finsa_moe.service.bodies import check_head, media_type
 from finsa_moe.service.inspect import Found, inspect
 from finsa_moe.service.predict import REFUSALS, check_domain, too_long
@@ -35,6 +35,7 @@ from finsa_moe.service.spool import ENDINGS, ending_of, saved_as
 from finsa_moe.service.state import State, of
 from finsa_moe.service.summary import Summary
 from finsa_moe.service.uploads import received
+from finsa_moe.service.written import written
 
 router = APIRouter()
 PORTION = 512
@@ -233,17 +234,11 @@ async def _written(upload: Upload, found: Found, summary: Summary, told: Callabl
     """The whole answer in a file of the spool."""
     part = upload.state.spool.new(upload.ending)
     names, done = [*found.layout.columns, _free(found)], 0
-    out = Writer(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom)
-    try:
+    async with written(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom) as write:
         async for rows in _portions(upload, found, summary):
-            await asyncio.to_thread(out.write, rows)
+            await write(rows)
             done += len(rows)
             told(done)
-        out.commit()
-    finally:
-        await asyncio.to_thread(
-            out.__exit__, None, None, None
-        )  # Parquet is written here; without a commit all is removed
     return part
 
 
