@@ -9,10 +9,12 @@ from datetime import datetime
 import polars as pl
 import pytest
 
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import find_files, load_frame, read_batches
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.read import read_rows, read_texts
 from finsa_moe.data.rows import BATCH_ROWS
 from finsa_moe.errors import DataError
+from finsa_moe.polarity import LabelMap
 
 
 def test_a_folder_is_searched_sorted_and_what_is_left_out_is_named(tmp_path):
@@ -90,6 +92,25 @@ def test_typed_files_come_as_text_with_row_numbers(tmp_path, ending):
     loaded = load_frame(path)
     assert loaded is not None
     assert loaded.equals(frame())
+
+
+def test_what_strings_cannot_say_of_parquet(tmp_path):
+    """A time that Python has no type for is text; a truth value and a list are as JSON writes them, no number is none."""
+    late = pl.Series([3_000_000, 0]).cast(pl.Int32).cast(pl.Date)
+    cells = {"text": ["涨", "跌"], "at": late, "yes": [True, False], "n": [float("nan"), 1.5], "list": [["a"], None]}
+    pl.DataFrame(cells).write_parquet(tmp_path / "f.parquet")
+    (batch,) = read_batches(tmp_path / "f.parquet")
+    assert batch.rows == [("涨", "+10183-09-21", "true", None, '["a"]'), ("跌", "1970-01-01", "false", "1.5", None)]
+
+
+def test_a_text_of_bytes_that_are_not_utf8_is_refused(tmp_path):
+    texts = ["涨停".encode(), "跌停".encode("gbk"), "横盘".encode()]
+    pl.DataFrame({"text": texts, "label": ["利好", "利空", "中性"]}).write_parquet(tmp_path / "f.parquet")
+    table = read_rows([tmp_path / "f.parquet"], Columns(), LabelMap(), "news")
+    assert table.frame["text"].to_list() == ["涨停", "横盘"]
+    assert table.rejects.select("line", "reason", "text").rows() == [
+        (2, "the text is not UTF-8; write it as UTF-8", r"\xb5\xf8ͣ")
+    ]
 
 
 def test_an_arrow_file_of_the_other_kind_is_read_too(tmp_path):

@@ -46,6 +46,21 @@ def test_a_column_that_was_found_stays_the_same(tmp_path: Path, monkeypatch: pyt
     assert [one.text for one in read_labels(path, Columns(), LabelMap()).values()] == [f"题{at}" for at in range(5)]
 
 
+def test_a_column_that_comes_late_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finsa_moe.runtime.rows.BATCH_ROWS", 2)
+    rows: list[dict[str, object]] = [{"text": f"文{at}"} for at in range(5)]
+    rows[3] |= {"id": "d", "label": "利好"}
+    path = written(tmp_path / "s.jsonl", *rows)
+    assert [(one.text, one.label.chinese) for one in read_labels(path, Columns(), LabelMap()).values()] == [
+        ("文3", "利好")
+    ]
+    assert [row.id for row in read_sheet(path)] == ["s-1", "s-2", "s-3", "d", "s-5"]
+    for column in ("label", "id"):
+        lacking = written(tmp_path / "t.jsonl", *({k: v for k, v in row.items() if k != column} for row in rows))
+        with pytest.raises(DataError, match=rf"t\.jsonl: no {column} column; columns found: text, "):
+            read_labels(lacking, Columns(), LabelMap())
+
+
 @pytest.mark.parametrize("text", [["a", "b"], {"a": "涨"}, []])
 def test_a_text_that_is_a_list_or_an_object_is_refused(tmp_path: Path, text: object) -> None:
     path = written(

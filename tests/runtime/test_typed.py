@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from finsa_moe.errors import DataError
 from finsa_moe.runtime import rows
 from finsa_moe.runtime.bulk import Tally, predict_file
 from finsa_moe.runtime.pool import read_pool
@@ -43,7 +44,7 @@ def test_text_written_as_bytes_is_text(source: Path, tmp_path: Path) -> None:
     assert back.select(frame.columns).equals(frame[[0, 2, 4]])
     assert back["sentiment"].to_list() == ["利好", "利空", "利好"]
     assert [(row["line"], row["reason"], row["text"]) for row in read_csv(tally.rejects or tmp_path)] == [
-        ("2", "empty text", ""), ("4", "column 'text' is not UTF-8; write it as UTF-8", r"\xb5\xf8ͣ"),
+        ("2", "empty text", ""), ("4", "the text is not UTF-8; write it as UTF-8", r"\xb5\xf8ͣ"),
     ]  # fmt: skip
     assert (tally.rows, tally.answered, tally.refused) == (5, 3, 2)
     answer(source, tmp_path / "out.csv")
@@ -53,10 +54,25 @@ def test_text_written_as_bytes_is_text(source: Path, tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_not_answered(source: Path, tmp_path: Path) -> None:
-    pl.DataFrame({"text": [b"\xff\xd8", b"\xff\xd9", "涨".encode()], "title": ["涨", "跌", "平"]}).write_parquet(source)
-    with pytest.raises(Exception, match=r"none of its 3 rows can be answered \(line 1: empty text\)"):
+    pl.DataFrame({"text": [b"\xff\xd8", b"\xff\xd9"], "title": ["涨", "跌"]}).write_parquet(source)
+    with pytest.raises(DataError, match=r"none of its 2 rows can be answered \(line 1: the text is not UTF-8"):
         answer(source, tmp_path / "out.csv")
-    assert answer(source, tmp_path / "out.csv", text="title").answered == 3
+    assert answer(source, tmp_path / "out.csv", text="title").answered == 2
+
+
+@pytest.mark.parametrize("cells", [[b"\x00", b"\x01", b"\xff"], ["涨".encode(), None, b"\xff"]])
+def test_bytes_beside_the_text_refuse_no_row(source: Path, tmp_path: Path, cells: list[bytes | None]) -> None:
+    """However few of them are UTF-8; lines of text show what is not as escapes."""
+    frame = pl.DataFrame({"text": ["涨", "跌", "平"], "h": cells})
+    frame.write_parquet(source)
+    assert answer(source, tmp_path / "out.parquet").answered == 3
+    assert pl.read_parquet(tmp_path / "out.parquet").select(frame.columns).equals(frame)
+    shown = ["" if one is None else one.decode("utf-8", "backslashreplace") for one in cells]
+    answer(source, tmp_path / "out.csv")
+    assert [row["h"] for row in read_csv(tmp_path / "out.csv")] == shown
+    answer(source, tmp_path / "out.jsonl")
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["h"] or "" for line in lines] == shown
 
 
 NANO = 1_785_456_000_123_456_789

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from finsa_moe.data.rows import NESTED
+from finsa_moe.data.rows import ESCAPED, NESTED
 from finsa_moe.scale.stores import find_sources
 from tests.scale.test_score import score, write_bytes
 from tests.scale.texts import answers, texts
@@ -62,12 +62,28 @@ def test_a_string_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
     ]
 
 
-def test_a_refused_row_without_an_id_gets_one(tmp_path: Path) -> None:
-    pl.DataFrame({"id": [None, "x", "y"], "text": ["", "", "涨"]}).write_parquet(tmp_path / "a.parquet")
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_a_text_of_bytes_that_are_not_utf8_costs_its_row(ending: str, tmp_path: Path) -> None:
+    """And other bytes beside it none."""
+    good, gbk = "净利润同比增长".encode(), "净利润".encode("gbk")
+    frame = pl.DataFrame({"text": [good, gbk, good], "seal": [gbk, good, b"\xff"]})
+    (frame.write_parquet if ending == "parquet" else frame.write_ipc)(tmp_path / f"a.{ending}")
+    report = score(tmp_path / f"a.{ending}", out=tmp_path / "out")
+    assert (report.rows, report.answered, report.refused) == (3, 2, 1)
+    assert answers(tmp_path / "out")["seal"].to_list() == [gbk, b"\xff"]
+    (file,) = (tmp_path / "out" / "rejects").iterdir()
+    assert [(r["line"], r["reason"], r["text"]) for r in csv.DictReader(file.open(encoding="utf-8"))] == [
+        ("2", ESCAPED, gbk.decode("utf-8", "backslashreplace"))
+    ]
+
+
+@pytest.mark.parametrize("ids", [[None, "x", "y"], [float("nan"), 1.5, 2.5]])
+def test_a_refused_row_without_an_id_gets_one(tmp_path: Path, ids: list[object]) -> None:
+    pl.DataFrame({"id": ids, "text": ["", "", "涨"]}).write_parquet(tmp_path / "a.parquet")
     score(tmp_path / "a.parquet", out=tmp_path / "out")
     (file,) = (tmp_path / "out" / "rejects").iterdir()
     key = find_sources([str(tmp_path / "a.parquet")], tmp_path / "out")[0][0].key
-    assert [row["id"] for row in csv.DictReader(file.open(encoding="utf-8"))] == [f"{key}-1", "x"]
+    assert [row["id"] for row in csv.DictReader(file.open(encoding="utf-8"))] == [f"{key}-1", str(ids[1])]
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "parquet", "arrow"])

@@ -81,10 +81,10 @@ def predict(
         raise ConfigError("--output, --text and --id belong to --input F; without it answers go to the screen")
     if input is not None and output is not None and output != SCREEN:
         from finsa_moe.runtime.bulk import rejects_of
-        from finsa_moe.runtime.writers import JSON, check_ending
+        from finsa_moe.runtime.writers import JSON_LINES, check_ending
 
         check_ending(output)  # before a model is loaded for nothing
-        if as_json and output.suffix.lower() not in JSON:
+        if as_json and output.suffix.lower() not in JSON_LINES:
             raise ConfigError(
                 f"--json prints JSON lines, and --output {output} is written as its ending says: "
                 f"name {output.with_suffix('.jsonl')}, or leave --json out"

@@ -9,6 +9,7 @@ import json
 from datetime import date, datetime
 
 from finsa_moe.data.days import day
+from finsa_moe.data.rows import words
 
 
 def tickers_of(cell: object) -> list[str]:
@@ -19,7 +20,7 @@ def tickers_of(cell: object) -> list[str]:
     if isinstance(cell, str):
         names = _written(cell) if cell.startswith("[") else [cell]
     else:
-        names = [str(name) for name in (cell if isinstance(cell, list) else [cell]) if name is not None]
+        names = list(map(words, cell if isinstance(cell, list) else [cell]))
     return list(dict.fromkeys(name for name in map(str.strip, names) if name))
 
 
@@ -27,7 +28,7 @@ def day_of(cell: object) -> date | None:
     """The day that a cell names: that of a date or time, else of what is written, as `days.day` reads it."""
     if isinstance(cell, datetime):
         return cell.date()
-    return cell if isinstance(cell, date) else day(str(cell))
+    return cell if isinstance(cell, date) else day(words(cell))
 
 
 def _written(cell: str) -> list[str]:

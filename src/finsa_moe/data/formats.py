@@ -17,7 +17,8 @@ from finsa_moe.data.delimited import read_delimited, read_lines
 from finsa_moe.data.excel import read_workbook
 from finsa_moe.data.json_rows import read_json
 from finsa_moe.data.names import TEXT, named
-from finsa_moe.data.rows import BATCH_ROWS, Batch, Nested, Row, unique_names
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Row, as_text, unique_names
+from finsa_moe.data.typed import portions
 from finsa_moe.errors import DataError, require
 
 if TYPE_CHECKING:
@@ -143,17 +144,9 @@ def _read_table(path: Path) -> Iterator[Batch]:
     frame = load_frame(path)
     assert frame is not None
     names = unique_names(frame.columns)
-    for start in range(0, max(frame.height, 1), BATCH_ROWS):
-        rows: list[Row] = [tuple(map(_plain, row)) for row in frame.slice(start, BATCH_ROWS).iter_rows()]
-        yield Batch(names, rows, list(range(start + 1, start + 1 + len(rows))))
-
-
-def _plain(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, list | dict):
-        return Nested(value)
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    for rows, lines in portions(frame, BATCH_ROWS):
+        cells: list[Row] = [tuple(map(as_text, row)) for row in rows]
+        yield Batch(names, cells, lines)
 
 
 READERS: dict[str, Callable[[Path], Iterator[Batch]]] = {

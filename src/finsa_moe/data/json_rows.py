@@ -10,13 +10,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import TextIO
 
 from finsa_moe.data.encoding import open_text
 from finsa_moe.data.names import named
-from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, Nested, Row, unique_names
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, Row, as_text, unique_names
 from finsa_moe.errors import DataError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -150,14 +149,10 @@ def _past(pattern: re.Pattern[str], text: str, position: int) -> int:
 
 
 def _cell(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value and _clean(value)
-    if isinstance(value, float) and not isfinite(value):  # NaN, as pandas writes what is missing
-        return None
-    written = _clean(json.dumps(value, ensure_ascii=False))
-    return Nested(written) if isinstance(value, list | dict) else written
+    found = as_text(value)  # None of NaN too, as pandas writes what is missing
+    return None if found is None else _clean(found)
 
 
 def _clean(text: str) -> str:
-    """The text without lone surrogates: JSON can spell them, UTF-8 cannot hold them."""
-    return text if text.isascii() else _SURROGATE.sub("", text)
+    """The text, of its own type, without lone surrogates: JSON can spell them, UTF-8 cannot hold them."""
+    return text if text.isascii() else type(text)(_SURROGATE.sub("", text))

@@ -16,7 +16,7 @@ import polars as pl
 
 from finsa_moe.data.columns import Columns, Resolved, resolve
 from finsa_moe.data.formats import read_batches
-from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, without_nested
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, sound_rows
 from finsa_moe.data.text import normalise
 from finsa_moe.polarity import NAMES, LabelMap
 
@@ -76,8 +76,8 @@ def judged(
             if batch.rows or where is not None:  # the last batch, empty or not, is told whether a column is missing
                 where = resolve(batch.names, columns, path, need_label=need_label, before=where, more=batch.more)
                 taken = _taken(where, batch.names)
-                batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, where.text)
-                batch.broken += nested
+                batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, where.text)
+                batch.broken += unfit
                 chunk.add(str(path), batch, where, met)
             chunk.broken.extend((str(path), row) for row in batch.broken)
             met, broken = met + len(batch.rows), broken + len(batch.broken)

@@ -23,10 +23,17 @@ class Nested(str):
     __slots__ = ()
 
 
+class Escaped(str):
+    """A cell of bytes that are not UTF-8, these written as escapes: never a text."""
+
+    __slots__ = ()
+
+
 AnyRow = TypeVar("AnyRow", bound=Sequence[object])
-_NESTED = (list, dict, Nested)
+_DOUBTFUL = (list, dict, bytes, Nested, Escaped)
 NESTED = "the text is a list or an object; allowed: a string or a number"
-"""Why such a row is refused."""
+ESCAPED = "the text is not UTF-8; write it as UTF-8"
+"""Why such rows are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +69,36 @@ class Batch:
         return len(self.rows) + len(self.broken) >= BATCH_ROWS
 
 
-def without_nested(
+def sound_rows(
     rows: list[AnyRow], lines: list[int], text_at: Sequence[int]
 ) -> tuple[list[AnyRow], list[int], list[Broken]]:
-    """The rows of a batch and their lines, but for those whose text is a list or an object, which come as broken.
+    """The rows of a batch and their lines, but for those of which a cell can be no text (`no_text`): these as broken.
 
     Args:
-        rows: Rows, of cells or of values of any type.
+        rows: Rows, of cells or of values of any type, all of one length.
         lines: Their lines.
-        text_at: Positions of the columns that make up the text.
+        text_at: Positions of the columns that make up the text; a batch of JSON may not have all of them yet.
     """
-    if not any(issubclass(kind, _NESTED) for at in text_at for kind in set(map(type, map(itemgetter(at), rows)))):
+    there = [at for at in text_at if rows and at < len(rows[0])]
+    if not any(issubclass(kind, _DOUBTFUL) for at in there for kind in set(map(type, map(itemgetter(at), rows)))):
         return rows, lines, []
     kept: list[int] = []
     broken: list[Broken] = []
     for number, row in enumerate(rows):
-        found = next((row[at] for at in text_at if isinstance(row[at], _NESTED)), None)
+        found = next(((reason, row[at]) for at in there if (reason := no_text(row[at]))), None)
         if found is None:
             kept.append(number)
             continue
-        broken.append(Broken(lines[number], NESTED, words(found)))
+        broken.append(Broken(lines[number], found[0], as_text(found[1]) or ""))
     return [rows[number] for number in kept], [lines[number] for number in kept], broken
+
+
+def no_text(value: object) -> str | None:
+    """Why a cell can be no text; None where it can."""
+    if type(value) is str or not isinstance(value, _DOUBTFUL):
+        return None
+    found = as_text(value)
+    return NESTED if isinstance(found, Nested) else ESCAPED if isinstance(found, Escaped) else None
 
 
 def cell(row: Sequence[object], at: int | None) -> str:
@@ -90,30 +106,53 @@ def cell(row: Sequence[object], at: int | None) -> str:
     return "" if at is None or at >= len(row) else words(row[at]).strip()
 
 
-def words(value: object) -> str:
+def text_of(row: Sequence[object], text_at: Sequence[int]) -> str:
+    """The text of a row: the cells at these positions, joined by a space."""
+    return " ".join([cell(row, at) for at in text_at]).strip()
+
+
+def as_text(value: object) -> str | None:
     """A cell of any type as text: a string as it is, a number or a truth value as CSV would have it, a list as JSON.
 
-    What holds no words is empty: nothing, bytes, and a number that is none (NaN, infinity).
+    Bytes are text in UTF-8, or `Escaped`. None is a cell that holds nothing, or a number that is none (NaN, infinity).
     """
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return Escaped(value.decode("utf-8", "backslashreplace"))
+    if isinstance(value, list | dict):
+        return Nested(json.dumps(value, ensure_ascii=False, default=str))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if isinstance(value, float) and not isfinite(value) else str(value)
+
+
+def words(value: object) -> str:
+    """A cell of any type as text (`as_text`), empty where it holds no words: of nothing, and of bytes that are none."""
     if isinstance(value, str):
         return value
-    if value is None or isinstance(value, bytes) or (isinstance(value, float) and not isfinite(value)):
-        return ""
-    if isinstance(value, bool | list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    found = as_text(value)
+    return "" if found is None or isinstance(found, Escaped) else found
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """Column names made usable: stripped, the nameless called ``column_3``, a repeated one ``label_2``."""
+    plain = (name.replace("\ufeff", "").replace("\x00", "").strip() for name in names)
+    return told_apart(name or f"column_{position}" for position, name in enumerate(plain, 1))
+
+
+def told_apart(names: Iterable[str]) -> list[str]:
+    """Names of which none stands twice: a repeated one gets a number, as in ``label_2``."""
     found: dict[str, None] = {}
     counts: dict[str, int] = {}  # the last number tried for each name: all up to it are taken
-    for position, name in enumerate(names, 1):
-        plain = name.replace("\ufeff", "").replace("\x00", "").strip() or f"column_{position}"
-        candidate, count = plain, counts.get(plain, 1)
+    for name in names:
+        candidate, count = name, counts.get(name, 1)
         while candidate in found:
             count += 1
-            candidate = f"{plain}_{count}"
-        counts[plain] = count
+            candidate = f"{name}_{count}"
+        counts[name] = count
         found[candidate] = None
     return list(found)

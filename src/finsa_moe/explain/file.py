@@ -15,7 +15,7 @@ from typing import Any
 
 from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
-from finsa_moe.data.rows import without_nested
+from finsa_moe.data.rows import sound_rows
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
 from finsa_moe.explain.explanation import Explanation
@@ -199,14 +199,14 @@ def _each(
     at = None
     for batch in batches:
         at = resolve(batch.names, columns, source, need_label=only is not None, before=at)
-        batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at.text)
+        batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, at.text)
         texts = texts_of(batch, at.text)
 
         def cell(row: Any, where: int | None) -> str | None:
             value = row[where] if where is not None and where < len(row) else None
             return None if value is None or value == "" else str(value)
 
-        bad = (*batch.broken, *nested)
+        bad = (*batch.broken, *unfit)
         known: list[Row] = [Row(b.line, f"{source.stem}-{b.line}", b.text, None, None, b.reason) for b in bad]
         for row, line, text in zip(batch.rows, batch.lines, texts, strict=True):
             label, key = cell(row, at.label), cell(row, at.id) or f"{source.stem}-{line}"

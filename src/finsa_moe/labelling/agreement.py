@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.columns import Columns, listed
-from finsa_moe.data.rows import cell
+from finsa_moe.data.rows import cell, text_of
 from finsa_moe.data.shares import wilson
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError
-from finsa_moe.labelling.sheet import sound_batches, text_of
+from finsa_moe.labelling.sheet import sound_batches
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
 
 DRAWS = 2_000
@@ -153,7 +153,7 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
     """
     found: dict[str, Labelled] = {}
     for batch, at in sound_batches(path, columns):
-        if at.id is None:
+        if at.id is None and not batch.more:
             raise DataError(f"{path}: no id column; columns found: {listed(batch.names)}; name it by --id COL")
         for row, line in zip(batch.rows, batch.lines, strict=True):
             word, id = cell(row, at.label), cell(row, at.id)  # noqa: A001
@@ -164,5 +164,5 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
                 raise DataError(f"{path}, line {line}: {word!r} is no label; spell it by --labels, as in 2=利好")
             if id in found:
                 raise DataError(f"{path}, line {line}: id {id!r} stands twice; keep one row of it")
-            found[id] = Labelled(text_of(row, at), polarity)
+            found[id] = Labelled(text_of(row, at.text), polarity)
     return found

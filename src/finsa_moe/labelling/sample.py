@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.data.rows import unique_names
+from finsa_moe.data.rows import told_apart
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sampling import BREADTH, Chosen, choose, gumbel, shares, standing, worth
 from finsa_moe.polarity import ENGLISH, NAMES
@@ -95,7 +95,7 @@ def sample(
         taken += [pool.texts[one.at] for one in part]
         found += part
     found.sort(key=lambda one: (-one.worth, one.at))
-    pool = replace(pool, ids=unique_names(pool.ids))  # of all rows: another sample calls a row by the same
+    pool = replace(pool, ids=told_apart(pool.ids))  # of all rows: another sample calls a row by the same
     return [_row(pool, one, settings.at_random) for one in found]
 
 

@@ -6,12 +6,12 @@ nothing of labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from finsa_moe.data.columns import Columns, Resolved, resolve
-from finsa_moe.data.rows import cell, without_nested
+from finsa_moe.data.rows import cell, sound_rows, text_of
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.rows import RowBatch, read
 
@@ -43,7 +43,7 @@ def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> 
     for batch, at in sound_batches(source, Columns(text=text, id=id), need_label=False):
         told_at = {name: batch.names.index(name) for name in _SHOWN if name in batch.names}
         for row, line in zip(batch.rows, batch.lines, strict=True):
-            words = text_of(row, at)
+            words = text_of(row, at.text)
             name = cell(row, at.id) or f"{source.stem}-{line}"
             if not words:
                 raise DataError(f"{source}, line {line}: the text is empty; drop the row")
@@ -62,20 +62,17 @@ def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> 
 def sound_batches(path: Path, columns: Columns, *, need_label: bool = True) -> Iterator[tuple[RowBatch, Resolved]]:
     """The rows of a file in batches, each with where its columns are; one that was found stays the same to the end.
 
+    Of JSON all but the text may come late.
+
     Raises:
-        DataError: If the file cannot be read or lacks a column; of the first row that is broken, or whose text is a
-            list or an object.
+        DataError: If the file cannot be read or lacks a column; of the first row that is broken, or whose text is none
+            (`data.rows.no_text`).
     """
     at = None
     for batch in read(path):
-        at = resolve(batch.names, columns, path, need_label=need_label, before=at)
-        batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at.text)
-        if broken := [*batch.broken, *nested]:
+        at = resolve(batch.names, columns, path, need_label=need_label, before=at, more=batch.more)
+        batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, at.text)
+        if broken := [*batch.broken, *unfit]:
             first = min(broken, key=lambda one: one.line)
             raise DataError(f"{path}, line {first.line}: {first.reason}; mend or drop the row")
         yield batch, at
-
-
-def text_of(row: Sequence[object], at: Resolved) -> str:
-    """The text of a row."""
-    return " ".join(cell(row, place) for place in at.text).strip()

@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 from finsa_moe.data.columns import find_column, find_text, listed
 from finsa_moe.data.encoding import foreign_encoding
-from finsa_moe.data.rows import without_nested, words
+from finsa_moe.data.rows import as_text, sound_rows, text_of
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
-from finsa_moe.runtime.predictor import BULK, WINDOW, Predictor
+from finsa_moe.runtime.predictor import BULK, Predictor
 from finsa_moe.runtime.repeats import Repeats
 from finsa_moe.runtime.rows import RowBatch, columns, read
 from finsa_moe.runtime.writers import Streamed, Types, Writer, check_ending
@@ -100,16 +100,16 @@ class Layout:
         """The columns of the answer, in order."""
         return [*self.front, *self.names, *self.added.values()]
 
-    def text_at(self, batch: RowBatch) -> list[int]:
-        """Positions of the text's columns in a batch, which may not have all of them."""
-        return [batch.names.index(name) for name in self.text if name in batch.names]
+    @property
+    def text_at(self) -> list[int]:
+        """Positions of the text's columns; a batch of JSON may not have all of them yet."""
+        return list(map(self.names.index, self.text))
 
-    def key(self, row: Sequence[object], made: str) -> object:
-        """A row's id, or the one made for it."""
-        found = row[self.id_at] if self.id_at is not None and self.id_at < len(row) else None
-        return made if found is None else found
+    def key(self, row: Sequence[object], made: str) -> str:
+        """A row's id as text, or, where it has none, the one made for it."""
+        return made if self.id_at is None or self.id_at >= len(row) else as_text(row[self.id_at]) or made
 
-    def row(self, key: object, row: Sequence[object], answers: Sequence[object]) -> list[object]:
+    def row(self, key: str, row: Sequence[object], answers: Sequence[object]) -> list[object]:
         """A row of the answer: the row as it came, filled up, and what is added."""
         return [*([key] if self.front else []), *row, *[None] * (len(self.names) - len(row)), *answers]
 
@@ -216,20 +216,19 @@ class _Job:
         """Hand on every row: with its answer, or with the reason why it has none."""
         predictor, source, layout, repeats = self.predictor, self.source, self.layout, Repeats()
         tally = Tally(column="+".join(layout.text), encoding=foreign_encoding(source))
-        many = False
+        many, text_at = False, layout.text_at
         for batch in read(source):
             if batch.names != layout.names[: len(batch.names)]:
                 raise DataError(
                     f"{source}: has other columns than a moment ago ({listed(batch.names)}): it is being written to; "
                     "answer it when it is finished"
                 )
-            at = layout.text_at(batch)
-            batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, at)
-            batch.broken += nested
-            texts = texts_of(batch, at)
+            batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
+            batch.broken += unfit
+            texts = texts_of(batch, text_at)
             if not tally.engine:  # all batches by one engine; a file of few rows is a call of so many texts
                 many = len(texts) + len(batch.broken) >= BULK
-                tally.engine = predictor.engine_for(WINDOW if many else len(texts)).name
+                tally.engine = predictor.engine_for(len(texts), many=many).name
             good: list[Sequence[object]] = []
             bad: list[tuple[int, str, str, str]] = [(b.line, b.reason, "", b.text) for b in batch.broken]
             answers = predictor.attempt(texts, self.domain, bulk=many, repeats=repeats)
@@ -241,7 +240,7 @@ class _Job:
                     tally.uncertain += answer.uncertain
                     tally.strange += answer.strange
                 else:
-                    bad.append((line, EMPTY, str(key), said))
+                    bad.append((line, EMPTY, key, said))
             bad.sort(key=itemgetter(0))
             answered(good)
             refused([(str(source), *entry) for entry in bad])
@@ -283,8 +282,5 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def texts_of(batch: RowBatch, text_at: Sequence[int]) -> list[str]:
-    """The text of each row: its cells as text (`data.rows.words`), joined by a space.
-
-    `text_at` are the positions of the text's columns.
-    """
-    return [" ".join(words(row[at]) for at in text_at).strip() for row in batch.rows]
+    """The text of each row (`data.rows.text_of`); `text_at` are the positions of its columns."""
+    return [text_of(row, text_at) for row in batch.rows]

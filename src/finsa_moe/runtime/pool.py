@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.data.rows import cell, without_nested
+from finsa_moe.data.rows import cell, sound_rows
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import ENGLISH
+from finsa_moe.runtime.bulk import texts_of
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Predictor
 from finsa_moe.runtime.rows import columns, read
@@ -93,13 +94,12 @@ def read_pool(
     dates: list[str] = []
     repeats: list[int] = []
     for batch in read(source):
-        there = [at for at in text_at if at < len(batch.names)]  # JSON may name a column late
-        batch.rows, batch.lines, nested = without_nested(batch.rows, batch.lines, there)
-        batch.broken += nested
+        batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
+        batch.broken += unfit
         rows += len(batch.rows) + len(batch.broken)
         refused += len(batch.broken)
-        words = [" ".join(cell(row, at) for at in text_at).strip() for row in batch.rows]
-        for row, line, said, key in zip(batch.rows, batch.lines, words, duplicate_keys(words), strict=True):
+        said_all = texts_of(batch, text_at)
+        for row, line, said, key in zip(batch.rows, batch.lines, said_all, duplicate_keys(said_all), strict=True):
             if not said:
                 refused += 1
             elif key in place:

@@ -20,8 +20,8 @@ from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.json_rows import json_portions, json_values
 from finsa_moe.data.names import named
 from finsa_moe.data.rows import BATCH_ROWS, Broken
+from finsa_moe.data.typed import portions
 from finsa_moe.errors import DataError, require
-from finsa_moe.runtime.typed import portions
 
 JSON = (".json", ".jsonl", ".ndjson")
 TYPED = (".parquet", ".arrow")
@@ -37,6 +37,7 @@ class RowBatch:
         lines: The physical line on which each row starts, from 1; for Parquet the row's number.
         broken: Rows that could not be read.
         types: The polars types of the columns, by name; empty where a file has none.
+        more: Whether a later batch may have more columns.
     """
 
     names: list[str]
@@ -44,6 +45,7 @@ class RowBatch:
     lines: list[int] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     types: dict[str, Any] = field(default_factory=dict)
+    more: bool = False
 
 
 def read(path: Path, most_columns: int | None = None) -> Iterator[RowBatch]:
@@ -120,7 +122,7 @@ def _json(path: Path, most: int | None) -> Iterator[RowBatch]:
         _check_width(columns, most, f"{path}: by line {line}")
 
     for part in json_portions(json_values(path), BATCH_ROWS, watch):
-        yield RowBatch(part.names, part.rows, part.lines, part.broken)
+        yield RowBatch(part.names, part.rows, part.lines, part.broken, more=part.more)
 
 
 def _schema(path: Path) -> dict[str, Any]:
@@ -138,5 +140,5 @@ def _typed(path: Path, most: int | None) -> Iterator[RowBatch]:
     frame = load_frame(path)
     assert frame is not None
     _check_width(frame.width, most, str(path))
-    for rows, lines, broken in portions(frame, BATCH_ROWS):
-        yield RowBatch(list(frame.columns), rows, lines, broken, dict(frame.schema))
+    for rows, lines in portions(frame, BATCH_ROWS):
+        yield RowBatch(list(frame.columns), rows, lines, [], dict(frame.schema))

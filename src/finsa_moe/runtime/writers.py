@@ -17,12 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, TextIO
 
+from finsa_moe.data.rows import as_text
+from finsa_moe.data.typed import Instant
 from finsa_moe.errors import ConfigError, DataError, require
 from finsa_moe.files import beside
-from finsa_moe.runtime.typed import Instant
 
-JSON = (".jsonl", ".ndjson")
-ENDINGS = (".csv", ".tsv", *JSON, ".parquet")
+JSON_LINES = (".jsonl", ".ndjson")
+ENDINGS = (".csv", ".tsv", *JSON_LINES, ".parquet")
 DIGITS = 6
 Types = dict[str, Any]
 
@@ -186,7 +187,7 @@ class _Delimited:
             self.file.write(self.delimiter.join(map(self._quoted, _rounded(row, self.own))) + "\n")
 
     def _quoted(self, value: object) -> str:
-        cell = "" if value is None else str(_cell(value))
+        cell = _cell(value) or ""
         return '"' + cell.replace('"', '""') + '"' if self.special.search(cell) else cell
 
     def close(self, *, whole: bool) -> None:
@@ -245,21 +246,19 @@ def _number(value: object) -> object:
     return value.number if isinstance(value, Instant) else value
 
 
-def _cell(value: object) -> object:
-    """A value as CSV has it: booleans as true and false, lists and objects as JSON, nothing as an empty cell."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
+def _cell(value: object) -> str | None:
+    """A value as `data.rows.as_text` has it, but for what would be lost: lists as JSON lines have them, infinities."""
     if isinstance(value, dict | list):
         return _json(value)
-    return value
+    return str(value) if isinstance(value, float) and math.isinf(value) else as_text(value)
 
 
 def _json(value: object) -> str:
     """As JSON; numbers that it does not know, which are NaN and the infinities, as null."""
     try:
-        return json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, default=as_text, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+        return json.dumps(_finite(value), ensure_ascii=False, default=as_text)
 
 
 def _finite(value: object) -> object:
@@ -271,6 +270,5 @@ def _finite(value: object) -> object:
 
 
 def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value if value is None or value.isascii() else value.encode("utf-8", "ignore").decode("utf-8")
-    return str(_cell(value))
+    cell = _cell(value)
+    return cell if cell is None or cell.isascii() else cell.encode("utf-8", "ignore").decode("utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.formats import load_frame, read_batches
-from finsa_moe.data.rows import Broken, Row, without_nested
+from finsa_moe.data.rows import Broken, Row, sound_rows
 from finsa_moe.errors import DataError, require
 from finsa_moe.scale.stores import EXTRA, Source
 
@@ -104,7 +104,8 @@ def staged_pieces(
 ) -> Iterator[Piece]:
     """Cut any other format, staging only the pieces whose shard's name is `wanted`; the others come with `staged` None.
 
-    `text` names the column of texts: a row with a list or an object there is staged as one that cannot be read.
+    `text` names the column of texts: a row with what is none there (`data.rows.no_text`) is staged as one that cannot
+    be read.
 
     Raises:
         DataError: If the file cannot be read, or an OSError comes from writing the staged rows.
@@ -139,8 +140,8 @@ def _tables(local: Path, source: Source, most: int, text: str | None) -> Iterato
     rows: list[tuple[int, Row | Broken]] = []
     for batch in read_batches(local):
         names = batch.names
-        read, lines, nested = without_nested(batch.rows, batch.lines, find_text(names, text, source.name))
-        broken = [*batch.broken, *nested]
+        read, lines, unfit = sound_rows(batch.rows, batch.lines, find_text(names, text, source.name))
+        broken = [*batch.broken, *unfit]
         rows += sorted([*zip(lines, read, strict=True), *((b.line, b) for b in broken)], key=lambda row: row[0])
         while len(rows) >= most:
             yield _table(pa, names, rows[:most])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
-from finsa_moe.data.rows import NESTED, words
+from finsa_moe.data.rows import as_text, no_text
 from finsa_moe.errors import DataError, require
 from finsa_moe.runtime.bulk import EMPTY, REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
@@ -135,17 +135,16 @@ def _answered(
     else:
         lines, reasons, raw = (table[name].to_pylist() for name in (LINE, REASON, RAW))
         table = table.select(names)
-    texts = _texts(pa, table, text_at)
-    for at in text_at:
-        if pa.types.is_nested(table.column(at).type):
-            there = table.column(at).is_valid().to_pylist()
-            reasons = [reason or (NESTED if cell else None) for reason, cell in zip(reasons, there, strict=True)]
+    parts = list(zip(*(_cells(pa, table, at) for at in text_at), strict=True))
+    texts = [" ".join([as_text(cell) or "" for cell in row]).strip() for row in parts]
+    unfit = [next(filter(None, map(no_text, row)), None) for row in parts]
+    reasons = [reason or why for reason, why in zip(reasons, unfit, strict=True)]
     asked = ["" if reason else text for text, reason in zip(texts, reasons, strict=True)]
     answers = predictor.attempt(asked, job.domain, bulk=True, repeats=repeats)
     front = id_at is None and "id" not in names
     made = [f"{piece.source.key}-{line}" for line in lines]  # folders repeat stems
     own = made if id_at is None else _cells(pa, table, id_at)
-    keys = [given if key is None else key for key, given in zip(own, made, strict=True)]
+    keys = [as_text(key) or given for key, given in zip(own, made, strict=True)]
     kept: list[int] = []
     found: list[Prediction] = []
     bad: list[Reject] = []
@@ -156,17 +155,14 @@ def _answered(
         elif reason is not None and raw is not None and raw[at] is not None:
             bad.append((piece.source.name, lines[at], reason, "", raw[at]))
         else:
-            bad.append((piece.source.name, lines[at], reason or EMPTY, str(keys[at]), texts[at]))
+            bad.append((piece.source.name, lines[at], reason or EMPTY, keys[at], texts[at]))
     if bad:
         table = table.take(pa.array(kept, pa.int64()))
     if front:
         table = table.add_column(0, "id", pa.array([keys[at] for at in kept], pa.string()))
     domains = predictor.engine.domains
-    kinds = {
-        str: pa.string(),
-        float: pa.float32(),
-        bool: pa.bool_(),
-    }  # the network's numbers are float32: nothing is lost
+    # the network's numbers are float32: nothing is lost
+    kinds = {str: pa.string(), float: pa.float32(), bool: pa.bool_()}
     called = free_names(list(answer_columns(domains)), table.column_names)
     cells = [answer.answers() for answer in found]
     for name, kind in answer_columns(domains).items():
@@ -178,22 +174,16 @@ def _answered(
     return table, bad
 
 
-def _texts(pa: Any, table: Any, wanted: tuple[int, ...]) -> list[str]:
-    """The text of each row: its cells as text (`data.rows.words`), joined by a space."""
-    columns = [list(map(words, _cells(pa, table, at))) for at in wanted]
-    return [" ".join(cells).strip() for cells in zip(*columns, strict=True)]
-
-
 def _cells(pa: Any, table: Any, at: int) -> list[Any]:
-    """A column's values; bytes that are not UTF-8 are escaped."""
+    """A column's values; strings as bytes where any of them are not UTF-8."""
     column = table.column(at)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     try:
-        values = column.to_pylist()
+        values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:
         values = column.cast(pa.large_binary()).to_pylist()
-    return [v.decode("utf-8", "backslashreplace") if isinstance(v, bytes) else v for v in values]
+    return values
 
 
 def _faults(pa: Any, table: Any) -> dict[int, str]:

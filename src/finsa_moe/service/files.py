@@ -21,7 +21,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from finsa_moe.data.rows import without_nested
+from finsa_moe.data.rows import sound_rows
 from finsa_moe.runtime.bulk import EMPTY, texts_of
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.rows import RowBatch, read
@@ -161,20 +161,19 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
     layout, state = found.layout, upload.state
     most, long = state.settings.max_chars, too_long(upload.served, state)
     blank = [None] * len(layout.added)
-    for_text = layout.names.index(layout.text[0])
+    text_at = layout.text_at
     batches: Iterator[RowBatch] = read(upload.path)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         waiting: list[tuple[int, list[object]]] = []
         for broken in batch.broken:
             cells: list[object] = [None] * len(layout.names)
-            if layout.types.get(layout.names[for_text]) is None:
-                cells[for_text] = broken.text
+            if layout.types.get(layout.text[0]) is None:
+                cells[text_at[0]] = broken.text
             waiting.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
-        text_at = layout.text_at(batch)
-        rows, lines, nested = without_nested(batch.rows, batch.lines, text_at)
-        whole = dict(zip(batch.lines, batch.rows, strict=True)) if nested else {}
+        rows, lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
+        whole = dict(zip(batch.lines, batch.rows, strict=True)) if unfit else {}
         batch.rows, batch.lines = rows, lines
-        for broken in nested:
+        for broken in unfit:
             row = whole[broken.line]
             key = layout.key(row, f"row-{broken.line}")
             waiting.append((broken.line, [*layout.row(key, row, blank), broken.reason]))
