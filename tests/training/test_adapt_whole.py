@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_of_several_processes_one_writes_the_backbone(
     backbone_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here is the second one: it has trained and leaves the folder to the first."""
-    monkeypatch.setattr(loop, "enter", lambda *_, **__: None)
+    monkeypatch.setattr(loop, "entered", lambda *_, **__: nullcontext())
     monkeypatch.setattr(loop, "run", lambda *_, **__: {"steps": 2})
     monkeypatch.setattr(parallel.Ranks, "first", False)
     settings = AdaptConfig.load(None, list(QUICK))
