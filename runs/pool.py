@@ -40,14 +40,19 @@ def lines(folder: Path, kind: str) -> Iterator[str]:
             yield text
 
 
+def drawn(data: Path, kind: str, most: int) -> tuple[list[str], int]:
+    """So many texts of a kind, those with the smallest hashes in their order; and how many there are."""
+    hashed = {(hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data, kind)}
+    return [text for _, text in heapq.nsmallest(most, hashed)], len(hashed)
+
+
 def main() -> None:
-    """Draw the rows with the smallest hashes, and write them."""
+    """Draw the rows, and write them."""
     data, kind, rows, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
-    drawn = {(hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in lines(data, kind)}
     skip = int(sys.argv[5]) if len(sys.argv) > 5 else 0
-    chosen = heapq.nsmallest(skip + rows, drawn)[skip:]
-    write(target, ("id", "text"), ([f"{kind}-{at}", text] for at, (_, text) in enumerate(chosen)))
-    print(f"{target}: {len(chosen):,} of {len(drawn):,} texts")
+    found, whole = drawn(data, kind, skip + rows)
+    write(target, ("id", "text"), ([f"{kind}-{at}", text] for at, text in enumerate(found[skip:])))
+    print(f"{target}: {len(found[skip:]):,} of {whole:,} texts")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Judging what ships on texts that played no part in choosing it (`runs/untouched.py`)."""
+"""Judging what ships on readings that it has not learnt, once more without the texts that it has met (`runs/untouched.py`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 RUNS = Path(__file__).parents[1] / "runs"
 sys.path.insert(0, str(RUNS))
+import pool  # noqa: E402
 import readings  # noqa: E402
 import untouched  # noqa: E402
 
@@ -68,8 +69,35 @@ def test_rows_to_judge_by_are_never_among_those_learnt(tmp_path: Path, monkeypat
             assert learnt[kind][0] == [*lines[:4], *more]  # the fifth is near to the last
 
 
+def test_what_was_met_stands_in_a_labelled_file_or_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("news", "forum", "other", "unlabelled"):
+        (tmp_path / place).mkdir()
+    tables = {
+        "news/dev": "开发集里的一条快讯",
+        "other/tags": "标签文件里的一条公告",
+        "forum/extra_stocksentcn": "另一套标注里的帖子",
+    }
+    for name, text in tables.items():
+        with (tmp_path / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([["text", "label"], [text, "利好"]])
+    for name in readings.UNLABELLED:
+        lines = [f"{name}里没有标注的第{at}条文本" for at in range(6)]
+        (tmp_path / "unlabelled" / f"{name}.txt.xz").write_bytes(lzma.compress("\n".join(lines).encode()))
+    monkeypatch.setattr(untouched, "POOLS", {"boards": 9, "investors": 2, "wire": 1})
+    monkeypatch.setattr(untouched, "EARLIER", {"investors": 3})
+    found = untouched.met(tmp_path)
+    posts = [readings.mark(text) for text in pool.drawn(tmp_path, "investors", 6)[0]]
+    assert [mark in found["apart"] for mark in posts] == [True] * 2 + [False] * 4
+    assert [mark in found["far"] for mark in posts] == [True] * 5 + [False]
+    assert [readings.mark(text) in found["apart"] for text in tables.values()] == [False, True, True]
+    assert len(found["apart"]) == 2 + 2 + 1  # and a line of the wire
+
+
 def test_what_is_kept_holds_every_kind_and_model() -> None:
     kept = json.loads((RUNS.parent / untouched.TARGET).read_text(encoding="utf-8"))
     assert list(kept) == list(untouched.KINDS)
     for kind, models in kept.items():
         assert {one["n"] for one in models.values()} == {524 if kind == "other" else 900}
+        for part in ("apart", "far"):
+            assert len({one[part]["n"] for one in models.values()}) == 1
+        assert all(one["n"] > one["apart"]["n"] >= one["far"]["n"] > 0 for one in models.values())
