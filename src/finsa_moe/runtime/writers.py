@@ -247,10 +247,12 @@ def _number(value: object) -> object:
 
 
 def _cell(value: object) -> str | None:
-    """A value as `data.rows.as_text` has it, but for what would be lost: lists as JSON lines have them, infinities."""
-    if isinstance(value, dict | list):
-        return _json(value)
-    return str(value) if isinstance(value, float) and math.isinf(value) else as_text(value)
+    """A value as `data.rows.as_text` has it, but that infinities are kept, and NaN within a list is null."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else str(value)
+    return _json(value) if isinstance(value, dict | list) else as_text(value)
 
 
 def _json(value: object) -> str:
