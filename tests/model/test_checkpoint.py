@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -144,7 +145,7 @@ def test_what_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
     saved(make_mixture(home), home, folder)
 
     def full(_: Path) -> None:
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     before = (folder / "model.safetensors").read_bytes()
     with pytest.raises(OSError, match="no space left"):
