@@ -66,9 +66,10 @@ def test_spare_rows_are_taken_from_all_domains_and_samples_where_these_are_few()
     assert len(enough) == 1200
 
 
-def test_temperatures_are_fitted_on_validation_rows_and_on_test_rows_where_there_are_none(
-    prepared: Mapping[str, Path], tmp_path: Path
+def test_temperatures_are_fitted_on_validation_rows_and_on_test_rows_where_those_are_too_few(
+    prepared: Mapping[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("finsa_moe.export.rows.FEWEST", 12)
     folders = {"news": prepared["news"], "forum": tmp_path / "forum"}
     shutil.copytree(prepared["forum"], folders["forum"])
     found, tested = fitting(folders, ("news", "forum"))
@@ -78,6 +79,9 @@ def test_temperatures_are_fitted_on_validation_rows_and_on_test_rows_where_there
     found, tested = fitting(folders, ("news", "forum"))
     assert (len(found.of(0)), len(found.of(1)), tested) == (12, 12, ("forum",))
     assert {found.places[at].partition(" ")[0] for at in found.of(1).tolist()} == {"test.csv"}
+    monkeypatch.setattr("finsa_moe.export.rows.FEWEST", 13)  # one more than the news has to choose by
+    found, tested = fitting(folders, ("news", "forum"))
+    assert (len(found.of(0)), len(found.of(1)), tested) == (24, 12, ("news", "forum"))
 
 
 def test_eight_bits_of_an_expert_without_rows_are_measured_on_the_samples() -> None:

@@ -15,7 +15,7 @@ from finsa_moe.data.lines import read_lines
 from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
-from finsa_moe.export.calibrate import Calibration
+from finsa_moe.export.calibrate import FEWEST, Calibration
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.rows import Texts, fitting, held_out, topped_up, training, with_samples
 from finsa_moe.export.single import SINGLE, write_single
@@ -43,7 +43,7 @@ class Exported:
         parities: By precision and engine.
         calibration: By domain.
         left_out: Precisions not kept, with the reason.
-        fitted_on_test: Domains without validation rows, whose test rows stood in for them.
+        fitted_on_test: Domains of too few validation rows, whose test rows stood in for them or beside them.
         novelty: Whether there is a novelty score, of these rows or of what is known of earlier ones.
         bytes: Size of the folder.
     """
@@ -118,8 +118,8 @@ def export_mixture(
         say(lacking)
     if rows.tested:
         say(
-            f"no validation rows of {', '.join(rows.tested)}: temperatures and novelty are fitted on the test rows, by "
-            "which they cannot be judged then"
+            f"fewer than {FEWEST} validation rows of {', '.join(rows.tested)}: temperatures and novelty are fitted on "
+            "the test rows too, by which they cannot be judged then"
         )
     if background and not len(rows.seen):
         say("no training text is at hand: the background is not used")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from finsa_moe.data import sample
 from finsa_moe.data.read import read_rows
 from finsa_moe.errors import DataError
+from finsa_moe.export.calibrate import FEWEST
 from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import NAMES
 
@@ -118,21 +119,23 @@ def training(
 def fitting(
     data: Mapping[str, Path], domains: Sequence[str], readings: Mapping[str, Reading] | None = None
 ) -> tuple[Texts, tuple[str, ...]]:
-    """What temperatures and the measure of novelty are fitted on: validation rows, where a domain has any.
+    """What temperatures and the measure of novelty are fitted on: validation rows, and test rows where those are few.
 
     Args: as those of `held_out`, which has looked at the folders.
 
     Returns:
-        The rows, and the domains of which they are the test rows.
+        The rows, and the domains whose test rows are among them.
     """
     rows, tested = Texts(), []
     for name, folder in data.items():
+        start = len(rows)
         for split in ("valid", "test"):
             before = len(rows)
             if (folder / f"{split}.csv").is_file():
                 rows.add(folder / f"{split}.csv", domains.index(name), reading=(readings or {}).get(name, _USUAL))
-            if len(rows) > before:
-                tested += [name] * (split == "test")
+            if len(rows) > before and split == "test":
+                tested.append(name)
+            if len(rows) - start >= FEWEST:
                 break
     return rows, tuple(tested)
 
