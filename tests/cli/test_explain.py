@@ -133,6 +133,10 @@ def test_texts_by_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(sys, "stdin", Piped("涨\n\n跌\n".encode()))
     assert main(["explain", "--json"]) == 0
     assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == ["涨", "跌"]
+    # as Windows writes it; a code of one byte 0A in a character ends no line
+    monkeypatch.setattr(sys, "stdin", Piped("上海涨\r\n\r\n\u0a0d跌\r\n".encode("utf-16")))
+    assert main(["explain", "--json"]) == 0
+    assert [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()] == ["上海涨", "\u0a0d跌"]
     monkeypatch.setattr(sys, "stdin", Piped(b"\n"))
     assert main(["explain"]) == 2
     assert "the pipe is empty" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -160,12 +161,12 @@ def _class(word: str | None, option: str, labels: LabelMap) -> Polarity | None:
 def _piped() -> list[str]:
     from finsa_moe.data.text import normalise
     from finsa_moe.errors import ConfigError, DataError
-    from finsa_moe.runtime.pipe import decoded
+    from finsa_moe.runtime.pipe import arriving, decoded
 
     if sys.stdin.isatty():
         raise ConfigError("nothing to explain; give texts, or --input F, e.g. finsa explain 主力又在砸盘")
     texts = []
-    for number, line in enumerate(sys.stdin.buffer.read().splitlines(), 1):
+    for number, line in enumerate(chain.from_iterable(arriving(sys.stdin.buffer)), 1):
         text = decoded(line, first=number == 1)
         if text is None:
             raise DataError(f"line {number} of the pipe: neither whole UTF-8 nor GB18030; mend it or leave it out")
