@@ -17,8 +17,8 @@ from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.predictor import Predictor
 
 SAME, SAME_EACH = 0.995, 0.99
-"""Least shares of texts that must keep their polarity, routed, and of those that each expert is given, which are fewer: of
-400, three that differ by rounding alone are no rarity."""
+"""Least shares of texts that must keep their polarity, routed, and of those that each expert is given, which are fewer:
+of 400, three that differ by rounding alone are no rarity."""
 LOSS = 0.3
 """Most points of macro-F1 that may be lost."""
 Reals = NDArray[np.float32]
