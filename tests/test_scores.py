@@ -16,6 +16,12 @@ ROWS = {  # the lines of the READMEs' tables, by dev file
     "forum/dev_investors": ("investors' posts", "投资者帖子"),
     "forum/dev_finfe": ("FinFE, human labels", "FinFE（人工标注）"),
 }
+KINDS = {
+    "news": ("wire lines", "快讯"),
+    "boards": ("board posts", "股吧帖子"),
+    "investors": ("investors' posts", "投资者帖子"),
+    "other": ("other news", "其他新闻"),
+}
 
 
 @pytest.mark.parametrize(
@@ -33,16 +39,32 @@ def test_a_readmes_table_bears_the_cards_numbers(readme: str, at: int, open_: st
         assert [labels[at].replace(" ", ""), f"{routed['n']:,}", *tfidf, ours] in lines
 
 
-@pytest.mark.parametrize(("readme", "open_", "close"), [("README.md", " (", ")"), ("README_CN.md", "（", "）")])
-def test_a_readme_says_what_the_untouched_texts_gave(readme: str, open_: str, close: str) -> None:
+@pytest.mark.parametrize(
+    ("readme", "at", "open_", "to", "close"), [("README.md", 0, "(", "to", ")"), ("README_CN.md", 1, "（", "至", "）")]
+)
+def test_a_readmes_second_table_bears_what_the_untouched_texts_gave(
+    readme: str, at: int, open_: str, to: str, close: str
+) -> None:
     found = json.loads((ROOT / "docs" / "results" / "untouched.json").read_text(encoding="utf-8"))
     page = (ROOT / readme).read_text(encoding="utf-8")
-    for models in found.values():
-        low, high = models["finsa"]["interval"]
-        said = f"{models['finsa']['macro_f1']:.1f}{open_}{low:.1f}–{high:.1f}{close}"
-        (line,) = (part for part in page.replace("\n  ", " ").splitlines() if said in part)
-        after = line[line.index(said) :]
-        assert all(f"{models[name]['macro_f1']:.1f}" in after for name in ("tfidf given", "tfidf learnt"))
+    lines = [_cells(line) for line in page.splitlines() if line.startswith("| ")]
+
+    def ahead(of: dict[str, list[float]]) -> str:
+        value, low, high = (f"{points:.1f}".replace("-", "−") for points in of["behind"])
+        return f"{value}{open_}{low}{to}{high}{close}"
+
+    for kind, models in found.items():
+        ours, theirs = models["finsa"], models["tfidf learnt"]
+        low, high = ours["interval"]
+        baselines = [f"{models[name]['macro_f1']:.1f}" for name in ("tfidf given", "tfidf learnt")]
+        expected = [
+            KINDS[kind][at].replace(" ", ""), str(ours["n"]), *baselines,
+            f"{ours['macro_f1']:.1f}{open_}{low:.1f}–{high:.1f}{close}", ahead(theirs),
+            f"{ours['apart']['n']}:{ahead(theirs['apart'])}",
+        ]  # fmt: skip
+        assert expected in lines
+    met = sum(models["finsa"]["n"] - models["finsa"]["apart"]["n"] for models in found.values())
+    assert f"{met:,}" in page
 
 
 def _cells(line: str) -> list[str]:
