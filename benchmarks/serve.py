@@ -172,6 +172,13 @@ def reload(texts: list[str], times: int) -> dict[str, Any]:
     return {"reloads": times, "seconds_of_a_reload": statistics.median(took), "status": statuses}
 
 
+def beside(before: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """What is measured now with the other parts of an earlier result; with these its model and machine."""
+    if not (old := {name: before[name] for name in PARTS if name in before and name not in result}):
+        return result
+    return {key: before[key] for key in ("machine", "model") if key in before} | old | result
+
+
 def main() -> None:
     """Measure what is asked for, print and keep it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,9 +188,8 @@ def main() -> None:
     args = parser.parse_args()
     texts = subjects.texts()
     path = RESULTS / "serve.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     result: dict[str, Any] = {}
-    if path.is_file():
-        result = {name: part for name, part in json.loads(path.read_text()).items() if name in PARTS}
     for name in args.only:
         if name == "overload":
             result[name] = overload(texts, args.seconds)
@@ -191,8 +197,9 @@ def main() -> None:
             result[name] = reload(texts, 20)
         else:
             result[name] = {"many": many, "single": single}[name](texts, args.turns)
+        result[name]["texts_of"] = subjects.source()
         print(name, json.dumps(result[name], indent=1), flush=True)
-        keep("serve", {"texts_of": subjects.source(), **result})
+        keep("serve", beside(before, result))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from benchmarks import __main__ as whole
-from benchmarks import index, measure
+from benchmarks import index, measure, serve
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,6 +27,28 @@ def test_a_result_names_the_model_and_is_mixed_where_parts_are_of_another(
     assert json.loads(measure.keep("one", again | {"y": 2}).read_text())["model"] == now
     older = json.loads(measure.keep("one", again | {"model": "0123456789ab"}).read_text())
     assert older["model"] == "of several states"
+
+
+def test_parts_of_another_state_are_kept_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*only: str) -> dict[str, object]:
+        monkeypatch.setattr(sys, "argv", ["serve", "--only", *only])
+        serve.main()
+        return json.loads((tmp_path / "serve.json").read_text())
+
+    for module in (measure, serve):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    for name in serve.PARTS:
+        monkeypatch.setattr(serve, name, lambda *_: {"x": 2})
+    monkeypatch.setattr(serve.subjects, "texts", list)
+    monkeypatch.setattr(serve.subjects, "source", lambda: "packaged sample")
+    now, old = measure.mark(measure.shipped.model()), {"texts_of": "dev files", "x": 1}
+    for model in ("0123456789ab", now):
+        kept = {"machine": {}, "model": model, "many": old, "reload": old}
+        (tmp_path / "serve.json").write_text(json.dumps(kept))
+        mixed = measured("many")
+        assert mixed["model"] == (now if model == now else "of several states")
+        assert (mixed["many"], mixed["reload"]) == ({"texts_of": "packaged sample", "x": 2}, old)
+    assert measured(*serve.PARTS)["model"] == now
 
 
 def test_a_mark_is_of_configuration_and_weights(tmp_path: Path) -> None:
