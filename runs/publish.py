@@ -14,6 +14,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +103,22 @@ def agreement(trained: Path, shipped: Path, data: Path) -> dict[str, int]:
     return {"texts": len(texts), "different": sum(a != b for a, b in zip(one, two, strict=True))}
 
 
-def replace(made: Path, target: Path) -> None:
-    """Put a folder in the place of another."""
-    with working_folder(target) as aside:
-        if target.exists():
-            target.replace(aside)
-        made.replace(target)
+def replace(made: Mapping[Path, Path]) -> None:
+    """Put folders in the places of others, by these: all of them or, where it ends before, none."""
+    with ExitStack() as until_all:
+        asides = {target: until_all.enter_context(working_folder(target)) for target in made}
+        try:
+            for target, folder in made.items():
+                if target.exists():
+                    target.replace(asides[target])
+                folder.replace(target)
+        except BaseException:
+            for target, folder in made.items():
+                if not folder.exists():
+                    target.replace(folder)
+                if any(asides[target].iterdir()):
+                    asides[target].replace(target)
+            raise
 
 
 def script(name: str, *words: object) -> None:
@@ -141,8 +153,7 @@ def main() -> None:
         text = card.text(facts, baseline)
         for folder in (package, trained):
             (folder / "README.md").write_text(text, encoding="utf-8")
-        replace(package, PACKAGE)
-        replace(trained, WEIGHTS)
+        replace({PACKAGE: package, WEIGHTS: trained})
     shutil.copy(baseline, TFIDF)
     for folder in (PACKAGE, WEIGHTS):
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

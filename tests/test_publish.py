@@ -92,6 +92,30 @@ def test_what_cannot_be_published_leaves_all_as_it_was(
     assert [file.name for file in (tmp_path / "there").iterdir() if file.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("at", range(4))
+def test_both_stand_again_where_the_swap_is_broken_off(
+    at: int, done: bool, publish: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {target: tmp_path / f"new {target.name}" for target in (publish.PACKAGE, publish.WEIGHTS)}
+    for folder in made.values():
+        folder.mkdir()
+        (folder / "config.json").write_text("new", encoding="utf-8")
+    before, moved, rename = held(tmp_path / "there"), list[Path](), Path.replace
+
+    def broken_off(folder: Path, target: Path) -> None:
+        moved.append(folder)
+        if len(moved) != at + 1 or done:
+            rename(folder, target)
+        if len(moved) == at + 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        publish.replace(made)
+    assert held(tmp_path / "there") == before
+
+
 def test_a_run_takes_the_place_of_what_shipped(publish: ModuleType, out: Path, tmp_path: Path) -> None:
     publish.main()
     package, weights = tmp_path / "there" / "package", tmp_path / "there" / "weights"
