@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from finsa_moe import shipped
 from finsa_moe.data.encode import Encoded
 from finsa_moe.errors import DataError
+from finsa_moe.export.export import export_mixture
 from finsa_moe.export.rows import (
     PROVED,
     PROVED_EACH,
@@ -82,6 +84,23 @@ def test_temperatures_are_fitted_on_validation_rows_and_on_test_rows_where_those
     monkeypatch.setattr("finsa_moe.export.rows.FEWEST", 13)  # one more than the news has to choose by
     found, tested = fitting(folders, ("news", "forum"))
     assert (len(found.of(0)), len(found.of(1)), tested) == (24, 12, ("news", "forum"))
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_test_rows_are_fitted_on_is_said(keep: bool, prepared: Mapping[str, Path], tmp_path: Path) -> None:
+    class SaidError(Exception):
+        pass
+
+    def say(line: str) -> None:
+        if line.startswith("fewer"):
+            raise SaidError(line)
+
+    data = {name: prepared[name] for name in ("news", "forum")}
+    fitted = "novelty is" if keep else "novelty and, from 50 rows on, temperatures are"
+    with pytest.raises(SaidError, match=f"^fewer than 50 validation rows of news, forum: {fitted} fitted on the test"):
+        export_mixture(
+            shipped.weights("backbone").parent, tmp_path / "out", data=data, earlier=shipped.model(), keep=keep, say=say
+        )  # fmt: skip
 
 
 def test_eight_bits_of_an_expert_without_rows_are_measured_on_the_samples() -> None:

@@ -117,9 +117,11 @@ def export_mixture(
     if lacking := sources.complaint(before):
         say(lacking)
     if rows.tested:
+        kept = keep and before.temperatures.keys() >= set(rows.tested)
+        fitted = "novelty is" if kept else f"novelty and, from {FEWEST} rows on, temperatures are"
         say(
-            f"fewer than {FEWEST} validation rows of {', '.join(rows.tested)}: temperatures and novelty are fitted on "
-            "the test rows too, by which they cannot be judged then"
+            f"fewer than {FEWEST} validation rows of {', '.join(rows.tested)}: {fitted} fitted on the test rows too "
+            "and cannot be judged by them"
         )
     if background and not len(rows.seen):
         say("no training text is at hand: the background is not used")
