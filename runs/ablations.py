@@ -100,7 +100,7 @@ def main() -> None:
     found: dict[tuple[Point, int], Answers] = {}
     for seed in args.seeds:  # a whole row of points by one seed says more than one point by all
         for point in points:
-            cell, mark = Cell(point.name, seed), made_of(point, args.backbone)
+            cell, mark = Cell(point.name, seed), fingerprint(point, args.backbone)
             if (kept := store.find(cell, mark)) is None:
                 kept = run(point, seed, args.backbone, args.out, {name: texts for name, (texts, _) in tests.items()})
                 store.keep(cell, kept, mark)
@@ -136,7 +136,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def made_of(point: Point, backbone: str) -> str:
+def fingerprint(point: Point, backbone: str) -> str:
     """A fingerprint of all settings of a point."""
     settings = [EXPERT, MERGE, MIXED, point.expert, point.merging, point.joint, backbone]
     return json.dumps([*settings, "from one"] if point.from_one else settings)
@@ -186,8 +186,8 @@ def expert(
 ) -> tuple[Path, dict[str, Any]]:
     """The expert of a domain by the point's stage 1, trained once for all that share it: folder, what it took."""
     settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
-    made_of = f"{settings}\n{name}\n{backbone}" + (f"\n{start.name}" if start else "")
-    folder = out / "experts" / f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+    stage = f"{settings}\n{name}\n{backbone}" + (f"\n{start.name}" if start else "")
+    folder = out / "experts" / f"{name}-{hashlib.sha256(stage.encode()).hexdigest()[:12]}"
     facts = train_expert(
         name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True, start=start
     )

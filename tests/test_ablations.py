@@ -128,7 +128,7 @@ def test_every_point_turns_one_knob_and_its_settings_exist(
         MergeConfig.load(None, [*script.MERGE, *point.merging])
         JointConfig.load(None, [*script.MIXED, *point.joint])
     assert {point.value for point in script.POINTS if point.knob == "routing_weight"} == {"0", "0.5", "1", "2"}
-    assert len({script.made_of(point, "b") for point in script.POINTS if point.knob != "one LoRA"}) >= 14
+    assert len({script.fingerprint(point, "b") for point in script.POINTS if point.knob != "one LoRA"}) >= 14
 
 
 def test_a_cell_counts_its_experts_whole_whichever_cell_trained_them(
