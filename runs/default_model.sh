@@ -6,7 +6,7 @@
 # one before it) on the student of a second round, whose BACKBONE was the first one's student.
 # A first round wants more: runs/default_model.yaml.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was. Where what is done was made by
-# other settings, the run ends and says so (runs/made_of.py).
+# other settings or of other files, the run ends and says so (runs/made_of.py).
 # usage: runs/default_model.sh [DATA_DIR] [OUT_DIR]
 # settings: CONFIG=file  BIN=.venv/bin (whose finsa and python)  START=backbone (or none)
 #           TEACHERS="21 13", STUDENTS="13" (their seeds; students go on from the last teacher)  POOL=rows a kind  NEWS, POSTS=rows of a source that experts go on with
@@ -62,30 +62,27 @@ if [ -n "$last" ]; then
   [ ${#fresh_news[@]} -eq 0 ] ||
     judge_news=("${fresh_news[@]}") judge_forum=("${fresh_boards[@]}" "${fresh_investors[@]}")
 fi
-made_of "$out/rows/news" "$out/data/news" "NEWS=${NEWS:-9000}" "LAST:${last:+yes}" "COMPANIES=${COMPANIES:-}"
-[ -f "$out/rows/news/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/news" "$out/data/news:${NEWS:-9000}" --more runs/written/news.csv \
-    "${judge_news[@]}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
-made_of "$out/rows/forum" "$out"/data/{boards,investors} "POSTS=${POSTS:-7000}" "LAST:${last:+yes}" "COMPANIES=${COMPANIES:-}"
-[ -f "$out/rows/forum/valid.csv" ] ||
-  python runs/expert_rows.py "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
-    --more runs/written/forum.csv "${judge_forum[@]}" ${finfe[@]+"${finfe[@]}"} ${renamed[@]+"${renamed[@]}"} "${held[@]}"
+expert_rows "$out/rows/news" "$out/data/news:${NEWS:-9000}" --more runs/written/news.csv \
+  "${judge_news[@]}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
+expert_rows "$out/rows/forum" "$out/data/boards:${POSTS:-7000}" "$out/data/investors:${POSTS:-7000}" \
+  --more runs/written/forum.csv "${judge_forum[@]}" ${finfe[@]+"${finfe[@]}"} ${renamed[@]+"${renamed[@]}"} "${held[@]}"
 
 say "backbone"
 start=()
 [ -d "$from" ] && start=(--init "$from")
 processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or len(os.sched_getaffinity(0)))')
-[ -n "${BACKBONE:-${STUDENT:-}}" ] || made_of "$out/backbone" "$config" "START=$from" "$from"
+[ -n "${BACKBONE:-${STUDENT:-}}" ] ||
+  made_of "$out/backbone" "$config:pretrain" "$from" "${unlabelled[@]}" "${held[@]}"
 [ -n "${BACKBONE:-${STUDENT:-}}" ] || [ -f "$out/backbone/pretrain.json" ] ||
   OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node "$processes" --no-python finsa pretrain \
-    "$data"/unlabelled/{finance,finance2,forum,forum}.txt.xz --out "$out/backbone" --config "$config" --resume \
+    "${unlabelled[@]}" "$data/unlabelled/forum.txt.xz" --out "$out/backbone" --config "$config" --resume \
     ${start[@]+"${start[@]}"} "${held[@]}"
 ends_at backbone
 
 ask=()
 for teacher in $teachers; do
   say "teacher $teacher"
-  made_of "$out/teachers/$teacher" "$backbone" "$config" "$out/data"
+  made_of "$out/teachers/$teacher" "$backbone" "$config:adapt" "$out/data"
   [ -f "$out/teachers/$teacher/adapt.json" ] ||
     finsa adapt "$backbone" --out "$out/teachers/$teacher" --config "$config" --set seed="$teacher" --resume \
       "${tasks[@]}" "${held[@]}"
@@ -104,9 +101,9 @@ for kind in news boards investors; do # each kind by its own head
   for teacher in "${ask[@]}"; do asked+=(--ask "$teacher:$kind"); done
   skip=${SKIP:-0}
   [ $kind != boards ] || skip=0 # all there are
-  made_of "$texts" "POOL=$pool" "SKIP=$skip"
+  made_of "$texts" "POOL=$pool" "SKIP=$skip" "$data/forum" "${unlabelled[@]}"
   [ -f "$texts" ] || python runs/pool.py "$data" $kind "$pool" "$texts" "$skip"
-  made_of "$answers" "$texts" ${!further:-} "${ask[@]}"
+  made_of "$answers" "$texts" "${asked[@]}"
   [ -f "$answers" ] || python runs/teach.py "$texts" "$answers" "${asked[@]}"
   soft+=(--soft "$kind-answers=$answers") answered+=("$answers")
 done
@@ -115,7 +112,7 @@ ends_at answers
 mixed=()
 for seed in $students; do
   say "student $seed"
-  made_of "$out/students/$seed" "${ask[-1]}" "${answered[@]}" "$out/data" "$config"
+  made_of "$out/students/$seed" "${ask[-1]}" "${answered[@]}" "$out/data" "${further_tasks[@]#*=}" "$config:adapt"
   [ -f "$out/students/$seed/adapt.json" ] ||
     finsa adapt "${ask[-1]}" --out "$out/students/$seed" --config "$config" --set epochs=1 \
       --set seed="$seed" --resume "${tasks[@]}" "${further_tasks[@]}" "${soft[@]}" "${held[@]}"
@@ -135,9 +132,7 @@ if [ -n "$last" ]; then # more labels
   start_at[news]=news
   passed=()
   last_rows() { # last_rows KIND WORD… : the rows that students know, and readings they do not
-    made_of "$out/last_rows/$1" "$out/data/$1" "COMPANIES=${COMPANIES:-}"
-    [ -f "$out/last_rows/$1/valid.csv" ] ||
-      python runs/expert_rows.py "$out/last_rows/$1" "$out/data/$1" "${@:2}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
+    expert_rows "$out/last_rows/$1" "$out/data/$1" "${@:2}" ${renamed[@]+"${renamed[@]}"} "${held[@]}"
     passed+=(--task "$1=$out/last_rows/$1")
   }
   # written sentences are learnt by the sources' own heads, which answer in the end, and by heads of their own
@@ -149,7 +144,7 @@ if [ -n "$last" ]; then # more labels
   mixed=()
   for seed in $last; do
     say "last pass, seed $seed"
-    made_of "$out/passes/$seed" "$student" "$out/last_rows" "$config"
+    made_of "$out/passes/$seed" "$student" "${passed[@]#*=}" "$config:adapt"
     [ -f "$out/passes/$seed/adapt.json" ] ||
       finsa adapt "$student" --out "$out/passes/$seed" --config "$config" --set epochs=1 --set learning_rate=1.5e-4 \
         --set warmup_steps=50 --set seed="$seed" --resume "${passed[@]}" "${dev[@]}" # valid.csv is what judges it
@@ -164,22 +159,23 @@ ends_at last
 
 unseen=() # headlines to judge the router by: it must not have met them
 [ -f "$data/news/extra_xmu_binary.csv" ] && unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
-made_of "$out/answers/pool.investors.csv" "POOL=$pool" "SKIP=${SKIP:-0}"
+made_of "$out/answers/pool.wire.csv" "${unlabelled[@]}"
+made_of "$out/answers/pool.investors.csv" "POOL=$pool" "SKIP=${SKIP:-0}" "$data/forum" "${unlabelled[@]}"
 [ -f "$out/answers/pool.wire.csv" ] || python runs/pool.py "$data" wire 20000 "$out/answers/pool.wire.csv"
 [ -f "$out/answers/pool.investors.csv" ] ||
   python runs/pool.py "$data" investors "$pool" "$out/answers/pool.investors.csv" "${SKIP:-0}"
 for pair in news:wire forum:investors; do # short sentences of our own beside them: length must not tell the router
   domain=${pair%:*} pooled=$out/answers/pool.${pair#*:}.csv
-  made_of "$out/answers/router.$domain.csv" "$pooled" runs/written/$domain.csv
-  [ -f "$out/answers/router.$domain.csv" ] ||
-    python runs/join_texts.py "$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv
+  joined=("$out/answers/router.$domain.csv" "$pooled" "$out/skills.$domain.csv" runs/written/$domain.csv)
+  made_of "${joined[@]}"
+  [ -f "${joined[0]}" ] || python runs/join_texts.py "${joined[@]}"
 done
 mixtures=()
 for seed in $seeds; do
   of=$out/seeds/$seed
   for domain in news forum; do
     say "expert $domain, seed $seed"
-    made_of "$of/experts/$domain" "$student" "$out/rows/$domain" "$config"
+    made_of "$of/experts/$domain" "$student" "$out/rows/$domain" "$config:expert"
     heads=()
     for task in ${start_at[$domain]}; do heads+=(--head "$task"); done
     [ -f "$of/experts/$domain/expert.json" ] ||
@@ -187,10 +183,10 @@ for seed in $seeds; do
         "${heads[@]}" --config "$config" --set seed="$seed" --resume
   done
   say "mixture, seed $seed"
-  made_of "$of/moe_init" "$of/experts" "$config"
+  made_of "$of/moe_init" "$of/experts" "$config:merge"
   [ -f "$of/moe_init/config.json" ] ||
     finsa merge --expert news="$of/experts/news" --expert forum="$of/experts/forum" --out "$of/moe_init" --config "$config"
-  made_of "$of/joint" "$of/moe_init" "$out/rows" "$out"/answers/router.{news,forum}.csv "$config"
+  made_of "$of/joint" "$of/moe_init" "$out/rows" "$out"/answers/router.{news,forum}.csv "$config:joint"
   [ -f "$of/joint/moe_joint/metrics.json" ] ||
     finsa train-joint "$of/moe_init" --data news="$out/rows/news" --data forum="$out/rows/forum" --out "$of/joint" \
       --config "$config" --set seed="$seed" --resume "${held[@]}" ${unseen[@]+"${unseen[@]}"} \

@@ -3,15 +3,24 @@
 # is dropped. Sets `dev` (options that hold the dev files out), `held` (and with them the readings that judge the model,
 # OUT/fresh/*.valid.csv), `finfe` (what the posts' expert learns of FinFE, if it is there) and fresh_news, fresh_boards,
 # fresh_investors (options of expert_rows.py: readings that no student has learnt, to go on with and to judge by; empty where
-# DATA has none of their texts). setting: READINGS=folder of readings, with fresh/ in it
+# DATA has none of their texts), `unlabelled` (files of texts). Ends the run where what stands was made of other files of
+# DATA or READINGS. setting: READINGS=folder of readings, with fresh/ in it
 
 readings=${READINGS:-runs/readings}
 dev=()
 for file in "$data"/*/dev*.csv; do dev+=(--hold-out "$file"); done
 
+unlabelled=("$data"/unlabelled/{finance,finance2,forum}.txt.xz)
+
+read_texts() { # read_texts OUT READINGS LAST : those of DATA that these readings label; LAST is the file written last
+  made_of "$1" "$2"/*.csv "$data"/{news,forum,other} "${unlabelled[@]}"
+  [ -f "$1/$3.csv" ] || python runs/readings.py "$data" "$1" "$2"
+}
+
 rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
   local domain=$1 name=$2
   shift 2
+  made_of "$out/data/$name" "$@" "${held[@]}"
   [ -f "$out/data/$name/report.json" ] ||
     finsa prepare "$@" --domain "$domain" --out "$out/data/$name" --ratios 95/5/0 "${held[@]}"
 }
@@ -19,9 +28,9 @@ rows() { # rows DOMAIN NAME SRC… : a prepared folder of them
 told() { [ "$(wc -l <"$1")" -gt 1 ]; } # a file of readings is but a header where DATA has none of its texts
 
 say "rows"
-# further labels under the same rubric; news comes last
-[ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings" "$readings"
-[ -f "$out/fresh/other.valid.csv" ] || python runs/readings.py "$data" "$out/fresh" "$readings/fresh"
+# further labels under the same rubric
+read_texts "$out/readings" "$readings" news
+read_texts "$out/fresh" "$readings/fresh" other.valid
 held=("${dev[@]}")
 for file in "$out"/fresh/*.valid.csv; do
   ! told "$file" || held+=(--hold-out "$file")

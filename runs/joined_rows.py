@@ -4,7 +4,7 @@
 judges by the same texts as ``runs/new_domain.py`` (whose OUT it shares), joins them to three times as many rows of the
 prepared FOLDER of the old domain that is nearest, lets that domain's expert of MIXTURE go on with them, and scores it
 on the new domains and on its own dev file; and once with rows of its own alone, as many in all. A finished cell is a
-line of ``OUT/joined.jsonl`` and is not run again.
+line of ``OUT/joined.OLD.jsonl`` and is not run again.
 """
 
 from __future__ import annotations
@@ -71,11 +71,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000, help="Rows that are joined.")
     parser.add_argument("--seeds", nargs="+", type=int, default=[13, 21, 42])
     args = parser.parse_args()
-    kept = args.out / "joined.jsonl"
-    made_of(kept, args.mixture, f"--rows {args.rows}", *(pair.split("=", 1)[1] for pair in args.old))
-    finished = {(cell["old"], cell["joined"], cell["seed"]) for cell in lines_of(kept)}
+    folders = dict(pair.split("=", 1) for pair in args.old)
+    kept = {old: args.out / f"joined.{old}.jsonl" for old in folders}
+    for old, folder in folders.items():
+        made_of(kept[old], args.mixture, f"--rows {args.rows}", folder)
+    finished = {(cell["old"], cell["joined"], cell["seed"]) for file in kept.values() for cell in lines_of(file)}
     for seed in args.seeds:
-        for old, folder in (pair.split("=", 1) for pair in args.old):
+        for old, folder in folders.items():
             own, dev = read_split(Path(folder), "train"), read_split(args.data / old, "dev")
             parts = {domain: judged(args.out, args.data, domain) for domain, near in NEAREST.items() if near == old}
             for joined in ("nothing", *parts):
@@ -93,7 +95,7 @@ def main() -> None:
                 judges = {old: dev, **{domain: test for domain, (_, test) in parts.items()}}
                 facts = {"old": old, "joined": joined, "seed": seed}
                 facts |= run(old, args.mixture, rows, judges, seed, args.out / "joined")
-                with kept.open("a", encoding="utf-8") as file:
+                with kept[old].open("a", encoding="utf-8") as file:
                     file.write(json.dumps(facts) + "\n")
                 print(json.dumps(facts), flush=True)
 

@@ -31,7 +31,7 @@ rows news "$data/news/train.csv" "$out/readings/news.csv"
 rows forum "$data/forum/train.csv" "$out/readings/boards.csv"
 
 say "a backbone that knows both"
-made_of "$out/student" "${START:-models/pretrained}" "$out/rows" "$config"
+made_of "$out/student" "${START:-models/pretrained}" "$out/rows" "$config:adapt"
 [ -f "$out/student/adapt.json" ] ||
   finsa adapt "${START:-models/pretrained}" --out "$out/student" --config "$config" --resume \
     --task news="$out/rows/news" --task forum="$out/rows/forum" "${held[@]}"

@@ -1,6 +1,6 @@
 """The study of new domains as Markdown and a picture: a new expert, an old one with the rows joined, and TF-IDF.
 
-``python runs/new_domain_table.py OUT DOC``: lines of ``OUT/cells.jsonl`` and ``OUT/joined.jsonl`` go in, ``DOC.md``'s
+``python runs/new_domain_table.py OUT DOC``: lines of ``OUT/cells.jsonl`` and ``OUT/joined.*.jsonl`` go in, ``DOC.md``'s
 tables (printed) and ``DOC.png`` come out. It trains nothing.
 """
 
@@ -131,10 +131,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000, help="Rows that were joined.")
     args = parser.parse_args()
     cells, joined = (
-        [json.loads(line) for line in (args.out / name).read_text(encoding="utf-8").splitlines()]
-        if (args.out / name).exists() else []
-        for name in ("cells.jsonl", "joined.jsonl")
-    )  # fmt: skip
+        [json.loads(line) for file in sorted(args.out.glob(name)) for line in file.read_text("utf-8").splitlines()]
+        for name in ("cells.jsonl", "joined.*.jsonl")
+    )
     print(f"{beside_tfidf(cells)}\n\n{beside_joined(cells, joined, args.rows)}")
     picture(cells, joined, args.rows, args.doc.with_suffix(".png"))
 

@@ -4,9 +4,14 @@ say() { echo "[$(date +%H:%M:%S)] $*"; }
 
 made_of() { python runs/made_of.py "$@"; } # made_of OUTPUT WORD… : ends the run where OUTPUT stands and is of other WORDs
 
+expert_rows() { # expert_rows OUT WORD… : rows to learn from and to judge by (runs/expert_rows.py), unless they stand
+  made_of "$@"
+  [ -f "$1/valid.csv" ] || python runs/expert_rows.py "$@"
+}
+
 mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merged, trained jointly; makes OUT/joint/moe_joint
   local out=$1 backbone=$2 rows=$3 config=$4 domain
-  made_of "$out/experts" "$backbone" "$rows" "$config"
+  made_of "$out/experts" "$backbone" "$rows" "$config:expert"
   for domain in news forum; do
     say "expert $domain"
     [ -f "$out/experts/$domain/expert.json" ] ||
@@ -14,11 +19,11 @@ mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merge
         --config "$config" --resume
   done
   say "merge and joint training"
-  made_of "$out/moe_init" "$out/experts" "$config"
+  made_of "$out/moe_init" "$out/experts" "$config:merge"
   [ -f "$out/moe_init/config.json" ] ||
     finsa merge --expert news="$out/experts/news" --expert forum="$out/experts/forum" --out "$out/moe_init" \
       --config "$config"
-  made_of "$out/joint" "$out/moe_init" "$rows" "$config"
+  made_of "$out/joint" "$out/moe_init" "$rows" "$config:joint"
   [ -f "$out/joint/moe_joint/metrics.json" ] ||
     finsa train-joint "$out/moe_init" --data news="$rows/news" --data forum="$rows/forum" --out "$out/joint" \
       --config "$config" --resume

@@ -34,12 +34,10 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
     fi
   done
   for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
-  [ -f "$out/table_rows/$domain/valid.csv" ] ||
-    python runs/expert_rows.py "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+  expert_rows "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
   # tables learn the written sentences too; the graphs' ranges and what is known of texts come of real rows alone
-  [ -f "$out/table_learnt/$domain/valid.csv" ] ||
-    python runs/expert_rows.py "$out/table_learnt/$domain" "$out/table_rows/$domain" --more "runs/written/$domain.csv" \
-      "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+  expert_rows "$out/table_learnt/$domain" "$out/table_rows/$domain" --more "runs/written/$domain.csv" \
+    "${held[@]}" ${unseen[@]+"${unseen[@]}"}
 }
 posts=("$out/data/boards" "$out/data/investors")
 [ ! -d "$out/data/finfe" ] || posts+=("$out/data/finfe")
@@ -56,9 +54,10 @@ made_of "$out/moe" "$mixture" "$out/table_learnt" "POSTS_WEIGHT=$weight"
 say "export"
 graphs=() # of what ships, where its network is the one that gets new tables
 [ "$mixture" != models/default ] || graphs=(--graphs src/finsa_moe/assets/default)
-made_of "$out/runtime" "$out/moe" "$out/table_rows"
+background=("$data"/unlabelled/general{,2}.txt.xz)
+made_of "$out/runtime" "$out/moe" "$out/table_rows" "${background[@]}"
 [ -f "$out/runtime/config.json" ] ||
   finsa export "$out/moe" --data news="$out/table_rows/news" --data forum="$out/table_rows/forum" --out "$out/runtime" \
     ${graphs[@]+"${graphs[@]}"} \
-    --background "$data/unlabelled/general.txt.xz" --background "$data/unlabelled/general2.txt.xz"
+    --background "${background[0]}" --background "${background[1]}"
 say "done: $out/runtime"

@@ -20,18 +20,22 @@ backbone=${BACKBONE:-models/pretrained}
 minutes=${MINUTES:-5}
 config=runs/default_model.yaml
 export PATH="$PWD/.venv/bin:$PATH"
+of=() # what a trial's arms are made of, beside the files of DATA
 case $trial in
-  consensus) arms=${ARMS:-all sure} ;;
-  curricula) arms=${ARMS:-tasks read_tasks read_general extra_first extra_beside} ;;
-  vocabulary) arms=${ARMS:-6000 12000 24000} ;;
-  prompts) arms=${ARMS:-none neutral} ;;
+  consensus) arms=${ARMS:-all sure} of=("$backbone" $config:adapt) ;;
+  curricula)
+    arms=${ARMS:-tasks read_tasks read_general extra_first extra_beside}
+    of=("$backbone" "MINUTES=$minutes" $config:pretrain $config:adapt)
+    ;;
+  vocabulary) arms=${ARMS:-6000 12000 24000} of=("MINUTES=$minutes" $config:pretrain $config:adapt) ;;
+  prompts) arms=${ARMS:-none neutral} of=("$backbone" $config:expert $config:merge) ;;
   *) echo "runs/trials.sh: no trial $trial; name consensus, curricula, vocabulary or prompts" >&2; exit 2 ;;
 esac
 [ -d "$data" ] || { echo "runs/trials.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 mkdir -p "$out"
 source runs/stages.sh
 found=$out/$trial.txt
-for made in "$found" "$out/$trial"; do made_of "$made" "BACKBONE=$backbone" "$backbone" "MINUTES=$minutes"; done
+for made in "$found" "$out/$trial"; do made_of "$made" "${of[@]}" "$data"/{news,forum,other}; done
 touch "$found"
 held=()
 for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done

@@ -30,9 +30,11 @@ def test_the_same_again_passes_wherever_it_lies(student: Path, tmp_path: Path) -
     made_of(out, "another", "SHARE=0.5")  # not made yet: what is asked for now will be made
     made_of(out, student, "SHARE=0.3", "")
     out.mkdir()
-    made_of(out, student.rename(tmp_path / "moved").rename(student), "SHARE=0.3", "")
-    (student / "adapt.json").write_text("facts")  # no weights
-    made_of(out, student, "SHARE=0.3", "")
+    (tmp_path / "elsewhere").mkdir()
+    moved = student.rename(tmp_path / "elsewhere" / "student")
+    made_of(out, moved, "SHARE=0.3", "")
+    (moved / "adapt.json").write_text("facts")  # no weights
+    made_of(out, moved, "SHARE=0.3", "")
 
 
 @pytest.mark.parametrize(
@@ -59,34 +61,75 @@ def test_other_content_of_the_same_name_ends_the_run(student: Path, tmp_path: Pa
         made_of(out, student)
 
 
+def test_a_folder_with_a_task_is_known_by_its_content_too(student: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answers.csv"
+    made_of(out, f"{student}:news")
+    out.write_text("")
+    made_of(out, f"{student}:news")
+    with pytest.raises(SystemExit, match=r"asked for of student [0-9a-f]{12}:boards"):
+        made_of(out, f"{student}:boards")
+    (student / "experts" / "adapter_model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(SystemExit, match=r"asked for of student [0-9a-f]{12}:news"):
+        made_of(out, f"{student}:news")
+
+
+def test_of_settings_those_of_the_stage_count(tmp_path: Path) -> None:
+    out, config = tmp_path / "backbone", tmp_path / "sizes.yaml"
+    config.write_text("pretrain: {layers: 2, learning_rate: 0.001}\njoint: {max_steps: 300}\n")
+    made_of(out, f"{config}:pretrain")
+    out.mkdir()
+    config.write_text(
+        "# another joint training\npretrain: {learning_rate: 1e-3, layers: 2, seed: 13}\njoint: {max_steps: 9}\n"
+    )
+    made_of(out, f"{config}:pretrain")
+    config.write_text("pretrain: {learning_rate: 1e-3, layers: 4}\n")
+    with pytest.raises(
+        SystemExit, match=r"was made of pretrain.layers=2, and is asked for of pretrain.layers=4; remove"
+    ):
+        made_of(out, f"{config}:pretrain")
+
+
 def test_what_nothing_is_kept_of_passes(tmp_path: Path) -> None:
     made_of(tmp_path, "SHARE=0.3")
     assert not tmp_path.with_name(f"{tmp_path.name}.made_of").exists()
 
 
-def ended(script: str, *words: str, **settings: str) -> str:
-    """What a script says that ends early, as its folder says that it was made by other settings."""
+def asked(script: str, *words: str, status: int = 1, **settings: str) -> str:
+    """What a script says that ends with this status: early, where its folder says that it was made of something else."""
     done = subprocess.run(
         ["bash", f"runs/{script}.sh", *words], cwd=ROOT, capture_output=True, text=True, check=False,
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "BIN": str(Path(sys.executable).parent), **settings},
     )  # fmt: skip
-    assert done.returncode == 1, done.stdout + done.stderr
-    return done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout if status == 0 else done.stderr
 
 
-def test_trials_of_another_backbone_or_length_are_not_those_kept(tmp_path: Path) -> None:
+def write(file: Path, content: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
+
+
+def test_a_trial_is_known_by_what_it_reads(tmp_path: Path) -> None:
     data, out = tmp_path / "data", tmp_path / "out"
-    (data / "news").mkdir(parents=True)
-    out.mkdir()
-    made_of(out / "vocabulary.txt", "BACKBONE=b", "b", "MINUTES=5")
-    (out / "vocabulary.txt").write_text("6000 13 news/dev=80.0\n")
-    again = ["vocabulary", str(out), str(data)]
-    assert "made of MINUTES=5, and is asked for of MINUTES=9" in ended("trials", *again, BACKBONE="b", MINUTES="9")
-    assert "asked for of BACKBONE=c" in ended("trials", *again, BACKBONE="c", MINUTES="5")
+    for name in ("news", "forum", "other"):
+        write(data / name / "dev.csv", name)
+    for trial, arms in (("vocabulary", "6000 12000 24000"), ("prompts", "none neutral")):
+        again, kept = [trial, str(out), str(data)], {"BACKBONE": "b", "MINUTES": "5", "SEEDS": "13"}
+        asked("trials", *again, status=0, **kept, ARMS=" ")  # no arm: nothing is trained
+        write(out / f"{trial}.txt", "".join(f"{arm} 13 news/dev=80.0\n" for arm in arms.split()))
+        other_backbone, other_minutes = kept | {"BACKBONE": "c"}, kept | {"MINUTES": "9"}
+        if trial == "vocabulary":
+            assert "13 news/dev" in asked("trials", *again, status=0, **other_backbone)
+            assert "made of MINUTES=5, and is asked for of MINUTES=9" in asked("trials", *again, **other_minutes)
+        else:
+            assert "13 news/dev" in asked("trials", *again, status=0, **other_minutes)
+            assert "made of b, and is asked for of c" in asked("trials", *again, **other_backbone)
 
 
 def test_cells_of_another_mixture_or_size_are_not_those_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, words in (("cells", [tmp_path / "a"]), ("joined", [tmp_path / "a", "--rows 1000", tmp_path / "posts"])):
+    posts = [tmp_path / "a", "--rows 1000", tmp_path / "posts"]
+    for name, words in (("cells", [tmp_path / "a"]), ("joined.forum", posts)):
         made_of(tmp_path / f"{name}.jsonl", *words)
         (tmp_path / f"{name}.jsonl").write_text("")
     for script, words, said in (
@@ -96,3 +139,23 @@ def test_cells_of_another_mixture_or_size_are_not_those_kept(tmp_path: Path, mon
         monkeypatch.setattr(sys, "argv", [script, *(str(tmp_path) if word == "OUT" else word for word in words)])
         with pytest.raises(SystemExit, match=re.escape(said)):
             importlib.import_module(script).main()
+
+
+def test_an_old_domain_more_leaves_the_cells_of_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = importlib.import_module("joined_rows")
+    ran: list[str] = []
+
+    def run(old: str, *_: object) -> dict[str, object]:
+        ran.append(old)
+        return {"scores": {old: 80.0}}
+
+    rows = script.Rows(tmp_path / "rows.csv", ["涨", "跌"], [2, 0])
+    monkeypatch.setattr(script, "run", run)
+    monkeypatch.setattr(script, "read_split", lambda *_: rows)
+    monkeypatch.setattr(script, "judged", lambda *_: (rows, rows))
+    monkeypatch.setattr(script, "drawn", lambda *_: (["平"], ["中性"]))
+    for olds, cells in ((["forum=a"], 3), (["forum=a", "news=b"], 6)):
+        monkeypatch.setattr(sys, "argv", ["joined_rows", "mixture", str(tmp_path), *olds, "--seeds", "13"])
+        script.main()
+        assert len(ran) == cells
+    assert ran == ["forum"] * 3 + ["news"] * 3
