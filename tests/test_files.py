@@ -83,6 +83,17 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
+def test_where_a_file_system_knows_no_locks_nobody_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="no locks on Windows")
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with (tmp_path / "lock").open("wb") as file:
+        assert hold(file)
+
+
 def test_one_holds_a_file_until_it_is_closed(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     first, second = (tmp_path / "a").open("ab"), (tmp_path / "a").open("ab")

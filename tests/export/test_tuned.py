@@ -66,8 +66,8 @@ def test_read_from_a_folder(exported: Export, tmp_path: Path) -> None:
     copy = tmp_path / "runtime"
     shutil.copytree(exported.folder, copy)
     found = Earlier.read(tmp_path, ("news", "forum"), copy)
-    assert found.temperatures == {"news": 1.0, "forum": 1.0}  # of 12 rows each none is fitted
-    assert found.calibration["forum"] == Calibration(12, 1.0, None, None)
+    assert found.temperatures == {"news": 1.0, "forum": 1.0}  # of 24 rows each none is fitted
+    assert found.calibration["forum"] == Calibration(24, 1.0, None, None)
     assert found.known is not None
     found.known.only(["news"]).save(tmp_path)  # beside the mixture: sums of just the domains that it has
     beside = Earlier.read(tmp_path, ("news",), copy).known

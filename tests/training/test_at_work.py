@@ -98,9 +98,7 @@ def test_a_full_disk_is_one_line(
 
     with monkeypatch.context() as patch:
         patch.setattr(*(trainer, "save_file") if place == "save_file" else (torch, "save"), full)
-        with pytest.raises(
-            DataError, match=rf"run: cannot be written: .*{told}.*; make room there, then go on with --re"
-        ):
+        with pytest.raises(DataError, match=rf"run: .*{told}.*; see to that disk and go on, with --resume"):
             expert(False)
     assert expert()["steps"] == 4
     assert (tmp_path / "e" / "expert.json").is_file()
@@ -112,7 +110,7 @@ def test_a_full_disk_while_pre_training(compact: Run, tmp_path: Path, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(compact_training, "save_file", full)
-        with pytest.raises(DataError, match=r"run: cannot be written: .*No space left.*; make room there, then go on"):
+        with pytest.raises(DataError, match=r"run: .*No space left.*; see to that disk and go on"):
             compact(tmp_path / "b")
     assert compact(tmp_path / "b", True)["steps"] == 2
 

@@ -89,7 +89,7 @@ def pretrain(
             trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, ranks=ranks)
         except FinSAError:
             if fresh:  # a mistake at the door is no run that a second try would have to resume
-                shutil.rmtree(run)
+                shutil.rmtree(run, ignore_errors=True)  # NFS keeps a name of the lock, which is open
             raise
         with ranks.in_turn():  # the first mends what a kill left
             trainer.resume()

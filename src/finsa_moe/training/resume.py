@@ -50,7 +50,9 @@ def at_work(folder: Path, *, first: bool = True) -> Iterator[None]:
         if not _no_room(error):
             raise
         told = "a full disk, most likely" if isinstance(error, RuntimeError) else getattr(error, "strerror", str(error))
-        raise DataError(f"{folder}: cannot be written: {told}; make room there, then go on with --resume") from error
+        raise DataError(
+            f"{folder}: {told}; see to that disk and go on, with --resume where the command has it"
+        ) from error
 
 
 def _remove(lock: Path) -> None:
