@@ -90,6 +90,7 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert expected in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_comparison_in_the_folder_of_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

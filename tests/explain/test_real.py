@@ -72,6 +72,7 @@ def test_a_long_text_is_read_at_its_ends(model: finsa_moe.FinSA) -> None:
     adds_up(model, found, MARKS[0], 1e-5)
 
 
+@pytest.mark.slow
 def test_the_verb_needs_no_torch() -> None:
     """Nor does shap load its pictures for it, which took a fifth of the start; others may import what they draw by."""
     script = (

@@ -20,6 +20,7 @@ class Told:
         return {"words": [], "base": {}, "experts": {}, "exact": True}
 
 
+@pytest.mark.slow
 def test_each_explained_text_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("finsa_moe.service.app.find_spec", lambda name: object())
     monkeypatch.setattr("finsa_moe.service.app._warm", lambda explains: None)

@@ -196,7 +196,7 @@ def test_parquet_without_what_reads_it_says_what_to_install(service: Service, mo
     assert "pip install 'finsa-moe[data]'" in reply.json()["detail"]
 
 
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shared", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_parquet_file_that_unpacks_to_too_much(service: Service, tmp_path: Path, shared: bool) -> None:
     """A text of a million letters in every row, or, in a dictionary, one that stands for every row."""
     text = pa.array(["a" * 1_000_000] * 300)

@@ -170,6 +170,7 @@ def test_what_was_taken_is_answered_before_the_end() -> None:
     assert [reply.status for reply in replies] == [200] * 10
 
 
+@pytest.mark.slow
 def test_a_files_answer_that_takes_longer_is_broken_off_as_its_client_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "GRACE", 0)
     engine = SlowEngine(1.0)

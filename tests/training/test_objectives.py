@@ -162,6 +162,7 @@ def test_settings_choose(backbone: ModernBertModel) -> None:
     assert (model.weights, len(model.generator.backbone.layers)) == ((1.0, 7.0), 1)
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_what_was_replaced(tmp_path: Path) -> None:
     """Below the entropy of always saying how often a token is replaced, on texts of a few patterns."""
     texts = [text for text, _ in made_rows("news", 12)] * 8

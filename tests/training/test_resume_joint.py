@@ -55,7 +55,9 @@ def joint_equal(out: Path, whole: Path) -> None:
     assert not list(out.rglob("*.pt*"))
 
 
-@pytest.mark.parametrize("kills", [(3,), (3, 7), (4,), (1, 6, 9)])
+@pytest.mark.parametrize(
+    "kills", [(3,), pytest.param((3, 7), marks=pytest.mark.slow), (4,), pytest.param((1, 6, 9), marks=pytest.mark.slow)]
+)
 def test_joint_training_broken_off(
     kills: tuple[int, ...], run_joint: Joint, whole_joint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
