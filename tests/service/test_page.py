@@ -116,7 +116,7 @@ def test_a_file_is_answered_watched_drawn_and_fetched(page: Any, tmp_path: Path)
     page.wait_for_selector("#download", timeout=120_000)
     assert "300 of 301 rows answered" in page.inner_text("#told")
     assert "1 could not be" in page.inner_text("#told")
-    assert page.inner_text("#time h2") == "Over time, by day"
+    assert page.inner_text("#time h2") == "Over time · by day"
     assert page.locator("#tickers .bars").count() == 3
     with page.expect_download() as waited:
         page.click("#download")

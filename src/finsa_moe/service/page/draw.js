@@ -72,7 +72,7 @@ export function answer(text, found, tag = "li") {
         `${name} ${percent(share)}`, el("meter", { value: share.toFixed(3), min: 0, max: 1, "aria-label": `${name} ${percent(share)}` })))),
       ...others.map(([name, scores]) => {
         const best = CLASSES.reduce((a, b) => (scores[b] > scores[a] ? b : a));
-        return el("span", { class: "fact" }, `${say("others")}: ${name} `, el("b", { class: `${best}-ink` }, say(best)), ` ${percent(scores[best])}`);
+        return el("span", { class: "fact" }, `${say("others")}${name} `, el("b", { class: `${best}-ink` }, say(best)), ` ${percent(scores[best])}`);
       }),
       found.uncertain ? el("span", { class: "fact warn" }, say("uncertain")) : null,
       found.truncated ? el("span", { class: "fact warn" }, say("truncated")) : null,

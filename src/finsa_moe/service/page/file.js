@@ -82,7 +82,7 @@ export function startFile() {
     const parts = [el("section", { class: "card" }, el("h2", {}, say("all")), bars(done.all), numbers(done.all, (n) => n.toLocaleString()))];
     if (done.days.length) {
       const { unit, columns } = gathered(done.days);
-      parts.push(el("section", { class: "card", id: "time" }, el("h2", {}, `${say("time")}, ${say("unit")[unit]}`), timeline(columns)));
+      parts.push(el("section", { class: "card", id: "time" }, el("h2", {}, `${say("time")} · ${say("unit")[unit]}`), timeline(columns)));
     }
     if (done.tickers.length) parts.push(el("section", { class: "card", id: "tickers" }, el("h2", {}, say("tickers")), byTicker(done.tickers)));
     $("outcome").replaceChildren(...parts);

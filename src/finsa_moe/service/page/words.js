@@ -13,7 +13,7 @@ export const WORDS = {
     copied: "Copied", uncopied: "The browser does not let this page copy", nothing: "Type a text first.",
     gone: "The service cannot be reached.", language: "中文", theme: { light: "Light", dark: "Dark" },
     themeSay: "Switch between light and dark", languageSay: "切换到中文", download: "Download", stopped: "Stopped.",
-    time: "Over time", tickers: "By ticker", all: "All rows", sending: "Sending …", others: "Other experts say",
+    time: "Over time", tickers: "By ticker", all: "All rows", sending: "Sending …", others: "Other experts say: ",
     limits: (l) => `CSV, TSV, JSON lines, Parquet · up to ${Math.floor(l.max_file / 1048576)} MB, ${l.max_rows.toLocaleString("en")} rows`,
     answered: (n, ms) => `${n} ${n === 1 ? "text" : "texts"} · ${ms} ms`,
     rows: (n, of) => `${n.toLocaleString("en")} of ${of.toLocaleString("en")} rows`,
@@ -34,7 +34,7 @@ export const WORDS = {
     truncated: "过长：中段未读", strange: "与模型读过的都不相像", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
     python: "复制 Python 代码", copied: "已复制", uncopied: "浏览器不允许本页复制", nothing: "请先输入文本。", gone: "连不上服务。",
     language: "English", theme: { light: "浅色", dark: "深色" }, themeSay: "切换浅色与深色", languageSay: "Switch to English",
-    download: "下载结果", stopped: "已停止。", time: "随时间变化", tickers: "按股票", all: "全部", sending: "正在上传……", others: "其他专家认为",
+    download: "下载结果", stopped: "已停止。", time: "随时间变化", tickers: "按股票", all: "全部", sending: "正在上传……", others: "其他专家认为：",
     limits: (l) => `CSV、TSV、JSON lines、Parquet · 至多 ${Math.floor(l.max_file / 1048576)} MB、${l.max_rows.toLocaleString("zh")} 行`,
     answered: (n, ms) => `${n} 条 · ${ms} 毫秒`, rows: (n, of) => `${n.toLocaleString("zh")} / ${of.toLocaleString("zh")} 行`,
     done: (d) => `${d.rows.toLocaleString("zh")} 行中回答了 ${d.answered.toLocaleString("zh")} 行，用时 ${d.seconds.toFixed(1)} 秒` +
