@@ -94,6 +94,18 @@ def test_a_list_is_no_text(tmp_path: Path) -> None:
         assert [(row["line"], row["reason"]) for row in csv.DictReader(file)] == [("1", NESTED), ("3", NESTED)]
 
 
+def test_a_label_that_comes_late_in_the_file_is_found_and_a_number_that_is_none_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finsa_moe.runtime.rows.BATCH_ROWS", 2)
+    rows = [{"text": "涨"}, {"text": "跌"}, {"text": "平"}, {"text": "升", "label": "利好", "id": float("nan")}]
+    path = tmp_path / "late.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    run = Run(path, only=Polarity.BULLISH, output=tmp_path / "why.jsonl")
+    assert run.seen == [("升", None)]
+    assert [row["id"] for row in lines(tmp_path / "why.jsonl")] == ["late-4"]
+
+
 def test_rejects_are_not_lost_by_being_explained(source: Path, tmp_path: Path) -> None:
     Run(source, output=tmp_path / "why.jsonl")
     mended = tmp_path / "why.jsonl.rejects.csv"

@@ -15,7 +15,7 @@ from typing import Any
 
 from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
-from finsa_moe.data.rows import sound_rows
+from finsa_moe.data.rows import as_text, sound_rows
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
 from finsa_moe.explain.explanation import Explanation
@@ -189,7 +189,7 @@ def _rows(source: Path, columns: Columns, labels: LabelMap, only: Polarity | Non
     """
     batches = read(source)
     first = next(batches)
-    resolve(first.names, columns, source, need_label=only is not None)
+    resolve(first.names, columns, source, need_label=only is not None, more=first.more)
     return _each(chain([first], batches), source, columns, labels, only, tally)
 
 
@@ -198,13 +198,12 @@ def _each(
 ) -> Iterator[Row]:
     at = None
     for batch in batches:
-        at = resolve(batch.names, columns, source, need_label=only is not None, before=at)
+        at = resolve(batch.names, columns, source, need_label=only is not None, before=at, more=batch.more)
         batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, at.text)
         texts = texts_of(batch, at.text)
 
         def cell(row: Any, where: int | None) -> str | None:
-            value = row[where] if where is not None and where < len(row) else None
-            return None if value is None or value == "" else str(value)
+            return as_text(row[where]) or None if where is not None and where < len(row) else None
 
         bad = (*batch.broken, *unfit)
         known: list[Row] = [Row(b.line, f"{source.stem}-{b.line}", b.text, None, None, b.reason) for b in bad]
