@@ -14,12 +14,11 @@ import json
 import sys
 from pathlib import Path
 
-from finsa_moe.config import AdaptConfig, ExpertConfig, JointConfig, MergeConfig, PretrainConfig
+from finsa_moe.config import STAGES
 from finsa_moe.errors import FinSAError
 from finsa_moe.files import write
 
 HELD = (".csv", ".npz", ".safetensors")
-STAGES = {kind.section(): kind for kind in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig)}
 
 
 def hashed(word: str) -> str:

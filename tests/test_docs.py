@@ -74,10 +74,10 @@ def test_the_readmes_begin_with_the_two_commands() -> None:
 
 
 def test_shipped_configurations_load() -> None:
-    from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig, MergeConfig, PretrainConfig
+    from finsa_moe.config import STAGES
 
     for file in [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "runs").glob("*.yaml")]:
-        for stage in (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig):
+        for stage in STAGES.values():
             stage.load(file)
 
 

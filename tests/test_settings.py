@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from finsa_moe.cli import app, main, screen
-from finsa_moe.settings import MEANINGS, STAGES, page, settings_of
+from finsa_moe.config import STAGES
+from finsa_moe.settings import MEANINGS, VERBS, page, settings_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,7 +21,8 @@ def test_the_page_is_what_the_code_says() -> None:
 
 
 def test_a_meaning_for_every_setting_and_none_for_what_is_no_setting() -> None:
-    names = {f"{stage}.{spec.name}" for stage, (kind, _) in STAGES.items() for spec in dataclasses.fields(kind)}
+    names = {f"{stage}.{spec.name}" for stage, kind in STAGES.items() for spec in dataclasses.fields(kind)}
+    assert list(VERBS) == list(STAGES)
     assert all(setting.meaning for stage in STAGES for setting in settings_of(stage))
     for key in MEANINGS:
         assert key in names if "." in key else any(name.endswith(f".{key}") for name in names), key
@@ -29,7 +31,7 @@ def test_a_meaning_for_every_setting_and_none_for_what_is_no_setting() -> None:
 def test_values_of_a_configuration_stand_where_one_is_named() -> None:
     printed = CliRunner().invoke(app, ["settings", "expert", "--config", "laptop"]).output
     row = next(line for line in printed.splitlines() if " learning_rate " in line)
-    kind, _ = STAGES["expert"]
+    kind = STAGES["expert"]
     assert f"{kind.load(Path('laptop')).learning_rate:g}" in row
     assert "router_hidden" not in printed  # another stage's
 

@@ -228,6 +228,10 @@ class AdaptConfig(TrainConfig):
     token_dropout: float = within(0.0, 0, 0.9)  # share of tokens hidden behind the mask token, anew in every step
 
 
+_STAGES = (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig)
+STAGES: dict[str, type[StageConfig]] = {stage.section(): stage for stage in _STAGES}
+
+
 def shipped_names() -> list[str]:
     """What ``--config`` finds without a path."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
@@ -246,14 +250,11 @@ def _section(file: Path, name: str) -> Mapping[str, Any]:
         ) from None
     except (OSError, yaml.YAMLError, ValueError) as error:  # a ValueError is no UTF-8, or an impossible date
         raise ConfigError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from None
-    kinds = (PretrainConfig, AdaptConfig, ExpertConfig, MergeConfig, JointConfig, DomainConfig)
-    sections = [kind.section() for kind in kinds]
     if not isinstance(loaded, Mapping):
-        raise ConfigError(f"{file}: expected sections {', '.join(sections)}, found {type(loaded).__name__}")
-    for key in loaded:
-        if key not in sections:
-            hint = closest(str(key), sections)
-            raise ConfigError(f"{file}: unknown section {key!r}; known are {', '.join(sections)}{hint}")
+        raise ConfigError(f"{file}: expected sections {', '.join(STAGES)}, found {type(loaded).__name__}")
+    if unknown := [key for key in loaded if key not in STAGES]:
+        known = f"known are {', '.join(STAGES)}{closest(str(unknown[0]), list(STAGES))}"
+        raise ConfigError(f"{file}: unknown section {unknown[0]!r}; {known}")
     section = loaded.get(name) or {}
     if not isinstance(section, Mapping):
         raise ConfigError(f"{file}: {name}: expected keys and values, found {type(section).__name__} {section!r}")

@@ -6,25 +6,17 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from finsa_moe.config import (
-    AdaptConfig,
-    DomainConfig,
-    ExpertConfig,
-    JointConfig,
-    MergeConfig,
-    PretrainConfig,
-    StageConfig,
-)
+from finsa_moe.config import STAGES, StageConfig
 
-STAGES: dict[str, tuple[type[StageConfig], str]] = {
-    "pretrain": (PretrainConfig, "finsa pretrain"),
-    "adapt": (AdaptConfig, "finsa adapt"),
-    "expert": (ExpertConfig, "finsa train-expert"),
-    "merge": (MergeConfig, "finsa merge"),
-    "joint": (JointConfig, "finsa train-joint"),
-    "domain": (DomainConfig, "finsa add-domain"),
+VERBS = {
+    "pretrain": "finsa pretrain",
+    "adapt": "finsa adapt",
+    "expert": "finsa train-expert",
+    "merge": "finsa merge",
+    "joint": "finsa train-joint",
+    "domain": "finsa add-domain",
 }
-"""Sections of a YAML file, each with its configuration and the verb that reads it."""
+"""The verb that reads a section of a YAML file."""
 
 MEANINGS = {
     "seed": "of every draw: weights, order of rows, dropout",
@@ -118,10 +110,10 @@ def settings_of(stage: str, values: StageConfig | None = None) -> list[Setting]:
     """The settings of a stage in the order of its configuration.
 
     Args:
-        stage: One of `STAGES`.
+        stage: One of `config.STAGES`.
         values: Whose values to show; None shows the defaults.
     """
-    values = values or STAGES[stage][0]()
+    values = values or STAGES[stage]()
     return [
         Setting(spec.name, getattr(values, spec.name), _allowed(spec), _meaning(stage, spec.name))
         for spec in dataclasses.fields(values)
@@ -140,7 +132,7 @@ def shown(value: Any) -> str:
 def page() -> str:
     """docs/settings.md: every stage's settings, with the defaults, which are the paper's where the paper has them."""
     parts = [_HEAD]
-    for stage, (_, verb) in STAGES.items():
+    for stage, verb in VERBS.items():
         rows = "\n".join(f"| `{s.name}` | {shown(s.value)} | {s.allowed} | {s.meaning} |" for s in settings_of(stage))
         parts.append(f"\n## {verb}: `{stage}`\n| setting | default | allowed | meaning |\n|---|---|---|---|\n{rows}\n")
     return "".join(parts)

@@ -23,16 +23,16 @@ def settings(
     from rich.table import Table
 
     from finsa_moe.cli.screen import screen
-    from finsa_moe.settings import STAGES, settings_of, shown
+    from finsa_moe.config import STAGES
+    from finsa_moe.settings import VERBS, settings_of, shown
 
     if stage is not None and stage not in STAGES:
         raise ConfigError(f"{stage}: no such stage{closest(stage, list(STAGES))}; known are {', '.join(STAGES)}")
     for name in [stage] if stage else STAGES:
-        kind, verb = STAGES[name]
-        table = Table(title=f"{name}: {verb} --set …", title_justify="left", title_style="bold")
+        table = Table(title=f"{name}: {VERBS[name]} --set …", title_justify="left", title_style="bold")
         table.add_column("setting", no_wrap=True)  # who looks for a name finds it in one line
         for column in ("default" if config is None else "value", "allowed", "meaning"):
             table.add_column(column, overflow="fold")
-        for setting in settings_of(name, kind.load(config) if config else None):
+        for setting in settings_of(name, STAGES[name].load(config) if config else None):
             table.add_row(setting.name, shown(setting.value), setting.allowed, setting.meaning)
         screen(markup=False).print(table)
