@@ -18,6 +18,8 @@ from finsa_moe.data.hashing import U64, mixed
 from finsa_moe.errors import require
 
 SEED = 42  # of MinHash: any fixed number does
+MEET = 0.97
+"""The chance that two texts meet which are just as similar as the threshold asks."""
 _AT_ONCE = 20_000  # texts, or pairs of them, in one array
 _CHARACTERS = 2_000_000  # of them in one array, unless one text alone has more: some 80 MB
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -46,10 +48,10 @@ class Banding:
         return self.bands + math.ceil(self.bands * self.rows / 4)
 
 
-def banding(threshold: float, chance: float = 0.97) -> Banding:
-    """The cheapest banding by which texts at the threshold meet with this chance: the most rows within 128 values."""
+def banding(threshold: float) -> Banding:
+    """The cheapest banding by which texts at the threshold meet with chance `MEET`: the most rows within 128 values."""
     for rows in range(8, 0, -1):
-        bands = next((b for b in range(1, 128 // rows + 1) if Banding(b, rows).found(threshold) >= chance), None)
+        bands = next((b for b in range(1, 128 // rows + 1) if Banding(b, rows).found(threshold) >= MEET), None)
         if bands is not None:
             return Banding(bands, rows)
     return Banding(128, 1)

@@ -39,11 +39,6 @@ def segmenter() -> Any:
     return cutter
 
 
-def replaceable(text: str) -> list[tuple[int, str]]:
-    """Where the words stand that have synonyms: position in the cut text, and the word."""
-    return [(at, word) for at, word in enumerate(segmenter().cut(text)) if word in groups()]
-
-
 def replaced(text: str, chance: random.Random, share: float = 0.3) -> str | None:
     """The text with some of its words replaced.
 

@@ -20,6 +20,9 @@ from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.tables import Prior
 
 Reals = NDArray[np.float32]
+_MEASURED_TOKENS = 4096  # of a batch that is measured, padding counted
+_EXAMPLES = 384  # texts that show a graph its inputs
+_EXAMPLE_TOKENS = 1024  # of a batch of these, padding counted
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,13 @@ class Measured:
     domains: list[int]
 
 
-def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
+def measure(engine: GraphEngine, rows: Texts) -> Measured:
     """Run every text through the router's choice and through its own domain's expert."""
     encoded = engine.encode(rows.texts)
     domains, prior = np.array(rows.domains), Prior(engine, rows.texts)
     own: list[Reals] = [np.zeros(3, np.float32)] * len(rows)
     states: list[Reals] = [np.zeros(0, np.float32)] * len(rows)
-    for batch in by_length([len(e.ids) for e in encoded], budget):
+    for batch in by_length([len(e.ids) for e in encoded], _MEASURED_TOKENS):
         ids, mask = pad([encoded[at].ids for at in batch], engine.pad_id, engine.max_length)
         routed = engine.forward(ids, mask, None, *prior(batch))
         given = engine.forward(ids, mask, domains[batch])
@@ -47,7 +50,7 @@ def measure(engine: GraphEngine, rows: Texts, budget: int = 4096) -> Measured:
     return Measured(np.stack(own), np.stack(states), [e.ids for e in encoded], list(rows.domains))
 
 
-def examples(engine: Engine, trunk: Trunk, rows: Texts, batches: int = 24, size: int = 16) -> list[list[Batch]]:
+def examples(engine: Engine, trunk: Trunk, rows: Texts) -> list[list[Batch]]:
     """Inputs of the trunk's graph and of each expert's on a sample of texts; an expert sees its own domain's.
 
     An expert without any is shown those of no known domain; without these, all.
@@ -57,10 +60,10 @@ def examples(engine: Engine, trunk: Trunk, rows: Texts, batches: int = 24, size:
         own = np.arange(len(rows))
         if expert >= 0:
             own = next((found for at in (expert, UNKNOWN) if len(found := rows.of(at))), own)
-        drawn = own[evenly(len(own), batches * size)]
+        drawn = own[evenly(len(own), _EXAMPLES)]
         encoded = engine.encode([rows.texts[at] for at in drawn])
         inputs: list[Batch] = []
-        for chosen in by_length([len(e.ids) for e in encoded], size * 64):
+        for chosen in by_length([len(e.ids) for e in encoded], _EXAMPLE_TOKENS):
             ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
             if expert < 0:
                 inputs.append({"ids": ids, "mask": mask})
