@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 import finsa_moe
-from finsa_moe import shipped
-from finsa_moe.errors import ConfigError, DataError, FinSAError, MissingExtra, ModelError
+from finsa_moe import FinSAError, shipped
+from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError
 from finsa_moe.runtime.prediction import Prediction
 from tests.fakes import FakeEngine, fake_finsa
 
