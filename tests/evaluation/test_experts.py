@@ -13,7 +13,7 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.cells import Answers, Cell
 from finsa_moe.evaluation.comparison import POOLED, Comparison, TestSet
 from finsa_moe.evaluation.comparison_page import page
-from finsa_moe.evaluation.comparison_tables import markdown
+from finsa_moe.evaluation.comparison_tables import markdown, unranked_lines
 from finsa_moe.evaluation.experts import matrices, with_forms
 from finsa_moe.evaluation.judge import compare
 
@@ -96,6 +96,15 @@ def test_the_best_was_asked_for_and_not_told_the_domain() -> None:
     assert {">finsa:m<" in row for row in rows if 'class="num best"' in row} == {True}
     alone = compare(SETS, {Cell("finsa:m?run=oracle", None): answers(0.9)}, reference="finsa:m?run=oracle", resamples=5)
     assert alone.leader == "finsa:m?run=oracle"
+
+
+def test_a_baseline_of_one_model_a_domain_is_told_the_domain_too() -> None:
+    rights = {"tfidf-svm": 0.7, "tfidf-svm?per=domain": 1.0, "majority": 0.1}
+    found = compare(SETS, {Cell(m, None): answers(r) for m, r in rights.items()}, reference="tfidf-svm", resamples=5)
+    assert found.ranked == ("tfidf-svm", "majority")
+    assert {found.leader, *map(found.best, found.slices)} == {"tfidf-svm"}
+    (told,) = unranked_lines(found)
+    assert told.endswith("told each text's domain: tfidf-svm?per=domain.")
 
 
 def test_who_is_not_ranked_is_not_shown_as_the_best_where_it_ties() -> None:

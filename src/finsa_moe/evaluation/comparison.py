@@ -16,7 +16,7 @@ from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.clustered import Difference, Interval
 from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.paired import McNemar
-from finsa_moe.evaluation.runs import MIXTURE, ORACLE
+from finsa_moe.evaluation.runs import MIXTURE, ORACLE, PER
 
 Ids = NDArray[np.int64]
 SURE = 0.7
@@ -124,7 +124,7 @@ class Comparison:
 
     @property
     def ranked(self) -> tuple[str, ...]:
-        """The models among which one is the best: those asked for, but for the oracle, which is told the domain.
+        """The models among which one is the best: those asked for, but for those that are told each text's domain.
 
         All of them where no other was asked for.
         """
@@ -202,5 +202,6 @@ class Comparison:
 
 
 def _told_the_domain(model: str) -> bool:
+    """Whether the true domain chose who answered: a mixture's oracle, and a baseline that is one model a domain."""
     spec = Spec.parse(model)
-    return spec.name == MIXTURE and spec.options.get("run") == ORACLE
+    return PER in spec.options or (spec.name == MIXTURE and spec.options.get("run") == ORACLE)

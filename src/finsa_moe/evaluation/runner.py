@@ -18,7 +18,7 @@ from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, none, u
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.evaluation.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.comparison import TestSet
-from finsa_moe.evaluation.runs import MIXTURE
+from finsa_moe.evaluation.runs import MIXTURE, PER
 
 DRAWN = ("fasttext", "textcnn", "bilstm", "lora", "finetune")
 """Models whose training draws at random: they are run for every seed."""
@@ -27,7 +27,6 @@ READY = (MIXTURE, "hf")
 TWO_CLASSES = ("lexicon", "tfidf-lr", "tfidf-svm", "fasttext", "textcnn", "bilstm")
 """Models that cannot learn from rows of one class."""
 CHAT = "llm"
-PER = "per"
 Make = Callable[[Spec], Any]
 Say = Callable[[str], None]
 
