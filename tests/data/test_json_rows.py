@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import read_batches
 from finsa_moe.data.json_rows import json_portions, json_values
-from finsa_moe.data.read import Columns, LabelMap, read_rows
+from finsa_moe.data.read import read_rows
 from finsa_moe.errors import DataError
+from finsa_moe.polarity import LabelMap
 
 
 def read(path):

@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.data import prepare as room
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.data.prepare import FILES, PRESETS, made_here, prepare
-from finsa_moe.data.read import Columns
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.polarity import NAMES, LabelMap

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from finsa_moe.data import prepare as room
 from finsa_moe.data.clusters import near_clusters
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.prepare import prepare
-from finsa_moe.data.read import Columns, LabelMap, read_rows
+from finsa_moe.data.read import read_rows
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError
+from finsa_moe.polarity import LabelMap
 from tests.data.test_prepare import LABELS, load, write
 
 HEADER = ("id", "text", "label", "event", "date", "source_id")

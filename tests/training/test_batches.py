@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.config import TrainConfig
+from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler, read_split, steps_of

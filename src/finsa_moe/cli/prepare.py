@@ -86,9 +86,10 @@ def prepare(
     from finsa_moe.errors import require
 
     require("polars", "data", "finsa prepare")
+    from finsa_moe.data.columns import Columns
     from finsa_moe.data.days import parse_day
     from finsa_moe.data.prepare import prepare as run
-    from finsa_moe.data.read import Columns, read_texts
+    from finsa_moe.data.read import read_texts
     from finsa_moe.polarity import LabelMap
 
     columns = Columns(text=text, label=label, id=id, date=date)

@@ -16,11 +16,9 @@ import polars as pl
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.ids import name_rows
-from finsa_moe.data.judge import EMPTY, REJECTS, Source, judged
+from finsa_moe.data.judge import EMPTY, Source, judged
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
-
-__all__ = ["REJECTS", "Columns", "LabelMap", "Source", "Table", "read_frame", "read_rows", "read_texts"]
 
 Progress = Callable[[int, int], None]
 

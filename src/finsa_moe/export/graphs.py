@@ -21,7 +21,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from finsa_moe.errors import ModelError
-from finsa_moe.export.quantise import Batch, quantised
+from finsa_moe.export.quantise import quantised
+from finsa_moe.export.smooth import Inputs
 from finsa_moe.files import whole_path
 
 OPSET = 20
@@ -119,7 +120,9 @@ def _bare(graph: Any) -> Any:
     return graph
 
 
-def write(graph: Any, path: Path, precision: str, examples: Sequence[Batch] | None = None, spare: bool = False) -> None:
+def write(
+    graph: Any, path: Path, precision: str, examples: Sequence[Inputs] | None = None, spare: bool = False
+) -> None:
     """Write a float32 graph in a precision, one of `PRECISIONS`; int8 with `examples` of its inputs and `spare` as in
     `quantised`.
     """

@@ -16,12 +16,10 @@ from typing import Any
 
 import onnx
 
-from finsa_moe.export.smooth import Batch, products, smoothed
-
-__all__ = ["Batch", "quantised"]
+from finsa_moe.export.smooth import Inputs, products, smoothed
 
 
-def quantised(graph: Any, examples: Sequence[Batch], *, spare: bool = False) -> Any:
+def quantised(graph: Any, examples: Sequence[Inputs], *, spare: bool = False) -> Any:
     """The graph with its products by constant weights in 8 bits.
 
     Args:
@@ -40,9 +38,9 @@ def quantised(graph: Any, examples: Sequence[Batch], *, spare: bool = False) -> 
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.left: Iterator[Batch] = iter(examples)
+            self.left: Iterator[Inputs] = iter(examples)
 
-        def get_next(self) -> Batch | None:
+        def get_next(self) -> Inputs | None:
             return next(self.left, None)
 
     if not products(graph):

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-Batch = dict[str, NDArray[Any]]
+Inputs = dict[str, NDArray[Any]]
 """Inputs of one call by name."""
 ALPHA = 0.7
 """How much of the outliers the weights take over; by agreement with the float graph among 0.5, 0.7 (EXPERIMENTS.md)."""
@@ -26,7 +26,7 @@ def products(graph: Any) -> list[Any]:
     return [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] in constants]
 
 
-def smoothed(graph: Any, examples: Sequence[Batch]) -> Any:
+def smoothed(graph: Any, examples: Sequence[Inputs]) -> Any:
     """The same function with milder activations.
 
     Where the input comes from a layer norm for this product alone, the division goes into the norm's own weight;
@@ -59,7 +59,7 @@ def smoothed(graph: Any, examples: Sequence[Batch]) -> Any:
     return graph
 
 
-def _largest(graph: Any, names: Sequence[str], examples: Sequence[Batch]) -> dict[str, NDArray[np.float32]]:
+def _largest(graph: Any, names: Sequence[str], examples: Sequence[Inputs]) -> dict[str, NDArray[np.float32]]:
     """Largest size of each channel of some tensors over the real tokens of the examples, never under 1e-5."""
     import onnxruntime
 

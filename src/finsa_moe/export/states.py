@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finsa_moe.export.quantise import Batch
 from finsa_moe.export.rows import UNKNOWN, Texts, evenly
+from finsa_moe.export.smooth import Inputs
 from finsa_moe.export.split import Trunk
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import Engine
@@ -50,19 +50,19 @@ def measure(engine: GraphEngine, rows: Texts) -> Measured:
     return Measured(np.stack(own), np.stack(states), [e.ids for e in encoded], list(rows.domains))
 
 
-def examples(engine: Engine, trunk: Trunk, rows: Texts) -> list[list[Batch]]:
+def examples(engine: Engine, trunk: Trunk, rows: Texts) -> list[list[Inputs]]:
     """Inputs of the trunk's graph and of each expert's on a sample of texts; an expert sees its own domain's.
 
     An expert without any is shown those of no known domain; without these, all.
     """
-    made: list[list[Batch]] = []
+    made: list[list[Inputs]] = []
     for expert in range(-1, len(engine.domains)):
         own = np.arange(len(rows))
         if expert >= 0:
             own = next((found for at in (expert, UNKNOWN) if len(found := rows.of(at))), own)
         drawn = own[evenly(len(own), _EXAMPLES)]
         encoded = engine.encode([rows.texts[at] for at in drawn])
-        inputs: list[Batch] = []
+        inputs: list[Inputs] = []
         for chosen in by_length([len(e.ids) for e in encoded], _EXAMPLE_TOKENS):
             ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
             if expert < 0:

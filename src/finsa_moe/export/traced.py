@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from finsa_moe.export import graphs
-from finsa_moe.export.quantise import Batch
 from finsa_moe.export.rows import Texts
+from finsa_moe.export.smooth import Inputs
 from finsa_moe.export.split import Expert, Trunk, Whole
 from finsa_moe.export.states import examples
 from finsa_moe.model.torch_engine import TorchEngine
@@ -34,7 +34,7 @@ class Traced:
         self.graphs = _trace(self.trunk, self.experts)
 
     @cached_property
-    def inputs(self) -> list[list[Batch]]:
+    def inputs(self) -> list[list[Inputs]]:
         """Inputs of each graph on these texts."""
         return examples(self.engine, self.trunk, self.texts)
 
