@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from finsa_moe.data import stats
+from finsa_moe.data import fonts, stats
 from finsa_moe.errors import DataError
 
 
@@ -29,7 +29,8 @@ def test_the_table_by_hand():
 
 @pytest.mark.parametrize("font", [None, "DejaVu Sans"])
 def test_the_figure_is_a_picture_in_the_colours_of_the_classes(tmp_path, monkeypatch, font):
-    monkeypatch.setattr(stats, "chinese_font", lambda: font)
+    for module in (stats, fonts):
+        monkeypatch.setattr(module, "chinese_font", lambda: font)
     path = tmp_path / "f.png"
     named = {name.replace("news", "新闻"): frame for name, frame in frames().items()} if font is None else frames()
     with warnings.catch_warnings():

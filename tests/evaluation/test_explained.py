@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from finsa_moe.evaluation import figures, word_figure
+from finsa_moe.data import fonts
+from finsa_moe.evaluation import word_figure
 from finsa_moe.evaluation.explained import CSS, bars_section, texts_section, words_section
 from finsa_moe.evaluation.report import html_page
 from finsa_moe.evaluation.word_figure import word_bars
@@ -87,7 +88,7 @@ def test_the_picture_has_a_panel_a_domain_and_class(monkeypatch: pytest.MonkeyPa
 
     from matplotlib.image import imread
 
-    for module in (figures, word_figure):  # as on a machine without a Chinese font: names beyond ASCII are numbered
+    for module in (fonts, word_figure):  # as on a machine without a Chinese font: names beyond ASCII are numbered
         monkeypatch.setattr(module, "chinese_font", lambda: None)
     table = WordTable()
     table.add(MIXED)
@@ -99,6 +100,17 @@ def test_the_picture_has_a_panel_a_domain_and_class(monkeypatch: pytest.MonkeyPa
     for colour in (green, red):
         assert (np.abs(three[..., :3] - colour).max(axis=2) < 0.02).sum() > 500
     assert word_bars(WordTable()).startswith(b"\x89PNG")
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_a_cash_tag_is_no_formula(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """matplotlib reads what stands between two dollars as mathematics, and this one is none."""
+    for module in (fonts, word_figure):
+        monkeypatch.setattr(module, "chinese_font", lambda: "DejaVu Sans")
+    table = WordTable()
+    table.add(made({"$A_^(B)$": (0.5, -0.25, -0.25), "$高$": (0.5, -0.25, -0.25)}))
+    assert word_bars(table).startswith(b"\x89PNG")
+    assert "does not have a glyph" not in caplog.text
 
 
 def test_a_long_table_shows_as_much_of_every_domain_and_class() -> None:

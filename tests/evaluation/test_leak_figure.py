@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from finsa_moe.data import fonts
 from finsa_moe.data.leakage import audit
 from finsa_moe.evaluation import figures, leak, leak_figure
 from finsa_moe.evaluation.leak_figure import audit_picture
@@ -88,7 +89,8 @@ def test_no_two_short_names_are_alike() -> None:
 
 def test_one_split_has_one_number_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no font has its name: the scores are of the test split, which the bars call #2."""
-    monkeypatch.setattr(figures, "chinese_font", lambda: None)
+    for module in (fonts, figures):
+        monkeypatch.setattr(module, "chinese_font", lambda: None)
     titles: list[str] = []
     monkeypatch.setattr(leak_figure, "use_font", lambda labels: titles.extend(label.get_text() for label in labels))
     rows, _ = audited()

@@ -104,12 +104,10 @@ def test_heatmap_is_a_picture_whatever_the_counts() -> None:
         assert figures.heatmap(counts, names, columns, title="新闻", rows="r", columns="c").startswith(PNG)
 
 
-def test_names_no_font_can_draw_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_that_stands_alone_would_name_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "chinese_font", lambda: None)
-    assert figures.drawable(["news", "股吧"]) == ["news", "#2"]
-    assert (figures.alone("news"), figures.alone("股吧")) == ("news", "")  # a number alone would name nothing
+    assert (figures.alone("news"), figures.alone("股吧")) == ("news", "")
     monkeypatch.setattr(figures, "chinese_font", lambda: "Noto Sans CJK SC")
-    assert figures.drawable(["news", "股吧"]) == ["news", "股吧"]
     assert figures.alone("股吧") == "股吧"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from finsa_moe.data.columns import listed
-from finsa_moe.data.fonts import chinese_font
+from finsa_moe.data.fonts import chinese_font, drawable
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.split import SPLITS
 from finsa_moe.errors import DataError, require
@@ -133,9 +133,7 @@ def _draw_bars(axes: Axes, table: pl.DataFrame) -> None:
                 where = left[row] + share / 2
                 axes.text(where, row, f"{count:,}\n{share:.1%}", ha="center", va="center", fontsize=7, color=ink)
         left = [start + share for start, share in zip(left, shares, strict=True)]
-    names = [f"{name}  ({total:,})" for name, total in zip(table["set"].to_list(), totals, strict=True)]
-    if chinese_font() is None:  # a '?' for each character that would be drawn as an empty box
-        names = [name.encode("ascii", "replace").decode() for name in names]
+    names = [f"{name}  ({total:,})" for name, total in zip(drawable(table["set"].to_list()), totals, strict=True)]
     axes.set_yticks(range(table.height), names, fontsize=9, **font)
     axes.invert_yaxis()
     axes.set_xlim(0, 1)

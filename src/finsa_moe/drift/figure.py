@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from finsa_moe.data.fonts import chinese_font
+from finsa_moe.data.fonts import chinese_font, drawable
 from finsa_moe.drift.shift import Drift
 from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, drawable, png_bytes
+from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, png_bytes
 from finsa_moe.polarity import ENGLISH, NAMES
 
 _ENGLISH = dict(zip(NAMES, ENGLISH, strict=True))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from finsa_moe.data.fonts import drawable
 from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
 from finsa_moe.evaluation.figures import (
@@ -17,7 +18,6 @@ from finsa_moe.evaluation.figures import (
     LINE,
     SOFT,
     alone,
-    drawable,
     look,
     panel,
     png_bytes,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from finsa_moe.data.fonts import chinese_font
+from finsa_moe.data.fonts import chinese_font, drawable
 from finsa_moe.errors import DataError, require
 from finsa_moe.files import write
 
@@ -160,13 +160,6 @@ def look(at: int) -> dict[str, str]:
     return {"color": COLOURS[at % len(COLOURS)], "linestyle": _STROKES[at // len(COLOURS) % len(_STROKES)]}
 
 
-def drawable(names: Sequence[str]) -> list[str]:
-    """The names as they can be drawn here: one beyond ASCII becomes its number where no CJK font is installed."""
-    if chinese_font() is not None:
-        return list(names)
-    return [name if name.isascii() else f"#{at}" for at, name in enumerate(names, start=1)]
-
-
 def short(names: Sequence[str], longest: int) -> list[str]:
     """Names for a picture: no two alike, cut in the middle where a path or an address would leave no room."""
     made: list[str] = []
@@ -174,12 +167,12 @@ def short(names: Sequence[str], longest: int) -> list[str]:
         end = longest * 3 // 8
         cut = name if len(name) <= longest else f"{name[: longest - 3 - end]}...{name[-end:]}"
         made.append(next(shown for at in count(1) if (shown := f"{cut} ({at})" if at > 1 else cut) not in made))
-    return [name.replace("$", r"\$") for name in drawable(made)]  # no formula
+    return drawable(made)
 
 
 def alone(name: str) -> str:
     """A name that no other one stands beside, empty where it cannot be drawn here: a number would say nothing."""
-    return name if drawable([name]) == [name] else ""
+    return drawable([name])[0] if name.isascii() or chinese_font() is not None else ""
 
 
 def use_font(labels: Sequence[Any]) -> None:

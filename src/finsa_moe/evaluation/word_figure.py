@@ -7,9 +7,9 @@ that colour is not needed to read it. It needs matplotlib, and a font that can w
 from __future__ import annotations
 
 from finsa_moe.data.domains import ALL
-from finsa_moe.data.fonts import chinese_font
+from finsa_moe.data.fonts import chinese_font, drawable
 from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import INK, LINE, SOFT, drawable, png_bytes
+from finsa_moe.evaluation.figures import INK, LINE, SOFT, png_bytes
 from finsa_moe.explain.word_table import WordTable
 from finsa_moe.polarity import Polarity
 
@@ -34,7 +34,8 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
     for line, domain, called in zip(panels, domains, drawable(domains), strict=True):
         for axes, polarity in zip(line, Polarity, strict=True):
             rows = table.strongest(domain, polarity, n, least)
-            names = drawable([f"{_short(row.word)} ×{row.frequency}" for row in rows])
+            words = drawable([_short(row.word) for row in rows])
+            names = [f"{word} ×{row.frequency}" for word, row in zip(words, rows, strict=True)]
             bars = axes.barh(range(len(rows)), [row.sum for row in rows], height=0.7, color=COLOURS[polarity])
             for bar, row in zip(bars, rows, strict=True):
                 if row.sum < 0:
@@ -55,4 +56,4 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
 
 
 def _short(word: str) -> str:
-    return word if len(word) <= 10 else word[:9] + "…"
+    return word if len(word) <= 10 else word[:7] + "..."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from finsa_moe.data.fonts import chinese_font
+from finsa_moe.data.fonts import chinese_font, drawable
 from finsa_moe.errors import require
 from finsa_moe.scale.index import MARKET, Index
 
@@ -31,7 +31,8 @@ def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
         figsize=(9.6, 0.6 + 1.75 * len(names)), layout="constrained"
     )
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, name, colour in zip(panels, names, [INK, *COLOURS * len(names)], strict=False):
+    called = drawable(names)
+    for axes, name, title, colour in zip(panels, names, called, [INK, *COLOURS * len(names)], strict=False):
         part = index.frame.filter(pl.col("ticker") == name)
         day = part["day"].to_numpy()
         volume = axes.twinx()
@@ -43,7 +44,7 @@ def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
         axes.axhline(0, color=LINE, linewidth=1)
         axes.set_zorder(volume.get_zorder() + 1)
         axes.patch.set_visible(False)
-        axes.set_title(_drawn(name), fontsize=10, color=INK, loc="left", fontfamily=_family())
+        axes.set_title(title, fontsize=10, color=INK, loc="left", fontfamily=_family())
         axes.set_ylabel("score", color=SOFT, fontsize=8)
         for one in (axes, volume):
             one.tick_params(colors=SOFT, labelsize=8, length=0)
@@ -74,7 +75,7 @@ def heat_map(index: Index, tickers: Sequence[str] | None = None) -> bytes:
     image = axes.imshow(grid, cmap="RdYlGn_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     shown = np.unique(np.linspace(0, len(days) - 1, min(8, len(days))).astype(int))
     axes.set_xticks(shown, [str(days[i]) for i in shown], color=SOFT, fontsize=8)
-    axes.set_yticks(range(len(names)), [_drawn(name) for name in names], color=INK, fontsize=8, fontfamily=_family())
+    axes.set_yticks(range(len(names)), drawable(names), color=INK, fontsize=8, fontfamily=_family())
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.01)
@@ -94,11 +95,6 @@ def _busiest(index: Index, most: int) -> list[str]:
 
 def _floats(column: pl.Series) -> Any:
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def _drawn(name: str) -> str:
-    shown = name if name.isascii() or chinese_font() is not None else "#" + name.encode("utf-8").hex()[:6]
-    return shown.replace("$", r"\$")  # two of them would be read as a formula
 
 
 def _family() -> list[str]:
