@@ -18,6 +18,8 @@ from finsa_moe.polarity import NAMES
 
 NOTIONS = ("raw", "normalised", "near")
 """When two texts count as the same: word for word; by `text.duplicate_key`; by a Jaccard similarity of n-grams."""
+SHOWN = 6
+"""Rows of a cluster that an `Example` holds at most."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class LeakReport:
         first, middle, third = (int(lengths.quantile(q, "nearest") or 0) for q in (0.25, 0.5, 0.75))
         return first, middle, third
 
-    def worst(self, count: int = 10, rows: int = 6) -> list[Example]:
+    def worst(self, count: int) -> list[Example]:
         """The clusters that do most harm: across splits first, then of several labels, then large."""
         sized = (
             self.rows.group_by("near")
@@ -143,7 +145,7 @@ class LeakReport:
         found = []
         for cluster in sized["near"].to_list():
             own = self.rows.filter(pl.col("near") == cluster).unique(("split", "label", "text"), maintain_order=True)
-            shown = own.head(rows).select("split", "label", "text").to_dicts()
+            shown = own.head(SHOWN).select("split", "label", "text").to_dicts()
             found.append(Example(shown, own["label"].drop_nulls().n_unique(), own["split"].n_unique()))
         return found
 

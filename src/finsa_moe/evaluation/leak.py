@@ -6,7 +6,7 @@ the leak gave.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,17 +82,15 @@ class Harm:
 
 def harms(
     report: LeakReport,
-    pairs: Sequence[tuple[str, str]] | None = None,
     *,
     tfidf: bool = True,
     most: int = MOST,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Harm]:
-    """Measure what the leak of each pair brings, one TF-IDF for each training split.
+    """Measure what the leak of each pair of `judged_on` brings, one TF-IDF for each training split.
 
     Args:
         report: What `data.leakage.audit` found.
-        pairs: Names of the split learnt from and the split judged on; left out: `judged_on`.
         tfidf: Whether TF-IDF is trained, which takes seconds to a minute; of under 50 rows it is not.
         most: Most rows that TF-IDF learns from: of more, those whose text leaks come first, the others are drawn.
         progress: Called with the pairs done and the pairs in all.
@@ -101,7 +99,7 @@ def harms(
         One entry a pair, but for a pair whose training split bears labels of fewer than two classes or whose other
         split bears none.
     """
-    pairs = judged_on(report) if pairs is None else pairs
+    pairs = judged_on(report)
     found: list[Harm] = []
     done = 0
     for train in dict.fromkeys(source for source, _ in pairs):

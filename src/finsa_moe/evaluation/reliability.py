@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+BINS = 15
+"""Bins of equal width over (0, 1]."""
+
 
 @dataclass(frozen=True)
 class Bin:
@@ -27,38 +30,35 @@ class Bin:
     accuracy: float
 
 
-def reliability(truth: ArrayLike, probs: ArrayLike, bins: int = 15) -> tuple[Bin, ...]:
+def reliability(truth: ArrayLike, probs: ArrayLike) -> tuple[Bin, ...]:
     """The bins that hold an answer, those of `calibration_error`.
 
     Args:
         truth: Class ids, (n,).
         probs: Probabilities, (n, 3); the confidence of a text is its highest.
-        bins: How many of equal width over (0, 1].
     """
-    confidence, hit, at = _binned(truth, probs, bins)
-    counts = np.bincount(at, minlength=bins)
-    sums = (np.bincount(at, weights=values, minlength=bins) for values in (confidence, hit))
+    confidence, hit, at = _binned(truth, probs)
+    counts = np.bincount(at, minlength=BINS)
+    sums = (np.bincount(at, weights=values, minlength=BINS) for values in (confidence, hit))
     return tuple(
         Bin(int(n), float(sure / n), float(right / n)) for n, sure, right in zip(counts, *sums, strict=True) if n
     )
 
 
-def calibration_error(truth: ArrayLike, probs: ArrayLike, bins: int = 15) -> float:
+def calibration_error(truth: ArrayLike, probs: ArrayLike) -> float:
     """Expected calibration error of the top class (Guo et al. 2017, eq. 3).
 
-    Confidences fall into `bins` bins of equal width, (k/bins, (k+1)/bins]; the error is the mean over texts of the gap
+    Confidences fall into `BINS` bins of equal width, (k/BINS, (k+1)/BINS]; the error is the mean over texts of the gap
     between accuracy and mean confidence of the text's bin.
     """
-    confidence, hit, at = _binned(truth, probs, bins)
-    gaps = np.bincount(at, weights=hit - confidence, minlength=bins)  # n_bin · (accuracy − confidence)
+    confidence, hit, at = _binned(truth, probs)
+    gaps = np.bincount(at, weights=hit - confidence, minlength=BINS)  # n_bin · (accuracy − confidence)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def _binned(
-    truth: ArrayLike, probs: ArrayLike, bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+def _binned(truth: ArrayLike, probs: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
     """Confidence of each text, whether its answer is right, and its bin."""
     p = np.asarray(probs, dtype=np.float64)
     confidence = p.max(axis=1)
     hit = p.argmax(axis=1) == np.asarray(truth)
-    return confidence, hit, np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return confidence, hit, np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)

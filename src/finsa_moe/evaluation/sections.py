@@ -39,7 +39,7 @@ def evaluation_sections(result: Evaluation, beside: Mapping[str, Mapping[str, Sc
     return sections
 
 
-def answers_section(predictions: Iterable[Prediction], heading: str = "Answers") -> Section:
+def answers_section(predictions: Iterable[Prediction]) -> Section:
     """Texts with their polarity, all three scores as bars, and the expert that answered."""
     rows = []
     for p in predictions:
@@ -50,7 +50,7 @@ def answers_section(predictions: Iterable[Prediction], heading: str = "Answers")
             f"{p.confidence:.3f}", *scores, f"{p.expert_weight:.3f}",
         ])  # fmt: skip
     heads = ("text", "polarity", "expert", "", "confidence", *NAMES, "expert weight")
-    return Section(heading, report.table(heads, rows, left=4))
+    return Section("Answers", report.table(heads, rows, left=4))
 
 
 def _summary(result: Evaluation) -> Section:
