@@ -124,7 +124,7 @@ def test_no_labels_and_no_rows() -> None:
 
 
 def test_everything_as_plain_numbers(report: LeakReport) -> None:
-    content = report.to_dict()
+    content = report.as_dict()
     assert json.loads(json.dumps(content)) == content
     assert content["shared"][0] == {
         "from": "train",

@@ -53,7 +53,7 @@ def test_tfidf_on_clean_and_on_leaked_rows(report: LeakReport) -> None:
     assert found.tfidf_leaked is not None
     assert found.tfidf_clean.accuracy > 0.9 > found.tfidf_leaked.accuracy
     assert harms(report, tfidf=False)[0].tfidf is None
-    assert found.to_dict()["lookup_leaked"]["accuracy"] == 0.5
+    assert found.as_dict()["lookup_leaked"]["accuracy"] == 0.5
 
 
 def test_intervals_draw_clusters_of_near_texts() -> None:

@@ -132,7 +132,7 @@ def _save(
     from finsa_moe.evaluation.leak_page import audit_page
 
     if json_out is not None:
-        content = {**report.to_dict(), "scores": [harm.to_dict() for harm in harms]}
+        content = {**report.as_dict(), "scores": [harm.as_dict() for harm in harms]}
         write(json_out, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
     if html is not None:
         write(html, audit_page(report, harms, command))

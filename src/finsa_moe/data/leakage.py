@@ -145,7 +145,7 @@ class LeakReport:
         found = []
         for cluster in sized["near"].to_list():
             own = self.rows.filter(pl.col("near") == cluster).unique(("split", "label", "text"), maintain_order=True)
-            shown = own.head(SHOWN).select("split", "label", "text").to_dicts()
+            shown = own.head(SHOWN).select("split", "label", "text").as_dicts()
             found.append(Example(shown, own["label"].drop_nulls().n_unique(), own["split"].n_unique()))
         return found
 
@@ -158,7 +158,7 @@ class LeakReport:
         clusters = self.clusters.rethreshold(threshold)
         return LeakReport(self.splits, self.rows.with_columns(near=pl.Series(clusters.ids)), clusters, self.n)
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Every count, by split and by pair of splits; no text."""
         by_split = {
             name: {

@@ -75,7 +75,7 @@ class Harm:
     tfidf_alike: Judged | None
     tfidf: Judged | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Plain numbers."""
         return asdict(self)
 
