@@ -11,13 +11,13 @@ from sklearn import metrics as reference
 from finsa_moe.errors import DataError
 from finsa_moe.evaluation.metrics import (
     bootstrap_macro_f1,
-    calibration_error,
     confusion,
     macro_f1_of_draws,
     present,
     ratios,
     score,
 )
+from finsa_moe.evaluation.reliability import calibration_error
 
 ids = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=60)
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from finsa_moe.evaluation.metrics import calibration_error
-from finsa_moe.evaluation.reliability import reliability
+from finsa_moe.evaluation.reliability import calibration_error, reliability
 
 RNG = np.random.default_rng(2)
 PROBS = RNG.dirichlet((1, 1, 1), 500)

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from finsa_moe.data.domains import ALL
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation
-from finsa_moe.explain.word_table import ALL, COLUMNS, WordTable, read_lexicon
+from finsa_moe.explain.word_table import COLUMNS, WordTable, read_lexicon
 from finsa_moe.explain.words import Word
 from finsa_moe.polarity import ENGLISH, Polarity
 

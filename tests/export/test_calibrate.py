@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finsa_moe.evaluation.metrics import calibration_error
+from finsa_moe.evaluation.reliability import calibration_error
 from finsa_moe.export.calibrate import FEWEST, calibrate, fit_temperature
 from finsa_moe.runtime.graph_engine import softmax
 

@@ -35,8 +35,8 @@ from finsa_moe.runtime import BATCH_TOKENS
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import Table
-    from finsa_moe.evaluation.evaluate import Evaluation
     from finsa_moe.evaluation.published import Ours
+    from finsa_moe.evaluation.results import Evaluation
     from finsa_moe.face import FinSA
 
 

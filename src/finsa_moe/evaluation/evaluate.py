@@ -21,8 +21,6 @@ from finsa_moe.evaluation.results import Evaluation, Routing, Run
 from finsa_moe.evaluation.runs import ORACLE, ROUTED
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
 
-__all__ = ["PROTOCOLS", "Classifier", "Evaluation", "Routing", "Run", "class_ids", "evaluate"]
-
 FIXED, GIVEN, MODEL = "fixed:", "given", "model"
 PROTOCOLS = (ROUTED, "finsa")
 Reals = NDArray[np.float32]
@@ -43,7 +41,6 @@ def evaluate(
     protocol: str = ROUTED,
     samples: int = 5,
     seed: int = 13,
-    classes: Sequence[int] | None = None,
 ) -> Evaluation:
     """Measure a model on labelled rows.
 
@@ -54,7 +51,6 @@ def evaluate(
             ``"finsa"``: only the expert of each row's domain, as the published command does.
         samples: How many right and how many wrong rows to show.
         seed: Seed of that sample and of the bootstrap.
-        classes: Class ids that macro averages run over; None takes those of the labels.
 
     Raises:
         DataError: For a missing column or one of another length, an unknown label, no rows, a text that cannot be
@@ -77,7 +73,7 @@ def evaluate(
     else:
         probs, chosen = _published(model, texts, row_domains, experts)
     near = _clusters(texts)
-    runs = {name: _run(name, truth, p, row_domains, near, seed, classes) for name, p in probs.items()}
+    runs = {name: _run(name, truth, p, row_domains, near, seed) for name, p in probs.items()}
     routed = protocol == ROUTED and chosen is not None and row_domains is not None
     routing = _routing(row_domains or [], chosen or [], experts) if routed else None
     named = list(range(len(texts))) if ids is None else ids
@@ -139,12 +135,11 @@ def _clusters(texts: list[str]) -> I64 | None:
 
 
 def _run(
-    name: str, truth: Counts, probs: NDArray[Any], row_domains: list[str] | None, near: I64 | None, seed: int,
-    classes: Any,
-) -> Run:  # fmt: skip
+    name: str, truth: Counts, probs: NDArray[Any], row_domains: list[str] | None, near: I64 | None, seed: int
+) -> Run:
     def scored(rows: NDArray[np.bool_]) -> Scores:
         own = None if near is None else near[rows]
-        over = np.unique(truth[rows]).tolist() if classes is None else classes
+        over = np.unique(truth[rows]).tolist()  # of the labels: what a model answers besides adds no class
         return score(truth[rows], probs[rows], clusters=own, seed=seed, classes=over)
 
     domains = np.array(row_domains or ())

@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from finsa_moe.errors import DataError
 from finsa_moe.evaluation.coverage import Point, risk_coverage
-from finsa_moe.evaluation.reliability import Bin, reliability
-from finsa_moe.evaluation.reliability import calibration_error as calibration_error
+from finsa_moe.evaluation.reliability import Bin, calibration_error, reliability
 from finsa_moe.polarity import ENGLISH
 
 Counts = NDArray[np.int64]
 Reals = NDArray[np.float64]
 CLASSES = len(ENGLISH)
+DIGITS = 4
+"""Digits of a classification report after the point."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,14 @@ class Scores:
         """Plain dicts, lists and numbers, ready for JSON."""
         return asdict(self)
 
-    def report(self, digits: int = 4) -> str:
+    def report(self) -> str:
         """The classification report: precision, recall, F1 and support a class, then the averages."""
-        width = max(len("weighted avg"), digits)
+        width = len("weighted avg")
         head = ("precision", "recall", "f1-score", "support")
         lines = [" " * width + " " + "".join(f" {name:>9}" for name in head), ""]
 
         def line(name: str, numbers: Sequence[float | None], support: int) -> str:
-            cells = "".join(" " * 10 if x is None else f" {x:>9.{digits}f}" for x in numbers)
+            cells = "".join(" " * 10 if x is None else f" {x:>9.{DIGITS}f}" for x in numbers)
             return f"{name:>{width}} {cells} {support:>9}"
 
         rows = [self.per_class[ENGLISH[c]] for c in self.classes]

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.domains import ALL as ALL  # the domain of a row that counts every text
-from finsa_moe.data.domains import check_apart
+from finsa_moe.data.domains import ALL, check_apart
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation

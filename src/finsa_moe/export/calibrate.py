@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.evaluation.metrics import calibration_error
+from finsa_moe.evaluation.reliability import calibration_error
 from finsa_moe.runtime.engine import softmax
 
 FEWEST = 50
