@@ -145,7 +145,7 @@ class LeakReport:
         found = []
         for cluster in sized["near"].to_list():
             own = self.rows.filter(pl.col("near") == cluster).unique(("split", "label", "text"), maintain_order=True)
-            shown = own.head(SHOWN).select("split", "label", "text").as_dicts()
+            shown = own.head(SHOWN).select("split", "label", "text").to_dicts()
             found.append(Example(shown, own["label"].drop_nulls().n_unique(), own["split"].n_unique()))
         return found
 
