@@ -12,6 +12,7 @@ import torch
 from finsa_moe.config import AdaptConfig
 from finsa_moe.training import loop, parallel
 from finsa_moe.training.adapt import adapt
+from finsa_moe.training.trainer import Stage
 from tests.families import make_backbone
 from tests.training.test_adapt import KINDS, QUICK, write
 
@@ -30,9 +31,9 @@ def test_the_backbone_s_own_dropout_stays_unless_another_is_asked_for(
     """A backbone trained whole is no frozen one: its configuration says how it wants to be trained."""
     options = {"hidden_dropout_prob": 0.15, "attention_probs_dropout_prob": 0.15}
     place = make_backbone("bert", tmp_path / "b", **options)
-    stages: list[loop.Stage] = []
+    stages: list[Stage] = []
 
-    def seen(stage: loop.Stage, **_: object) -> None:
+    def seen(stage: Stage, **_: object) -> None:
         stages.append(stage)
         raise KeyboardInterrupt
 

@@ -20,6 +20,7 @@ from finsa_moe.training import expert as stage_one
 from finsa_moe.training import loop
 from finsa_moe.training.expert import ExpertModel, longest, train_expert
 from finsa_moe.training.merge import merge
+from finsa_moe.training.trainer import Stage
 from tests.conftest import EXPERT
 from tests.families import FAMILIES, batch_of, write_rows
 
@@ -40,7 +41,7 @@ def test_the_backbone_is_frozen_to_the_bit_and_the_rest_has_moved(
     seen: dict[str, Any] = {}
     run = loop.run
 
-    def watched(stage: loop.Stage, **options: Any) -> dict[str, Any]:
+    def watched(stage: Stage, **options: Any) -> dict[str, Any]:
         seen["model"] = stage.model
         seen["before"] = {n: t.detach().clone() for n, t in stage.model.state_dict().items()}
         return run(stage, **options)

@@ -23,6 +23,7 @@ from finsa_moe.training import joint as stage_three
 from finsa_moe.training import loop
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
 from finsa_moe.training.merge import merge
+from finsa_moe.training.trainer import Stage
 from tests.conftest import DOMAINS, JOINT, Trained
 from tests.families import FAMILIES, batch_of, made_rows, write_rows
 
@@ -123,7 +124,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     run = loop.run
 
-    def watched(stage: loop.Stage, **options: Any) -> dict[str, Any]:
+    def watched(stage: Stage, **options: Any) -> dict[str, Any]:
         record: dict[str, Any] = {"stage": stage, "hard": [], "domains": [], "texts": []}
         seen.append(record)
         loss = stage.loss

@@ -93,7 +93,7 @@ def test_two_processes_train_the_same_expert(
     assert told.count("6 steps on 24 rows") == 1
     assert apart(one, two) < 1e-4
     killed = (
-        "import os, signal; from finsa_moe.training.loop import Statistics\n"
+        "import os, signal; from finsa_moe.training.trainer import Statistics\n"
         "def stop(self, args, state, control, **_):\n"
         "    if state.global_step == 4: os.kill(os.getpid(), signal.SIGKILL)\n"
         "Statistics.on_step_begin = stop\n"

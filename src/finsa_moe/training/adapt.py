@@ -42,6 +42,7 @@ from finsa_moe.training.heads import FACTS, HEADS, start_heads
 from finsa_moe.training.resume import check_finished, check_own, finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
 from finsa_moe.training.together import Team
+from finsa_moe.training.trainer import Stage
 
 
 class TaskModel(nn.Module):
@@ -168,7 +169,7 @@ def adapt(
         logits = module(ids, batch["attention_mask"], batch["domains"])
         return soft_cross_entropy(logits, batch["targets"]), {"logits": logits}
 
-    stage = loop.Stage(
+    stage = Stage(
         name="adapt", model=model, train=TaskRows([task.train for task in found], encoder, model.widest),
         valid=TaskRows([task.valid for task in found], encoder, model.widest), loss=loss_of, settings=settings,
         folder=out / "run", metrics=lambda p: _metrics(p.predictions, p.label_ids[0], p.label_ids[1], found),

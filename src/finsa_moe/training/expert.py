@@ -52,6 +52,7 @@ from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
 from finsa_moe.training.resume import check_finished, check_own, files_mark, finish, same_inputs
 from finsa_moe.training.together import Team
+from finsa_moe.training.trainer import Stage
 
 
 class ExpertModel(nn.Module):
@@ -164,7 +165,7 @@ def train_expert(
         logits = module(batch["input_ids"], batch["attention_mask"])
         return loss(logits, batch["labels"]), {"logits": logits}
 
-    stage = loop.Stage(
+    stage = Stage(
         name=f"expert:{domain}", model=model, train=EncodedRows([(train, 0)], encoder),
         valid=EncodedRows([(valid, 0)], encoder), loss=loss_of, settings=settings, folder=out / "run",
         metrics=lambda p: loop.polarity_metrics(p.predictions, p.label_ids[0]), pad_id=encoder.pad_id, device=device,

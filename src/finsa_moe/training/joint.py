@@ -39,6 +39,7 @@ from finsa_moe.training.probe import SEEN, drawn, states_of
 from finsa_moe.training.resume import check_finished, files_mark, finish
 from finsa_moe.training.sharding import whole_state
 from finsa_moe.training.together import Team
+from finsa_moe.training.trainer import LossOf, Stage
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
 _UNSEEN = ("route_at", "scaling", "router_dropout", "head_dropout", "expert_dropout")
@@ -129,7 +130,7 @@ def train_joint(
         def on_step(step: int, total: int) -> None:
             model.harden = phase_settings.gate == "hard" and step >= soft_until * total
 
-        stage = loop.Stage(
+        stage = Stage(
             name=name, model=model, train=train, valid=valid, loss=joint_loss(phase_settings, counts),
             metrics=_metrics, settings=phase_settings, folder=out / "run" / name, pad_id=encoder.pad_id,
             device=device, on_step=on_step,
@@ -201,7 +202,7 @@ def set_trained(model: FinSAMoE, *, experts: bool, heads: bool = True) -> None:
     model.bank.requires_grad_(experts)
 
 
-def joint_loss(settings: JointConfig, counts: list[int]) -> loop.LossOf:
+def joint_loss(settings: JointConfig, counts: list[int]) -> LossOf:
     """Classification + routing_weight · routing + balance_weight · balance (docs/method.md, stage 3)."""
     classify = loop.classification_loss(settings, counts)
 

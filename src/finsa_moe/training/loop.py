@@ -23,19 +23,11 @@ from finsa_moe.config import PolarityConfig, TrainConfig
 from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, steps_of
-from finsa_moe.training.memory import peak_memory
+from finsa_moe.training.device import peak_memory
 from finsa_moe.training.resume import at_work, ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
 from finsa_moe.training.sharding import shard_backbone
 from finsa_moe.training.together import Team
-from finsa_moe.training.trainer import (
-    TRAINED,
-    LossOf,
-    Stage,
-    StageTrainer,
-    Statistics,
-    load_trained,
-    trained_tensors,
-)
+from finsa_moe.training.trainer import Stage, StageTrainer, Statistics
 
 
 @contextmanager
@@ -168,9 +160,3 @@ def polarity_metrics(logits: Any, labels: Any) -> dict[str, float]:
         "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "weighted_f1": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
     }
-
-
-__all__ = [
-    "TRAINED", "Collator", "LossOf", "Stage", "Statistics", "classification_loss", "entered", "load_trained",
-    "peak_memory", "polarity_metrics", "run", "trained_tensors",
-]  # fmt: skip
