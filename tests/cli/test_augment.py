@@ -146,7 +146,8 @@ def test_killed_half_way_nothing_is_asked_twice(prepared: Path, tmp_path: Path) 
         (["--endpoint", "http://a"], "no model named"),
         (["--endpoint", "http://a", "--model-name", "m", "--api", "grpc"], "allowed are openai, ollama"),
         (["--synonyms", "2"], "synonyms 2: allowed is a share"),
-        (["--prices", "free"], "--prices 'free': write two numbers"),
+        (["--endpoint", "http://a", "--model-name", "m", "--prices", "free"], "--prices 'free': write two numbers"),
+        (["--check", "default", "--prices", "1/2"], "--prices, --check: only for a model that rewrites; name one"),
         (["--text", "inhalt"], "no column 'inhalt'"),
         (["--out", "x.parquet"], "--out x.parquet: is written as CSV; call it x.csv"),
         (["--out", "x.jsonl"], "--out x.jsonl: is written as CSV; call it x.csv"),
@@ -165,6 +166,24 @@ def test_mistakes_are_one_line(
     assert says_why in error
     assert "\n" not in error
     assert not list(tmp_path.iterdir())
+
+
+def test_rows_that_cannot_be_used_are_told_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And where none is left, nothing is written: an empty training set would be found out in training alone."""
+    source, out = tmp_path / "t.csv", tmp_path / "x.csv"
+    source.write_text("text,label\n股价大涨,1\n股价大跌,0\n", encoding="utf-8")
+    asked = ["augment", str(source), "--out", str(out), "--synonyms", "1"]
+    assert main(asked) == 2
+    error = capsys.readouterr().err
+    assert "t.csv, line 2: unknown label '1'" in error
+    assert "--labels" in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+    source.write_text("text,label\n股价大涨,利好\n股价大跌,0\n", encoding="utf-8")
+    assert main(asked) == 0
+    assert "1 rows cannot be used and are left out: " in (told := capsys.readouterr().err)
+    assert "t.csv, line 3: unknown label '0'" in told
+    assert len(load(out)) >= 1
 
 
 def test_held_out_texts_under_the_name_given(

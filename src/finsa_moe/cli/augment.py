@@ -13,6 +13,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from finsa_moe.data.augment import Augmented
     from finsa_moe.llm.client import Client
 
+_OF_REWRITING = (
+    "model_name", "api", "key_file", "at_once", "per_minute", "timeout", "tries", "prices", "answers", "check",
+)  # fmt: skip
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -28,6 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def augment(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="TRAIN.csv", help="Labelled rows of a training split.")],
     out: Annotated[Path, typer.Option(metavar="F.csv", help="File for the original rows and the new ones.")],
     synonyms: Annotated[
@@ -79,7 +85,7 @@ def augment(
     labels: Labels = None,
 ) -> None:
     """Make new rows of a training split; each names its original (source_id), and none may leak."""
-    from finsa_moe.errors import require
+    from finsa_moe.errors import ConfigError, require
 
     require("polars", "data", "finsa augment")
     from finsa_moe.data.augment import Settings
@@ -88,19 +94,24 @@ def augment(
     from finsa_moe.data.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
 
+    if endpoint is None and (useless := idle(context, *_OF_REWRITING)):
+        raise ConfigError(
+            f"{useless}: only for a model that rewrites; name one by --endpoint URL, or leave it out"
+        )
     kept = answers or out.with_suffix(".answers.jsonl")
     check_targets(out, _rejects_of(out), kept if endpoint is not None else None)
     check_csv(out, "--out")
     refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out)}, [source, *(hold_out or [])])
     settings = Settings(synonyms, copies, words, seed)
+    price = _prices(prices)
     asked = None
     if endpoint is not None:
         asked = _client(endpoint, model_name, api, key_file, (at_once, per_minute, timeout, tries), kept)
-    price = _prices(prices)
     judged_by = read_texts([*_siblings(source), *(hold_out or [])], text)
     table = read_rows([source], Columns(text=text, label=label, id=id), LabelMap.parse(labels), domain)
+    table.check(allow_rejects=bool(table.frame.height))
     if table.rejects.height:
-        typer.echo(f"{source}: {table.rejects.height:,} rows cannot be used and are left out", err=True)
+        typer.echo(f"{table.rejects.height:,} rows cannot be used and are left out: {table.first_reject}", err=True)
     with Bar() as bar:
         found = make(
             table.frame, settings, judged_by=judged_by, asker=asked, check=_checker(check), progress=bar.show

@@ -17,6 +17,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -101,6 +102,7 @@ def sample(
 
 
 def label(
+    context: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(metavar="[F]", help="Rows to label, such as `finsa sample` writes.")
     ] = None,
@@ -133,10 +135,12 @@ def label(
     if (file is None) == (agreement is None):
         raise ConfigError("name one file of rows to label, or --agreement A.csv B.csv")
     if agreement is not None:
+        if page := idle(context, "annotator", "out", "port", "show"):
+            raise ConfigError(f"{page}: only for the page, which --agreement does not show; leave it out")
         _compare(agreement, as_json, text, label, id, labels)
         return
-    if as_json or label is not None or labels is not None:
-        raise ConfigError("--json, --label and --labels belong to --agreement A.csv B.csv")
+    if compared := idle(context, "as_json", "label", "labels"):
+        raise ConfigError(f"{compared}: only for --agreement A.csv B.csv; leave it out")
     assert file is not None
     _serve(file, annotator, out, port, show, text, id)
 

@@ -1,4 +1,4 @@
-"""What the verbs print on, and the command as it was typed.
+"""What the verbs print on, and what was typed.
 
 It knows Rich and Typer, and nothing of what is printed.
 """
@@ -45,8 +45,7 @@ def typed(context: typer.Context) -> str:
     words = ["finsa", str(context.info_name)]
     for parameter in context.command.params:
         name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE":
+        if not _typed(context, name):
             continue
         value = context.params[name]
         if isinstance(value, bool):
@@ -55,3 +54,14 @@ def typed(context: typer.Context) -> str:
         for one in value if isinstance(value, list | tuple) else [value]:
             words += [str(one)] if parameter.param_type_name == "argument" else [parameter.opts[0], str(one)]
     return shlex.join(words)
+
+
+def idle(context: typer.Context, *names: str) -> str:
+    """Those of some options, by their parameters' names, that were typed: as ``--port, --open/--no-open``, or empty."""
+    found = [one for one in context.command.params if one.name in names and _typed(context, one.name)]
+    return ", ".join("/".join([one.opts[0], *one.secondary_opts[:1]]) for one in found)
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
