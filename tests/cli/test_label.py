@@ -102,7 +102,10 @@ def test_a_random_sample_says_so(posts: Path) -> None:
         (["label"], "name one file of rows to label, or --agreement"),
         (["label", "{posts}", "--agreement", "a.csv", "b.csv"], "name one file"),
         (["label", "{posts}", "--json"], "--json: only for --agreement A.csv B.csv"),
-        (["label", "--agreement", "a.csv", "b.csv", "--no-open", "--out", "x.csv"], "--out, --open/--no-open: only for the page"),
+        (
+            ["label", "--agreement", "a.csv", "b.csv", "--no-open", "--out", "x.csv"],
+            "--out, --open/--no-open: only for the page",
+        ),
         (["label", "none.csv"], "none.csv: no such file"),
         (["label", "{posts}", "--annotator", "a/b"], "--annotator 'a/b'"),
         (["label", "{posts}", "--out", "x.xls"], "unknown ending"),

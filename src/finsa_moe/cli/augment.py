@@ -95,9 +95,7 @@ def augment(
     from finsa_moe.polarity import LabelMap
 
     if endpoint is None and (useless := idle(context, *_OF_REWRITING)):
-        raise ConfigError(
-            f"{useless}: only for a model that rewrites; name one by --endpoint URL, or leave it out"
-        )
+        raise ConfigError(f"{useless}: only for a model that rewrites; name one by --endpoint URL, or leave it out")
     kept = answers or out.with_suffix(".answers.jsonl")
     check_targets(out, _rejects_of(out), kept if endpoint is not None else None)
     check_csv(out, "--out")
