@@ -31,7 +31,7 @@ from finsa_moe.service.inspect import Found, inspect
 from finsa_moe.service.predict import REFUSALS, check_domain, too_long
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.served import Served
-from finsa_moe.service.spool import ENDINGS, ending_of, saved_as
+from finsa_moe.service.spool import ANSWERS, ENDINGS, ending_of, saved_as, shown_as
 from finsa_moe.service.state import State, of
 from finsa_moe.service.summary import Summary
 from finsa_moe.service.uploads import received
@@ -131,19 +131,20 @@ async def predict_file(
         path.unlink(missing_ok=True)
 
     try:
-        called = saved_as(name, ending).replace(".answers", "")
+        called = saved_as(name, ending).removesuffix(ANSWERS + ending) + ending
         found = await asyncio.to_thread(
             inspect, path, called, served.domains, state.settings.max_rows, state.settings.max_columns, text=text, id=id
+        )
+        upload = Upload(state, served, path, ending, called, domain, bom)
+        if EVENTS in request.headers.get("accept", ""):
+            quiet = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            return _Streamed(_events(upload, found), release, media_type=EVENTS, headers=quiet)
+        return _Streamed(
+            _stream(upload, found), release, media_type=ENDINGS[ending], headers=shown_as(saved_as(called, ending))
         )
     except BaseException:
         release()
         raise
-    upload = Upload(state, served, path, ending, called, domain, bom)
-    if EVENTS in request.headers.get("accept", ""):
-        quiet = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return _Streamed(_events(upload, found), release, media_type=EVENTS, headers=quiet)
-    shown = {"Content-Disposition": f'attachment; filename="{_ascii(saved_as(name, ending))}"'}
-    return _Streamed(_stream(upload, found), release, media_type=ENDINGS[ending], headers=shown)
 
 
 @router.get("/v1/files/{asked}", response_class=FileResponse, responses={404: REFUSALS[422]}, tags=["predict"])
@@ -153,7 +154,7 @@ async def fetch(request: Request, asked: str) -> Response:
     if found is None or not found[1].is_file():
         raise Problem(404, "no-file", "there is no such answer, or not any more; send the file again")
     kept, path = found
-    return FileResponse(path, media_type=ENDINGS[kept.ending], filename=_ascii(kept.name))
+    return FileResponse(path, media_type=ENDINGS[kept.ending], headers=shown_as(kept.name))
 
 
 async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIterator[list[list[object]]]:
@@ -285,9 +286,3 @@ def _free(found: Found) -> str:
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
-
-
-def _ascii(name: str) -> str:
-    """A name for a header: letters that a header cannot hold are replaced."""
-    stem, _, rest = name.partition(".answers")
-    return (stem.encode("ascii", "ignore").decode().strip("._-") or "texts") + ".answers" + rest

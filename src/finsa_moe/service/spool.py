@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 ENDINGS = {
     ".csv": "text/csv; charset=utf-8",
@@ -23,6 +24,8 @@ ENDINGS = {
     ".parquet": "application/vnd.apache.parquet",
 }
 """The formats taken, each answered in itself, and their media types."""
+ANSWERS = ".answers"
+"""What stands before the ending of an answer's name."""
 _NAME = re.compile(r"[^\w.\-]+")
 
 
@@ -93,4 +96,12 @@ def ending_of(name: str) -> str | None:
 def saved_as(name: str, ending: str) -> str:
     """What the answer to a file is called: the last part of its name, harmless in a header and in a folder."""
     stem = name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
-    return (_NAME.sub("_", stem).strip("._")[:80] or "texts") + ".answers" + ending
+    return (_NAME.sub("_", stem).strip("._")[:80] or "texts") + ANSWERS + ending
+
+
+def shown_as(name: str) -> dict[str, str]:
+    """The header that has a client save an answer as `name`, and, of one that knows no `filename*`, in ASCII."""
+    stem, _, ending = name.rpartition(ANSWERS)
+    plain = (stem.encode("ascii", "ignore").decode().strip("._-") or "texts") + ANSWERS + ending
+    more = "" if name.isascii() else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return {"Content-Disposition": f'attachment; filename="{plain}"{more}'}
