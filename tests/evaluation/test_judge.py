@@ -16,7 +16,7 @@ from finsa_moe.evaluation.comparison import POOLED, Comparison, TestSet
 from finsa_moe.evaluation.comparison_page import page
 from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, method_rows, screen
 from finsa_moe.evaluation.judge import compare
-from finsa_moe.evaluation.method import METRICS
+from finsa_moe.evaluation.method import NUMBERS
 from finsa_moe.polarity import NAMES
 
 RNG = np.random.default_rng(11)
@@ -71,12 +71,12 @@ def together(part: str, model: str) -> tuple[np.ndarray, list[np.ndarray]]:
 
 @pytest.mark.parametrize("model", ["bilstm", "finsa"])
 def test_the_methods_metrics_of_each_set_and_of_all_pooled(found: Comparison, model: str) -> None:
-    assert METRICS[-3:] == tuple(f"recall {name}" for name in NAMES)
+    assert NUMBERS[-3:] == tuple(f"recall {name}" for name in NAMES)
     for name, part in (*((one.name, one.name) for one in SETS), (POOLED, "")):
         truth, said = together(part, model)
         by_seed = [reference(truth, run) for run in said]
         entry = found.at(model, name)
-        for at, metric in enumerate(METRICS):
+        for at, metric in enumerate(NUMBERS):
             assert entry.metrics[metric] == pytest.approx([of[at] for of in by_seed])
         values = next(values for of, other, values in method_rows(found) if (of, other) == (name, model))
         assert values == pytest.approx(np.mean(by_seed, axis=0))
@@ -84,7 +84,7 @@ def test_the_methods_metrics_of_each_set_and_of_all_pooled(found: Comparison, mo
     for domain in ("news", "forum"):
         truth, said = together(domain, model)
         by_seed = [reference(truth, run) for run in said]
-        for at, metric in enumerate(METRICS):
+        for at, metric in enumerate(NUMBERS):
             assert found.domains[domain][model][metric] == pytest.approx([of[at] for of in by_seed])
 
 
@@ -124,7 +124,7 @@ def test_a_set_may_not_bear_the_pools_name() -> None:
 
 def test_page_and_markdown_show_them(found: Comparison) -> None:
     lines, shown = markdown(found).splitlines(), page(found)
-    heads = f"| test set | model | {' | '.join(METRICS)} |"
+    heads = f"| test set | model | {' | '.join(NUMBERS)} |"
     assert heads in lines
     assert "<h2>The method&#x27;s metrics</h2>" in shown
     truth, said = together("", "bilstm")

@@ -24,7 +24,7 @@ SURE = 0.7
 POOLED = "all sets"
 """The name under which the texts of all test sets are judged as one set."""
 BySeed = Mapping[str, tuple[float, ...]]
-"""Under `method.METRICS`, the fractions of every seed."""
+"""Under `method.NUMBERS`, the fractions of every seed."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from finsa_moe.evaluation.experts import Matrix, matrices
 from finsa_moe.evaluation.explained import CSS as EXPLAINED
 from finsa_moe.evaluation.explained import examples_section
 from finsa_moe.evaluation.figures import coverage_curves, heatmap
-from finsa_moe.evaluation.method import METRICS
+from finsa_moe.evaluation.method import NUMBERS
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.evaluation.runs import ORACLE, ROUTED
 from finsa_moe.polarity import ENGLISH, NAMES
@@ -115,7 +115,7 @@ def _scores(found: Comparison) -> Section:
 
 def _method(found: Comparison) -> Section:
     lines = method_rows(found)
-    best = {name: [max(found.at(model, name).metric(metric) for model in found.ranked) for metric in METRICS]
+    best = {name: [max(found.at(model, name).metric(metric) for model in found.ranked) for metric in NUMBERS]
             for name in found.slices}  # fmt: skip
     ranked = set(map(found.called, found.ranked))
     rows = [
@@ -123,7 +123,7 @@ def _method(found: Comparison) -> Section:
                         for x, top in zip(values, best[name], strict=True))]
         for name, model, values in lines
     ]  # fmt: skip
-    return Section("The method's metrics", report.table(("test set", "model", *METRICS), rows, left=2), METHOD)
+    return Section("The method's metrics", report.table(("test set", "model", *NUMBERS), rows, left=2), METHOD)
 
 
 def _differences(found: Comparison) -> Section:

@@ -15,7 +15,7 @@ from finsa_moe.evaluation import accounts
 from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry, TestSet
 from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.experts import matrices
-from finsa_moe.evaluation.method import METRICS
+from finsa_moe.evaluation.method import NUMBERS
 
 UNSURE = "≈"
 """Stands after a score whose difference from the reference may be chance."""
@@ -80,7 +80,7 @@ def markdown(found: Comparison, examples: Sequence[Example] = ()) -> str:
     lines += [f"`{name}`: `{spec}`." for spec, name in found.names.items()]
     if found.pooled:
         lines += [f"{POOLED}: the texts of all sets together; mean: of the sets' scores, each as much as another."]
-    lines += ["", METHOD, "", *_head(["test set", "model", *METRICS])]
+    lines += ["", METHOD, "", *_head(["test set", "model", *NUMBERS])]
     for name, model, numbers in method_rows(found):
         lines.append(f"| {name} | `{model}` | " + " | ".join(f"{100 * x:.1f}" for x in numbers) + " |")
     lines += [
@@ -165,9 +165,9 @@ def account_rows(found: Comparison) -> list[list[str]]:
 
 
 def method_rows(found: Comparison) -> list[tuple[str, str, list[float]]]:
-    """Test set, model and fractions under `METRICS`, mean over seeds."""
+    """Test set, model and fractions under `NUMBERS`, mean over seeds."""
     return [
-        (name, found.called(model), [found.at(model, name).metric(metric) for metric in METRICS])
+        (name, found.called(model), [found.at(model, name).metric(metric) for metric in NUMBERS])
         for name in found.slices for model in found.models
     ]  # fmt: skip
 

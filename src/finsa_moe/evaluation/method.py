@@ -12,17 +12,17 @@ from finsa_moe.polarity import ENGLISH, NAMES
 
 PAPER = ("accuracy", "macro-P", "macro-R", "macro-F1", "weighted F1")
 """What the paper's two tables have."""
-METRICS = (*PAPER, *(f"recall {name}" for name in NAMES))
+NUMBERS = (*PAPER, *(f"recall {name}" for name in NAMES))
 
 
 def numbers(scores: Scores) -> dict[str, float]:
-    """Fractions under `METRICS`."""
+    """Fractions under `NUMBERS`."""
     recalls = [scores.per_class[name].recall for name in ENGLISH]
     values = (scores.accuracy, scores.macro_precision, scores.macro_recall, scores.macro_f1, scores.weighted_f1)
-    return dict(zip(METRICS, (*values, *recalls), strict=True))
+    return dict(zip(NUMBERS, (*values, *recalls), strict=True))
 
 
 def by_seed(scores: Iterable[Scores]) -> dict[str, tuple[float, ...]]:
-    """Under `METRICS`, the fractions of every seed."""
+    """Under `NUMBERS`, the fractions of every seed."""
     found = [numbers(one) for one in scores]
-    return {name: tuple(one[name] for one in found) for name in METRICS}
+    return {name: tuple(one[name] for one in found) for name in NUMBERS}
