@@ -37,6 +37,17 @@ CHINESE = {Polarity.BEARISH: "利空", Polarity.NEUTRAL: "中性", Polarity.BULL
 NAMES: tuple[str, ...] = tuple(CHINESE[p] for p in Polarity)
 ENGLISH: tuple[str, ...] = tuple(p.english for p in Polarity)
 
+
+def english(name: str) -> str:
+    """The English name of a class by its Chinese one, as in `NAMES`; ValueError for another word."""
+    return ENGLISH[NAMES.index(name)]
+
+
+def chinese(name: str) -> str:
+    """The Chinese name of a class by its English one, as in `ENGLISH`; ValueError for another word."""
+    return NAMES[ENGLISH.index(name)]
+
+
 WORDS: dict[Polarity, tuple[str, ...]] = {
     Polarity.BEARISH: (
         "利空", "消极", "负面", "负向", "看空", "看跌", "悲观", "利淡", "做空", "下跌", "空头", "偏空", "负",

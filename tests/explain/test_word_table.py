@@ -19,8 +19,9 @@ def made(words: dict[str, tuple[float, float, float]], expert: str | None = "new
     for word in words:
         cut.append(Word(at, at + len(word) + 1, at, word, read=word != unread))
         at += len(word) + 1
-    even = dict.fromkeys(ENGLISH, 1 / 3)
-    return Explanation(text, tuple(cut), np.array(list(words.values())), even, even, expert, True, {}, {}, "exact", 2)
+    even, weights = dict.fromkeys(ENGLISH, 1 / 3), {expert: 1.0} if expert else {}
+    values = np.array(list(words.values()))
+    return Explanation(text, tuple(cut), values, even, even, expert, True, weights, {}, "exact", 2)
 
 
 @pytest.fixture

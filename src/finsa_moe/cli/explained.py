@@ -30,7 +30,7 @@ def show(entry: Explanation, polarity: Polarity | None = None) -> None:
 
     console, shown = screen(markup=False), entry.polarity if polarity is None else polarity
     line = Text(entry.sentiment, style=f"bold {STYLES[entry.polarity]}")
-    line.append(f"  {entry.confidence:.4f}  {_who(entry)}", style="default not bold")
+    line.append(f"  {entry.confidence:.4f}  {entry.speakers(4)}", style="default not bold")
     console.print(line, soft_wrap=True)
     console.print(_marked(entry, shown), soft_wrap=True)
     moved = entry.top(len(entry.words), shown)
@@ -106,21 +106,6 @@ def _marked(entry: Explanation, polarity: Polarity) -> object:
         line.append(_clean(word.word), style=style)
         line.append(_clean(entry.text[word.at + len(word.word) : word.end]))
     return line
-
-
-def _who(entry: Explanation) -> str:
-    from finsa_moe.polarity import ENGLISH, NAMES
-
-    if entry.expert is None:
-        return ""
-    weight = entry.expert_weights[entry.expert]
-    how = "soft gate, router" if entry.soft else "router" if entry.routed else "given; router"
-    parts = [f"{entry.expert} ({how} {weight:.2f})"]
-    for name, scores in entry.experts.items():
-        if name != entry.expert:
-            best = max(scores, key=lambda key: scores[key])
-            parts.append(f"{name} would say {NAMES[ENGLISH.index(best)]} {scores[best]:.4f}")
-    return "; ".join(parts)
 
 
 def _width(word: str) -> int:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from finsa_moe.data.fonts import chinese_font, drawable
-from finsa_moe.drift.shift import Drift
+from finsa_moe.drift.shift import Change, Drift
 from finsa_moe.errors import require
 from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, png_bytes
-from finsa_moe.polarity import ENGLISH, NAMES
+from finsa_moe.polarity import english
 
-_ENGLISH = dict(zip(NAMES, ENGLISH, strict=True))
 _GROUPS = {"novel": "unlike known texts", "routing": "read by", "sentiment": "answered"}
 
 
@@ -37,7 +36,7 @@ def drift_picture(drift: Drift, old: str = "old", new: str = "new") -> bytes:
 
 
 def _shares(axes: Any, drift: Drift, old: str, new: str, family: list[str]) -> None:
-    names = [f"{_GROUPS[one.kind]}{'' if one.kind == 'novel' else ' ' + _called(one.name)}" for one in drift.changes]
+    names = [f"{_GROUPS[one.kind]}{'' if one.kind == 'novel' else ' ' + _called(one)}" for one in drift.changes]
     for at, one in enumerate(drift.changes):
         marks = ((one.old, one.old_interval, -0.16, SOFT, "white"), (one.new, one.new_interval, 0.16, *COLOURS[:1] * 2))
         for share, (low, high), off, colour, fill in marks:
@@ -74,5 +73,5 @@ def _words(axes: Any, drift: Drift, family: list[str]) -> None:
         axes.text(0.5, 0.5, "no word surely shifted", ha="center", color=SOFT, transform=axes.transAxes)
 
 
-def _called(name: str) -> str:
-    return name if chinese_font() else _ENGLISH.get(name, name)
+def _called(one: Change) -> str:
+    return english(one.name) if one.kind == "sentiment" and not chinese_font() else one.name

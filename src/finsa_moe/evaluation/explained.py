@@ -14,7 +14,7 @@ from finsa_moe.evaluation.examples import Example
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import WordRow, WordTable
-from finsa_moe.polarity import ENGLISH, NAMES, Polarity
+from finsa_moe.polarity import ENGLISH, NAMES, Polarity, english
 
 CSS = """
 .said{line-height:2.3;font-size:1.08rem;margin:.6rem 0;overflow-wrap:anywhere}
@@ -112,7 +112,7 @@ def words_section(rows: Sequence[WordRow], heading: str, note: str = "", most: i
     lines = []
     for row in (row for of in groups.values() for row in of[:each]):
         lines.append([
-            row.word, row.domain, Cell(row.polarity, ENGLISH[NAMES.index(row.polarity)]), f"{row.frequency:,}",
+            row.word, row.domain, Cell(row.polarity, english(row.polarity)), f"{row.frequency:,}",
             _signed(row.mean), f"{row.mean_abs:.4f}", _signed(row.sum, 3), f"{row.abs_sum:.3f}",
             Cell(f"{100 * row.share:.2f}", bar=min(1.0, 10 * row.share)),
         ])  # fmt: skip
@@ -158,16 +158,7 @@ def _signed(value: float, digits: int = 4) -> str:
 
 
 def _who(entry: Explanation) -> str:
-    if entry.expert is None:
-        return "model"
-    weight = entry.expert_weights.get(entry.expert, 0.0)
-    how = "soft gate, router" if entry.soft else "router" if entry.routed else "given; router"
-    others = []
-    for name, scores in entry.experts.items():
-        if name != entry.expert:
-            best = max(scores, key=lambda key: scores[key])
-            others.append(f"{name} would say {NAMES[ENGLISH.index(best)]} {scores[best]:.3f}")
-    return "; ".join((f"expert {entry.expert} ({how} {weight:.2f})", *others))
+    return "model" if entry.expert is None else f"expert {entry.speakers(3)}"
 
 
 def _values(entry: Explanation) -> str:

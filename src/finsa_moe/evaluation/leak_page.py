@@ -13,9 +13,7 @@ from finsa_moe.evaluation.leak import Harm, lines
 from finsa_moe.evaluation.leak_figure import CALLED, audit_picture
 from finsa_moe.evaluation.leak_tables import counted, remarks
 from finsa_moe.evaluation.report import Cell, Section, html_page
-from finsa_moe.polarity import ENGLISH, NAMES
-
-_ENGLISH = dict(zip(NAMES, ENGLISH, strict=True))
+from finsa_moe.polarity import NAMES, english
 
 
 def audit_page(report: LeakReport, harms: Sequence[Harm], command: str = "") -> str:
@@ -108,8 +106,9 @@ def _worst(report: LeakReport) -> Section:
     rows = []
     for at, example in enumerate(report.worst(20), 1):
         for row in example.rows:
-            label = row["label"] or "–"
-            rows.append([at, row["split"], Cell(label, _ENGLISH.get(label, "muted")), (row["text"] or "")[:300]])
+            label = row["label"]
+            cell = Cell("–", "muted") if label is None else Cell(label, english(label))
+            rows.append([at, row["split"], cell, (row["text"] or "")[:300]])
     if not rows:
         return Section("Examples", page.text("No text repeats."))
     return Section("Examples", page.table(("cluster", "split", "label", "text"), rows, left=4), "The worst clusters.")

@@ -15,10 +15,8 @@ from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.evaluation.results import Evaluation
 from finsa_moe.evaluation.tables import HEADS, cells, drawn, percent, slices
-from finsa_moe.polarity import ENGLISH, NAMES
+from finsa_moe.polarity import ENGLISH, NAMES, english
 from finsa_moe.runtime.prediction import Prediction
-
-_ENGLISH = dict(zip(NAMES, ENGLISH, strict=True))
 
 
 def evaluation_sections(result: Evaluation, beside: Mapping[str, Mapping[str, Scores]] | None = None) -> list[Section]:
@@ -46,7 +44,7 @@ def answers_section(predictions: Iterable[Prediction]) -> Section:
         scores = [Cell(f"{p.scores[name]:.3f}", bar=p.scores[name]) for name in ENGLISH]
         flags = [word for word, on in (("cut", p.truncated), ("uncertain", p.uncertain)) if on]
         rows.append([
-            p.text, Cell(p.sentiment, _ENGLISH[p.sentiment]), p.expert, ", ".join(flags),
+            p.text, Cell(p.sentiment, english(p.sentiment)), p.expert, ", ".join(flags),
             f"{p.confidence:.3f}", *scores, f"{p.expert_weight:.3f}",
         ])  # fmt: skip
     heads = ("text", "polarity", "expert", "", "confidence", *NAMES, "expert weight")
@@ -149,7 +147,7 @@ def _rows(title: str, rows: Sequence[Mapping[str, object]]) -> Section:
         label, predicted = str(row["label"]), str(row["predicted"])
         where = [str(row.get(key) or "–") for key in ("domain", "expert")]
         lines.append([
-            row["text"], Cell(label, _ENGLISH[label]), Cell(predicted, _ENGLISH[predicted]), *where, row["id"],
+            row["text"], Cell(label, english(label)), Cell(predicted, english(predicted)), *where, row["id"],
             f"{float(str(row['confidence'])):.3f}",
         ])  # fmt: skip
     heads = ("text", "truth", "predicted", "domain", "expert", "id", "confidence")

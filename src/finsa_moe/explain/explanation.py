@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from finsa_moe.explain.shapley import EXACT
 from finsa_moe.explain.words import Word
-from finsa_moe.polarity import ENGLISH, NAMES, Polarity
+from finsa_moe.polarity import ENGLISH, NAMES, Polarity, chinese
 
 Reals = NDArray[np.float64]
 
@@ -92,6 +92,22 @@ class Explanation:
         column = self.value(polarity)
         order = np.argsort(-np.abs(column), kind="stable")[:n]
         return [(self.words[at], float(column[at])) for at in order if column[at] != 0.0]
+
+    def speakers(self, digits: int) -> str:
+        """Who spoke and with what weight, and what every other expert would say; empty without experts.
+
+        Args:
+            digits: Of a confidence after the point.
+        """
+        if self.expert is None:
+            return ""
+        how = "soft gate, router" if self.soft else "router" if self.routed else "given; router"
+        parts = [f"{self.expert} ({how} {self.expert_weights[self.expert]:.2f})"]
+        for name, scores in self.experts.items():
+            if name != self.expert:
+                best = max(scores, key=lambda key: scores[key])
+                parts.append(f"{name} would say {chinese(best)} {scores[best]:.{digits}f}")
+        return "; ".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON; `from_dict` reads it back."""
