@@ -56,6 +56,24 @@ def test_a_sheet_is_named_behind_the_file(book):
         find_files([book.with_name("g.xlsx#首页")])
 
 
+def test_a_workbook_that_begins_with_a_note_tells_of_its_other_sheets(book, tmp_path):
+    note = "; read: sheet 说明; others: 数据, 图 2, as in f.xlsx#数据"
+    sheets = {"数据": [["text"], ["涨"]], "图 2": []}
+    write_workbook(book, {"说明": [["数据说明"], ["共一行"]], **sheets})
+    with pytest.raises(DataError, match=f"no text column; columns found: 数据说明; name it by --text COL{note}$"):
+        read_texts([book])
+    with pytest.raises(DataError, match=f"no column 'wort'; .* --text COL{note}$"):
+        read_texts([book], "wort+x")
+    with pytest.raises(DataError, match=r"name it by --text COL$"):
+        read_texts([Path(f"{book}#说明")])
+    write_workbook(book, {"说明": [["数据说明"]], **sheets})
+    with pytest.raises(DataError, match=f"f.xlsx: no rows{note}$"):
+        prepare([book], domain="research", out=tmp_path / "out")
+    write_workbook(book, {"说明": [["数据说明"]]})
+    with pytest.raises(DataError, match=r"f\.xlsx: no rows$"):
+        prepare([book], domain="research", out=tmp_path / "out")
+
+
 def test_a_sheet_is_prepared(book, tmp_path):
     rows = [["text", "label"], *([f"第{n}条各不相同的内容{n * 7919}", NAMES[n % 3]] for n in range(30))]
     write_workbook(book, {"a": [["x"]], "b 2": rows})

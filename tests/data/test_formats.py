@@ -18,7 +18,16 @@ from finsa_moe.polarity import LabelMap
 
 
 def test_a_folder_is_searched_sorted_and_what_is_left_out_is_named(tmp_path):
-    for name in ("b.csv", "a/z.tsv", "a/.hidden.csv", ".git/x.csv", "notes.docx", "state.json", "c.JSONL"):
+    for name in (
+        "b.csv",
+        "a/z.tsv",
+        "a/.hidden.csv",
+        "a/~$z.xlsx",
+        ".git/x.csv",
+        "notes.docx",
+        "state.json",
+        "c.JSONL",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text\n", encoding="utf-8")
     (tmp_path / "empty.csv").touch()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from finsa_moe.data.excel import other_sheets
 from finsa_moe.errors import DataError, closest
 
 # In order of preference: a file with both a title and a content is read by its content.
@@ -109,7 +110,7 @@ def find_column(
     if loose and usual is not None:
         return usual
     near = closest(given, list(names))
-    raise DataError(f"{path}: no column {given!r}{near}; columns found: {listed(names)}; name it by --{kind} COL")
+    raise DataError(f"{path}: no column {given!r}{near}; {_remedy(names, kind, path)}")
 
 
 def find_text(names: Sequence[str], given: str | None, path: Path | str, *, loose: bool = False) -> tuple[int, ...]:
@@ -177,8 +178,12 @@ def resolve(
 
 def _need(position: int | None, names: Sequence[str], kind: str, path: Path | str) -> int:
     if position is None:
-        raise DataError(f"{path}: no {kind} column; columns found: {listed(names)}; name it by --{kind} COL")
+        raise DataError(f"{path}: no {kind} column; {_remedy(names, kind, path)}")
     return position
+
+
+def _remedy(names: Sequence[str], kind: str, path: Path | str) -> str:
+    return f"columns found: {listed(names) or 'none'}; name it by --{kind} COL{other_sheets(Path(path))}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -35,6 +35,20 @@ def read_workbook(path: Path) -> Iterator[Batch]:
     yield batch
 
 
+def other_sheets(path: Path) -> str:
+    """For an error on a workbook of several sheets of which none was named: which was read, and how to name another.
+
+    Empty for any other file.
+    """
+    meant = named(path)
+    if meant.ending != ".xlsx" or meant.sheet is not None or not meant.file.is_file():
+        return ""
+    calamine: Any = require("python_calamine", "excel", "reading .xlsx")
+    with calamine.load_workbook(str(path)) as book:
+        first, *others = book.sheet_names
+    return f"; read: sheet {first}; others: {', '.join(others)}, as in {path.name}#{others[0]}" if others else ""
+
+
 def _rows(path: Path) -> Iterator[list[str]]:
     calamine: Any = require("python_calamine", "excel", "reading .xlsx")
     meant = named(path)

@@ -39,7 +39,7 @@ class Found:
 def find_files(sources: Sequence[Path]) -> Found:
     """List the files that sources stand for; a folder is searched to the bottom, sorted, hidden files left out.
 
-    Folders that are links are followed.
+    So are those that Office keeps beside a file that is open (``~$posts.xlsx``). Folders that are links are followed.
 
     Raises:
         DataError: If a source is not there, a folder cannot be read, a named file is of an unknown format or empty, or
@@ -91,7 +91,7 @@ def _walk(folder: Path) -> Iterator[Path]:
             seen.add(place)
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             waiting += [path for name in folders if (path := Path(parent, name)).is_symlink()]
-            yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+            yield from (Path(parent, name) for name in sorted(names) if not name.startswith((".", "~$")))
 
 
 def _refuse(error: OSError) -> None:

@@ -21,6 +21,7 @@ from finsa_moe.data.clusters import CLUSTER_THRESHOLD, N, checked
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.days import days, later
 from finsa_moe.data.domain import check_domain
+from finsa_moe.data.excel import other_sheets
 from finsa_moe.data.folder import written_whole
 from finsa_moe.data.formats import find_files
 from finsa_moe.data.grams import banding
@@ -244,6 +245,6 @@ def _rejects(staged: Staged, refused: Sequence[pl.DataFrame]) -> pl.DataFrame:
 def _nothing_left(sources: Sequence[Path], rows_in: int, rejects: pl.DataFrame) -> str:
     where = ", ".join(str(source) for source in sources)
     if not rejects.height:
-        return f"{where}: no rows"
+        return f"{where}: no rows{other_sheets(sources[0]) if len(sources) == 1 else ''}"
     reason, count = rejects["reason"].value_counts(sort=True).row(0)
     return f"{where}: none of {rows_in} rows can be used; {count} of them: {reason}"
