@@ -29,7 +29,7 @@ from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.losses import AdaptiveBalancedLoss, balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.router import Router, masked_mean
-from finsa_moe.training.memory import peak_memory
+from finsa_moe.training.device import peak_memory
 
 COUNTS = [1000, 1000, 1000]
 FORMS = ("published", "published, router pass without gradient", "route_at 0.0", "route_at 0.25", "route_at 1.0")

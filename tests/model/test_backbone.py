@@ -10,7 +10,6 @@ import torch
 
 from finsa_moe.errors import MissingExtra, ModelError
 from finsa_moe.model.backbone import (
-    best_device,
     expert_targets,
     fingerprint,
     first_expert_layer,
@@ -21,6 +20,7 @@ from finsa_moe.model.backbone import (
     position_ids,
     route_layer,
 )
+from finsa_moe.model.device import best_device
 from tests.families import DECODERS, FAMILIES, make_backbone
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -10,15 +10,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from transformers import AutoConfig, AutoModel
 
 from finsa_moe.config import ExpertConfig, MergeConfig
-from finsa_moe.errors import ConfigError, DataError, FinSAError, ModelError
+from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model import checkpoint
 from finsa_moe.model.backbone import fingerprint, load_backbone
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training import expert as stage_one
 from finsa_moe.training import loop
-from finsa_moe.training.expert import ExpertModel, longest, train_expert
+from finsa_moe.training.expert import ExpertModel, longest, prompt_for, train_expert
 from finsa_moe.training.merge import merge
 from finsa_moe.training.trainer import Stage
 from tests.conftest import EXPERT
@@ -179,6 +180,22 @@ def test_longest_by_family(backbone_of: Backbones) -> None:
         assert longest(backbone, 64) == 64
 
 
+@pytest.mark.parametrize(
+    ("family", "options", "prompt"),
+    [
+        ("qwen3_5_text", {}, "neutral"), ("qwen3_next", {"num_experts": 2}, "neutral"),
+        ("granitemoehybrid", {"layer_types": ["mamba", "mamba", "mamba", "attention"]}, "neutral"),
+        ("bloom", {}, "neutral"), ("mpt", {}, "neutral"), ("opt", {}, "neutral"), ("bert", {}, "none"),
+        ("mpnet", {}, "none"), ("ernie", {}, "none"), ("xlnet", {}, "none"),
+    ],
+)  # fmt: skip
+def test_a_decoder_is_known_by_any_of_its_layers(family: str, options: dict[str, object], prompt: str) -> None:
+    """Linear attention comes first in hybrids and says nothing of what a token sees, as BLOOM's does nowhere."""
+    config = AutoConfig.for_model(family, num_hidden_layers=4, vocab_size=64, **options)
+    with torch.device("meta"):
+        assert prompt_for(AutoModel.from_config(config), ExpertConfig()) == prompt
+
+
 def test_a_finished_or_unfinished_folder_is_not_overwritten(
     prepared: Mapping[str, Path], backbone_of: Backbones, tmp_path: Path
 ) -> None:
@@ -199,7 +216,7 @@ def test_rows_that_cannot_be_learnt_from(prepared: Mapping[str, Path], backbone_
     data.mkdir()
     write_rows(data / "train.csv", [("大涨", 2), ("又涨", 2)], "news")
     write_rows(data / "valid.csv", [("大涨", 2)], "news")
-    with pytest.raises(FinSAError, match=r"train\.csv: all 2 rows are 利好; an expert needs two classes"):
+    with pytest.raises(DataError, match=r"train\.csv: all 2 rows are 利好; an expert needs two classes"):
         trained_once(data, tmp_path / "e", backbone_of("bert"))
     (data / "valid.csv").unlink()
     with pytest.raises(DataError, match=r"valid\.csv: missing"):

@@ -14,9 +14,11 @@ from transformers import TrainingArguments
 
 from finsa_moe.config import ExpertConfig
 from finsa_moe.model.losses import AdaptiveBalancedLoss
-from finsa_moe.training import loop, memory
+from finsa_moe.training import device, loop
+from finsa_moe.training.batches import Collator
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.resume import forget_after, newest_checkpoint
+from finsa_moe.training.trainer import TRAINED, load_trained, trained_tensors
 from tests.conftest import EXPERT, Trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,12 +85,12 @@ def test_trained_tensors_go_out_and_in_again(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
     model[0].requires_grad_(False)
-    before = loop.trained_tensors(model)
+    before = trained_tensors(model)
     assert before.keys() == {"1.weight", "1.bias"}
-    save_file(before, tmp_path / loop.TRAINED)
+    save_file(before, tmp_path / TRAINED)
     with torch.no_grad():
         model[1].weight.zero_()
-    loop.load_trained(model, tmp_path)
+    load_trained(model, tmp_path)
     assert torch.equal(model[1].weight, before["1.weight"])
 
 
@@ -114,13 +116,13 @@ def test_statistics_of_a_run(trained: Mapping[str, Trained]) -> None:
 
 def test_no_peak_memory_where_the_system_tells_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows, which has neither /proc nor the module `resource`."""
-    assert not hasattr(loop, "resource")
+    assert not hasattr(device, "resource")
     monkeypatch.setitem(sys.modules, "resource", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     (tmp_path / "status").write_text("VmRSS: 5 kB\n")  # as in a sandbox whose system tells less
     for status in (tmp_path / "none", tmp_path / "status"):
-        monkeypatch.setattr(memory, "STATUS", status)
-        assert loop.peak_memory() == 0
+        monkeypatch.setattr(device, "STATUS", status)
+        assert device.peak_memory() == 0
 
 
 def test_tensorboard_is_written_where_the_run_is(
@@ -145,14 +147,14 @@ def test_a_second_gpu_that_is_only_seen_changes_no_batch(
             self._n_gpu = 2
 
     rows = []
-    collated = loop.Collator.__call__
+    collated = Collator.__call__
 
-    def counted(self: loop.Collator, batch: list[dict[str, Any]]) -> Any:
+    def counted(self: Collator, batch: list[dict[str, Any]]) -> Any:
         rows.append(len(batch))
         return collated(self, batch)
 
     monkeypatch.setattr(loop, "TrainingArguments", TwoSeen)
-    monkeypatch.setattr(loop.Collator, "__call__", counted)
+    monkeypatch.setattr(Collator, "__call__", counted)
     settings = ExpertConfig.load(None, [*EXPERT, "eval_batch_size=6"])
     train_expert("news", prepared["news"], tmp_path / "e", backbone=str(backbone_of("bert")), settings=settings,
                  device="cpu")  # fmt: skip

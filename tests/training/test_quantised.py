@@ -25,26 +25,28 @@ from tests.families import batch_of, made_rows, make_backbone, mixture_over, sha
 pytestmark = pytest.mark.usefixtures("one_thread")
 SLOW = [pytest.param(family, marks=pytest.mark.slow) for family in ("internlm3", "gemma3_text")]
 FAMILIES = ("llama", "qwen3", "glm4", "bert", *SLOW)
+SLOWER = [pytest.param(*kind.values, "float32", marks=kind.marks) for kind in SLOW]
 TEXTS = [text for text, _ in made_rows("news", 12, seed=5)]
 IDS, MASK = batch_of([[2, 30, 41, 52, 60, 61], [2, 99, 7], [2, 7, 8, 9]], 0)
 
 
 @pytest.fixture(scope="module")
-def quantised(train: Callable[..., Trained], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
-    results: dict[str, Trained] = {}
+def quantised(train: Callable[..., Trained], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Trained]:
+    results: dict[tuple[str, str], Trained] = {}
     root = tmp_path_factory.mktemp("quantised")
 
-    def get(family: str) -> Trained:
-        if family not in results:
-            backbone = make_backbone(family, root / family, hidden=64)
-            results[family] = train(backbone, expert=("quantisation=nf4",))
-        return results[family]
+    def get(family: str, dtype: str = "float32") -> Trained:
+        key = (family, dtype)
+        if key not in results:
+            backbone = make_backbone(family, root / "-".join(key), hidden=64)
+            results[key] = train(backbone, expert=("quantisation=nf4", f"dtype={dtype}"))
+        return results[key]
 
     return get
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_whole_way_in_four_bits(family: str, quantised: Callable[[str], Trained]) -> None:
+def test_the_whole_way_in_four_bits(family: str, quantised: Callable[..., Trained]) -> None:
     run = quantised(family)
     engine = TorchEngine(run.joint, device="cpu")
     kinds = {type(engine.model.backbone.get_submodule(t)).__name__ for t in engine.model.config.targets}
@@ -60,7 +62,7 @@ def test_the_whole_way_in_four_bits(family: str, quantised: Callable[[str], Trai
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_nothing_quantised_is_saved(family: str, quantised: Callable[[str], Trained]) -> None:
+def test_nothing_quantised_is_saved(family: str, quantised: Callable[..., Trained]) -> None:
     run = quantised(family)
     for folder in (run.start, run.out / "router_warmup", run.joint, *run.experts.values()):
         assert not (folder / "backbone").exists(), "the frozen network is named only"
@@ -77,7 +79,7 @@ def test_nothing_quantised_is_saved(family: str, quantised: Callable[[str], Trai
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_was_trained_has_moved(family: str, quantised: Callable[[str], Trained]) -> None:
+def test_what_was_trained_has_moved(family: str, quantised: Callable[..., Trained]) -> None:
     run = quantised(family)
     for domain, folder in run.experts.items():
         first = load_file(folder / "adapter_model.safetensors")
@@ -87,14 +89,19 @@ def test_what_was_trained_has_moved(family: str, quantised: Callable[[str], Trai
         assert not any(torch.equal(first[name], last[name]) for name in first)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_right_after_merge_it_is_the_expert_still(family: str, quantised: Callable[[str], Trained]) -> None:
+@pytest.mark.parametrize(("family", "dtype"), [*((f, "float32") for f in FAMILIES[:4]), ("llama", "bfloat16"), *SLOWER])
+def test_right_after_merge_it_is_the_expert_still(family: str, dtype: str, quantised: Callable[..., Trained]) -> None:
     """The third promise on a backbone of four bits: the same quantised weights below, so to 1e-5 as well."""
-    run = quantised(family)
+    run = quantised(family, dtype)
     mixture = load_mixture(run.start, device="cpu")
-    settings = ExpertConfig(rank=4, quantisation="nf4")
+    settings = ExpertConfig(rank=4, quantisation="nf4", dtype=dtype)
     for index, folder in enumerate(run.experts.values()):
-        expert = ExpertModel(load_backbone(str(run.backbone), device="cpu", quantisation="nf4"), settings).eval()
+        network = load_backbone(str(run.backbone), device="cpu", quantisation="nf4", dtype=dtype)
+        held = {name: parameter.dtype for name, parameter in network.named_parameters()}
+        expert = ExpertModel(network, settings).eval()
+        for name, parameter in network.named_parameters():  # else stage 1 trains over another network than is run
+            if "lora_" not in name:
+                assert parameter.dtype == held[name.replace(".base_layer", "")], name
         named = dict(expert.named_parameters())
         state = {
             f"peft.{k.replace('.weight', '.default.weight')}": v
@@ -122,7 +129,7 @@ def test_other_layers_in_either_precision(dtype: str, train: Callable[..., Train
     assert np.isfinite(Predictor(TorchEngine(run.joint, device="cpu")).predict_proba(TEXTS)).all()
 
 
-def test_four_bits_are_near_the_whole(quantised: Callable[[str], Trained]) -> None:
+def test_four_bits_are_near_the_whole(quantised: Callable[..., Trained]) -> None:
     """Else the 4-bit path would be computing something else."""
     run = quantised("llama")
     four, whole = (load_backbone(str(run.backbone), device="cpu", quantisation=q) for q in ("nf4", "none"))

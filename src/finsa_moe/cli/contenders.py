@@ -100,7 +100,7 @@ def registry(
         if spec.name == MIXTURE:
             return _mixture(spec, running)
         if spec.name in PLACED and (device := spec.options.get("device") or running.device):
-            from finsa_moe.model.backbone import usable_device
+            from finsa_moe.model.device import usable_device
 
             usable_device(device)  # before hours of others' training
             spec = replace(spec, options={**spec.options, "device": device})
@@ -136,7 +136,7 @@ def _mixture(spec: Spec, running: Running) -> Any:
         folder = place(spec)
         device = None if _exported(folder) else running.device
         return MixtureForm(load(folder, device=device, dtype=dtype, batch_tokens=batch_tokens), spec)
-    from finsa_moe.model.backbone import usable_device
+    from finsa_moe.model.device import usable_device
     from finsa_moe.model.torch_engine import TorchEngine
     from finsa_moe.runtime.predictor import Predictor
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +17,14 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar
 
 from finsa_moe import hub
 from finsa_moe.data.encode import TextEncoder
-from finsa_moe.errors import ConfigError, ModelError, require
+from finsa_moe.errors import ModelError, require
+from finsa_moe.model.device import usable_device
 
 if not sys.stderr.isatty():
     disable_progress_bar()
@@ -170,30 +171,6 @@ def ready_to_train(backbone: PreTrainedModel) -> PreTrainedModel:
     return backbone
 
 
-def best_device() -> str:
-    """``"cuda"`` when a GPU is there, of several processes each one's own (``"cuda:1"``), else ``"cpu"``."""
-    if not torch.cuda.is_available():
-        return "cpu"
-    together = int(os.environ.get("WORLD_SIZE", "1")) > 1
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if together else "cuda"
-
-
-def usable_device(asked: str | None) -> str:
-    """The torch device that was asked for; None picks a GPU when there is one.
-
-    Raises:
-        ConfigError: If it is not there, before any work.
-    """
-    if asked is None:
-        return best_device()
-    try:
-        torch.empty(0, device=asked)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without it
-        said = " ".join(str(error).split())[:120]
-        raise ConfigError(f"--device {asked}: cannot be used ({said}); name one that is there, such as cpu") from None
-    return asked
-
-
 def layer_stack(backbone: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     """Path and module list of the transformer layers.
 
@@ -238,9 +215,20 @@ def expert_targets(backbone: PreTrainedModel, route_at: float = 0.0) -> list[str
 
 
 def is_causal(backbone: PreTrainedModel) -> bool:
-    """Whether it is a decoder, whose first tokens have seen nothing; such a backbone gets a prompt by default."""
+    """Whether it is a decoder, whose first tokens have seen nothing; such a backbone gets a prompt by default.
+
+    Attention says so itself, in a hybrid that of some layers only. Where no layer says anything (BLOOM, MPT), it is one
+    if transformers has it write texts but not fill gaps.
+    """
     _, layers = layer_stack(backbone)
-    return any(getattr(module, "is_causal", False) for module in layers[0].modules())
+    said = [module.is_causal for module in layers.modules() if hasattr(module, "is_causal")]
+    if said:
+        return any(said)
+    config = backbone.config.get_text_config()
+    writes, fills = (
+        config.model_type in names for names in (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+    )
+    return writes and not fills and getattr(config, "attn_type", None) != "bi"  # XLNet's word for its own attention
 
 
 def last_hidden(backbone: nn.Module, ids: Tensor, mask: Tensor | None) -> Tensor:

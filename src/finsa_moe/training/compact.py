@@ -22,7 +22,8 @@ from finsa_moe.data.lines import read_lines
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.files import write
-from finsa_moe.model.backbone import load_tokenizer, usable_device
+from finsa_moe.model.backbone import load_tokenizer
+from finsa_moe.model.device import usable_device
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.parallel import Ranks

@@ -32,8 +32,8 @@ from finsa_moe.model.backbone import (
     load_tokenizer,
     ready_to_train,
     text_encoder,
-    usable_device,
 )
+from finsa_moe.model.device import usable_device
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training.batches import Rows, read_split, steps_of
 from finsa_moe.training.expert import ExpertModel, longest, prompt_for
@@ -164,7 +164,7 @@ def _widths(rows: Rows, backbone: str, empty: PreTrainedModel, settings: ExpertC
 def _counted(empty: PreTrainedModel, settings: ExpertConfig) -> tuple[int, int, float]:
     """Parameters of the backbone, those trained, and bytes of all weights."""
     nf4 = settings.quantisation == "nf4"
-    size = 4 if nf4 else DTYPES[settings.dtype].itemsize  # peft makes float32 of what bitsandbytes leaves whole
+    size = DTYPES[settings.dtype].itemsize
     stack, _ = layer_stack(empty)
     trained, weights, parameters = 0, 0.0, 0
     targets = set(expert_targets(empty, settings.route_at))

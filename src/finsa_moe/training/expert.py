@@ -18,7 +18,6 @@ from peft import (
     TaskType,
     get_peft_model,
     get_peft_model_state_dict,
-    prepare_model_for_kbit_training,
     set_peft_model_state_dict,
 )
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.domain import check_domain
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
-from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, Expert, read_expert, read_json, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
@@ -66,8 +65,6 @@ class ExpertModel(nn.Module):
 
     def __init__(self, backbone: PreTrainedModel, settings: ExpertConfig, targets: Sequence[str] | None = None) -> None:
         super().__init__()
-        if settings.quantisation != "none":
-            backbone = prepare_model_for_kbit_training(backbone, settings.gradient_checkpointing)
         lora = LoraConfig(
             r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, bias="none",
             target_modules=list(targets or expert_targets(backbone, settings.route_at)),
@@ -239,7 +236,7 @@ def longest(backbone: PreTrainedModel, wanted: int) -> int:
 def _check_classes(rows: Rows) -> None:
     present = [name for name, count in zip(NAMES, rows.counts(), strict=True) if count]
     if len(present) < 2:
-        raise ModelError(
+        raise DataError(
             f"{rows.file}: all {len(rows.texts)} rows are {present[0]}; an expert needs two classes at least"
         )
 

@@ -93,6 +93,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     arguments = TrainingArguments(
         output_dir=str(checkpoints), seed=settings.seed, data_seed=settings.seed,
         learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, warmup_steps=settings.warmup_steps,
+        lr_scheduler_type="linear", max_grad_norm=1.0,
         num_train_epochs=settings.epochs, max_steps=settings.max_steps,
         per_device_train_batch_size=team.rows_each(settings.batch_size), ddp_find_unused_parameters=False,
         per_device_eval_batch_size=settings.eval_batch_size,

@@ -22,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ModelError
 from finsa_moe.training.batches import EncodedRows, LengthGroupedSampler
-from finsa_moe.training.memory import peak_memory
+from finsa_moe.training.device import peak_memory
 from finsa_moe.training.together import Team
 
 TRAINED, LOSS, SPENT = "trained.safetensors", "loss.json", "seconds.json"
