@@ -126,3 +126,14 @@ def test_balance_of_an_unused_expert_is_large_but_finite() -> None:
     loss.backward()
     assert 1 < loss.item() < 100
     assert torch.isfinite(gate.grad).all()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_a_row_learnt_to_the_last_bit_has_a_finite_gradient(gamma: float) -> None:
+    """Without smoothing its cross-entropy is exactly 0 in float32, where (1 - p)^γ has no finite slope for γ below 1."""
+    logits = torch.tensor([[20.0, 0.0, 0.0], [0.0, 1.0, 0.0]], requires_grad=True)
+    loss = AdaptiveBalancedLoss([1, 1, 1], smoothing=0.0, gamma=gamma)(logits, torch.tensor([0, 1]))
+    loss.backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[1].abs().max() > 0

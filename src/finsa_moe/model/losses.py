@@ -40,7 +40,8 @@ class AdaptiveBalancedLoss(nn.Module):
         """Loss of logits (batch, C) against int64 labels (batch,)."""
         weights: Tensor = self.weights  # type: ignore[assignment]
         entropy = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.smoothing, reduction="none")
-        focal = (1.0 - torch.exp(-entropy)) ** self.gamma
+        # an entropy of exactly 0 has, at γ below 1, an infinite slope here, which times 0 is no number
+        focal = (1.0 - torch.exp(-entropy)).clamp(min=1e-12) ** self.gamma
         return (weights.to(entropy.device)[labels] * focal * entropy).mean()
 
 
