@@ -236,7 +236,7 @@ def test_what_cannot_be_added(trained: Callable[[str], Trained], prepared: Mappi
     alike.mkdir()
     for split in ("train", "valid"):
         write_rows(alike / f"{split}.csv", [(text, 2) for text, _ in made_rows("notices", 12)], "notices")
-    with pytest.raises(ModelError, match="all 12 rows are 利好; an expert needs two classes at least"):
+    with pytest.raises(DataError, match="all 12 rows are 利好; an expert needs two classes at least"):
         grown(source, alike, tmp_path / "o")
     without = tmp_path / "without"
     shutil.copytree(source, without)

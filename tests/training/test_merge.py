@@ -286,7 +286,7 @@ def test_a_head_that_does_not_fit_is_one_line(change: str, pair: dict[str, Path]
 
 
 def test_refuses_names_and_numbers_that_cannot_be(pair: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(FinSAError, match="merge needs at least one --expert NAME=DIR"):
+    with pytest.raises(ConfigError, match="merge needs at least one --expert NAME=DIR"):
         merged({}, tmp_path / "m")
     with pytest.raises(FinSAError, match="domain 'a/b'"):
         merged({"a/b": pair["news"]}, tmp_path / "m")

@@ -51,10 +51,10 @@ def merge(
     Raises:
         ModelError: If an adapter is over another backbone or one held in another precision, reaches below the route, or
             has another rank layout or label order than the others; the message says which and what to do.
-        ConfigError: If `out` exists.
+        ConfigError: If no expert is given, or `out` exists.
     """
     if not experts:
-        raise ModelError("merge needs at least one --expert NAME=DIR")
+        raise ConfigError("merge needs at least one --expert NAME=DIR")
     if out.exists():
         raise ConfigError(f"{out}: exists already; name another --out, or remove it first")
     for name, folder in experts.items():
