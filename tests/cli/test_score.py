@@ -21,7 +21,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found.update(sources=sources, out=out, **settings)
         settings["progress"](5, 10, 0)
         return score.Report(
-            rows=10, answered=8, refused=2, strange=1, shards=3, kept=2, new_rows=4, answering=2.0, gone=["/p/a.csv"]
+            rows=10,
+            answered=8,
+            refused=2,
+            strange=1,
+            shards=3,
+            kept=2,
+            new_rows=4,
+            answering=2.0,
+            gone=["/p/a.csv"],
+            cut_before={"/p/b.csv": 1024},
         )
 
     monkeypatch.setattr(score, "score", run)
@@ -38,6 +47,8 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
     assert shown.err.splitlines() == [
         "1 files scored before are no longer there (first: /p/a.csv): their answers stay; if they were copied elsewhere "
         "and scored there, their rows count twice: name another --out",
+        "1 files keep the shards that they were begun with (first: /p/b.csv, of 1,024 rows): --shard-rows is for new files; "
+        "name another --out to cut them anew",
         "2 shards were there already",
         "o: 8 of 10 rows answered in 3 shards; this run 4 rows, 2 a second",
         "1 texts are unlike everything the model was trained on (column `novelty`)",
@@ -69,6 +80,12 @@ def test_bad_files_are_named_and_the_status_tells(
     told = capsys.readouterr().err.splitlines()
     assert told[:2] == ["left out: in/e.csv: the file is empty", "left out: in/b.csv: no text column"]
     assert told[-1].startswith("finsa: 1 files are bad and were left out (named above and in o/manifest.jsonl)")
+
+
+def test_the_room_counts_the_cores_where_no_number_is_named(asked: dict[str, Any]) -> None:
+    """Those of a cluster are known only to whoever connects to it."""
+    assert main(["score", "a.csv", "--out", "o"]) == 0
+    assert asked["workers"] is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text
-from finsa_moe.runtime import BATCH_TOKENS, cores
+from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.scale.score import Report
@@ -52,7 +52,8 @@ def score(
     ] = None,
     ray_address: Annotated[str | None, typer.Option(help="A Ray cluster, e.g. ray://head:10001 or auto.")] = None,
     shard_rows: Annotated[
-        int | None, typer.Option(min=1, help="Rows in each shard; left out: chosen by how many rows there are.")
+        int | None,
+        typer.Option(min=1, help="Rows in each shard of new files; left out: chosen by how many rows there are."),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Check finished shards by their checksums, not only by their sizes.")
@@ -91,7 +92,7 @@ def score(
     try:
         with _Bar() as bar:
             report = run(
-                sources, out, model=model, workers=workers or cores(), backend=backend, ray_address=ray_address,
+                sources, out, model=model, workers=workers, backend=backend, ray_address=ray_address,
                 shard_rows=shard_rows, verify=verify, skip_bad_files=skip_bad_files, progress=bar.show, text=text,
                 id=id, domain=domain, abstain_below=abstain_below, batch_tokens=batch_tokens, dtype=dtype,
                 engine=engine,
@@ -145,6 +146,13 @@ def _tell(report: Report, out: Path) -> None:
         typer.echo(
             f"{len(report.gone):,} files scored before are no longer there (first: {report.gone[0]}): their answers "
             "stay; if they were copied elsewhere and scored there, their rows count twice: name another --out",
+            err=True,
+        )
+    if report.cut_before:
+        name, rows = next(iter(report.cut_before.items()))
+        typer.echo(
+            f"{len(report.cut_before):,} files keep the shards that they were begun with (first: {name}, of {rows:,} "
+            "rows): --shard-rows is for new files; name another --out to cut them anew",
             err=True,
         )
     if report.kept:

@@ -19,7 +19,9 @@ from finsa_moe.scale.job import Job
 from finsa_moe.scale.shard import Entry, unwritable
 from finsa_moe.scale.stores import Source, is_gone
 
-NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 1
+NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 2
+_READ = (1, FORMAT)
+"""Formats that are read: in the first, all files had the header's rows of a shard."""
 _UNFINISHED = f".{NAME}.*.part"
 """What a kill within `Manifest.save` leaves."""
 
@@ -61,6 +63,7 @@ class Manifest:
         entries: Finished shards by name.
         files: By the name of a file that was cut to its end: its stamp, pieces and rows.
         bad: By the name of a file that was left out since it cannot be read: its stamp and the reason.
+        shard_rows: Rows of a shard of files that have none yet.
     """
 
     def __init__(
@@ -68,15 +71,31 @@ class Manifest:
         bad: dict[str, Entry] | None = None,
     ) -> None:  # fmt: skip
         self.path, self.header, self.entries, self.files, self.bad = path, header, entries, files, bad or {}
+        self.shard_rows = int(header.get("shard_rows", 0))
+        self._cuts: dict[str, int] = {}
+
+    def begin(self, shard_rows: int) -> None:
+        """Keep the cut of every file that has shards, and take `shard_rows` for the others."""
+        known = (*self.files.values(), *self.entries.values())
+        self._cuts = {entry["source"]: int(entry.get("shard_rows", self.header["shard_rows"])) for entry in known}
+        self.shard_rows = shard_rows
+
+    def cut(self, name: str) -> int:
+        """Rows of a shard of a file: those it was begun with."""
+        return self._cuts.get(name, self.shard_rows)
 
     def add(self, entry: Entry) -> None:
         """Record a finished shard."""
+        entry = {**entry, "shard_rows": self.cut(entry["source"])}
         self._append({"kind": "shard", **entry})
         self.entries[entry["shard"]] = entry
 
     def finish_file(self, source: Source, pieces: int, rows: int) -> None:
         """Record that a file has so many pieces and no more."""
-        entry = {"source": source.name, "stamp": source.stamp, "pieces": pieces, "rows": rows}
+        entry = {
+            "source": source.name, "stamp": source.stamp, "pieces": pieces, "rows": rows,
+            "shard_rows": self.cut(source.name),
+        }  # fmt: skip
         self.files[source.name] = entry
         self._append({"kind": "file", **entry})
 
@@ -87,10 +106,12 @@ class Manifest:
         self._append({"kind": "bad", **entry})
 
     def has(self, source: Source) -> bool:
-        """Whether every piece of a file is done."""
+        """Whether every piece of a file as it is now is done."""
         known = self.files.get(source.name)
-        return known is not None and all(
-            f"{source.key}-{number:05d}.parquet" in self.entries for number in range(known["pieces"])
+        return (
+            known is not None
+            and known["stamp"] == source.stamp
+            and all(f"{source.key}-{number:05d}.parquet" in self.entries for number in range(known["pieces"]))
         )
 
     def save(self) -> None:
@@ -127,7 +148,7 @@ def open_manifest(
     Args:
         job: The settings; they must be those that the folder was begun with.
         sources: The inputs of this run; shards of a file that has changed since are dropped, to be made again.
-        shard_rows: Rows of a shard, for a new folder; an old one keeps its own.
+        shard_rows: Rows of a shard of new files; one that has shards keeps the cut that it was begun with.
         verify: Whether finished shards are compared with their SHA-256, not only their size.
 
     Returns:
@@ -147,7 +168,7 @@ def open_manifest(
             raise ConfigError(f"{job.out}: holds {strangers[0]} and no {NAME}; name an empty folder for the answers")
         manifest = Manifest(path, header, {}, {})
     else:
-        manifest = _read(path)
+        manifest = read_manifest(path)
         for name, value in job.settings().items():
             if manifest.header.get(name) != value:
                 raise ConfigError(
@@ -185,6 +206,7 @@ def open_manifest(
         if source in stamps:  # it is made again; until then none of that name may pass for it
             for stale in (job.scores / name, job.rejects / f"{name.removesuffix('.parquet')}.csv"):
                 stale.unlink(missing_ok=True)
+    manifest.begin(shard_rows)
     manifest.save()
     return manifest, len(changed), gone
 
@@ -237,7 +259,12 @@ def _whole(shard: Path, entry: Entry, *, verify: bool) -> bool:
         return False
 
 
-def _read(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """The manifest as it was left, whatever has become of the shards.
+
+    Raises:
+        ConfigError: If it is damaged, or of another version.
+    """
     lines = path.read_bytes().split(b"\n")
     found: list[Entry] = []
     for line in lines[:-1]:  # what follows the last line end was cut short by a kill, or is nothing
@@ -245,7 +272,7 @@ def _read(path: Path) -> Manifest:
             found.append(json.loads(line))
         except ValueError:
             raise ConfigError(f"{path}: line {len(found) + 1} is damaged; name another --out") from None
-    if not found or found[0].get("kind") != "run" or found[0].get("format") != FORMAT:
+    if not found or found[0].get("kind") != "run" or found[0].get("format") not in _READ:
         raise ConfigError(f"{path}: no manifest that this version reads; name another --out")
     header = {name: value for name, value in found[0].items() if name not in ("kind", "format")}
     kinds: dict[str, dict[str, Entry]] = {"shard": {}, "file": {}, "bad": {}}

@@ -46,19 +46,11 @@ def run(job: Job, pieces: Iterator[Piece], workers: int, address: str | None = N
         DataError: If the cluster cannot be reached or gives up.
         MissingExtra: If Ray is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing reaches the network that the user did not name
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = require("ray", "ray", "scoring on Ray")
-    data = require("ray.data", "ray", "scoring on Ray")
     items = [{"piece": pickle.dumps(piece)} for piece in pieces]
     if not items:
         return
-    began = not ray.is_initialized()
-    try:
-        if began:
-            with _silent():
-                _connect(ray, workers, address)
+    with _connected(workers, address):
+        data = require("ray.data", "ray", "scoring on Ray")
         context = data.DataContext.get_current()
         context.enable_progress_bars = False  # ours counts rows
         logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -69,6 +61,32 @@ def run(job: Job, pieces: Iterator[Piece], workers: int, address: str | None = N
         )  # fmt: skip
         for row in found.iter_rows():
             yield pickle.loads(row["outcome"])
+
+
+def cores_of(address: str) -> int:
+    """Cores of a cluster that actors may take: all but one, which Ray's own tasks would else wait for.
+
+    Raises:
+        DataError: If the cluster cannot be reached.
+        MissingExtra: If Ray is not installed.
+    """
+    with _connected(1, address) as ray:
+        return max(1, int(ray.cluster_resources().get("CPU", 0)) - 1)
+
+
+@contextmanager
+def _connected(workers: int, address: str | None) -> Iterator[Any]:
+    """Ray, connected here unless it was; what it raises comes out as one line."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing reaches the network that the user did not name
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray = require("ray", "ray", "scoring on Ray")
+    began = not ray.is_initialized()
+    try:
+        if began:
+            with _silent():
+                _connect(ray, workers, address)
+        yield ray
     except (ray.exceptions.RayError, ConnectionError) as error:
         said = " ".join(str(error).split())[:200]
         raise DataError(f"Ray stopped ({said}); run the same command again: finished shards are kept") from error

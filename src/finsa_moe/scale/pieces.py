@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data.columns import find_column, find_text
+from finsa_moe.data.columns import find_column, find_text, listed
 from finsa_moe.data.formats import load_frame, read_batches
 from finsa_moe.data.rows import Broken, Row, sound_rows
 from finsa_moe.errors import DataError, require
@@ -99,20 +100,44 @@ def parquet_pieces(source: Source, groups: Sequence[int], most: int) -> Iterator
         yield Piece(source, number, first, held, (start, len(groups)))
 
 
-def staged_pieces(
-    source: Source, local: Path, most: int, staging: Path, wanted: Callable[[str], bool], text: str | None = None
-) -> Iterator[Piece]:
-    """Cut any other format, staging only the pieces whose shard's name is `wanted`; the others come with `staged` None.
-
-    `text` names the column of texts: a row with what is none there (`data.rows.no_text`) is staged as one that cannot
-    be read.
+def check_columns(source: Source, local: Path, text: str | None, id: str | None) -> None:  # noqa: A002
+    """See that a file of any other format has the columns; JSON is read on until it has them.
 
     Raises:
-        DataError: If the file cannot be read, or an OSError comes from writing the staged rows.
+        DataError: If it cannot be read or has no such column.
+    """
+    for batch in read_batches(local):
+        try:
+            _text_at(batch.names, source, text, id)
+        except DataError:
+            if not batch.more:
+                raise
+        else:
+            return
+
+
+def _text_at(names: Sequence[str], source: Source, text: str | None, id: str | None) -> tuple[int, ...]:  # noqa: A002
+    """Positions of the columns of the text; the named column of the id has to be there too."""
+    found = find_text(names, text, source.name)
+    find_column(names, "id", id, source.name)
+    return found
+
+
+def staged_pieces(
+    source: Source, local: Path, most: int, staging: Path, wanted: Callable[[str], bool], text: str | None = None,
+    id: str | None = None,  # noqa: A002
+) -> Iterator[Piece]:  # fmt: skip
+    """Cut any other format, staging only the pieces whose shard's name is `wanted`; the others come with `staged` None.
+
+    Every piece has all columns of the file, so that the text and the id are the same ones in each. `text` names the
+    column of texts: a row with what is none there (`data.rows.no_text`) is staged as one that cannot be read.
+
+    Raises:
+        DataError: If the file cannot be read or has no such column, or an OSError comes from writing the staged rows.
     """
     pq = require("pyarrow.parquet", EXTRA, "staging rows")
     number = first = 0
-    for table in _tables(local, source, most, text):
+    for table in _tables(local, source, most, text, id):
         piece = Piece(source, number, first, table.num_rows, None, 0, staging / f"{source.key}-{number:05d}.rows")
         if wanted(piece.name):
             pq.write_table(table, piece.staged, compression="lz4")
@@ -122,7 +147,7 @@ def staged_pieces(
         number, first = number + 1, first + table.num_rows
 
 
-def _tables(local: Path, source: Source, most: int, text: str | None) -> Iterator[Any]:
+def _tables(local: Path, source: Source, most: int, text: str | None, id: str | None) -> Iterator[Any]:  # noqa: A002
     """The rows of a file in tables of `most` rows, with the columns `OWN` added."""
     pa = require("pyarrow", EXTRA, "staging rows")
     if source.ending == ".arrow":
@@ -131,16 +156,24 @@ def _tables(local: Path, source: Source, most: int, text: str | None) -> Iterato
         except OSError as error:
             raise DataError(f"{source.name}: cannot be read: {error.strerror or error}") from error
         assert frame is not None
+        _text_at(frame.columns, source, text, id)
         table = frame.to_arrow()
         table = _marked(pa, table, list(range(1, table.num_rows + 1)))
         for start in range(0, table.num_rows, most):
             yield table.slice(start, most)
         return
-    names: list[str] = []
+    batches = read_batches(local)
+    begin = next(batches)
+    names = _all_names(local) if begin.more else begin.names
+    text_at = _text_at(names, source, text, id)
     rows: list[tuple[int, Row | Broken]] = []
-    for batch in read_batches(local):
-        names = batch.names
-        read, lines, unfit = sound_rows(batch.rows, batch.lines, find_text(names, text, source.name))
+    for batch in chain([begin], batches):
+        if batch.names != names[: len(batch.names)]:
+            raise DataError(
+                f"{source.name}: has other columns than a moment ago ({listed(batch.names)}): it is being written to; "
+                "score it when it is finished"
+            )
+        read, lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
         broken = [*batch.broken, *unfit]
         rows += sorted([*zip(lines, read, strict=True), *((b.line, b) for b in broken)], key=lambda row: row[0])
         while len(rows) >= most:
@@ -148,6 +181,14 @@ def _tables(local: Path, source: Source, most: int, text: str | None) -> Iterato
             del rows[:most]
     if rows:
         yield _table(pa, names, rows)
+
+
+def _all_names(local: Path) -> list[str]:
+    """The columns of a file of JSON, of which any row may bring a new one."""
+    names: list[str] = []
+    for batch in read_batches(local):
+        names = batch.names
+    return names
 
 
 def _table(pa: Any, names: list[str], rows: list[tuple[int, Row | Broken]]) -> Any:

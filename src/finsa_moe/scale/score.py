@@ -1,7 +1,7 @@
 """Files into shards of answers: every row once, each shard whole or absent, and a run that was stopped goes on.
 
-It finds the files, cuts them, hands what is missing to workers (`pool`, or Ray) and keeps the manifest. It knows
-neither how a piece is answered nor how workers run.
+It finds the files, hands what is missing (`plan`) to workers (`pool`, or Ray) and keeps the manifest. It knows neither
+how a piece is answered nor how workers run.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data.columns import find_column, find_text
-from finsa_moe.data.formats import read_batches
-from finsa_moe.data.names import named
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.runtime import cores
 from finsa_moe.scale import pool
 from finsa_moe.scale.job import Job, make_job
 from finsa_moe.scale.manifest import NAME, Manifest, locked, open_manifest
-from finsa_moe.scale.pieces import Piece, parquet_groups, parquet_pieces, staged_pieces
-from finsa_moe.scale.shard import COUNTS, Entry, commit, empty_error, unwritable
+from finsa_moe.scale.pieces import Piece
+from finsa_moe.scale.plan import look_at, missing_pieces, reason_of
+from finsa_moe.scale.shard import COUNTS, Entry, commit, empty_error
 from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Outcome
 
 LEAST, MOST, SHARE = 1_024, 50_000, 8
 """Rows of a shard: its bounds, and how many a worker gets at least, so that none waits long for the last."""
-_PROBE = 1 << 16
 Progress = Callable[[int, int, int], None]
 
 
@@ -40,6 +38,7 @@ class Report:
         new_rows: Rows of this run.
         changed: Files that have changed since they were scored and were scored again.
         gone: Files of earlier runs that are no longer there; their answers stay.
+        cut_before: Files of this run that keep other rows of a shard than were asked for, since they have shards.
         failed: Parts of files that could not be read, with the reason.
         skipped: Files met in folders and left out, with the reason, and files without a row.
         bad: Files that cannot be read or have no such column and were left out, with the reason.
@@ -58,6 +57,7 @@ class Report:
     new_rows: int = 0
     changed: int = 0
     gone: list[str] = field(default_factory=list)
+    cut_before: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def score(
     out: str | Path,
     *,
     model: Path | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
     backend: str = "pool",
     ray_address: str | None = None,
     shard_rows: int | None = None,
@@ -85,15 +85,15 @@ def score(
         sources: Paths and URLs of files and folders.
         out: A folder on this machine or one that all workers share.
         model: An exported model; None is the default model.
-        workers: Processes, one core each.
+        workers: Processes, one core each; None takes every core of this machine, or of the cluster but one.
         backend: ``"pool"`` or ``"ray"``.
         ray_address: The cluster; None starts Ray on this machine.
-        shard_rows: Rows of a shard; None settles it by how many there are.
+        shard_rows: Rows of a shard; None settles it by how many there are. A file that has shards keeps its own.
         verify: Whether shards of earlier runs are compared with their checksums.
         skip_bad_files: Whether a file that cannot be read, or lacks the column, is left out, which the report tells; it
             stops the run otherwise.
-        progress: Called with the rows done, those of all files (estimated where that takes reading), and those that
-            were there before.
+        progress: Called with the rows done of these files, all that they have (estimated where that takes reading),
+            and those that were there before.
         settings: `scale.job.Job`'s ``text``, ``id``, ``domain``, ``engine``, ``dtype``, ``batch_tokens``,
             ``abstain_below``.
 
@@ -105,43 +105,48 @@ def score(
         ModelError: If the model is missing, damaged or replaced while the run is under way.
     """
     began = time.perf_counter()
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise ConfigError(f"workers is {workers}; it must be 1 or more")
     if shard_rows is not None and shard_rows < 1:
         raise ConfigError(f"shard_rows is {shard_rows}; it must be 1 or more")
     job = make_job(Path(out), model, **settings)
     found, skipped = find_sources([str(source) for source in sources], job.out)
-    groups, total, bad = _looked_at(found, job, skip_bad_files)
+    look = look_at(found, job, skip_bad=skip_bad_files)
+    bad, names = look.bad, {source.name for source in found}
     good = [source for source in found if source.name not in bad]
+    workers = workers or _cores(backend, ray_address)
     with locked(job.out):
-        most = shard_rows or min(MOST, max(LEAST, -(-total // (workers * SHARE))))
+        most = shard_rows or min(MOST, max(LEAST, -(-look.rows // (workers * SHARE))))
         manifest, changed, gone = open_manifest(job, found, most, verify=verify)
         report = Report(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped, bad=bad)
-        before = sum(entry["rows"] for entry in manifest.entries.values())
+        if shard_rows is not None:
+            cuts = {source.name: manifest.cut(source.name) for source in good}
+            report.cut_before = {name: cut for name, cut in cuts.items() if cut != shard_rows}
+        before = sum(entry["rows"] for entry in manifest.entries.values() if entry["source"] in names)
 
         def tell() -> None:
             if progress is not None:
                 done = before + report.new_rows
-                progress(done, max(total, done), before)
+                progress(done, max(look.rows, done), before)
 
         def leave_out(source: Source, error: DataError) -> None:
             if not skip_bad_files:
                 raise error
-            bad[source.name] = _reason(source, error)
+            bad[source.name] = reason_of(source, error)
             manifest.leave_out(source, bad[source.name])
 
         try:
             for source in found:
                 if source.name in bad:
                     manifest.leave_out(source, bad[source.name])
-            pieces = _missing(job, good, groups, manifest, leave_out)
+            pieces = missing_pieces(job, good, look.groups, manifest, leave_out)
             _run(pieces, job, manifest, report, backend, workers, ray_address, tell)
         finally:
             shutil.rmtree(job.temporary, ignore_errors=True)
         entries = list(manifest.entries.values())
     for source in good:
-        rows = sum(groups[source.name]) if source.name in groups else manifest.files.get(source.name, {}).get("rows")
-        if rows == 0:
+        groups = look.groups.get(source.name)
+        if (manifest.files.get(source.name, {}).get("rows") if groups is None else sum(groups)) == 0:
             report.skipped[source.name] = "no row in it"
     report.rows = sum(entry["rows"] for entry in entries)
     for name in COUNTS:
@@ -188,96 +193,17 @@ def _keep(temporary: Path, entry: Entry, job: Job, manifest: Manifest) -> None:
     commit(temporary, entry, job)
 
 
+def _cores(backend: str, address: str | None) -> int:
+    if backend == "pool" or address is None:
+        return cores()
+    from finsa_moe.scale import on_ray
+
+    return on_ray.cores_of(address)
+
+
 def _outcomes(pieces: Iterator[Piece], job: Job, backend: str, workers: int, address: str | None) -> Iterator[Outcome]:
     if backend == "pool":
         return pool.run(job, pieces, workers)
     from finsa_moe.scale import on_ray
 
     return on_ray.run(job, pieces, workers, address)
-
-
-def _looked_at(found: Sequence[Source], job: Job, skip_bad: bool) -> tuple[dict[str, list[int]], int, dict[str, str]]:
-    """Rows of the row groups of each Parquet file, rows of all files about, and with `skip_bad` what cannot be read."""
-    groups: dict[str, list[int]] = {}
-    bad: dict[str, str] = {}
-    total = 0
-    for source in found:
-        try:
-            if source.ending == ".parquet":
-                groups[source.name] = parquet_groups(source, job.text, job.id)
-            total += _rows_of(source, groups, job)
-        except DataError as error:
-            if not skip_bad:
-                raise
-            bad[source.name] = _reason(source, error)
-    if bad and len(bad) == len(found):
-        name, reason = next(iter(bad.items()))
-        raise DataError(f"{name}: {reason}; none of the {len(found):,} files can be scored")
-    return groups, total, bad
-
-
-def _reason(source: Source, error: DataError) -> str:
-    return str(error).removeprefix(f"{source.name}: ")
-
-
-def _missing(
-    job: Job, sources: Sequence[Source], groups: dict[str, list[int]], manifest: Manifest,
-    leave_out: Callable[[Source, DataError], None],
-) -> Iterator[Piece]:  # fmt: skip
-    """The pieces that have no shard yet, cut one after another as they are asked for."""
-    most = int(manifest.header["shard_rows"])
-    for source in sources:
-        if source.name in groups:
-            for piece in parquet_pieces(source, groups[source.name], most):
-                if f"{piece.name}.parquet" not in manifest.entries:
-                    yield piece
-            continue
-        if manifest.has(source):
-            continue
-        yield from _cut(job, source, manifest, most, leave_out)
-
-
-def _cut(
-    job: Job, source: Source, manifest: Manifest, most: int, leave_out: Callable[[Source, DataError], None]
-) -> Iterator[Piece]:
-    count = rows = 0
-    local: Path | None = None
-    try:
-        local = source.fetched(job.temporary)
-        if source.root:
-            _check_columns(source, local, job)
-        for piece in staged_pieces(
-            source, local, most, job.temporary, lambda name: f"{name}.parquet" not in manifest.entries, job.text
-        ):
-            count, rows = count + 1, rows + piece.rows
-            if piece.staged is not None:
-                yield piece
-    except OSError as error:
-        raise unwritable(job.out, error) from error
-    except DataError as error:
-        said = str(error) if local is None else str(error).replace(str(local), source.name)  # a copy's name is ours
-        leave_out(source, DataError(said))
-        return
-    manifest.finish_file(source, count, rows)
-    if source.root:
-        local.unlink(missing_ok=True)
-
-
-def _rows_of(source: Source, groups: dict[str, list[int]], job: Job) -> int:
-    """Rows of a file: counted in Parquet, else estimated from its first ones, whose columns are checked on the way."""
-    if source.name in groups:
-        return sum(groups[source.name])
-    if source.root:
-        return max(1, source.size // 200)  # unread: the copy is fetched when its turn comes
-    path = Path(source.path)
-    _check_columns(source, path, job)
-    with named(path).file.open("rb") as file:
-        probe = file.read(_PROBE)
-    lines = max(1, probe.count(b"\n"))
-    return max(1, source.size * lines // max(1, len(probe)))
-
-
-def _check_columns(source: Source, local: Path, job: Job) -> None:
-    names = next(iter(read_batches(local))).names
-    find_text(names, job.text, source.name)
-    find_column(names, "id", job.id, source.name)
