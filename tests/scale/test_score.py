@@ -70,6 +70,25 @@ def test_a_text_that_comes_again_in_a_shard_is_answered_once(tmp_path: Path, mon
     assert answers(tmp_path / "out").height == 60
 
 
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_a_text_of_two_columns_is_what_predict_asks(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part without the blanks round it."""
+    asked: list[str] = []
+    plain = Predictor.attempt
+
+    def noted(self: Predictor, some: list[str], *given: Any, **more: Any) -> Any:
+        asked.extend(some)
+        return plain(self, some, *given, **more)
+
+    monkeypatch.setattr(Predictor, "attempt", noted)
+    rows = pl.DataFrame({"title": [" 涨停 ", "跌停", None], "body": ["\n拿稳了 ", None, " 平"]})
+    (rows.write_csv if ending == "csv" else rows.write_parquet)(tmp_path / f"a.{ending}")
+    score(tmp_path / f"a.{ending}", out=tmp_path / "out", text="title+body")
+    assert asked[-3:] == ["涨停 拿稳了", "跌停", "平"]
+
+
 def test_formats_answer_alike(tmp_path: Path) -> None:
     rows = frame(30)
     rows.write_parquet(tmp_path / "a.parquet")

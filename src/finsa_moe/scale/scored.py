@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
@@ -91,13 +91,28 @@ def _files(sources: Sequence[Path]) -> dict[Path, bool]:
                 raise DataError(f"{source}: unknown ending {source.suffix!r}; known: {', '.join(_TABLES)}")
             found[source.resolve()] = source, True
             continue
-        folder = source / "scores" if (source / NAME).is_file() else source
-        inside = sorted(path for path in folder.iterdir() if path.suffix.lower() in _TABLES and path.name[0] != ".")
+        inside = list(_inside(source, set()))
         if not inside:
             raise DataError(f"{source}: no scored file in it; name a folder of `finsa score` or a file of answers")
         for path in inside:
             found.setdefault(path.resolve(), (path, False))
     return dict(found.values())
+
+
+def _inside(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Tables of a folder and those in it, hidden ones left out; of a folder of `finsa score` its shards alone."""
+    if (folder / NAME).is_file():
+        folder = folder / "scores"
+    if (place := folder.resolve()) in seen:
+        return
+    seen.add(place)
+    for path in sorted(folder.iterdir()):
+        if path.name[0] == ".":
+            continue
+        if path.is_dir():
+            yield from _inside(path, seen)
+        elif path.suffix.lower() in _TABLES:
+            yield path
 
 
 def _alike(files: Sequence[Path]) -> list[list[Path]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
-from finsa_moe.data.rows import as_text, no_text
+from finsa_moe.data.rows import as_text, no_text, text_of
 from finsa_moe.errors import DataError, require
 from finsa_moe.runtime.bulk import EMPTY, REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
@@ -136,10 +136,10 @@ def _answered(
         lines, reasons, raw = (table[name].to_pylist() for name in (LINE, REASON, RAW))
         table = table.select(names)
     parts = list(zip(*(_cells(pa, table, at) for at in text_at), strict=True))
-    texts = [" ".join([as_text(cell) or "" for cell in row]).strip() for row in parts]
     unfit = [next(filter(None, map(no_text, row)), None) for row in parts]
     reasons = [reason or why for reason, why in zip(reasons, unfit, strict=True)]
-    asked = ["" if reason else text for text, reason in zip(texts, reasons, strict=True)]
+    every = range(len(text_at))
+    asked = ["" if reason else text_of(row, every) for row, reason in zip(parts, reasons, strict=True)]
     answers = predictor.attempt(asked, job.domain, bulk=True, repeats=repeats)
     front = id_at is None and "id" not in names
     made = [f"{piece.source.key}-{line}" for line in lines]  # folders repeat stems
@@ -155,11 +155,15 @@ def _answered(
         elif reason is not None and raw is not None and raw[at] is not None:
             bad.append((piece.source.name, lines[at], reason, "", raw[at]))
         else:
-            bad.append((piece.source.name, lines[at], reason or EMPTY, keys[at], texts[at]))
+            said = " ".join([as_text(cell) or "" for cell in parts[at]]).strip()  # with the bytes that are no text
+            bad.append((piece.source.name, lines[at], reason or EMPTY, keys[at], said))
     if bad:
         table = table.take(pa.array(kept, pa.int64()))
     if front:
         table = table.add_column(0, "id", pa.array([keys[at] for at in kept], pa.string()))
+    for name, value in piece.source.parts:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array([value] * len(kept), pa.string()))
     domains = predictor.engine.domains
     # the network's numbers are float32: nothing is lost
     kinds = {str: pa.string(), float: pa.float32(), bool: pa.bool_()}

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 from finsa_moe.data.formats import KNOWN, READERS, find_files
 from finsa_moe.data.names import named
 from finsa_moe.errors import DataError, require
 
 EXTRA = "scale"
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 _URL = re.compile(r"^[a-z0-9+.-]{2,}:", re.IGNORECASE)  # one letter and a colon is a drive of Windows
 
 
@@ -33,6 +35,8 @@ class Source:
         path: Its path within the store.
         size: Bytes.
         stamp: Size and time of change; another stamp means that the file is another.
+        parts: Of the folders below the one that was named, those called ``key=value``: the file's columns that its
+            writer put there.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Source:
     path: str
     size: int
     stamp: str
+    parts: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def ending(self) -> str:
@@ -108,8 +113,9 @@ def find_sources(names: Sequence[str], out: Path) -> tuple[list[Source], dict[st
         if _URL.match(name):
             here, left = _remote(name, out)
         else:
-            files = find_files([Path(name)])
-            here, left = [_local(path) for path in files.files if not path.resolve().is_relative_to(out)], files.skipped
+            files = find_files([top := Path(name)])
+            inside = [path for path in files.files if not path.resolve().is_relative_to(out)]
+            here, left = [_local(path, top) for path in inside], files.skipped
         found |= {source.name: source for source in here}
         skipped |= left
     if not found:
@@ -129,9 +135,16 @@ def is_gone(name: str, roots: Iterable[str]) -> bool:
     return not os.access(named(Path(name)).file, os.F_OK)
 
 
-def _local(path: Path) -> Source:
+def _local(path: Path, top: Path) -> Source:
     place, facts = path.resolve(), named(path).file.stat()
-    return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}")
+    parts = _parts(path.relative_to(top).as_posix())
+    return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}", parts)
+
+
+def _parts(path: str) -> tuple[tuple[str, str | None], ...]:
+    """What the folders of a path say, as Hive, Spark and pyarrow write columns into them."""
+    pairs = [folder.partition("=") for folder in PurePosixPath(path).parts[:-1]]
+    return tuple((key, None if value == _NULL else unquote(value)) for key, equals, value in pairs if key and equals)
 
 
 def _remote(url: str, out: Path) -> tuple[list[Source], dict[str, str]]:
@@ -155,7 +168,7 @@ def _remote(url: str, out: Path) -> tuple[list[Source], dict[str, str]]:
             continue
         name = url if len(known) == 1 and e.path == path else f"{url.rstrip('/')}/{e.path[len(path) :].lstrip('/')}"
         stamp = f"{e.size}-{e.mtime_ns if e.mtime_ns is not None else ''}"
-        source = Source(name, url, e.path, int(e.size), stamp)
+        source = Source(name, url, e.path, int(e.size), stamp, _parts(e.path[len(path) :].lstrip("/")))
         if source.ending in READERS:
             sources.append(source)
             continue

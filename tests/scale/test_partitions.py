@@ -1,0 +1,99 @@
+"""Files in folders called ``key=value``, as Hive, Spark and pyarrow lay them out: their columns are in the path."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from finsa_moe.scale.index import MARKET, Rules, make_index
+from finsa_moe.scale.stores import find_sources
+from tests.scale.test_index import saved, scored
+from tests.scale.test_score import score
+from tests.scale.texts import answers, frame
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    """Three rows of each of two days and two tickers, neither of which is in a file."""
+    top, first = tmp_path / "posts", 0
+    for day in ("2026-08-03", "2026-08-04"):
+        for ticker in ("000001", "600519%2ESH"):
+            folder = top / f"date={day}" / f"ticker={ticker}"
+            folder.mkdir(parents=True)
+            rows = frame(3, first).drop("date")
+            if ticker == "000001":
+                rows.write_parquet(folder / "part-0.parquet")
+            else:
+                rows.write_csv(folder / "part-0.csv")
+            first += 3
+    return top
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("url", [False, True])
+def test_parts_of_the_path_are_columns_of_the_answers(posts: Path, url: bool, tmp_path: Path) -> None:
+    score(posts.as_uri() if url else posts, out=tmp_path / "out")
+    found = answers(tmp_path / "out").with_columns(pl.col("key").cast(pl.Int64)).sort("key")
+    assert found["ticker"].to_list() == (["000001"] * 3 + ["600519.SH"] * 3) * 2
+    assert found["date"].to_list() == ["2026-08-03"] * 6 + ["2026-08-04"] * 6
+    index = make_index([tmp_path / "out"], "ticker", "date", Rules(1))
+    assert index.frame.select("ticker", "day", "texts").rows() == [
+        (name, date(2026, 8, day), count)
+        for name, count in (("000001", 3), ("600519.SH", 3), (MARKET, 6))
+        for day in (3, 4)
+    ]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_files_own_columns_stand_and_no_part_is_the_text(tmp_path: Path) -> None:
+    folder = (
+        tmp_path
+        / "in"
+        / "date=2020-01-01"
+        / "content=x"
+        / "id=7"
+        / "sentiment=利好"
+        / "price=__HIVE_DEFAULT_PARTITION__"
+    )
+    folder.mkdir(parents=True)
+    frame(2).drop("price").write_parquet(folder / "a.parquet")
+    score(tmp_path / "in", out=tmp_path / "out")
+    found = answers(tmp_path / "out")
+    assert found["date"].to_list() == frame(2)["date"].to_list()
+    assert found["content"].to_list() == ["x"] * 2
+    assert found["id"].n_unique() == 2
+    assert found["sentiment"].to_list() == ["利好"] * 2
+    assert found["price"].to_list() == [None] * 2
+    assert "predicted_sentiment" in found.columns
+
+
+def test_only_folders_below_the_named_one_count(posts: Path, tmp_path: Path) -> None:
+    def parts(*names: Path) -> list[tuple[tuple[str, str | None], ...]]:
+        return [source.parts for source in find_sources([str(name) for name in names], tmp_path / "out")[0]]
+
+    assert parts(posts / "date=2026-08-03")[0] == (("ticker", "000001"),)
+    assert parts(posts / "date=2026-08-03" / "ticker=000001" / "part-0.parquet") == [()]
+
+
+def test_answers_in_deep_folders_are_found(tmp_path: Path) -> None:
+    """As `finsa score` finds its files: to the bottom, hidden ones left out, each once."""
+    top = tmp_path / "ans"
+
+    def put(place: str, **more: Any) -> None:
+        (top / place).parent.mkdir(parents=True, exist_ok=True)
+        saved([scored(**more)], top / place)
+
+    put("a.parquet")
+    put("date=2026-03-03/b.parquet", date="2026-03-03")
+    put("x/.old/c.parquet")
+    put("x/out/scores/d.parquet")  # a folder of `finsa score` within: its shards alone
+    put("x/out/rejects/e.parquet")
+    (top / "x" / "out" / "manifest.jsonl").write_text('{"kind": "run"}\n')
+    (top / "round").symlink_to(top)
+    index = make_index([top], "ticker", "date", Rules(1))
+    assert index.market["texts"].to_list() == [2, 1]
+    assert index.daily.skipped == {}
