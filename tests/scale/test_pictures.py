@@ -24,6 +24,14 @@ def test_lines_have_a_panel_each(index: Index) -> None:
     assert all_.shape[1] == one.shape[1] == 1440
 
 
+def test_a_day_kept_between_thin_ones_leaves_ink(tmp_path: Path) -> None:
+    """No line leads to it or from it."""
+    rows = [scored(date=f"2025-03-0{day}") for day in (3, 4, 4, 5)]
+    index = make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date", Rules(min_count=2))
+    drawn = image.imread(io.BytesIO(lines(index)))[..., :3]
+    assert (np.abs(drawn - np.array([0x2B, 0x5F, 0xB3]) / 255).max(axis=2) < 0.05).any(), "the first ticker's colour"
+
+
 def test_the_heat_map_is_red_where_bullish(tmp_path: Path) -> None:
     """As on a Chinese quote board; a third ticker's empty days stay white."""
     rows = [row | {"bullish": 0.9, "bearish": 0.05} for row in made(400) if row["ticker"] == "000001"]

@@ -24,7 +24,8 @@ MOST_LINES, MOST_ROWS, MOST_DAYS = 4, 40, 250
 def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
     """The market's score with its volume, and below it that of single tickers; the most written of where none is named.
 
-    Drawn is ``score_recent``, which fades from day to day, over the day's own ``score`` as dots.
+    Drawn is ``score_recent``, which fades from day to day, over the day's own ``score`` as fainter dots: a
+    line with a dot a day, so that a day between thin ones is seen.
     """
     names = [MARKET, *(tickers if tickers is not None else _busiest(index, MOST_LINES))]
     figure = require("matplotlib.figure", "data", "drawing figures").Figure(
@@ -40,7 +41,7 @@ def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
         volume.set_ylim(0, 3 * max(part["texts"].to_list(), default=1))  # bars below, lines above
         volume.set_ylabel("texts", color=SOFT, fontsize=8)
         axes.plot(day, _floats(part["score"]), ".", color=colour, alpha=0.35, markersize=3)
-        axes.plot(day, _floats(part["score_recent"]), color=colour, linewidth=1.6)
+        axes.plot(day, _floats(part["score_recent"]), ".-", color=colour, linewidth=1.6, markersize=4)
         axes.axhline(0, color=LINE, linewidth=1)
         axes.set_zorder(volume.get_zorder() + 1)
         axes.patch.set_visible(False)
