@@ -5,15 +5,24 @@ export class Refused extends Error {}
 
 const token = () => sessionStorage.getItem("finsa-token");
 
-async function asked() {
-  const dialog = document.getElementById("asking");
+let asking = null;  // one dialog for all requests that are refused together
+
+// Whether a token was given; who leaves the dialog by Esc gives none.
+async function given() {
+  const dialog = document.getElementById("asking"), field = document.getElementById("token");
+  document.getElementById("wrong").textContent = token() ? say("wrong") : "";
+  field.value = "";
+  dialog.returnValue = "";
   dialog.showModal();
   await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-  sessionStorage.setItem("finsa-token", document.getElementById("token").value.trim());
+  asking = null;
+  if (dialog.returnValue !== "given") return false;
+  sessionStorage.setItem("finsa-token", field.value.trim());
+  return true;
 }
 
 export async function call(path, options = {}) {
-  for (let turn = 0; ; turn++) {
+  for (;;) {
     const headers = { ...options.headers, ...(token() ? { Authorization: `Bearer ${token()}` } : {}) };
     let answer;
     try {
@@ -23,7 +32,7 @@ export async function call(path, options = {}) {
       throw new Refused(say("gone"));
     }
     if (answer.ok) return answer;
-    if (answer.status === 401 && turn < 5) { await asked(); continue; }
+    if (answer.status === 401 && await (asking ??= given())) continue;
     const problem = await answer.json().catch(() => ({}));
     throw new Refused(told(problem) || `${answer.status} ${answer.statusText}`);
   }

@@ -6,6 +6,7 @@ export const WORDS = {
     why: "Show why", go: "Judge", working: "Reading …", one: "One text, two experts", left: "Left", right: "Right",
     versus: "Compare", drop: "Drop a file here, or choose one", column: "Text column", auto: "found by name",
     bom: "for Excel", send: "Answer every row", stop: "Stop", enter: "Go on", token: "This service asks for a token",
+    wrong: "The token was refused; look at it again.",
     foot: "Nothing you type leaves the machine that runs this service.", bearish: "bearish", neutral: "neutral",
     bullish: "bullish", confidence: "confidence", expert: "expert", weights: "router's weights", uncertain: "uncertain",
     truncated: "too long: its middle was not read", strange: "unlike anything the model has read",
@@ -26,10 +27,10 @@ export const WORDS = {
     stale: "The file has changed since it was chosen; choose it again.", problems: {},
   },
   zh: {
-    skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本，一行一条", hint: "粘贴新闻或股评，一行一条", try: "试试",
+    skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本，一行一条", hint: "粘贴新闻或股吧帖子，一行一条", try: "试试",
     by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本，两位专家", left: "左",
     right: "右", versus: "对比", drop: "把文件拖到这里，或点此选择", column: "文本列", auto: "按列名查找", bom: "便于用 Excel 打开",
-    send: "逐行判断", stop: "停止", enter: "继续", token: "本服务需要令牌", foot: "您输入的内容不会离开运行本服务的机器。",
+    send: "逐行判断", stop: "停止", enter: "继续", token: "本服务需要令牌", wrong: "令牌不正确，请检查后重新输入。", foot: "您输入的内容不会离开运行本服务的机器。",
     bearish: "利空", neutral: "中性", bullish: "利好", confidence: "置信度", expert: "专家", weights: "路由权重", uncertain: "不确定",
     truncated: "过长：中段未读", strange: "与模型读过的都不相像", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
     python: "复制 Python 代码", copied: "已复制", uncopied: "浏览器不允许本页复制", nothing: "请先输入文本。", gone: "连不上服务。",
@@ -37,8 +38,8 @@ export const WORDS = {
     download: "下载结果", stopped: "已停止。", time: "随时间变化", tickers: "按股票", all: "全部", sending: "正在上传……", others: "其他专家认为：",
     limits: (l) => `CSV、TSV、JSON lines、Parquet · 至多 ${Math.floor(l.max_file / 1048576)} MB、${l.max_rows.toLocaleString("zh")} 行`,
     answered: (n, ms) => `${n} 条 · ${ms} 毫秒`, rows: (n, of) => `${n.toLocaleString("zh")} / ${of.toLocaleString("zh")} 行`,
-    done: (d) => `${d.rows.toLocaleString("zh")} 行中回答了 ${d.answered.toLocaleString("zh")} 行，用时 ${d.seconds.toFixed(1)} 秒` +
-      (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法回答（见 refused 列）` : ""),
+    done: (d) => `共 ${d.rows.toLocaleString("zh")} 行，已判断 ${d.answered.toLocaleString("zh")} 行，用时 ${d.seconds.toFixed(1)} 秒` +
+      (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法判断（见 refused 列）` : ""),
     agree: "两位专家意见一致。", differ: "两位专家意见不同。", chose: (name) => `路由器会选 ${name}。`,
     lines: (n, most) => `共 ${n} 行，一次至多 ${most} 行；请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
     unit: { day: "按日", week: "按周", month: "按月" }, inNumbers: "查看数值", day: "日期",
@@ -49,7 +50,7 @@ export const WORDS = {
       "no-parquet": () => "本服务没有安装读取 Parquet 的组件，请改用 CSV。", "no-file": () => "结果已过期，请重新发送文件。",
       files: () => "正在处理的文件已达上限，请稍后再试。", full: () => "服务正忙，请稍后再试。", deadline: () => "未能按时回答，请稍后再试。",
       "too-many": () => "同一地址同时发出的请求过多，请稍后再试。", long: (p) => `${nth(p)}超过字数上限，请缩短。`, empty: (p) => `${nth(p)}没有可读的内容。`,
-      domain: () => "模型没有这位专家。", fault: () => "服务处理本次请求时出错，原因见服务的日志。",
+      domain: () => "模型没有这位专家。", token: () => "本服务需要令牌。", fault: () => "服务处理本次请求时出错，原因见服务的日志。",
     },
   },
 };
