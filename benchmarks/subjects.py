@@ -20,6 +20,7 @@ from transformers import BertConfig, BertModel
 from benchmarks.measure import mark
 from finsa_moe import load, shipped
 from finsa_moe.data import sample
+from finsa_moe.data.encode import Encoded
 from finsa_moe.export import graphs
 from finsa_moe.export.export import export_mixture
 from finsa_moe.export.split import Expert, Trunk
@@ -28,7 +29,7 @@ from finsa_moe.model.checkpoint import load_tokenizer
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.router import masked_mean
 from finsa_moe.model.torch_engine import TorchEngine
-from finsa_moe.runtime.engine import Scores
+from finsa_moe.runtime.engine import Engine, Scores
 from finsa_moe.runtime.sessions import open_session
 
 WORK = Path("work/bench")
@@ -137,7 +138,7 @@ class _Bert(nn.Module):
         return self.head(masked_mean(hidden, mask)).softmax(-1)  # type: ignore[no-any-return]
 
 
-class PlainEngine:
+class PlainEngine(Engine):
     """A plain classifier in our engine: the same sessions and batching, no routing.
 
     It is the mixture's backbone with one expert merged in, or (`bert`) a bare BERT of 6 layers of 256.
@@ -148,7 +149,7 @@ class PlainEngine:
 
     def __init__(self, folder: Path, engine: str, precision: str, threads: int, *, bert: bool = False) -> None:
         inner = TorchEngine(folder, device="cpu", dtype="float32")
-        self.name, self.workers, self.encode = f"{'bert' if bert else 'plain'} {engine}", threads, inner.encode
+        self.name, self.workers, self.mixture = f"{'bert' if bert else 'plain'} {engine}", threads, inner
         self.max_length, self.pad_id = inner.max_length, inner.pad_id
         path = WORK / f"{'bert' if bert else 'plain'}.{precision}.{mark(folder)}.onnx"
         if not path.is_file():
@@ -163,7 +164,11 @@ class PlainEngine:
             graphs.write(graph, path, precision, examples)
         self.session = open_session(path.read_bytes(), engine, precision, threads, path.name)
 
-    def run(self, ids: Any, mask: Any, experts: Any) -> Scores:
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """As the mixture does."""
+        return self.mixture.encode(texts)
+
+    def run(self, ids: Any, mask: Any, experts: Any = None, prior: Any = None) -> Scores:
         """Probabilities; the gate of one expert is 1."""
         return Scores(self.session(ids, mask)[0].copy(), np.ones((len(ids), 1), dtype=np.float32))
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from finsa_moe.data.encode import Encoded
 from finsa_moe.data.text import normalise
 from finsa_moe.face import FinSA
+from finsa_moe.runtime.engine import Engine, Scores
 from finsa_moe.runtime.predictor import Predictor
 
 START, END = 1, 2
@@ -36,7 +37,7 @@ def routed(text: str) -> int:
     return 0 if any(ord(c) in NEWS for c in text) else 1
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """Counts characters; deaf to padding, which it checks is masked and short."""
 
     name = "fake"
@@ -59,9 +60,7 @@ class FakeEngine:
             return Encoded([START, *ids[: room // 2], *ids[-(room - room // 2) :], END], True)
         return Encoded([START, *ids, END], False)
 
-    def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None) -> Scores:
         with self._count:
             self.inside += 1
             self.most_inside = max(self.most_inside, self.inside)
@@ -79,7 +78,7 @@ class FakeEngine:
             probs[row] = probabilities(text, asked % 2)
         with self._count:
             self.inside -= 1
-        return probs, gate
+        return Scores(probs, gate)
 
 
 def fake_finsa(engine: FakeEngine | None = None, **settings: float) -> FinSA:
@@ -100,9 +99,7 @@ class StateEngine(FakeEngine):
             states[row] += 100 * experts[row]
         return SimpleNamespace(states=states)
 
-    def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:  # type: ignore[override]
-        probs, gate = super().run(ids, mask, experts)
+    def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None) -> Scores:
+        scores = super().run(ids, mask, experts)
         novelty = [np.mean(tokens[real == 1][1:-1] < 0x4E00) for tokens, real in zip(ids, mask, strict=True)]
-        return probs, gate, np.array(novelty, dtype=np.float32)
+        return scores._replace(novelty=np.array(novelty, dtype=np.float32))

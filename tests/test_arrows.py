@@ -24,7 +24,7 @@ ALLOWED = {
     "llm": {"errors", "files"},
     "data": BASE | {"llm"},
     "hub": {"errors"},
-    "model": BASE | {"data", "hub"},
+    "model": BASE | {"data", "hub", "runtime"},
     "training": BASE | {"data", "model", "hub"},
     "evaluation": BASE | {"data", "runtime", "explain", "llm", "hub"},
     "runtime": BASE | {"data"},

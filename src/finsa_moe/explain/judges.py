@@ -70,7 +70,7 @@ class Mixture:
 
     def voice(self, answer: Any, domain: str | None) -> Voice:
         """The expert; where a soft gate lets all of them speak, their weights."""
-        soft = domain is None and getattr(self.predictor.engine, "soft", False)
+        soft = domain is None and self.predictor.engine.soft
         return tuple(answer.expert_weights.values()) if soft else str(answer.expert)
 
     def ask(self, texts: list[str], voices: list[Voice]) -> Reals:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from finsa_moe.data.encode import Encoded
 from finsa_moe.errors import ModelError
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.traced import Traced, forms
 from finsa_moe.model.torch_engine import TorchEngine
-from finsa_moe.runtime.engine import Scores, softmax
+from finsa_moe.runtime.engine import Engine, Places, Reals, Scores, softmax
 from finsa_moe.runtime.folder import File, Manifest
 from finsa_moe.runtime.sessions import open_session
 
 SINGLE = "single.onnx"
 
 
-class SingleEngine:
+class SingleEngine(Engine):
     """That graph behind the `Engine` interface, its temperatures undone; its own router chooses the expert.
 
     Args:
@@ -31,15 +32,18 @@ class SingleEngine:
     def __init__(self, path: Path, precision: str, mixture: TorchEngine, temperatures: tuple[float, ...]) -> None:
         self.name = f"{SINGLE} {precision}"
         self.domains, self.max_length, self.pad_id = mixture.domains, mixture.max_length, mixture.pad_id
-        self.encode = mixture.encode
+        self._mixture = mixture
         self._temperatures = np.array(temperatures, dtype=np.float32)
         self._session = open_session(path.read_bytes(), "onnxruntime", precision, 1, str(path))
 
-    def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None
-    ) -> Scores:  # fmt: skip
-        """Score one batch padded on the right; `experts` must leave every choice to the router."""
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """As `Engine.encode`."""
+        return self._mixture.encode(texts)
+
+    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+        """Score one batch padded on the right; every choice must be left to its own router."""
         assert experts is None or (experts < 0).all()
+        assert prior is None
         probs, gate = self._session(ids, mask)
         heat = self._temperatures[gate.argmax(axis=1), None]
         return Scores(softmax(np.log(np.maximum(probs, 1e-30)) * heat), gate)

@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from finsa_moe.data.encode import Encoded
 from finsa_moe.errors import ConfigError
 from finsa_moe.model.backbone import DTYPES, load_tokenizer, text_encoder
 from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.runtime.engine import Engine, Places, Reals, Scores
 
-Gates = NDArray[np.float32]
 
-
-class TorchEngine:
+class TorchEngine(Engine):
     """Runs a mixture's folder with torch.
 
     Args:
@@ -36,7 +33,6 @@ class TorchEngine:
     """
 
     name = "torch"
-    concurrent = False
 
     def __init__(
         self, folder: Path, device: str | None = None, dtype: str | None = None, gate: str | None = None
@@ -59,19 +55,19 @@ class TorchEngine:
         self._encode = text_encoder(tokenizer, prompt=config.prompt, max_length=self.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Token ids of raw texts, prompt and special tokens round them."""
+        """As `Engine.encode`."""
         return self._encode(texts)
 
-    @torch.inference_mode()
-    def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | Gates | None = None,
-        prior: Gates | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], None]:  # fmt: skip
-        """Probabilities (batch, 3) and the router's soft weights (batch, E) of padded ids (batch, length); no novelty.
+    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+        """As `Engine.run`; no novelty."""
+        return self._run(ids, mask, experts, prior)
 
-        `experts` int64 (batch,) forces an expert; -1, or None for all, lets the router choose; float32 (batch, E) is
-        the gate itself. `prior` float32 (batch, E) is added to the router's logits.
-        """
+    def run_held(self, ids: Places, mask: Places, gate: Reals) -> Scores:
+        """As `Engine.run_held`; no novelty."""
+        return self._run(ids, mask, gate, None)
+
+    @torch.inference_mode()
+    def _run(self, ids: Places, mask: Places, experts: Places | Reals | None, prior: Reals | None) -> Scores:
         there = self.model.device
         output = self.model(
             torch.from_numpy(ids).to(there), torch.from_numpy(mask).to(there),
@@ -79,4 +75,5 @@ class TorchEngine:
             prior=None if prior is None else torch.from_numpy(prior).to(there),
         )  # fmt: skip
         assert output.soft_gate is not None
-        return output.logits.float().softmax(-1).cpu().numpy(), output.soft_gate.float().cpu().numpy(), None
+        probs, gate = output.logits.float().softmax(-1), output.soft_gate.float()
+        return Scores(probs.cpu().numpy(), gate.cpu().numpy())

@@ -6,14 +6,20 @@ caller's order or of what an answer looks like: that is the predictor's.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.encode import Encoded
+from finsa_moe.data.ngrams import NGrams
+from finsa_moe.errors import ModelError
 
+Reals = NDArray[np.float32]
+Places = NDArray[np.int64]
 ROUTED = -1
 """The entry of `experts` that leaves the choice to the router."""
 
@@ -27,61 +33,101 @@ class Scores(NamedTuple):
         novelty: How unlike every known domain each text is, (b,) in [0, 1]; None where the model cannot say.
     """
 
-    probs: NDArray[np.float32]
-    gate: NDArray[np.float32]
-    novelty: NDArray[np.float32] | None = None
+    probs: Reals
+    gate: Reals
+    novelty: Reals | None = None
 
 
-class Engine(Protocol):
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over a batch computes: class and router logits, the expert used, and the texts' states.
+
+    Attributes:
+        logits: (b, 3), uncalibrated.
+        router_logits: (b, E).
+        experts: The expert that answered, (b,).
+        states: Masked means of the last hidden states, (b, d).
+    """
+
+    logits: Reals
+    router_logits: Reals
+    experts: Places
+    states: Reals
+
+
+class Engine(ABC):
     """One loaded mixture.
-
-    An engine whose `run` may be entered by several threads at once says so by an attribute ``concurrent = True`` and
-    may name in `workers` how many of them pay; any other is entered by one thread at a time. An engine with
-    ``routes_early = True`` has a method ``route(ids, mask)`` that gives the experts (b,) at next to no cost, so that
-    texts can be grouped by expert before they are run. One whose `soft` is True answers by all experts, with the
-    router's weights, and its `run` takes such weights (b, E) float32 in the place of experts. One whose experts have
-    tables of n-grams names them in `ngrams`, one or None an expert; `run` leaves them out, who calls it adds them
-    (`tables`), divided by the engine's `temperatures`, if it has any. One whose router has such a table names it in
-    `router_ngrams`; its values come to `run` and `route` as a further argument, ``prior`` (b, E) float32, which is
-    added to the router's logits.
 
     Attributes:
         name: What runs the network, e.g. ``"torch"``.
         domains: Names of the experts, in the order of the gate's columns.
         max_length: Most tokens of one encoded text.
         pad_id: Id that fills a batch up; masked, so its value never matters to an answer.
+        concurrent: Whether several threads may be inside at once; else one enters at a time.
+        workers: How many threads pay, if several may be inside.
+        routes_early: Whether `route` costs next to nothing, so that texts can be grouped by expert before they run.
+        soft: Whether all experts answer with the router's weights; then these can be given (`run_held`).
+        ngrams: By expert its table of n-grams or None, empty where no expert has one. `run` leaves them out; who calls
+            it adds them (`tables`).
+        temperatures: By expert, what the logits were divided by, (E,), and the tables' values have to be; None for 1.
+        router_ngrams: The router's table, whose values come to `run`, `route` and `forward` as `prior`; None without.
     """
 
     name: str
     domains: tuple[str, ...]
     max_length: int
     pad_id: int
+    concurrent: bool = False
+    workers: int = 1
+    routes_early: bool = False
+    soft: bool = False
+    ngrams: tuple[NGrams | None, ...] = ()
+    temperatures: Reals | None = None
+    router_ngrams: NGrams | None = None
 
+    @abstractmethod
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Normalise and tokenise raw texts, cutting what is over `max_length`."""
-        ...
+        """Normalise and tokenise raw texts, cutting what is over `max_length`: ids, prompt and special tokens round."""
 
-    def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
-        """Score one padded batch; the three parts of `Scores`.
+    @abstractmethod
+    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+        """Score one padded batch.
 
         Args:
             ids: Token ids, (b, t), padded on the right.
             mask: 1 for a token, 0 for padding, (b, t).
             experts: The expert to use for each text, (b,); `ROUTED` leaves it to the router, and so does None for all.
+            prior: What is added to the router's logits, (b, E); NaN where it says nothing of a domain.
         """
-        ...
+
+    def run_held(self, ids: Places, mask: Places, gate: Reals) -> Scores:
+        """Score one padded batch with the experts' weights given, (b, E); for an engine that is `soft`."""
+        raise NotImplementedError(self.name)
+
+    def route(self, ids: Places, mask: Places, prior: Reals | None = None) -> Places:
+        """The router's choice (b,) for a padded batch; for an engine that `routes_early`."""
+        raise NotImplementedError(self.name)
+
+    def forward(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Pass:
+        """The raw numbers of one padded batch; the arguments are those of `run`.
+
+        Raises:
+            ModelError: If this engine gives none.
+        """
+        raise ModelError(
+            f"this model runs on {self.name}, which gives no states to compare texts by; export it with "
+            "`finsa export MODEL --out DIR` and name DIR"
+        )
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def softmax(logits: Reals) -> Reals:
     """Softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float32] = powers / powers.sum(axis=-1, keepdims=True)
+    shares: Reals = powers / powers.sum(axis=-1, keepdims=True)
     return shares
 
 
-def with_prior(logits: NDArray[np.float32], prior: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def with_prior(logits: Reals, prior: Reals | None) -> Reals:
     """Router logits (b, E) with a prior of some domains added; NaN where it says nothing of a domain.
 
     The domains that the prior knows share anew what they had together: one that it does not know keeps its share.
@@ -91,12 +137,12 @@ def with_prior(logits: NDArray[np.float32], prior: NDArray[np.float32] | None) -
     known = ~np.isnan(prior)
     summed = np.where(known, logits + prior, -np.inf)
     change = _log_sum(summed) - _log_sum(np.where(known, logits, -np.inf))
-    shared: NDArray[np.float32] = np.where(known, summed - change, logits)
+    shared: Reals = np.where(known, summed - change, logits)
     return shared
 
 
-def _log_sum(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def _log_sum(logits: Reals) -> Reals:
     """Logarithm of Σ exp over the last axis, which stays with length 1."""
     largest = logits.max(axis=-1, keepdims=True)
-    total: NDArray[np.float32] = largest + np.log(np.exp(logits - largest).sum(axis=-1, keepdims=True))
+    total: Reals = largest + np.log(np.exp(logits - largest).sum(axis=-1, keepdims=True))
     return total

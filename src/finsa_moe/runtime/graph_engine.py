@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finsa_moe.data.encode import Encoded, TextEncoder
 from finsa_moe.data.ngrams import NGrams
@@ -22,33 +20,14 @@ from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.polarity import NAMES
 from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
-from finsa_moe.runtime.engine import Scores, softmax, with_prior
+from finsa_moe.runtime.engine import Engine, Pass, Places, Reals, Scores, softmax, with_prior
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
 from finsa_moe.runtime.forks import in_child, leave
 from finsa_moe.runtime.novelty import Novelty
 from finsa_moe.runtime.sessions import Session, check_engine, open_session
 
-Reals = NDArray[np.float32]
 
-
-@dataclass(frozen=True)
-class Pass:
-    """What one pass over a batch computes: class and router logits, the expert used, and the texts' states.
-
-    Attributes:
-        logits: (b, 3), uncalibrated.
-        router_logits: (b, E).
-        experts: The expert that answered, (b,).
-        states: Masked means of the last hidden states, (b, d).
-    """
-
-    logits: Reals
-    router_logits: Reals
-    experts: NDArray[np.int64]
-    states: Reals
-
-
-class GraphEngine:
+class GraphEngine(Engine):
     """Runs an exported folder with ONNX Runtime or OpenVINO; any number of threads may enter, in forked children too.
 
     Args:
@@ -65,6 +44,7 @@ class GraphEngine:
     """
 
     concurrent = True
+    temperatures: Reals
 
     def __init__(
         self, folder: Path, raw: dict[str, Any], engine: str = "onnxruntime", precision: str | None = None,
@@ -107,29 +87,23 @@ class GraphEngine:
             self._sessions = {}
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """Token ids of raw texts, prompt and special tokens round them."""
+        """As `Engine.encode`."""
         return self._encode(texts)
 
-    def run(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None,
-        prior: Reals | None = None,
-    ) -> Scores:  # fmt: skip
-        """Score one batch padded on the right; see `Engine.run`."""
+    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+        """As `Engine.run`."""
         found = self.forward(ids, mask, experts, prior)
         probs = softmax(found.logits / self.temperatures[found.experts, None])
         novelty = None if self.novelty is None else self.novelty(ids, mask, found.states)
         return Scores(probs, softmax(found.router_logits), novelty)
 
-    def route(self, ids: NDArray[np.int64], mask: NDArray[np.int64], prior: Reals | None = None) -> NDArray[np.int64]:
-        """The router's choice (b,) for a batch padded on the right."""
-        chosen: NDArray[np.int64] = with_prior(self._session(-1)(ids, mask)[1], prior).argmax(axis=1)
+    def route(self, ids: Places, mask: Places, prior: Reals | None = None) -> Places:
+        """As `Engine.route`."""
+        chosen: Places = with_prior(self._session(-1)(ids, mask)[1], prior).argmax(axis=1)
         return chosen
 
-    def forward(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], experts: NDArray[np.int64] | None = None,
-        prior: Reals | None = None,
-    ) -> Pass:  # fmt: skip
-        """The raw numbers of one batch padded on the right; the arguments are those of `Engine.run`."""
+    def forward(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Pass:
+        """As `Engine.forward`."""
         hidden, router_logits = self._session(-1)(ids, mask)
         # a copy: an engine may write its next answer where this one lies
         router_logits = with_prior(router_logits.copy(), prior)

@@ -60,9 +60,8 @@ class Predictor:
         self.abstain_below = abstain_below
         self._open_bulk, self._bulk = bulk, engine
         self._opening = threading.Lock()
-        concurrent = bool(getattr(engine, "concurrent", False))
-        self.turn: AbstractContextManager[object] = nullcontext() if concurrent else threading.Lock()
-        self._workers = int(getattr(engine, "workers", 1)) if concurrent else 1
+        self.turn: AbstractContextManager[object] = nullcontext() if engine.concurrent else threading.Lock()
+        self._workers = engine.workers if engine.concurrent else 1
         self._pool: ThreadPoolExecutor | None = None
         self._index = {name: at for at, name in enumerate(engine.domains)}
         # what the prompt and the special tokens alone come to: a text that adds nothing to it is empty
@@ -127,7 +126,7 @@ class Predictor:
         for batch in by_length([len(e.ids) for e in encoded], self.batch_tokens):
             ids, mask = pad([encoded[at].ids for at in batch], self.engine.pad_id, self.engine.max_length)
             with self.turn:
-                found = self.engine.run(ids, mask, gates[batch])[0]  # type: ignore[arg-type]
+                found = self.engine.run_held(ids, mask, gates[batch]).probs
             probs[batch] = add_tables(self.engine, found, [texts[at] for at in batch], gates[batch])
         return probs
 
@@ -218,13 +217,13 @@ class Predictor:
             return pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
 
         def route(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-            return chosen, engine.route(*batch_of(chosen), *prior(chosen))  # type: ignore[attr-defined]
+            return chosen, engine.route(*batch_of(chosen), *prior(chosen))
 
         def answer(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], Scores]:
             forced = used[chosen]
             with self.turn:
                 given = forced if (forced >= 0).any() else None
-                scores = Scores(*engine.run(*batch_of(chosen), given, *prior(chosen)))
+                scores = engine.run(*batch_of(chosen), given, *prior(chosen))
             return chosen, with_tables(engine, scores, [texts[at] for at in chosen], forced)
 
         def batches(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -233,7 +232,7 @@ class Predictor:
 
         across = self._threads().map if self._workers > 1 else map
         used, groups = experts.copy(), [kept]
-        if getattr(engine, "routes_early", False) and len(kept) >= BULK:
+        if engine.routes_early and len(kept) >= BULK:
             for chosen, found in across(route, batches(kept[experts[kept] < 0])):
                 used[chosen] = found
             groups = [kept[used[kept] == expert] for expert in np.unique(used[kept])]

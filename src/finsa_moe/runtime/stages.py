@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.answers import Answers, refusal
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.engine import ROUTED, Scores
+from finsa_moe.runtime.engine import ROUTED
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.tables import Prior, with_tables
@@ -60,11 +60,11 @@ def open_texts(
         else refusal(text, at)
         for at, (text, encoded, prior) in enumerate(zip(texts, engine.encode(texts), priors, strict=True))
     ]
-    if bulk and expert == ROUTED and getattr(engine, "routes_early", False):
+    if bulk and expert == ROUTED and engine.routes_early:
         some = [each for each in found if isinstance(each, Opened)]
         for batch in by_length([len(each.ids) for each in some], predictor.batch_tokens):
             ids, prior = [some[at].ids for at in batch], _stacked([some[at] for at in batch])
-            chosen = engine.route(*pad(ids, engine.pad_id, engine.max_length), *prior)  # type: ignore[attr-defined]
+            chosen = engine.route(*pad(ids, engine.pad_id, engine.max_length), *prior)
             for at, own in zip(batch, chosen.tolist(), strict=True):
                 some[at].expert = own
     return found
@@ -77,7 +77,7 @@ def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False
     experts = np.array([each.expert for each in opened], dtype=np.int64)
     ids, mask = pad([each.ids for each in opened], engine.pad_id, engine.max_length)
     with predictor.turn:
-        scores = Scores(*engine.run(ids, mask, experts if (experts >= 0).any() else None, *_stacked(opened)))
+        scores = engine.run(ids, mask, experts if (experts >= 0).any() else None, *_stacked(opened))
     scores = with_tables(engine, scores, [each.text for each in opened], experts)
     used = np.where(experts >= 0, experts, scores.gate.argmax(axis=1))
     found = Answers(

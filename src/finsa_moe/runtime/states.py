@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.errors import ModelError
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.predictor import Predictor
 
@@ -32,22 +31,16 @@ def pooled_states(
         ModelError: If the engine gives no states, as a mixture that runs on torch does not.
     """
     engine = predictor.engine_for(len(texts))
-    forward = getattr(engine, "forward", None)
-    if forward is None:
-        raise ModelError(
-            f"this model runs on {engine.name}, which gives no states to compare texts by; export it with "
-            "`finsa export MODEL --out DIR` and name DIR"
-        )
     encoded = engine.encode(texts)
     work = list(by_length([len(e.ids) for e in encoded], predictor.batch_tokens))[::-1]  # the longest work first
 
     def states(chosen: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ids, mask = pad([encoded[at].ids for at in chosen], engine.pad_id, engine.max_length)
-        return chosen, forward(ids, mask, experts[chosen]).states
+        return chosen, engine.forward(ids, mask, experts[chosen]).states
 
     found: NDArray[np.float32] | None = None
     done = 0
-    with ThreadPoolExecutor(max(1, int(getattr(engine, "workers", 1)))) as pool:
+    with ThreadPoolExecutor(engine.workers) as pool:
         for chosen, rows in pool.map(states, work):
             found = np.zeros((len(texts), rows.shape[1]), dtype=np.float32) if found is None else found
             found[chosen] = rows

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.ngrams import NGrams
-from finsa_moe.runtime.engine import Engine, Scores, softmax
-
-Reals = NDArray[np.float32]
+from finsa_moe.runtime.engine import Engine, Reals, Scores, softmax
 
 
 class Prior:
@@ -25,7 +23,7 @@ class Prior:
     """
 
     def __init__(self, engine: Engine, texts: Sequence[object]) -> None:
-        self.table: NGrams | None = getattr(engine, "router_ngrams", None)
+        self.table = engine.router_ngrams
         self.texts = texts
         if self.table is not None:
             self.values = np.zeros((len(texts), len(self.table.bias)), dtype=np.float32)
@@ -58,7 +56,7 @@ def with_tables(engine: Engine, scores: Scores, texts: Sequence[str], experts: N
         return scores
     used = np.where(experts >= 0, experts, scores.gate.argmax(axis=1))
     shares = np.eye(scores.gate.shape[1], dtype=np.float32)[used]
-    if getattr(engine, "soft", False):
+    if engine.soft:
         shares = np.where(experts[:, None] >= 0, shares, scores.gate)
     return scores._replace(probs=add_tables(engine, scores.probs, texts, shares))
 
@@ -75,7 +73,7 @@ def add_tables(engine: Engine, probs: Reals, texts: Sequence[str], shares: Reals
         shares: How much of each text's answer each expert gave, (b, E).
     """
     tables = _tables(engine)
-    temperatures = getattr(engine, "temperatures", np.ones(len(tables), dtype=np.float32))
+    temperatures = np.ones(len(tables), dtype=np.float32) if engine.temperatures is None else engine.temperatures
     added = np.zeros_like(probs)
     for expert, table in enumerate(tables):
         own = np.flatnonzero(shares[:, expert] > 0)
@@ -89,5 +87,4 @@ def add_tables(engine: Engine, probs: Reals, texts: Sequence[str], shares: Reals
 
 def _tables(engine: Engine) -> tuple[NGrams | None, ...]:
     """The engine's tables, one or None an expert; none where no expert has one."""
-    tables: tuple[NGrams | None, ...] = getattr(engine, "ngrams", ())
-    return tables if any(tables) else ()
+    return engine.ngrams if any(engine.ngrams) else ()
