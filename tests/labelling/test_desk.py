@@ -63,6 +63,21 @@ def test_there_is_a_file_of_labels_only_when_there_is_a_label(sheet: Path) -> No
         assert desk.kept.startswith("no label stands; 1 skipped rows")
 
 
+def test_skipped_rows_are_gone_through_once_more(sheet: Path) -> None:
+    with opened(sheet) as desk:
+        for at in (0, 1, 3):
+            desk.act("skip", f"r{at}")
+        assert desk.act("label", "r2", "利好")["done"]
+        assert desk.act("again")["row"] == "r0"
+        assert desk.act("label", "r0", "利空")["row"] == "r1"
+        assert desk.act("skip", "r1")["row"] == "r3"  # once: not round the end
+        assert desk.act("skip", "r3")["done"]
+        assert desk.act("undo")["row"] == "r3"
+        assert desk.act("skip", "r3")["done"]
+        assert desk.act("again")["row"] == "r1"
+        assert desk.act("show")["done"]  # a page that is opened anew begins with what is left
+
+
 def test_it_goes_on_to_what_is_left_and_saves_at_every_key(sheet: Path) -> None:
     out = sheet.with_name("batch.labels.csv")
     with opened(sheet) as desk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +24,12 @@ TEXTS = ["涨停了", "<b>跌</b>停<script>document.title='broken'</script>", "
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LabelServer]:
-    path = tmp_path / "batch.csv"
+    path = tmp_path / "of a week" / "batch.csv"
+    path.parent.mkdir()
+    why = ["at random", "利好 0.41 or 利空 0.38; more unusual than 97 % of known texts; stands for 12 alike", "", ""]
     with path.open("w", encoding="utf-8", newline="") as file:
-        rows = [[f"r{at}", text, "利好", "0.4127"] for at, text in enumerate(TEXTS)]
-        csv.writer(file).writerows([["id", "text", "guess", "confidence"], *rows])
+        rows = [[f"r{at}", text, "利好", "0.4127", why[at]] for at, text in enumerate(TEXTS)]
+        csv.writer(file).writerows([["id", "text", "guess", "confidence", "why"], *rows])
     with Desk(path, read_sheet(path), "li") as desk, LabelServer(desk) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -68,7 +71,8 @@ def test_a_file_labelled_by_keys_alone(browser_page: Any, server: LabelServer) -
     page.wait_for_selector("#done:not([hidden])")
     assert labels(server) == {"r0": "利好", "r1": "利空", "r2": "中性", "r3": "利空"}
     assert page.inner_text("#sum") == "4 of 4 labelled → batch.labels.li.csv"
-    assert page.inner_text("#next") == "finsa prepare batch.labels.li.csv --domain NAME --out DIR"
+    assert page.inner_text("#next") == f"finsa prepare {shlex.quote(str(server.desk.out))} --domain NAME --out DIR"
+    assert not page.is_visible("#again")
     page.keyboard.press("u")
     page.wait_for_selector("#work:not([hidden])")
     assert page.inner_text("#text") == TEXTS[3]
@@ -97,9 +101,47 @@ def test_the_guess_is_hidden_until_asked_for(browser_page: Any, server: LabelSer
     assert not page.is_visible("#guess")
     page.keyboard.press("g")
     assert page.is_visible("#guess")
-    assert "利好 · 0.4127" in page.inner_text("#guess")
+    assert page.inner_text("#guess").strip() == "· 利好 · 0.4127"  # of a random sample as well
     page.keyboard.press("g")
     assert not page.is_visible("#guess")
+    press(page, "ArrowRight", TEXTS[1])
+    page.keyboard.press("g")
+    assert "利好 · 0.4127 · 利好 0.41 or 利空 0.38; more unusual than 97 %" in page.inner_text("#guess")
+
+
+def test_why_a_text_was_chosen_is_told_in_chinese(chromium: Any, server: LabelServer) -> None:
+    page = opened(chromium.new_page(locale="zh-CN"), server)
+    press(page, "ArrowRight", TEXTS[1])
+    page.keyboard.press("g")
+    why = "利好 0.41 或 利空 0.38；比 97% 的已知文本更少见；代表 12 条相近的文本"
+    assert page.inner_text("#guess").strip() == f"· 利好 · 0.4127 · {why}"
+    page.close()
+
+
+def test_a_typed_note_is_saved_by_the_click_that_labels(browser_page: Any, server: LabelServer) -> None:
+    page = opened(browser_page, server)
+    page.keyboard.press("n")
+    page.keyboard.type("说不准")
+    page.click("[data-key=n]")  # and asking for the note once more keeps what was typed
+    page.click("[data-label=中性]")
+    page.wait_for_function("words => document.querySelector('#text').textContent === words", arg=TEXTS[1])
+    assert server.desk.journal.notes == {"r0": "说不准"}
+    assert labels(server) == {"r0": "中性"}
+
+
+def test_the_skipped_ones_are_shown_once_more(browser_page: Any, server: LabelServer) -> None:
+    page = opened(browser_page, server)
+    for text in TEXTS[1:]:
+        press(page, "s", text)
+    page.keyboard.press("s")
+    page.wait_for_selector("#done:not([hidden])")
+    assert page.inner_text("#sum") == "0 of 4 labelled, 4 skipped"  # no file was made, and none is named
+    assert page.inner_text("#next") == ""
+    page.click("#again")
+    page.wait_for_selector("#work:not([hidden])")
+    press(page, "1", TEXTS[1])
+    press(page, "s", TEXTS[2])
+    assert labels(server) == {"r0": "利空"}
 
 
 def test_arrows_look_back_and_a_label_is_changed(browser_page: Any, server: LabelServer) -> None:

@@ -7,6 +7,7 @@ knows nothing of HTTP.
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -73,6 +74,7 @@ class Desk:
         self._place = {row.id: at for at, row in enumerate(self.rows)}
         self._lock = threading.Lock()
         self._unsaved = ""
+        self._again = False  # whether the skipped rows are gone through once more
 
     def __enter__(self) -> Self:
         return self
@@ -83,11 +85,13 @@ class Desk:
     def act(self, do: str, row: str = "", label: str = "", note: str = "") -> dict[str, object]:
         """Do what a key asks for, and tell what to show next.
 
-        A label or a skip goes on to the next row that has neither, after this one first; an undo shows its row again.
+        A label or a skip goes on to the next row that has neither, after this one first, and after ``again``, where
+        there is none, to the next that was skipped; an undo shows its row again.
         Where the journal took the key and the file of labels cannot be written, ``warning`` says so.
 
         Args:
-            do: ``label``, ``skip``, ``note``, ``undo``, or ``show``, which changes nothing.
+            do: ``label``, ``skip``, ``note``, ``undo``; or what changes nothing: ``show``, and ``again``, which goes
+                through the skipped rows once more.
             row: Id of the row it speaks of; of ``show``, any row, or empty for the next that has no label.
             label: 利空, 中性 or 利好.
             note: A note of up to `NOTE` characters.
@@ -96,13 +100,14 @@ class Desk:
             DataError: If row, label or note cannot be, or the journal cannot be written; then nothing has changed.
         """
         with self._lock:
-            if do != "undo" and not (do == "show" and not row) and row not in self._place:
+            if do not in ("undo", "again") and not (do == "show" and not row) and row not in self._place:
                 raise DataError(f"no row {row!r} in {self.source.name}")
             if do == "label" and label not in NAMES:
                 raise DataError(f"{label!r} is no label; allowed are {', '.join(NAMES)}")
             if len(note) > NOTE:
                 raise DataError(f"a note of {len(note):,} characters; allowed are {NOTE:,}")
-            if do == "show":
+            if do in ("show", "again"):
+                self._again = do == "again"
                 return self._view(self._place[row] if row else self._next(-1))
             if do == "label":
                 self.journal.add("label", row, label=label)
@@ -153,14 +158,22 @@ class Desk:
                 self._began.unlink()
 
     def _next(self, after: int) -> int | None:
-        """The first row past one, round the end, of which nothing has been said; None when there is none."""
-        order = [*range(after + 1, len(self.rows)), *range(after + 1)]
-        return next((at for at in order if self.rows[at].id not in self.journal.marks), None)
+        """The first row past one, round the end, of which nothing has been said; None when there is none.
+
+        While the skipped rows are gone through, the next of them instead.
+        """
+        marks, later = self.journal.marks, range(after + 1, len(self.rows))
+        found = next((at for at in (*later, *range(after + 1)) if self.rows[at].id not in marks), None)
+        if found is None and self._again:
+            found = next((at for at in later if not marks[self.rows[at].id].label), None)
+            self._again = found is not None
+        return found
 
     def _view(self, at: int | None) -> dict[str, object]:
         counts = {
             "total": len(self.rows), "labelled": self.labelled, "skipped": self.skipped, "file": self.source.name,
-            "annotator": self.annotator or "", "out": self.out.name, "warning": self._unsaved,
+            "annotator": self.annotator or "", "out": self.out.name, "path": shlex.quote(str(self.out)),
+            "warning": self._unsaved,
         }  # fmt: skip
         if at is None:
             return {"done": True, "last": self.rows[-1].id, **counts}
