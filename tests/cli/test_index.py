@@ -46,7 +46,7 @@ def test_an_event_study_is_printed_with_its_warnings(tmp_path: Path, capsys: pyt
 def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--by", "ticker", "--date", "date", "--out", str(tmp_path / "i.csv"), "--min-count", "1"]
     (tmp_path / "in").mkdir()
-    rows = [scored(date="2026-03-06 20:00"), scored(), {**scored(), "sentiment": None}]
+    rows = [scored(date="2026-03-06T20:00Z"), scored(), {**scored(), "sentiment": None}]
     saved(rows, tmp_path / "in" / "a.parquet")
     (tmp_path / "in" / "b.csv.rejects.csv").write_text("file,line,reason,id,text\n")
     assert main(["index", str(tmp_path / "in"), *words, "--close", "15:00"]) == 0
@@ -56,6 +56,7 @@ def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
         f"left out: {tmp_path / 'in' / 'b.csv.rejects.csv'}: no column 'sentiment', so it is not scored",
         "1 rows have no answer, and count nowhere",
         "1 texts have no time that can be read, and count on the day written",
+        "1 texts have times in UTC, which --close takes as written: shift the column",
         "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with later "
         "prices, knows how they ended",
     ]

@@ -178,13 +178,39 @@ def test_no_return_reaches_over_a_halt() -> None:
 def test_what_the_close_has_not_settled_is_said() -> None:
     index, returns = world(weeks=6)
 
-    def told(rules: Rules, untimed: int) -> list[str]:
-        found = event_study(Index(index.frame, replace(index.daily, untimed=untimed), rules), returns)
+    def told(rules: Rules, untimed: int, utc: int = 0) -> list[str]:
+        found = event_study(Index(index.frame, replace(index.daily, untimed=untimed, utc=utc), rules), returns)
         return [line for line in found.warnings if "the return of day 1 had begun" in line]
 
     assert "Say --close HH:MM" in told(Rules(), 0)[0]
     assert told(Rules(close=time(15)), 0) == []
     assert "1,234 texts have no time" in told(Rules(close=time(15)), 1234)[0]
+    utc, untimed = told(Rules(close=time(15)), 1, 2_345)
+    assert ["LOOKS AHEAD? 2,345 texts have times in UTC" in utc, "1 texts have no time" in untimed] == [True, True]
+
+
+def test_tickers_without_returns_are_said() -> None:
+    """Whose returns lost their leading zeros are half a market."""
+    index, returns = world(weeks=10)
+    heavy = index.frame.with_columns(texts=pl.when(pl.col("ticker") < "000003").then(30).otherwise(10))
+    index = replace(index, frame=heavy)
+
+    def told(some: pl.DataFrame) -> list[str]:
+        return [line for line in event_study(index, some, horizons=(1,)).warnings if "have no return" in line]
+
+    assert told(returns) == []
+    assert told(returns.filter(pl.col("ticker") >= "000003")) == [
+        "3 of 12 tickers (50 % of their texts) have no return (first: 000000)"
+    ]
+    bare = pl.col("ticker").str.strip_chars_start("0")
+    lost = returns.filter(pl.col("ticker") != "000000")
+    assert told(lost.with_columns(ticker=pl.when(pl.col("ticker") < "000003").then(bare).otherwise("ticker"))) == [
+        "3 of 12 tickers (50 % of their texts) have no return (first: 000000; 000001 is written 1 there: give the "
+        "returns their leading zeros)"
+    ]
+    market = returns.filter(pl.col("ticker") == "000000").with_columns(ticker=pl.lit(MARKET))
+    both = replace(index, frame=pl.concat([heavy, heavy.filter(ticker="000000").with_columns(ticker=pl.lit(MARKET))]))
+    assert not [line for line in event_study(both, market).warnings if "have no return" in line]
 
 
 def test_small_samples_and_looking_ahead_are_said_loudly() -> None:

@@ -101,6 +101,19 @@ def test_every_measure_is_its_definition(rules: Rules, tmp_path: Path) -> None:
     )
 
 
+def test_counts_may_be_subtracted(tmp_path: Path) -> None:
+    """In pandas an unsigned difference below nought goes round to 4294967294."""
+    pytest.importorskip("pandas")
+    bears = [scored(sentiment="利空", expert=name) for name in ("news", "forum")]
+    index = make_index([saved(bears, tmp_path / "a.parquet")], "ticker", "date", Rules(1))
+    index.save(tmp_path / "i.parquet")
+    schema = pl.read_parquet_schema(tmp_path / "i.parquet")
+    counts = ("texts", "bull", "neutral", "bear", "texts_news", "texts_forum")
+    assert {schema[name] for name in counts} == {pl.Int64}
+    table = pl.read_parquet(tmp_path / "i.parquet").to_pandas()
+    assert (table["bull"] - table["bear"]).to_list() == [-2, -2]
+
+
 def test_sources_stand_side_by_side(tmp_path: Path) -> None:
     rows = made()
     index = make_index([saved(rows, tmp_path / "a.parquet")], "ticker", "date", Rules(min_count=2))

@@ -67,3 +67,12 @@ def test_the_first_change_of_pandas_is_none(tmp_path: Path) -> None:
     read = read_returns(tmp_path / "r.parquet", "ticker")
     assert read.frame.rows() == [("a", days[1], 0.012345678901234567)]
     assert read.warnings == ["rows without a return: 1; they count as days without trading"]
+
+
+def test_numbers_with_a_point_are_tickers_without_one(tmp_path: Path) -> None:
+    """As in the index: pandas makes floats of numbers beside an empty cell."""
+    rows = {"ticker": [600519.0, 1.0, None], "date": ["2026-01-05"] * 3, "return": [0.5, 0.25, 0.1]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "r.parquet")
+    read = read_returns(tmp_path / "r.parquet", "ticker")
+    assert read.frame["ticker"].to_list() == ["1", "600519"]
+    assert "1 rows cannot be read" in read.warnings[0]

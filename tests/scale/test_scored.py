@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +164,16 @@ def test_lists_that_are_written_as_json_are_lists(ending: str, beside: str, tmp_
     assert index.daily.nameless == 2
 
 
+@pytest.mark.parametrize("lists", [False, True])
+def test_numbers_with_a_point_are_tickers_without_one(lists: bool, tmp_path: Path) -> None:
+    """As pandas writes numbers beside an empty cell."""
+    cells = [600519.0, 600519.0, 1.5, float("nan"), None]
+    rows = [scored(ticker=[cell] if lists else cell) for cell in cells]
+    index = index_of(saved(rows, tmp_path / "a.parquet"))
+    assert counts(index) == {"600519": 2, "1.5": 1, MARKET: 5}
+    assert index.daily.nameless == 2
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_a_name_is_no_pattern(ending: str, tmp_path: Path) -> None:
     for name, count in (("a[1]", 2), ("a1", 3)):
@@ -197,6 +207,21 @@ def test_what_comes_from_the_close_on_counts_on_the_next_day(form: str, tmp_path
     assert index.daily.untimed == 0
     plain = index_of(tmp_path / "a.parquet")
     assert plain.tickers.select("day", "texts").rows() == [(date(2026, 3, 31), 4)]
+
+
+@pytest.mark.parametrize(
+    ("when", "utc"),
+    [("2026-03-31T08:10Z", True), ("2026-03-31 08:10:00+00:00", True), ("2026-03-31T08:10:00+08:00", False),
+     ("2026-03-31 08:10", False), (None, False), (datetime(2026, 3, 31, 8, 10, tzinfo=UTC), True),
+     (datetime(2026, 3, 31, 8, 10), False)],
+)  # fmt: skip
+def test_times_in_utc_are_counted_where_there_is_a_close(when: Any, utc: bool, tmp_path: Path) -> None:
+    rows = [scored(date=when), scored(date=when)]
+    if when is None:
+        rows.append(scored(date="2026-03-31 08:10"))
+    path = saved(rows, tmp_path / "a.parquet")
+    assert index_of(path, close=time(15)).daily.utc == (2 if utc else 0)
+    assert index_of(path).daily.utc == 0
 
 
 @pytest.mark.parametrize(

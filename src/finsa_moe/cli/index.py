@@ -142,6 +142,8 @@ def _tell(made: Index, out: Path) -> None:
         typer.echo(f"{daily.unanswered:,} rows have no answer, and count nowhere", err=True)
     if daily.untimed:
         typer.echo(f"{daily.untimed:,} texts have no time that can be read, and count on the day written", err=True)
+    if daily.utc:
+        typer.echo(f"{daily.utc:,} texts have times in UTC, which --close takes as written: shift the column", err=True)
     if daily.undated:
         typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
     if daily.nameless:

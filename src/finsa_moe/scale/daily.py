@@ -15,7 +15,8 @@ import polars as pl
 
 from finsa_moe.data.days import days
 from finsa_moe.errors import DataError
-from finsa_moe.scale.scored import listed, open_scored
+from finsa_moe.scale.scored import open_scored
+from finsa_moe.scale.tickers import listed
 
 SUMS = ("texts", "bull", "neutral", "bear", "score_sum", "confidence_sum", "weighted_sum")
 _WORDS = {"bull": "利好", "neutral": "中性", "bear": "利空"}
@@ -26,13 +27,14 @@ class Daily:
     """Sums of scored texts.
 
     Attributes:
-        by_ticker: ``ticker, day, source`` and `SUMS`; rows without a ticker are not in it.
+        by_ticker: ``ticker, day, source`` and `SUMS`, counts as Int64; rows without a ticker are not in it.
         market: ``day, source`` and `SUMS` over all dated texts, each once however many tickers it names.
         rows: Texts with an answer.
         undated: Of these, texts whose date cannot be read; they are in no table.
         nameless: Dated texts without a ticker; they are in `market` alone.
         unanswered: Rows without an answer, such as those that were refused; they are in no table and no other number.
         untimed: Where a close is given, dated texts without a time that can be read, or at midnight.
+        utc: Where a close is given, dated texts whose time says that it is in UTC, and is taken as written.
         files: The files read.
         skipped: Files met in folders and left out, with the reason.
     """
@@ -44,6 +46,7 @@ class Daily:
     nameless: int
     unanswered: int = 0
     untimed: int = 0
+    utc: int = 0
     files: list[Path] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -72,16 +75,16 @@ def daily_sums(
     """
     scored = open_scored(sources, by, date, source=source, split=split, close=close)
     sums = [
-        pl.col("score").count().alias("texts"),
+        pl.col("score").count().cast(pl.Int64).alias("texts"),  # counts are subtracted: unsigned ones would go round
         pl.col("score").null_count().alias("unanswered"),
-        *((pl.col("sentiment") == word).sum().alias(name) for name, word in _WORDS.items()),
+        *((pl.col("sentiment") == word).sum().cast(pl.Int64).alias(name) for name, word in _WORDS.items()),
         pl.col("score").sum().alias("score_sum"),
         pl.col("confidence").sum().alias("confidence_sum"),
         (pl.col("score") * pl.col("confidence")).sum().alias("weighted_sum"),
     ]
     try:
         # tickers stay lists here: a text of several counts once for the market and once for each of them
-        keys = ["tickers", "when", "source", *(["late"] if close is not None else [])]
+        keys = ["tickers", "when", "source", *(["late", "utc"] if close is not None else [])]
         grouped = scored.rows.group_by(keys).agg(sums).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         said = str(error).split("\n", 1)[0]
@@ -92,9 +95,10 @@ def daily_sums(
     dated = grouped.with_columns(day=_day(grouped)).drop("when")
     undated = int(dated.filter(pl.col("day").is_null()).select(total).item())
     dated = dated.filter(pl.col("day").is_not_null())
-    untimed = 0
+    untimed = utc = 0
     if close is not None:
         untimed = int(dated.filter(pl.col("late").is_null()).select(total).item())
+        utc = int(dated.filter("utc").select(total).item())
         dated = dated.with_columns(pl.when("late").then(pl.col("day").dt.offset_by("1d")).otherwise("day").alias("day"))
     added = [pl.col(name).sum() for name in SUMS]
     market = dated.group_by("day", "source").agg(added).sort("day", "source")
@@ -110,7 +114,7 @@ def daily_sums(
         nameless, named = int(named.filter(~known).select(total).item()), named.filter(known)
     by_ticker = named.group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
     rows = int(grouped.select(total).item())
-    return Daily(by_ticker, market, rows, undated, nameless, unanswered, untimed, scored.files, scored.skipped)
+    return Daily(by_ticker, market, rows, undated, nameless, unanswered, untimed, utc, scored.files, scored.skipped)
 
 
 def _day(frame: pl.DataFrame) -> pl.Series:

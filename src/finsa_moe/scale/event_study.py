@@ -134,7 +134,8 @@ def event_study(
             "no day of the index has returns to compare with: see that tickers are spelt alike; "
             f"from {FEWEST_TICKERS} tickers on, a day needs {FEWEST_TICKERS} of them with a score"
         )
-    return Study(found, across, _warnings(index, found, horizons, measure, trained_until))
+    told = _warnings(index, found, horizons, measure, trained_until)
+    return Study(found, across, [*_without_returns(index, returns), *told])
 
 
 def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.DataFrame:
@@ -199,6 +200,23 @@ def _coefficient(series: NDArray[np.float64], horizon: int) -> Coefficient:
     return Coefficient(horizon, len(series), mean, error, lags, positive, chance)
 
 
+def _without_returns(index: Index, returns: pl.DataFrame) -> list[str]:
+    """What is told of tickers that no return is of, where there are returns of tickers at all."""
+    known = set(returns["ticker"])
+    texts = dict(index.tickers.group_by("ticker").agg(pl.col("texts").sum()).rows())
+    lost = sorted(texts.keys() - known)
+    if not lost or not known - {MARKET}:
+        return []
+    share = sum(texts[name] for name in lost) / sum(texts.values())
+    told = (
+        f"{len(lost):,} of {len(texts):,} tickers ({100 * share:.0f} % of their texts) have no return (first: {lost[0]}"
+    )
+    bare = next((name for name in lost if name[:1] == "0" and name.lstrip("0") in known), None)
+    if bare is not None:
+        told += f"; {bare} is written {bare.lstrip('0')} there: give the returns their leading zeros"
+    return [f"{told})"]
+
+
 def _warnings(
     index: Index, found: list[Coefficient], horizons: Sequence[int], measure: str, trained_until: date | None
 ) -> list[str]:
@@ -226,7 +244,13 @@ def _warnings(
             "LOOKS AHEAD? Say --close HH:MM: a text counts for the day on which it was written, and one written after "
             "the close came when the return of day 1 had begun"
         )
-    elif index.daily.untimed:
+        return told
+    if index.daily.utc:
+        told.append(
+            f"LOOKS AHEAD? {index.daily.utc:,} texts have times in UTC, and a close in China's is eight hours earlier "
+            "there: those written in the eight hours after it came when the return of day 1 had begun"
+        )
+    if index.daily.untimed:
         told.append(
             f"LOOKS AHEAD? {index.daily.untimed:,} texts have no time: those written after the close came when the "
             "return of day 1 had begun"

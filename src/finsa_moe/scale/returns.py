@@ -13,6 +13,7 @@ import polars as pl
 
 from finsa_moe.data.days import days
 from finsa_moe.errors import DataError
+from finsa_moe.scale.tickers import spelt
 
 USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
 
@@ -52,7 +53,9 @@ def read_returns(path: Path, by: str) -> Returns:
         "day": _first(whole.columns, ("date", "day", "日期", "交易日期", "trade_date"), path, "dates"),
         "return": _first(whole.columns, USUAL, path, "returns"),
     }
-    cells = whole.select(pl.col(name).cast(pl.String).str.strip_chars().alias(kind) for kind, name in names.items())
+    as_text = {kind: pl.col(name).cast(pl.String) for kind, name in names.items()}
+    as_text["ticker"] = spelt(pl.col(names["ticker"]), whole.schema[names["ticker"]])
+    cells = whole.select(column.str.strip_chars().alias(kind) for kind, column in as_text.items())
     read = cells.select(
         pl.col("ticker").replace("", None), days("day").alias("day"),
         pl.col("return").cast(pl.Float64, strict=False).fill_nan(None),

@@ -15,16 +15,18 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.cells import tickers_of
 from finsa_moe.errors import DataError, closest
 from finsa_moe.runtime.prediction import answer_columns
 from finsa_moe.scale.manifest import NAME
+from finsa_moe.scale.tickers import listed, spelt
 
 ANSWERS = ("sentiment", "bearish", "bullish", "confidence")
 _BLOCK = tuple(answer_columns(()))[:6]  # up to the expert, they stand side by side
 _TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _KEY = 11  # characters of a written date, blanks left out, that hold its day in every form `data.days` knows
 _TIME = r"[\sT日](\d{1,2})[:：时点](\d{1,2})"
+_UTC = ("UTC", "Etc/UTC", "GMT", "Zulu")
+_ZULU = r"(?i)\d\s*(Z|UTC|GMT|[+-]00:?00)\s*$"
 _HALVES = r"(?i)下午|晚|[ap]\.?m"  # 8:30 PM is no 8:30
 
 
@@ -34,8 +36,9 @@ class Scored:
 
     Attributes:
         rows: ``tickers`` (a string or a list of them), ``when`` (what holds the day), ``late`` (whether the text is of
-            the close or after; null without a time; only where a close is given), ``source``, ``sentiment``, ``score``
-            and ``confidence``, the last three null in a row without an answer.
+            the close or after; null without a time) and ``utc`` (whether that is in UTC, as it says; both only where a
+            close is given), ``source``, ``sentiment``, ``score`` and ``confidence``, the last three null in a row
+            without an answer.
         files: The files read, each once.
         skipped: Files met in folders and left out, with the reason.
     """
@@ -160,7 +163,9 @@ def _rows(
     score = number["bullish"] - number["bearish"]
     word = answer["sentiment"].cast(pl.String)
     answered = (word != "") & score.is_finite() & number["confidence"].is_finite()
-    late = {} if close is None else {"late": _late(pl.col(when), schema[when], close)}
+    late = {}
+    if close is not None:
+        late = {"late": _late(pl.col(when), schema[when], close), "utc": _utc(pl.col(when), schema[when])}
     return group.frame.select(
         tickers=_tickers(by, schema, split, lists), when=_when(pl.col(when), schema[when]), **late,
         source=origin.cast(pl.String), sentiment=pl.when(answered).then(word), score=pl.when(answered).then(score),
@@ -173,33 +178,7 @@ def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.E
     if by not in schema:
         return pl.lit(None, pl.List(pl.String) if lists else pl.String)
     column = pl.col(by)
-    return listed(column, schema[by], split) if lists else column.cast(pl.String)
-
-
-def listed(column: pl.Expr, kind: pl.DataType, split: str | None = None) -> pl.Expr:
-    """Cells as lists of tickers; a string may be a list written as JSON, as tables without lists hold it."""
-    if isinstance(kind, pl.List):
-        column = column.cast(pl.List(pl.String))
-        column = column if split is None else column.list.join(split).str.split(split)
-    else:
-        column = column.cast(pl.String)
-        written = pl.when(column.str.starts_with("[")).then(column)
-        names = written.map_batches(_decoded, return_dtype=pl.List(pl.String), is_elementwise=True)
-        if split is None:
-            column = pl.coalesce(names, pl.concat_list(column))
-        else:
-            column = pl.coalesce(names.list.join(split), column).str.split(split)
-    # a ticker named twice is named; an empty name is none
-    trimmed = column.list.eval(pl.element().str.strip_chars()).list
-    return trimmed.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
-
-
-def _decoded(cells: pl.Series) -> pl.Series:
-    """The tickers of cells, each distinct one read once."""
-    cells = cells.rename("cell")
-    known = cells.drop_nulls().unique()
-    lists = pl.Series("names", [tickers_of(cell) for cell in known], pl.List(pl.String))
-    return cells.to_frame().join(pl.DataFrame([known, lists]), on="cell", how="left", maintain_order="left")["names"]
+    return listed(column, schema[by], split) if lists else spelt(column, schema[by])
 
 
 def _when(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
@@ -220,6 +199,13 @@ def _late(column: pl.Expr, kind: pl.DataType, close: time) -> pl.Expr:
         hour, minute = (written.str.extract(_TIME, group).cast(pl.Int32, strict=False) for group in (1, 2))
     minutes = hour * 60 + minute
     return pl.when((minutes > 0) & (minutes < 24 * 60)).then(minutes >= close.hour * 60 + close.minute)
+
+
+def _utc(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Whether a time says of itself that it is in UTC."""
+    if isinstance(kind, pl.Datetime):
+        return pl.lit(kind.time_zone in _UTC)
+    return column.cast(pl.String).str.contains(_ZULU).fill_null(value=False)
 
 
 def _answers(names: list[str]) -> dict[str, str]:

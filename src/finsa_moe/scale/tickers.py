@@ -1,0 +1,45 @@
+"""Columns of tickers as names: one a cell or several, whatever type a table holds them in.
+
+Expressions of polars go in and come out; what a single cell means is the data room's to say (`data.cells`).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from finsa_moe.data.cells import tickers_of
+
+
+def spelt(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
+    """Cells as one name each; whole floats without ``.0``, as pandas makes floats of numbers beside an empty cell."""
+    if not kind.is_float():
+        return column.cast(pl.String)
+    number = column.fill_nan(None)
+    whole = number.cast(pl.Int64, strict=False)
+    return pl.when(whole == number).then(whole.cast(pl.String)).otherwise(number.cast(pl.String))
+
+
+def listed(column: pl.Expr, kind: pl.DataType, split: str | None = None) -> pl.Expr:
+    """Cells as lists of tickers; a string may be a list written as JSON, as tables without lists hold it."""
+    if isinstance(kind, pl.List):
+        column = column.list.eval(spelt(pl.element(), kind.inner))  # type: ignore[arg-type]
+        column = column if split is None else column.list.join(split).str.split(split)
+    else:
+        column = spelt(column, kind)
+        written = pl.when(column.str.starts_with("[")).then(column)
+        names = written.map_batches(_decoded, return_dtype=pl.List(pl.String), is_elementwise=True)
+        if split is None:
+            column = pl.coalesce(names, pl.concat_list(column))
+        else:
+            column = pl.coalesce(names.list.join(split), column).str.split(split)
+    # a ticker named twice is named; an empty name is none
+    trimmed = column.list.eval(pl.element().str.strip_chars()).list
+    return trimmed.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
+
+
+def _decoded(cells: pl.Series) -> pl.Series:
+    """The tickers of cells, each distinct one read once."""
+    cells = cells.rename("cell")
+    known = cells.drop_nulls().unique()
+    lists = pl.Series("names", [tickers_of(cell) for cell in known], pl.List(pl.String))
+    return cells.to_frame().join(pl.DataFrame([known, lists]), on="cell", how="left", maintain_order="left")["names"]
