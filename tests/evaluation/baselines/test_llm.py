@@ -70,6 +70,21 @@ def test_a_name_gives_its_family(model_name: str, family: str) -> None:
     assert prompt_for(model_name, "plain").family == "plain"
 
 
+@pytest.mark.parametrize(
+    ("model_name", "hybrid"),
+    [
+        ("qwen3:8b", True), ("Qwen/Qwen3-0.6B", True), ("Qwen3-30B-A3B", True), ("Qwen2.5-7B-Instruct", False),
+        ("QwQ-32B", False), ("qwen-max", False), ("Qwen3-4B-Instruct-2507", False), ("qwen3-coder:30b", False),
+        ("Qwen3-VL-8B-Instruct", False), ("qwen3.5:9b", False),
+    ],
+)  # fmt: skip
+def test_only_hybrids_are_told_not_to_think(model_name: str, hybrid: bool) -> None:
+    """To all others the switch is a part of the text."""
+    prompt = prompt_for(model_name)
+    assert prompt.messages("涨停")[-1]["content"].endswith(" /no_think") == hybrid
+    assert prompt.system == prompt_for("qwen2.5:7b").system
+
+
 def test_a_long_text_keeps_head_and_tail() -> None:
     asked = prompt_for("x").messages("头" * LONGEST + "尾" * LONGEST)[-1]["content"]
     assert asked.count("头") == LONGEST * 2 // 3

@@ -100,8 +100,8 @@ def prompt_for(model: str, family: str | None = None) -> Prompt:
 
 
 def _matches(part: str, name: str) -> bool:
-    """Whether a part stands in a model's name; one after ``^`` only at its start, an owner before a slash left out."""
-    return name.rpartition("/")[2].startswith(part[1:]) if part.startswith("^") else part in name
+    """Whether a part is found in a model's name; one after ``^`` only at its start, an owner before a slash apart."""
+    return re.search(part, name.rpartition("/")[2] if part.startswith("^") else name) is not None
 
 
 def parse_answer(said: str) -> Polarity | None:
