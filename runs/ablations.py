@@ -28,7 +28,7 @@ import finsa_moe
 from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
 from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.prepare import prepare
-from finsa_moe.evaluation.cells import Answers, Cell, Cells
+from finsa_moe.evaluation.cells import Answers, Cell, Cells, of_folder
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.joint import JOINT, train_joint
@@ -137,9 +137,15 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def fingerprint(point: Point, backbone: str) -> str:
-    """A fingerprint of all settings of a point."""
-    settings = [EXPERT, MERGE, MIXED, point.expert, point.merging, point.joint, backbone]
+    """A fingerprint of all settings of a point and of what it is trained on from."""
+    settings = [EXPERT, MERGE, MIXED, point.expert, point.merging, point.joint, content(backbone)]
     return json.dumps([*settings, "from one"] if point.from_one else settings)
+
+
+def content(backbone: str) -> str:
+    """A backbone by its files, as another may come to stand in its folder; one of the hub by its name."""
+    folder = Path(backbone)
+    return of_folder(folder) if folder.is_dir() else backbone
 
 
 def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, list[str]]) -> Answers:
@@ -186,7 +192,7 @@ def expert(
 ) -> tuple[Path, dict[str, Any]]:
     """The expert of a domain by the point's stage 1, trained once for all that share it: folder, what it took."""
     settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
-    stage = f"{settings}\n{name}\n{backbone}" + (f"\n{start.name}" if start else "")
+    stage = f"{settings}\n{name}\n{content(backbone)}" + (f"\n{start.name}" if start else "")
     folder = out / "experts" / f"{name}-{hashlib.sha256(stage.encode()).hexdigest()[:12]}"
     facts = train_expert(
         name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True, start=start

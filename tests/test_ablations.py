@@ -131,6 +131,19 @@ def test_every_point_turns_one_knob_and_its_settings_exist(
     assert len({script.fingerprint(point, "b") for point in script.POINTS if point.knob != "one LoRA"}) >= 14
 
 
+def test_another_backbone_in_the_same_folder_is_another_point(
+    ablations: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(RUNS))
+    script = importlib.import_module("ablations")
+    (tmp_path / "b").mkdir()
+    marks = set()
+    for content in ("one", "two", "one"):
+        (tmp_path / "b" / "model.safetensors").write_text(content, encoding="utf-8")
+        marks.add(script.fingerprint(script.BASE, str(tmp_path / "b")))
+    assert len(marks) == 2
+
+
 def test_a_cell_counts_its_experts_whole_whichever_cell_trained_them(
     ablations: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
