@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
-from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler, read_split, steps_of
+from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler, Rows, read_split, steps_of
 from tests.families import tokenizer_for
 
 
@@ -68,10 +70,32 @@ def test_encoded_rows_stand_one_part_after_another(tmp_path: Path) -> None:
     forum = read_split(split(tmp_path, f"text,label\n{'又要跌停' * 20},利空\n", "valid"), "valid")
     rows = EncodedRows([(news, 0), (forum, 1)], encoder)
     assert len(rows) == 3
-    assert [(row["labels"], row["domains"]) for row in rows.rows] == [(2, 0), (0, 0), (0, 1)]
-    assert rows[0]["input_ids"] == encoder(["净利翻倍"])[0].ids
-    assert rows.lengths.tolist() == [len(row["input_ids"]) for row in rows.rows]
+    each = [rows[index] for index in range(3)]
+    assert [(row["labels"], row["domains"]) for row in each] == [(2, 0), (0, 0), (0, 1)]
+    assert rows[0]["input_ids"].tolist() == encoder(["净利翻倍"])[0].ids
+    assert rows.lengths.tolist() == [len(row["input_ids"]) for row in each]
     assert rows.lengths.max() == 16
+    digest = hashlib.sha256()  # as runs of before marked them, which go on
+    for row in each:
+        digest.update(repr([row["input_ids"].tolist(), row["labels"], row["domains"]]).encode())
+    assert rows.mark() == digest.hexdigest()[:16]
+
+
+def test_a_row_takes_little_more_than_four_bytes_a_token() -> None:
+    """A split of a million rows and more lies in memory whole."""
+    encoder = TextEncoder(tokenizer_for("bert").backend_tokenizer, max_length=64)
+    count = 4_000
+    rows = Rows(Path("train.csv"), [f"第{at}条" + "主力又在砸盘" * 12 for at in range(count)], [0] * count)
+    tracemalloc.start()
+    try:
+        encoded = EncodedRows([(rows, 0)], encoder)
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert encoded.lengths.min() > 30
+    utf8 = np.mean([len(text.encode()) for text in rows.texts])  # which Python keeps beside a text once it is asked for
+    assert held / count < 4 * encoded.lengths.mean() + utf8 + 60
+    assert peak < 2 * held  # beside it there is a portion's
 
 
 def test_collator_pads_on_the_right_to_eights() -> None:

@@ -193,7 +193,7 @@ def test_a_decoder_is_known_by_any_of_its_layers(family: str, options: dict[str,
     """Linear attention comes first in hybrids and says nothing of what a token sees, as BLOOM's does nowhere."""
     config = AutoConfig.for_model(family, num_hidden_layers=4, vocab_size=64, **options)
     with torch.device("meta"):
-        assert prompt_for(AutoModel.from_config(config), ExpertConfig()) == prompt
+        assert prompt_for(AutoModel.from_config(config)) == prompt
 
 
 def test_a_finished_or_unfinished_folder_is_not_overwritten(

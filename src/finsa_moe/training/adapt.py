@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
-from finsa_moe.training.expert import longest
+from finsa_moe.training.expert import longest, prompt_for
 from finsa_moe.training.heads import FACTS, HEADS, start_heads
 from finsa_moe.training.resume import check_finished, check_own, finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
@@ -106,13 +107,10 @@ class TaskRows(EncodedRows):
     """Rows of several tasks; ``domains`` says which task, ``targets`` the share of each class, padded with zeros."""
 
     def __init__(self, parts: Sequence[Split], encoder: TextEncoder, widest: int) -> None:
-        self.rows = []
-        for task, split in enumerate(parts):
-            padded = np.pad(split.targets, ((0, 0), (0, widest - split.targets.shape[1])))
-            for encoded, shares in zip(encoder(split.texts), padded, strict=True):
-                row = {"input_ids": encoded.ids, "labels": int(shares.argmax()), "domains": task, "targets": shares}
-                self.rows.append(row)
-        self.lengths = np.array([len(row["input_ids"]) for row in self.rows])
+        shares = [np.pad(part.targets, ((0, 0), (0, widest - part.targets.shape[1]))) for part in parts]
+        targets, tasks = np.concatenate(shares), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        texts = chain.from_iterable(part.texts for part in parts)
+        self._hold(encoder, texts, targets.argmax(axis=1), tasks, targets)
 
 
 def adapt(
@@ -158,7 +156,8 @@ def adapt(
     reference = fingerprint(network)
     if settings.dropout:
         set_dropout(network, settings.dropout)
-    encoder = text_encoder(tokenizer, max_length=longest(network, settings.max_length))
+    prompt = prompt_for(network)
+    encoder = text_encoder(tokenizer, prompt=prompt, max_length=longest(network, settings.max_length))
     model = TaskModel(network, [len(task.classes) for task in found], settings.head_dropout)
     started = start_heads(model.head, {task.name: task.classes for task in found}, Path(backbone))
 
@@ -185,7 +184,7 @@ def adapt(
         return dict(json.loads((out / FACTS).read_text(encoding="utf-8")))
     with loop.entered(stage.folder, settings, inputs, resume=resume):
         facts = loop.run(stage, resume=resume)
-        facts["heads"] = started
+        facts |= {"heads": started, "prompt": prompt}
         facts["tasks"] = {
             task.name: {"rows": len(task.train), "names": list(task.classes), "dropped": task.dropped} for task in found
         }

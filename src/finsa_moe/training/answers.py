@@ -18,10 +18,11 @@ from transformers import PreTrainedModel
 
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
+from finsa_moe.model.adapter import read_json
 from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training.expert import longest
-from finsa_moe.training.heads import read_heads
+from finsa_moe.training.heads import FACTS, read_heads
 
 
 class TaskModelAnswers:
@@ -43,7 +44,9 @@ class TaskModelAnswers:
         self._backbone = load_backbone(str(folder), device=device).eval()
         self.classes = {name: head.names for name, head in self._heads.items()}
         """Names of each task's classes, in the order of its head."""
-        self._encode = text_encoder(load_tokenizer(str(folder)), max_length=longest(self._backbone, max_length))
+        prompt = read_json(folder / FACTS).get("prompt", "none")  # which folders of earlier versions do not tell
+        tokenizer, longest_ = load_tokenizer(str(folder)), longest(self._backbone, max_length)
+        self._encode = text_encoder(tokenizer, prompt=prompt, max_length=longest_)
 
     @torch.inference_mode()
     def states(self, texts: Sequence[str], *, batch_tokens: int = 8192) -> Tensor:

@@ -154,10 +154,9 @@ def estimate_expert(
 
 def _widths(rows: Rows, backbone: str, empty: PreTrainedModel, settings: ExpertConfig) -> np.ndarray[Any, Any]:
     """Tokens of the rows as they will be padded among rows of like length, ascending."""
-    encoder = text_encoder(
-        load_tokenizer(backbone), prompt=prompt_for(empty, settings), max_length=longest(empty, settings.max_length)
-    )
-    lengths = np.sort([len(encoded.ids) for encoded in encoder(rows.texts)])
+    prompt = prompt_for(empty, settings.prompt)
+    encoder = text_encoder(load_tokenizer(backbone), prompt=prompt, max_length=longest(empty, settings.max_length))
+    lengths = np.sort(np.diff(encoder.packed(rows.texts)[1]))
     return -(-lengths // 8) * 8
 
 

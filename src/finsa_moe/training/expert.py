@@ -142,7 +142,7 @@ def train_expert(
         load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     )
     tokenizer = load_tokenizer(tokenizer_from or backbone)
-    prompt = prompt_for(network, settings)
+    prompt = prompt_for(network, settings.prompt)
     encoder = text_encoder(tokenizer, prompt=prompt, max_length=longest(network, settings.max_length))
     reference = {
         "name": backbone, "fingerprint": fingerprint(network),
@@ -222,9 +222,9 @@ def _start_from(model: ExpertModel, folder: Path, fingerprint_: str) -> Expert:
     return expert
 
 
-def prompt_for(backbone: PreTrainedModel, settings: ExpertConfig) -> str:
+def prompt_for(backbone: PreTrainedModel, asked: str = "auto") -> str:
     """The prompt asked for; ``auto`` gives a decoder the neutral one, since its first tokens have seen nothing."""
-    return settings.prompt if settings.prompt != "auto" else ("neutral" if is_causal(backbone) else "none")
+    return asked if asked != "auto" else ("neutral" if is_causal(backbone) else "none")
 
 
 def longest(backbone: PreTrainedModel, wanted: int) -> int:

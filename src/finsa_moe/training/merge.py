@@ -21,7 +21,6 @@ from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_ex
 from finsa_moe.model.backbone import (
     fingerprint,
     first_expert_layer,
-    is_causal,
     layer_stack,
     load_backbone,
     load_tokenizer,
@@ -29,7 +28,7 @@ from finsa_moe.model.backbone import (
 from finsa_moe.model.checkpoint import save_mixture
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE
-from finsa_moe.training.expert import longest
+from finsa_moe.training.expert import longest, prompt_for
 
 
 def merge(
@@ -85,7 +84,7 @@ def merge(
         scaling=[expert.scaling for expert in read.values()], route_at=settings.route_at,
         shared_head=settings.shared_head, router_hidden=settings.router_hidden, router_dropout=settings.router_dropout,
         head_dropout=settings.head_dropout, expert_dropout=settings.expert_dropout,
-        prompt=next(iter(prompts), "neutral" if is_causal(network) else "none"),
+        prompt=next(iter(prompts), prompt_for(network)),
         max_tokens=longest(network, min([fact["max_tokens"] for fact in facts], default=512)),
         hidden_size=network.config.get_text_config().hidden_size,
     )  # fmt: skip
