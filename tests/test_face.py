@@ -184,6 +184,11 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_folder_that_cannot_be_looked_into_is_one_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot be looked into \(File name too long\); let this user read it"):
+        finsa_moe.load(tmp_path / ("a" * 300))  # an OSError, as where reading is forbidden
+
+
 def test_a_mixture_without_its_weights_is_one_error(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra train is not installed")
     folder = write(tmp_path / "m", config={"model_type": "finsa_moe", "domains": ["news"]})

@@ -231,15 +231,31 @@ def load(
     return FinSA(Predictor(first, batch_tokens, abstain_below, bulk), facts)
 
 
+def is_exported(path: str | Path | None = None) -> bool:
+    """Whether a model folder, named as for `load`, holds an exported model and no torch mixture.
+
+    Raises:
+        ModelError: If it holds neither.
+    """
+    return _config(shipped.place(path)).get("model_type") == MODEL_TYPE
+
+
 def _config(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
+    file = folder / "config.json"
+    try:
+        is_folder, is_file = folder.is_dir(), file.is_file()
+    except OSError as error:  # what is merely not there raises nothing
+        raise ModelError(
+            f"model folder {folder} cannot be looked into ({error.strerror}); let this user read it and the folders "
+            "above it, or name another"
+        ) from error
+    if not is_folder:
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(
             f"model folder {folder} {what}; name a folder that `finsa train-joint`, `finsa merge` or `finsa export` "
             "wrote (`make demo` leaves one at demo/model/moe_joint), or none for the default model"
         )
-    file = folder / "config.json"
-    if not file.is_file():
+    if not is_file:
         inner = sorted(str(sub.parent) for sub in folder.glob("*/config.json"))
         hint = f"did you mean {inner[-1]}?" if inner else "copy the whole folder again or train anew"
         raise ModelError(f"model folder {folder} has no config.json, so it holds no model; {hint}")

@@ -113,7 +113,7 @@ def serving(settings: Settings | None = None, engine: FakeEngine | None = None, 
         Path("somewhere"),
     )
     listening = bound("127.0.0.1", 0)
-    server = uvicorn.Server(configured(create(settings, shelf), settings))
+    server = uvicorn.Server(configured(create(settings, shelf, settings.token()), settings))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     while not server.started:

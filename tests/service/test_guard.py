@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.service.served import Service, SlowEngine, serving, until
+from finsa_moe.errors import ConfigError
+from tests.service.served import Service, Settings, SlowEngine, configured, serving, until
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +98,36 @@ def test_an_answer_broken_off_by_a_fault_counts_as_one() -> None:
         connection.close()
         until(lambda: service.metric("finsa_in_flight") == 1)
         assert counted(service, "/v1/predict/file") == {"500": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ({}, 429), ({"behind_proxy": True}, 200), ({"proxies": "127.0.0.0/8"}, 200), ({"proxies": "10.1.2.3,127.0.0.1"}, 200),
+        ({"proxies": "10.88.0.0/16"}, 429), ({"proxies": "10.88.0.0/16", "behind_proxy": True}, 429),
+    ],
+)  # fmt: skip
+def test_clients_are_told_apart_by_a_proxy_that_is_trusted(told: dict[str, Any], status: int) -> None:
+    engine = SlowEngine()
+    with serving(Settings(per_client=1, **told), engine) as service, socket.socket() as first:
+        engine.gate.clear()
+        first.connect(("127.0.0.1", service.port))
+        first.sendall(
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b'X-Forwarded-For: 192.0.2.1\r\nContent-Length: 14\r\n\r\n{"texts": "a"}'
+        )
+        until(lambda: engine.held)
+        assert service.ask("GET", "/v1/model", headers={"X-Forwarded-For": "192.0.2.2"}).status == status
+        engine.gate.set()
+
+
+def test_proxies_that_the_environment_names_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.88.0.1")
+    assert configured("app", Settings(behind_proxy=True)).forwarded_allow_ips == "10.88.0.1"
+    assert configured("app", Settings(proxies="10.1.0.0/16")).forwarded_allow_ips == "10.1.0.0/16"
+
+
+@pytest.mark.parametrize("proxies", ["", "10.0.0.300", "10.0.0.1,", "10.0.0.1/8", "proxy.example", "*"])
+def test_a_proxy_is_an_address_or_a_network(proxies: str) -> None:
+    with pytest.raises(ConfigError, match=r"^proxies is .*; name addresses or networks, such as 10\.88\.0\.1,"):
+        Settings(proxies=proxies)

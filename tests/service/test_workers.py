@@ -76,6 +76,7 @@ def test_a_killed_worker_comes_back_and_the_others_answer(tmp_path: Path) -> Non
     with process("--workers", "2", "--token-file", str(token)) as (running, service):
         until(lambda: len(workers(running)) == 2, 300)
         time.sleep(1)  # both listen
+        token.unlink()  # it was read once, and for the worker that is started anew as well
         stop, statuses, broken = threading.Event(), [], []
 
         def ask() -> None:
@@ -207,6 +208,7 @@ def test_the_unit_waits_for_what_was_taken() -> None:
         (["--token-file", "nowhere"], "cannot be read"),
         (["--deadline", "0"], "more than 0"),
         (["--abstain-below", "2"], "probability"),
+        (["--proxies", "10.0.0.300"], "name addresses or networks"),
         (["--host", "192.0.2.1", "--token-file", "TOKEN"], "this machine has no such address; choose another"),
         (["--token-file", "SHORT"], "16 or more"),
     ],

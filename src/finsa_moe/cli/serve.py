@@ -45,6 +45,9 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="Trust X-Forwarded-For from a proxy on this machine.")
     ] = False,
+    proxies: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Trust it from proxies of these addresses or networks instead.")
+    ] = None,
     log_texts: Annotated[bool, typer.Option("--log-texts", help="Allow texts to be written to the error log.")] = False,
     engine: Engine = None,
     threads: Threads = None,
@@ -64,6 +67,7 @@ def serve(
         model=str(model) if model else None, engine=engine, threads=threads, workers=workers,
         abstain_below=abstain_below, deadline=deadline, max_texts=max_texts, max_chars=max_chars,
         max_file=max_file << 20, max_rows=max_rows, max_columns=max_columns, per_client=per_client,
-        log_texts=log_texts, behind_proxy=behind_proxy, token_file=str(token_file) if token_file else None,
+        log_texts=log_texts, behind_proxy=behind_proxy, proxies=proxies,
+        token_file=str(token_file) if token_file else None,
     )  # fmt: skip
     run(settings, host, port, lambda address: typer.echo(f"{address}  (Ctrl-C ends it)", err=True))

@@ -1,7 +1,6 @@
 """The application of one worker: routes, what they share, its start and its end.
 
-Made by `create` from settings; a worker process calls `from_environment`. Opening the model is the only thing here that
-may take long; nothing is served before it is done.
+Made by `create` from settings and a model; a worker process calls `from_environment`, which opens it first.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 
 from finsa_moe._version import __version__
 from finsa_moe.errors import FinSAError
@@ -68,7 +69,7 @@ async def model(request: Request) -> Response:
 async def reload(request: Request) -> Response:
     """Open the model folder anew; one that does not open or answer is refused, and the old model stays."""
     state = of(request)
-    if state.settings.token() is None:
+    if not state.guarded:
         raise Problem(403, "no-token", "without a token nobody may ask for this; send the process SIGHUP instead")
     try:
         await changed(state)
@@ -101,28 +102,29 @@ async def metrics(request: Request) -> Response:
     return Response(found, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
+def create(settings: Settings, shelf: Shelf, token: bytes | None) -> ASGIApp:
     """The whole application.
 
     Args:
         settings: Limits and places.
-        shelf: The model; None opens what the settings name, once the application starts.
+        shelf: The model.
+        token: What requests must bear; None asks for nothing.
     """
     meters = Meters()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        held = await asyncio.to_thread(open_shelf, settings) if shelf is None else shelf
-        _tell(meters, held.served, None)
-        dispatcher = Dispatcher(_threads(held.served, settings), settings.deadline, meters)
+        _tell(meters, shelf.served, None)
+        dispatcher = Dispatcher(_threads(shelf.served, settings), settings.deadline, meters)
         spool = Spool(settings.spool, settings.keep)
         explains = all(find_spec(name) is not None for name in ("shap", "rjieba"))
-        state = app.state.finsa = State(settings, held, dispatcher, meters, spool, explains)
+        state = app.state.finsa = State(settings, shelf, dispatcher, meters, spool, explains, token is not None)
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a thread, and not on Windows
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_on_signal(state)))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the supervisor's workers are born without it
         beside = [asyncio.ensure_future(_sweep(spool)), asyncio.ensure_future(asyncio.to_thread(_warm, explains))]
+        notify()
         yield
         for task in beside:
             task.cancel()
@@ -139,7 +141,7 @@ def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
     meters.expect(route.path for route in routes if isinstance(route, Route))
     for part in parts:
         app.include_router(part)
-    _describe(app, settings.token() is not None)
+    _describe(app, token is not None)
 
     async def problem(request: Request, error: Exception) -> Response:
         found = error if isinstance(error, Problem) else FAULT
@@ -165,12 +167,25 @@ def create(settings: Settings, shelf: Shelf | None = None) -> ASGIApp:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, query)
     app.add_exception_handler(Exception, fault)
-    return Guard(app, meters, settings.token(), settings.per_client, log_texts=settings.log_texts)
+    return Guard(app, meters, token, settings.per_client, log_texts=settings.log_texts)
 
 
 def from_environment() -> ASGIApp:
-    """The application of a worker process."""
-    return create(Settings.from_environment())
+    """The application of a worker process; one whose model does not open says why and ends it."""
+    settings = Settings.from_environment()
+    try:
+        return create(settings, open_shelf(settings), settings.token())
+    except FinSAError as error:
+        log.error("a worker did not start: %s", error)
+        raise SystemExit(STARTUP_FAILURE) from None
+
+
+def notify() -> None:
+    """Tell systemd that requests are answered now, where it started us and waits for that (`Type=notify`)."""
+    place = os.environ.get("NOTIFY_SOCKET")
+    if place:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(b"READY=1", f"\0{place[1:]}" if place.startswith("@") else place)
 
 
 async def changed(state: State) -> Served:
@@ -207,18 +222,20 @@ def open_shelf(settings: Settings, *, whole: bool = True) -> Shelf:
     Raises:
         FinSAError: If it does not open or answer.
     """
-    threads = settings.lanes if settings.threads or settings.workers > 1 else None
 
     def opened() -> Any:
-        from finsa_moe.face import load
+        from finsa_moe.face import is_exported, load
 
+        threads = settings.threads
+        if threads is None and settings.workers > 1 and is_exported(settings.model):
+            threads = settings.lanes  # of a torch mixture the environment tells them
         return load(settings.model, engine=settings.engine, threads=threads, abstain_below=settings.abstain_below)
 
     return Shelf(opened, Path(settings.model) if settings.model else None, whole=whole)
 
 
 def _threads(served: Served, settings: Settings) -> int:
-    return settings.lanes if getattr(served.predictor.engine, "concurrent", False) else 1
+    return settings.lanes if served.predictor.engine.concurrent else 1
 
 
 def _warm(explains: bool) -> None:

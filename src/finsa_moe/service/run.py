@@ -6,10 +6,13 @@ It starts uvicorn in this process, or its supervisor with several. It knows the 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import socket
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -18,7 +21,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import multiprocess
 from starlette.types import ASGIApp
-from uvicorn.supervisors.multiprocess import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.service.app import SUPERVISED, create, open_shelf
@@ -27,11 +30,16 @@ from finsa_moe.service.meters import TOGETHER
 from finsa_moe.service.protocol import BoundedProtocol
 from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
 
+log = logging.getLogger("finsa.serve")
 APP = "finsa_moe.service.app:from_environment"
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
 GRACE = 30
 """Seconds beyond the deadline for which requests may still be answered once the service was told to end."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two starts of a worker, at most, after some that failed."""
+THREADS = "OMP_NUM_THREADS"
+"""Tells a worker's torch, which our own setting does not reach, its share of the cores."""
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -48,8 +56,20 @@ class Supervisor(Multiprocess):
     """uvicorn's, but that SIGHUP has every worker reload its model instead of ending it, and counts of the dead go.
 
     A worker that starts meanwhile reloads once it is ready, and one that dies while it is asked for a sign of life is
-    missed at once.
+    missed at once. One that ends before it is ready ends the service where none has been ready yet; else it is started
+    anew, later and later, while the others answer.
+
+    Attributes:
+        failed: Whether it ended because no worker could start, and not because it was told to.
     """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.failed = False
+        self._ready: set[Process] = set()
+        self._served = False  # whether any worker has been ready
+        self._failures: Counter[int] = Counter()  # starts that failed in a row, by the worker's place
+        self._due: dict[Process, float] = {}  # when what has ended is started anew
 
     def handle_hup(self) -> None:
         """Pass the signal on."""
@@ -59,24 +79,76 @@ class Supervisor(Multiprocess):
 
     def init_processes(self) -> None:
         """Start the workers."""
-        with _reloads_held():
-            super().init_processes()
-        self._let_go()
+        self.processes = [self._started() for _ in range(self.processes_num)]
 
-    def _let_go(self) -> None:
-        """Close the workers' ends of the pipes for signs of life: while they are open here, a dead one seems slow."""
-        for process in self.processes:
-            process.child_conn.close()
+    def _started(self) -> Process:
+        """A new worker; its end of the pipe for signs of life is closed here: open, a dead one seems slow."""
+        process = Process(self.config, self.sockets)
+        with _reloads_held():
+            process.start()
+        process.child_conn.close()
+        return process
+
+    def handle_ttin(self) -> None:
+        """One worker more."""
+        self.processes_num += 1
+        self.processes.append(self._started())
 
     def keep_subprocess_alive(self) -> None:
         """Start what has ended anew."""
-        before = {process.pid for process in self.processes}
-        with _reloads_held():
-            super().keep_subprocess_alive()
-        self._let_go()
-        for pid in before - {process.pid for process in self.processes}:
-            if pid is not None:
-                multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if process not in self._due:
+                if self._lives(place, process):
+                    continue
+                process.kill()  # it may hang
+                process.join()
+                multiprocess.mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
+                if not self._waits(place, process):
+                    self.failed = True
+                    self.should_exit.set()
+                    return
+            if time.monotonic() >= self._due[process]:
+                del self._due[process]
+                self.processes[place] = self._started()
+
+    def _lives(self, place: int, process: Process) -> bool:
+        patience = self.config.timeout_worker_healthcheck
+        if not process.is_alive(patience):
+            return False
+        if process not in self._ready and process.is_ready(patience):
+            self._ready.add(process)
+            self._failures[place], self._served = 0, True
+        return True
+
+    def _waits(self, place: int, process: Process) -> bool:
+        """Say when a worker that has ended is started anew; False where none ever was ready."""
+        pause = 0.0
+        if process not in self._ready:
+            if not self._served:
+                return False
+            pause = min(LONGEST_PAUSE, 2.0 ** self._failures[place])
+            self._failures[place] += 1
+            log.error("a worker ended before it was ready; it is started anew in %g seconds", pause)
+        self._ready.discard(process)
+        self._due[process] = time.monotonic() + pause
+        return True
+
+
+@contextmanager
+def _environment(more: dict[str, str]) -> Iterator[None]:
+    """Variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -92,6 +164,20 @@ def _reloads_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def _hangups_ignored() -> Iterator[None]:
+    """SIGHUP ends nothing until what reloads by it listens."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@_hangups_ignored()
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
     """Serve until told to end by SIGINT or SIGTERM; what was taken is answered first, for the deadline and `GRACE`.
 
@@ -104,9 +190,11 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         say: Told where the service can be reached.
 
     Raises:
-        ConfigError: For an address that cannot be had, or one that others can reach without a token.
+        ConfigError: For an address that cannot be had, or one that others can reach without a token; where it ends
+            without having been told to.
     """
-    if settings.token() is None and not is_loopback(host):
+    token = settings.token()
+    if token is None and not is_loopback(host):
         raise ConfigError(
             f"{host} can be reached from other machines; that asks for a token: --token-file F or {TOKEN}, "
             f"{SHORTEST} characters or more (openssl rand -hex 32 > F)"
@@ -120,9 +208,8 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
         stack.callback(listening.close)
         spool = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-serve-"))
         settings = replace(settings, spool=spool)
-        settings.to_environment()
         alone = settings.workers == 1
-        config = configured(create(settings, shelf) if alone else APP, settings)
+        config = configured(create(settings, shelf, token) if alone else APP, settings)
         name = f"[{shown[0]}]" if ":" in shown[0] else shown[0]
         listening.listen(BACKLOG)  # who reads the address may ask at once, and waits until the service has come up
         say(f"http://{name}:{shown[1]}")
@@ -137,10 +224,13 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
             return
         del shelf
         counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-counts-"))
-        os.environ[TOGETHER], os.environ[SUPERVISED] = counts, "1"
-        stack.callback(os.environ.pop, TOGETHER)
-        stack.callback(os.environ.pop, SUPERVISED)
-        Supervisor(config, [listening]).run()
+        left = settings.to_environment(token) | {TOGETHER: counts, SUPERVISED: "1"}
+        left[THREADS] = os.environ.get(THREADS, str(settings.lanes))
+        stack.enter_context(_environment(left))
+        supervisor = Supervisor(config, [listening])
+        supervisor.run()
+        if supervisor.failed:
+            raise ConfigError("no worker started; the lines above say why")
 
 
 def configured(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
@@ -155,8 +245,8 @@ def configured(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
         log_config=LOGGING,
         access_log=False,
         server_header=False,
-        proxy_headers=settings.behind_proxy,
-        forwarded_allow_ips="127.0.0.1",
+        proxy_headers=settings.behind_proxy or settings.proxies is not None,
+        forwarded_allow_ips=settings.proxies,  # None: FORWARDED_ALLOW_IPS, else 127.0.0.1
         timeout_keep_alive=30,
         backlog=BACKLOG,
         limit_concurrency=4096,

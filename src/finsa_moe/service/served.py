@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe._version import __version__
-from finsa_moe.errors import DataError, ModelError
+from finsa_moe.errors import DataError, FinSAError, ModelError
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.stages import Opened, answer, open_texts
@@ -85,7 +85,7 @@ class Shelf:
     def __init__(self, load: Load, folder: Path | None, *, whole: bool = True) -> None:
         self._load, self._folder, self._whole = load, folder, whole
         self._changing = threading.Lock()
-        self.served = self._opened()
+        self.served = self._tried()
 
     def reload(self) -> Served:
         """Open the folder again, try it on every expert, and put it in service.
@@ -94,10 +94,22 @@ class Shelf:
             FinSAError: If it does not open or answer; the model in service stays.
         """
         with self._changing:
-            fresh = self._opened()
+            fresh = self._tried()
             fresh.current, self.served.current = True, False
             self.served = fresh
         return fresh
+
+    def _tried(self) -> Served:
+        try:
+            return self._opened()
+        except FinSAError:
+            raise
+        except Exception as error:  # of an engine or the disk: whatever it is, the folder holds no model that answers
+            said = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"{self._folder or 'the default model'} cannot be served ({type(error).__name__}: {said}); "
+                "copy the whole folder again, or export it anew"
+            ) from error
 
     def _opened(self) -> Served:
         finsa = self._load()

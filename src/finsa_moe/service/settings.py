@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from ipaddress import ip_network
 from pathlib import Path
 
 from finsa_moe.errors import ConfigError
@@ -42,9 +43,11 @@ class Settings:
         files_at_once: Most files worked on at once by one worker.
         keep: Seconds for which the answer to a file can be fetched.
         body_seconds: Longest pause of a client that is sending a request.
-        token_file: File that holds the bearer token.
+        token_file: File that holds the bearer token; read once, so that it may be a pipe.
         log_texts: Whether texts may stand in the log.
-        behind_proxy: Whether a proxy on this machine names the client in ``X-Forwarded-For``.
+        behind_proxy: Whether a proxy names the client in ``X-Forwarded-For``: one of `proxies`, else of
+            ``FORWARDED_ALLOW_IPS``, else on this machine (127.0.0.1).
+        proxies: Addresses and networks of such proxies, with commas between; where they are named there is one.
         spool: Folder for files on their way; made at the start.
     """
 
@@ -69,6 +72,7 @@ class Settings:
     token_file: str | None = None
     log_texts: bool = False
     behind_proxy: bool = False
+    proxies: str | None = None
     spool: str | None = None
 
     def __post_init__(self) -> None:
@@ -80,6 +84,13 @@ class Settings:
             raise ConfigError(f"deadline is {self.deadline}; it must be more than 0 seconds")
         if not 0.0 <= self.abstain_below <= 1.0:
             raise ConfigError(f"abstain_below is {self.abstain_below}; it is a probability and must be in 0..1")
+        for proxy in self.proxies.split(",") if self.proxies is not None else ():
+            try:
+                ip_network(proxy.strip())
+            except ValueError as error:
+                raise ConfigError(
+                    f"proxies is {self.proxies!r}: {error}; name addresses or networks, such as 10.88.0.1,10.42.0.0/16"
+                ) from None
 
     @property
     def lanes(self) -> int:
@@ -110,11 +121,12 @@ class Settings:
             )
         return words.encode()
 
-    def to_environment(self) -> None:
-        """Leave the settings to the worker processes started from here."""
-        os.environ[VARIABLE] = json.dumps(asdict(self))
+    def to_environment(self, token: bytes | None) -> dict[str, str]:
+        """The variables that tell worker processes the settings, and the token, whose file was read once for all."""
+        found = {VARIABLE: json.dumps(asdict(replace(self, token_file=None)))}
+        return found if token is None else found | {TOKEN: token.decode()}
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """What `to_environment` left."""
+        """What `to_environment` told."""
         return cls(**json.loads(os.environ[VARIABLE]))

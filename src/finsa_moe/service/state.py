@@ -19,6 +19,7 @@ class State:
 
     Attributes:
         explains: Whether the extra for explanations is installed.
+        guarded: Whether a token is asked for.
         uploads: How many files are on their way in.
         files: How many files are being worked on.
     """
@@ -29,6 +30,7 @@ class State:
     meters: Meters
     spool: Spool
     explains: bool
+    guarded: bool
     uploads: int = 0
     files: int = 0
 
