@@ -65,6 +65,15 @@ def test_the_worst_first(report: LeakReport) -> None:
     assert len(report.worst(10)) == 2
 
 
+def test_a_missing_label_is_none_when_the_worst_are_ordered() -> None:
+    """A large cluster that bears one label and a missing one does less harm than a small one of two labels."""
+    one = audit({"a": frame(("涨", "利好"), ("涨", None), ("涨", None)), "b": frame(("涨", "利好"))})
+    assert one.worst(1)[0].labels == 1
+    rows = frame(("涨", "利好"), ("涨", None), ("涨", None), ("跌", "利空"))
+    both = audit({"a": rows, "b": frame(("涨", "利好"), ("跌", "中性"))})
+    assert [example.labels for example in both.worst(2)] == [2, 1]
+
+
 def test_all_splits_together(report: LeakReport) -> None:
     assert [report.duplicates(notion=notion) for notion in ("raw", "normalised", "near")] == [2, 4, 5]
     assert [report.conflicts(notion=notion) for notion in ("raw", "normalised", "near")] == [1, 1, 2]

@@ -97,6 +97,7 @@ def test_files_are_matched_by_id(tmp_path: Path) -> None:
     [
         ([["1", "涨", "看好"]], "line 2: '看好' is no label"),
         ([["1", "涨", "利好"], ["1", "跌", "利空"]], "line 3: id '1' stands twice"),
+        ([["", "涨", "利好"], ["", "跌", "利空"]], "line 2: the id is empty; fill it, or name another column by --id"),
         ([["7", "涨", "利好"]], "no id stands in both files"),
         ([["1", "另一条", "利好"]], "id '1' is '涨' in one file and '另一条' in the other"),
     ],

@@ -137,7 +137,11 @@ class LeakReport:
         """The clusters that do most harm: across splits first, then of several labels, then large."""
         sized = (
             self.rows.group_by("near")
-            .agg(pl.len().alias("size"), pl.col("split").n_unique(), pl.col("label").n_unique().alias("labels"))
+            .agg(
+                pl.len().alias("size"),
+                pl.col("split").n_unique(),
+                pl.col("label").drop_nulls().n_unique().alias("labels"),
+            )
             .filter(pl.col("size") > 1)
             .sort("split", "labels", "size", "near", descending=[True, True, True, False])
             .head(count)

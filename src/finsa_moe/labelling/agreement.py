@@ -149,9 +149,11 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
     """The labels of a file by id; rows without a label are left out.
 
     Raises:
-        DataError: If the file cannot be read, lacks a column, has an unknown label, or an id twice.
+        DataError: If the file cannot be read, lacks a column, has an unknown label, a labelled row without an id, or an
+            id twice.
     """
     found: dict[str, Labelled] = {}
+    without = 0
     for batch, at in sound_batches(path, columns):
         if at.id is None and not batch.more:
             raise DataError(f"{path}: no id column; columns found: {listed(batch.names)}; name it by --id COL")
@@ -162,7 +164,12 @@ def read_labels(path: Path, columns: Columns, labels: LabelMap) -> dict[str, Lab
             polarity = labels(word)
             if polarity is None:
                 raise DataError(f"{path}, line {line}: {word!r} is no label; spell it by --labels, as in 2=利好")
+            if not id:
+                without = without or line  # of JSON the column may yet come, or be none
+                continue
             if id in found:
                 raise DataError(f"{path}, line {line}: id {id!r} stands twice; keep one row of it")
             found[id] = Labelled(text_of(row, at.text), polarity)
+    if without:
+        raise DataError(f"{path}, line {without}: the id is empty; fill it, or name another column by --id")
     return found
