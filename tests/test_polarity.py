@@ -79,8 +79,10 @@ def test_a_wrong_map_is_one_line_that_says_so(source, says):
     assert "\n" not in str(caught.value)
 
 
-def test_a_map_file_in_another_encoding_is_refused(tmp_path):
+def test_a_map_file_in_another_encoding(tmp_path):
     file = tmp_path / "labels.txt"
-    file.write_bytes("1 利好".encode("gb18030"))
-    with pytest.raises(DataError, match="not UTF-8 at byte 2"):
+    file.write_bytes("1=利好\r\n涨=利好\r\n".encode("gb18030"))
+    assert [LabelMap.parse(str(file))(value) for value in ("1", "涨")] == [2, 2]
+    file.write_bytes("1=利好".encode("gb18030")[:-1])
+    with pytest.raises(DataError, match=r"neither UTF-8 nor GB18030 \(fails at byte 4\)"):
         LabelMap.parse(str(file))

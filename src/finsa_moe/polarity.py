@@ -138,9 +138,11 @@ def _pairs(source: str) -> list[tuple[str, str]]:
     text = source
     if "=" not in source:
         try:
-            text = Path(source).read_text(encoding="utf-8-sig").replace("\n", ",")
+            text = _decoded(Path(source).read_bytes()).replace("\n", ",")
         except UnicodeDecodeError as error:
-            raise DataError(f"--labels: {source} is not UTF-8 at byte {error.start}; save it as UTF-8") from error
+            raise DataError(
+                f"--labels: {source} is neither UTF-8 nor GB18030 (fails at byte {error.start}); save it as UTF-8"
+            ) from error
         except (OSError, ValueError) as error:
             raise DataError(
                 f"--labels: {source!r} is neither a readable file nor a preset ({', '.join(PRESETS)}) nor a map; "
@@ -153,3 +155,11 @@ def _pairs(source: str) -> list[tuple[str, str]]:
             raise DataError(f"--labels: {entry!r} is not value=label; write for example 1=利好")
         pairs.append((key.strip(), value.strip()))
     return pairs
+
+
+def _decoded(content: bytes) -> str:
+    """A map in either encoding; one read in the wrong one would have no class words, so that it is refused."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("gb18030")

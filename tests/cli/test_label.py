@@ -123,6 +123,15 @@ def test_mistakes_are_one_line(
     assert [path.name for path in posts.parent.iterdir()] == ["posts.csv"]
 
 
+def test_labels_that_excel_opens(posts: Path) -> None:
+    """With a mark, and the file goes on as it began whatever is asked for then."""
+    for bom in (True, False):
+        with Desk(posts, read_sheet(posts, "content", "no"), bom=bom) as desk:
+            desk.act("label", str(int(not bom)), "利好")
+        assert desk.out.read_bytes().startswith(b"\xef\xbb\xbf") is bom
+    assert [row["id"] for row in rows(desk.out)] == ["0", "1"]
+
+
 def test_two_peoples_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labels = [["利好", "利好"], ["利空", "利空"], ["中性", "利好"], ["利好", "利好"]]
     files = [

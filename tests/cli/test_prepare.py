@@ -53,6 +53,17 @@ def test_prepare_says_what_it_did_and_where_the_rest_is(raw, tmp_path):
         assert len(list(csv.DictReader(file))) == 9  # a tenth of 34, 33 and 33, each rounded down
 
 
+def test_a_domain_that_no_font_writes_is_remarked_on_and_rejects_open_in_excel(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr("finsa_moe.data.fonts.chinese_font", lambda: None)
+    out = tmp_path / "out"
+    found = run(*arguments(raw, out)[:3], "研报", *arguments(raw, out)[4:], "--labels", "finsa", "--bom")
+    assert "no font here writes Chinese" in found.stderr
+    assert (out / "rejects.csv").read_bytes().startswith(b"\xef\xbb\xbffile,line")
+    again = run(*arguments(raw, out), "--labels", "finsa")
+    assert "no font" not in again.stderr
+    assert (out / "rejects.csv").read_bytes().startswith(b"file,line")
+
+
 def test_stats_counts_and_draws(raw, tmp_path):
     out = tmp_path / "out"
     run(*arguments(raw, out), "--labels", "finsa")

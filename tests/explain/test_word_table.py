@@ -94,11 +94,13 @@ def test_word_lists(content: str, words: list[str], tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
     path.write_text(content, encoding="utf-8")
     assert read_lexicon(path) == words
+    path.write_text(content.removeprefix("\ufeff"), encoding="gb18030")  # as Excel in China saves CSV
+    assert read_lexicon(path) == words
 
 
 def test_word_lists_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("# nothing\n", encoding="utf-8")
-    (tmp_path / "gb.txt").write_bytes("涨停".encode("gb18030"))
-    for name, says in (("empty.txt", "no word in it"), ("gb.txt", "not UTF-8 at byte 0"), ("none.txt", "No such file")):
+    (tmp_path / "cut.txt").write_bytes("涨停".encode("gb18030")[:-1])
+    for name, says in (("empty.txt", "no word in it"), ("cut.txt", "neither UTF-8"), ("none.txt", "No such file")):
         with pytest.raises(DataError, match=says):
             read_lexicon(tmp_path / name)

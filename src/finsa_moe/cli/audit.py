@@ -14,7 +14,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import CLUSTER_THRESHOLD, GRAMS, Date, Grams, Id, Label, Labels, Text, Threshold
-from finsa_moe.cli.screen import screen, typed
+from finsa_moe.cli.screen import remark_on_fonts, screen, typed
 from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
 from finsa_moe.files import write
 
@@ -140,3 +140,5 @@ def _save(
         write(plot, audit_picture(report, harms))
     if written := [str(path) for path in (json_out, html, plot) if path is not None]:
         typer.echo(f"written: {', '.join(written)}")
+    if html is not None or plot is not None:
+        remark_on_fonts(report.splits)

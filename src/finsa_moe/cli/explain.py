@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import FORMATS, BatchTokens, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file
+from finsa_moe.cli.options import (
+    FORMATS, BatchTokens, Bom, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file,
+)  # fmt: skip
 from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -84,7 +86,7 @@ def explain(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: one explanation a line; with --input, the table of words.")
     ] = False,
-    bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
+    bom: Bom = False,
     device: Device = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from finsa_moe.cli.bar import Bar
-from finsa_moe.cli.options import BatchTokens, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.options import BatchTokens, Bom, Date, DType, Engine, Id, Label, Labels, Text, Threads
 from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
@@ -57,7 +57,7 @@ def sample(
     id: Id = None,  # noqa: A002
     date: Date = None,
     domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
-    bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
+    bom: Bom = False,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,
@@ -118,6 +118,7 @@ def label(
         typer.Option(metavar="A B", help="Instead of the page: how far two people's files agree (Cohen's kappa)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --agreement: print JSON.")] = False,
+    bom: Bom = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     text: Text = None,
@@ -135,20 +136,21 @@ def label(
     if (file is None) == (agreement is None):
         raise ConfigError("name one file of rows to label, or --agreement A.csv B.csv")
     if agreement is not None:
-        if page := idle(context, "annotator", "out", "port", "show"):
+        if page := idle(context, "annotator", "out", "bom", "port", "show"):
             raise ConfigError(f"{page}: only for the page, which --agreement does not show; leave it out")
         _compare(agreement, as_json, text, label, id, labels)
         return
     if compared := idle(context, "as_json", "label", "labels"):
         raise ConfigError(f"{compared}: only for --agreement A.csv B.csv; leave it out")
     assert file is not None
-    _serve(file, annotator, out, port, show, text, id)
+    _serve(file, annotator, out, bom, port, show, text, id)
 
 
 def _serve(
     file: Path,
     annotator: str | None,
     out: Path | None,
+    bom: bool,
     port: int,
     show: bool,
     text: str | None,
@@ -163,7 +165,7 @@ def _serve(
 
         check_ending(out)
         check_targets(out)
-    with Desk(file, read_sheet(file, text, id), annotator, out) as desk, LabelServer(desk, port) as server:
+    with Desk(file, read_sheet(file, text, id), annotator, out, bom=bom) as desk, LabelServer(desk, port) as server:
         typer.echo(f"{file}: {len(desk.rows):,} rows, {desk.labelled:,} labelled; labels go to {desk.out}", err=True)
         stopped = threading.Event()
         for kind in (signal.SIGINT, signal.SIGTERM):  # before anybody can read the address

@@ -25,6 +25,8 @@ Labels = Annotated[
     ),
 ]
 
+Bom = Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")]
+
 Device = Annotated[
     str | None, typer.Option(help="Where the model runs, e.g. cpu or cuda:0; left out: chosen by what is there.")
 ]

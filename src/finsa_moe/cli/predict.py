@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import FORMATS, BatchTokens, Device, DType, Engine, Threads, is_file
+from finsa_moe.cli.options import FORMATS, BatchTokens, Bom, Device, DType, Engine, Threads, is_file
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
@@ -53,7 +53,7 @@ def predict(
     id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id in --input.")] = None,  # noqa: A002
     domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all fields.")] = False,
-    bom: Annotated[bool, typer.Option("--bom/--no-bom", help="Start CSV with a mark, so that Excel opens it.")] = False,
+    bom: Bom = False,
     abstain_below: Annotated[
         float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
     ] = 0.0,

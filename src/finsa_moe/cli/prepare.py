@@ -14,7 +14,7 @@ import typer
 
 from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import CLUSTER_THRESHOLD, FORMATS, GRAMS, NEAR, Date, Grams, HoldOut, Id, Label, Labels, Text
-from finsa_moe.cli.screen import screen
+from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_csv, check_targets
 from finsa_moe.runtime import cores
 
@@ -72,6 +72,9 @@ def prepare(
         bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
     ] = False,
     hold_out: HoldOut = None,
+    bom: Annotated[
+        bool, typer.Option("--bom/--no-bom", help="Start rejects.csv with a mark, so that Excel opens it.")
+    ] = False,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002
@@ -98,7 +101,8 @@ def prepare(
         report = run(
             sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
             by=by, test_after=parse_day(test_after, "--test-after") if test_after else None, conflicts=conflicts,
-            threshold=threshold, n=n, held_out=read_texts(hold_out or [], text), processes=cores(), progress=bar.show,
+            threshold=threshold, n=n, held_out=read_texts(hold_out or [], text), bom=bom, processes=cores(),
+            progress=bar.show,
         )  # fmt: skip
     _show_report(report, out)
 
@@ -128,6 +132,7 @@ def stats(
     if plot is not None:
         plot_polarity(table, plot)
         typer.echo(f"figure: {plot}")
+        remark_on_fonts(frames)
     if csv is not None:
         save_csv(table.join(texts, on="set", maintain_order="left"), csv)
         typer.echo(f"table: {csv}")
@@ -181,6 +186,7 @@ def _show_report(report: Report, out: Path) -> None:
         typer.echo(f"warning: {warning}", err=True)
     written = ", ".join(f"{name}.csv" for name in SPLITS)
     typer.echo(f"written to {out}: {written}, report.json, polarity.png")
+    remark_on_fonts([report.domain])
 
 
 def _show_table(rows: Iterable[tuple[Any, ...]]) -> None:

@@ -6,6 +6,7 @@ It knows Rich and Typer, and nothing of what is printed.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import typer
@@ -28,10 +29,16 @@ def screen(*, markup: bool = True) -> Console:
     return console if console.is_terminal else Console(highlight=False, markup=markup, emoji=markup, width=_WIDE)
 
 
-def remark_on_fonts() -> None:
-    """Tell who has drawn a picture when Chinese could not be written in it."""
+def remark_on_fonts(names: Iterable[str] | None = None) -> None:
+    """Tell who has drawn a picture when Chinese could not be written in it.
+
+    Args:
+        names: All names in it; nothing is told where they are plain. None where they are not known.
+    """
     from finsa_moe.data.fonts import chinese_font
 
+    if names is not None and all(map(str.isascii, names)):
+        return
     if chinese_font() is None:
         typer.echo(
             "no font here writes Chinese, so the picture has numbers instead; install one (Debian: fonts-noto-cjk) "

@@ -60,6 +60,7 @@ def prepare(
     n: int = N,
     force: bool = False,
     held_out: Sequence[str] = (),
+    bom: bool = False,
     processes: int = 1,
     progress: Progress | None = None,
 ) -> Report:
@@ -87,6 +88,7 @@ def prepare(
         n: Length of an n-gram, characters.
         force: Write into a folder that is not empty and was not made here; only the files named above are replaced.
         held_out: Texts that a model is going to be judged by; rows equal or near to one are refused.
+        bom: Whether ``rejects.csv`` starts with a byte order mark, which Excel needs to see UTF-8.
         processes: How many read at once, for more than a few megabytes. A script that asks for several must be
             importable: its own work stands under ``if __name__ == "__main__"``.
         progress: Called with the step's name, what is done and what there is in all.
@@ -136,7 +138,7 @@ def prepare(
         with written_whole(out, FILES) as folder:
             (scratch / "buckets").mkdir()
             write_splits(staged, parts, _written(staged.rows, by), folder, scratch / "buckets")
-            rejects.write_csv(folder / "rejects.csv")
+            rejects.write_csv(folder / "rejects.csv", include_bom=bom)
             plot_polarity(
                 polarity_table({f"{domain}/{name}": part for name, part in parts.items()}), folder / "polarity.png"
             )

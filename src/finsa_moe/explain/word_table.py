@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.domains import ALL, check_apart
+from finsa_moe.data.encoding import open_text
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation
@@ -157,9 +158,8 @@ def read_lexicon(path: Path) -> list[str]:
         DataError: If the file cannot be read or holds no word.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 at byte {error.start}; save the word list as UTF-8") from error
+        with open_text(path) as file:
+            lines = file.read().splitlines()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}; name a file with one word a line") from error
     words = [_first(line) for line in lines if not line.startswith("#")]

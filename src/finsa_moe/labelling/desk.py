@@ -39,6 +39,7 @@ class Desk:
         annotator: Whose labels these are; None where nobody else labels this file.
         out: The file of labels, CSV, TSV, JSON lines or Parquet; None: beside the source, ``F.labels.csv`` or
             ``F.labels.NAME.csv``.
+        bom: Whether CSV starts with a byte order mark.
 
     Raises:
         ConfigError: If the annotator's name cannot be part of a file's name.
@@ -47,11 +48,13 @@ class Desk:
     """
 
     def __init__(
-        self, source: Path, rows: Sequence[Row], annotator: str | None = None, out: Path | None = None
-    ) -> None:
+        self, source: Path, rows: Sequence[Row], annotator: str | None = None, out: Path | None = None, *,
+        bom: bool = False,
+    ) -> None:  # fmt: skip
         if annotator is not None and not re.fullmatch(r"[\w-]{1,40}", annotator):
             raise ConfigError(f"--annotator {annotator!r}: allowed are up to 40 letters, digits, '_' and '-'")
         self.source, self.rows, self.annotator = source, list(rows), annotator
+        self._bom = bom
         name = f"{source.stem}.labels" + (f".{annotator}" if annotator else "")
         self.out = out or source.with_name(f"{name}.csv")
         if source.exists() and self.out.exists() and self.out.samefile(source):
@@ -205,7 +208,7 @@ class Desk:
         """
         if not self.labelled and not self.out.exists():
             return
-        with Writer(self.out, COLUMNS) as out:
+        with Writer(self.out, COLUMNS, bom=self._bom) as out:
             marks, notes = self.journal.marks, self.journal.notes
             for row in self.rows:
                 mark = marks.get(row.id)
