@@ -7,14 +7,14 @@ as small Parquet files, lines and broken rows kept; so a worker meets one format
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text, listed
 from finsa_moe.data.formats import load_frame, read_batches
-from finsa_moe.data.rows import Broken, Row, sound_rows
+from finsa_moe.data.rows import Broken, Row
 from finsa_moe.errors import DataError, require
 from finsa_moe.scale.stores import EXTRA, Source
 
@@ -36,9 +36,9 @@ class Piece:
         number: Which piece of it, from 0.
         first: Rows of the file before it, broken ones counted.
         rows: How many it has, broken ones counted.
-        groups: First and last (exclusive) row group; None for a staged piece.
+        groups: First and last (exclusive) row group; None for a piece of another format.
         skip: Rows of those groups before it.
-        staged: Where its rows lie; None for Parquet, which is read where it is.
+        staged: Where its rows lie, alone; None where they are read from the file.
     """
 
     source: Source
@@ -98,6 +98,48 @@ def parquet_pieces(source: Source, groups: Sequence[int], most: int) -> Iterator
         start = at + 1
     if held:
         yield Piece(source, number, first, held, (start, len(groups)))
+
+
+def copied_pieces(pieces: Sequence[Piece], staging: Path) -> Iterator[Piece]:
+    """Pieces that one row group is cut into, their rows staged as they are: the group is read once, not once a piece.
+
+    A piece whose rows cannot be read comes as it was, and its worker tells why.
+
+    Raises:
+        OSError: If the staged rows cannot be written.
+    """
+    pq = require("pyarrow.parquet", EXTRA, "staging rows")
+    for piece, table in _once(pieces):
+        if table is None:
+            yield piece
+            continue
+        staged = staging / f"{piece.name}.rows"
+        pq.write_table(table, staged, compression="lz4")
+        yield replace(piece, staged=staged)
+
+
+def _once(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, Any]]:
+    """The pieces of one row group, in order, each with its rows as a table; from where it is damaged on with None."""
+    pa = require("pyarrow", EXTRA, "reading Parquet in parts")
+    pq = require("pyarrow.parquet", EXTRA, "reading Parquet in parts")
+    waiting, start = list(pieces), 0
+    held: list[Any] = []
+    try:
+        with pieces[0].source.open() as stream, pq.ParquetFile(stream) as file:
+            for batch in file.iter_batches(row_groups=list(range(*pieces[0].groups or ()))):
+                end = start + batch.num_rows
+                while waiting and waiting[0].skip < end:
+                    piece = waiting[0]
+                    held.append(batch.slice(max(0, piece.skip - start), piece.rows - sum(map(len, held))))
+                    if piece.skip + piece.rows > end:
+                        break
+                    yield waiting.pop(0), pa.Table.from_batches(held)
+                    held = []
+                start = end
+    except (pa.ArrowException, OSError, DataError):
+        pass
+    for piece in waiting:
+        yield piece, None
 
 
 def check_columns(source: Source, local: Path, text: str | None, id: str | None) -> None:  # noqa: A002
@@ -173,9 +215,10 @@ def _tables(local: Path, source: Source, most: int, text: str | None, id: str | 
                 f"{source.name}: has other columns than a moment ago ({listed(batch.names)}): it is being written to; "
                 "score it when it is finished"
             )
-        read, lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
-        broken = [*batch.broken, *unfit]
-        rows += sorted([*zip(lines, read, strict=True), *((b.line, b) for b in broken)], key=lambda row: row[0])
+        batch.set_apart(text_at)
+        rows += sorted(
+            [*zip(batch.lines, batch.rows, strict=True), *((b.line, b) for b in batch.broken)], key=lambda row: row[0]
+        )
         while len(rows) >= most:
             yield _table(pa, names, rows[:most])
             del rows[:most]

@@ -8,13 +8,22 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 from finsa_moe.data.names import named
 from finsa_moe.errors import DataError
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.manifest import NAME, Manifest, read_manifest
-from finsa_moe.scale.pieces import Piece, check_columns, parquet_groups, parquet_pieces, staged_pieces
+from finsa_moe.scale.pieces import (
+    Piece,
+    check_columns,
+    copied_pieces,
+    parquet_groups,
+    parquet_pieces,
+    staged_pieces,
+)
 from finsa_moe.scale.shard import unwritable
 from finsa_moe.scale.stores import Source
 
@@ -72,22 +81,32 @@ def reason_of(source: Source, error: DataError) -> str:
 
 def missing_pieces(
     job: Job, sources: Sequence[Source], groups: dict[str, list[int]], manifest: Manifest,
-    leave_out: Callable[[Source, DataError], None],
+    leave_out: Callable[[Source, DataError], None], *, copy: bool = True,
 ) -> Iterator[Piece]:  # fmt: skip
     """The pieces that have no shard yet, cut one after another as they are asked for.
 
-    A file that turns out bad is handed to `leave_out`.
+    A file that turns out bad is handed to `leave_out`. With `copy` a row group of a store that is cut into several is
+    fetched once, here; else every worker reads the whole group for each of its pieces.
 
     Raises:
         DataError: If the disk takes no more.
     """
     for source in sources:
         if source.name in groups:
-            for piece in parquet_pieces(source, groups[source.name], manifest.cut(source.name)):
-                if f"{piece.name}.parquet" not in manifest.entries:
-                    yield piece
+            cut = parquet_pieces(source, groups[source.name], manifest.cut(source.name))
+            missing = (piece for piece in cut if f"{piece.name}.parquet" not in manifest.entries)
+            for _, some in groupby(missing, attrgetter("groups")):
+                pieces = list(some)
+                yield from _copied(pieces, job) if copy and source.root and len(pieces) > 1 else pieces
         elif not manifest.has(source):
             yield from _cut(job, source, manifest, leave_out)
+
+
+def _copied(pieces: Sequence[Piece], job: Job) -> Iterator[Piece]:
+    try:
+        yield from copied_pieces(pieces, job.temporary)
+    except OSError as error:
+        raise unwritable(job.out, error) from error
 
 
 def _cut(

@@ -139,7 +139,7 @@ def score(
             for source in found:
                 if source.name in bad:
                     manifest.leave_out(source, bad[source.name])
-            pieces = missing_pieces(job, good, look.groups, manifest, leave_out)
+            pieces = missing_pieces(job, good, look.groups, manifest, leave_out, copy=backend == "pool")
             _run(pieces, job, manifest, report, backend, workers, ray_address, tell)
         finally:
             shutil.rmtree(job.temporary, ignore_errors=True)

@@ -102,11 +102,11 @@ def _windows(piece: Piece) -> Iterator[Any]:
     """The piece's rows as tables of at most a predictor's window."""
     pa = require("pyarrow", EXTRA, "reading Parquet in parts")
     pq = require("pyarrow.parquet", EXTRA, "reading Parquet in parts")
-    left, skip = piece.rows, piece.skip
+    left, skip = piece.rows, piece.skip if piece.staged is None else 0
     try:
         with piece.source.open() if piece.staged is None else pa.OSFile(str(piece.staged)) as stream:
             file = pq.ParquetFile(stream)
-            groups = list(range(*piece.groups)) if piece.groups else None
+            groups = list(range(*piece.groups)) if piece.groups and piece.staged is None else None
             for batch in file.iter_batches(batch_size=WINDOW, row_groups=groups):
                 kept = batch.slice(skip, left)
                 skip -= batch.num_rows - kept.num_rows if skip else 0
@@ -128,7 +128,7 @@ def _answered(
     names = [name for name in table.column_names if name not in OWN]
     text_at = find_text(names, job.text, piece.source.name)
     id_at = find_column(names, "id", job.id, piece.source.name)
-    if piece.staged is None:
+    if piece.groups is not None:
         first = piece.first + 1 + tally["answered"] + tally["refused"]
         lines, raw, faults = list(range(first, first + table.num_rows)), None, _faults(pa, table)
         reasons = [faults.get(at) for at in range(table.num_rows)]
