@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -10,7 +11,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from pydantic import ValidationError
 
-from finsa_moe.service.predict import _read
+from finsa_moe.service.predict import _parsed, _read
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.settings import Settings
 from finsa_moe.service.shapes import PredictRequest
@@ -70,6 +71,35 @@ def test_the_words_are_those_of_the_schema_read_as_json(body: bytes) -> None:
     problem = refused(body)
     assert [(each["pointer"], each["detail"]) for each in problem.errors] == places
     assert (problem.status, problem.detail) == (422, f"{places[0][0] or 'the body'}: {places[0][1]}")
+
+
+@pytest.mark.parametrize(
+    "many", [rb"\u6da8", rb"\n", rb"\ud83d\ude00", rb"\ud83d", rb"\\", rb'", "\ud83d']
+)  # fmt: skip
+def test_half_an_emoji_among_many_escapes_is_no_work_for_each(many: bytes) -> None:
+    """What Python is called to do is counted: it would keep everybody else waiting."""
+    body = b'{"texts": ["' + many * 100_000 + rb'\ud83d"]}'
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        asked = _parsed(body)
+    finally:
+        sys.setprofile(None)
+    assert calls < 200
+    halves = json.loads(body)["texts"]
+    assert asked["texts"] == [text.encode("utf-8", "ignore").decode() for text in halves]
+
+
+@pytest.mark.parametrize(
+    "body", [rb'{"texts": ["\ud83d"', rb'["\ud83d", nul]', rb'"\ud83d' + b'\xff"', b'["\\ud83d",' + b"[" * 50_000]
+)
+def test_half_an_emoji_makes_nothing_json_that_is_none(body: bytes) -> None:
+    assert refused(body).kind == "not-json"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 50_000, b'{"texts": ["\xff"]}', b"{} {}"])

@@ -23,6 +23,8 @@ from finsa_moe.service.problems import Problem
 
 log = logging.getLogger("finsa.serve")
 OPEN = {"/healthz", "/readyz", "/", "/openapi.json"}
+EXPLAINED = "finsa.explained"
+"""Stands in the scope of a request that asks for explanations."""
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -97,7 +99,8 @@ class Guard:
             if not self._now[client]:
                 del self._now[client]
             route = scope.get("route")
-            self.meters.end(getattr(route, "path", OTHER), status, time.perf_counter() - began)
+            took = time.perf_counter() - began
+            self.meters.end(getattr(route, "path", OTHER), status, took, explained=EXPLAINED in scope)
 
     def _admit(self, scope: Scope, at_once: int) -> None:
         path: str = scope["path"]

@@ -34,14 +34,18 @@ class Meters:
         at: dict[str, Any] = {"registry": self.registry}
         self._requests = Counter("finsa_requests", "Requests answered.", ("route", "status"), **at)
         self._seconds = Histogram(
-            "finsa_request_seconds", "From the request's head to the answer's end.", ("route",), buckets=SECONDS, **at
+            "finsa_request_seconds",
+            "From the request's head to the end of its answer, refusals left out.",
+            ("route",),
+            buckets=SECONDS,
+            **at,
         )
         self._refused = Counter("finsa_refused", "Requests refused, by the problem's kind.", ("kind",), **at)
         self._in_flight = Gauge("finsa_in_flight", "Requests being answered.", multiprocess_mode="livesum", **at)
         self._waiting = Gauge("finsa_queue_texts", "Texts waiting.", multiprocess_mode="livesum", **at)
         self._batches = Histogram("finsa_batch_texts", "Texts of a batch.", buckets=SIZES, **at)
         self._work = Histogram("finsa_batch_seconds", "Time of a batch in the engine.", buckets=SECONDS, **at)
-        self._tokens = Counter("finsa_tokens", "Tokens answered, estimated from characters.", **at)
+        self._tokens = Counter("finsa_tokens", "Tokens answered.", **at)
         self._experts = Counter("finsa_expert_texts", "Texts by the expert that answered.", ("expert",), **at)
         self._mix = Counter("finsa_sentiment_texts", "Texts by polarity.", ("sentiment",), **at)
         self._uncertain = Counter("finsa_uncertain_texts", "Answers under the confidence asked for.", **at)
@@ -56,6 +60,7 @@ class Meters:
             self._mix.labels(sentiment)
         for outcome in ("done", "refused"):
             self._reloads.labels(outcome)
+        self._refused.labels("storage")
 
     def expect(self, routes: Iterable[str]) -> None:
         """Begin the count of faults of each route at 0: a first one is no increase of a series that begins with it."""
@@ -66,11 +71,12 @@ class Meters:
         """A request has come."""
         self._in_flight.inc()
 
-    def end(self, route: str, status: int, seconds: float) -> None:
-        """A request is over."""
+    def end(self, route: str, status: int, seconds: float, *, explained: bool = False) -> None:
+        """A request is over; the time of an answer that explains, which may take many times as long, is kept apart."""
         self._in_flight.dec()
         self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        if status < 400:
+            self._seconds.labels(f"{route}?explain" if explained else route).observe(seconds)
 
     def refused(self, kind: str) -> None:
         """A request was answered with a problem."""

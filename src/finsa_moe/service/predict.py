@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from finsa_moe.errors import closest
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.service.bodies import check_head, left, whole
 from finsa_moe.service.dispatcher import Full
+from finsa_moe.service.guard import EXPLAINED
 from finsa_moe.service.problems import SHOWN, Problem, invalid, not_json, unavailable
 from finsa_moe.service.served import Served
 from finsa_moe.service.settings import Settings
@@ -48,24 +48,20 @@ _BODY = {
 }
 
 
-# half an emoji, as posts cut in its midst have: no character, so no JSON to pydantic; dropped, as from every file
-_LONE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
-)
-
-
-def _dropped(escape: re.Match[bytes]) -> bytes:
-    return b"" if escape[1] else escape[0]
-
-
 def _parsed(body: bytes) -> Any:
+    """A body as JSON; half an emoji, as posts cut in its midst have, is no character and dropped, as from files.
+
+    Raises:
+        ValueError: If it is not JSON.
+    """
     try:
         return from_json(body)
-    except ValueError:  # only now: in a body all of escapes, as most clients send, looking at each takes its time
-        mended = _LONE.sub(_dropped, body)
-        if mended == body:
-            raise
-        return from_json(mended)
+    except ValueError as error:  # Python's own parser takes halves; both are told in pydantic's words
+        try:
+            whole = json.dumps(json.loads(body.decode()), ensure_ascii=False)
+            return from_json(whole.encode("utf-8", "ignore"))
+        except (ValueError, RecursionError):
+            raise error from None
 
 
 def _read(body: bytes, settings: Settings) -> PredictRequest:
@@ -103,6 +99,8 @@ async def predict(request: Request) -> Response:
     texts = asked.texts
     served = state.shelf.served
     _check(texts, asked, served, state)
+    if asked.explain:
+        request.scope[EXPLAINED] = True
     explained = len(texts) if asked.explain else 0
     allowed = settings.deadline * (1 + explained) + state.dispatcher.own(texts, served)
     content = await in_time(request, _answer(state, served, texts, asked), allowed)
