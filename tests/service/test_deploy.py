@@ -11,6 +11,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ import yaml
 
 from finsa_moe.cli import app
 from finsa_moe.data.columns import USUAL
+from finsa_moe.service import run
+from finsa_moe.service.dispatcher import Dispatcher
 from finsa_moe.service.summary import TICKERS
 from tests.service.served import Service, Settings, serving
 
@@ -75,7 +78,7 @@ def test_the_containerfile_names_what_there_is() -> None:
     assert command[:2] == ["finsa", "serve"]
     assert understood(command[2:])["host"] == "0.0.0.0"  # which asks for a token, as the head of the file gives
     assert "FINSA_TOKEN" in text
-    assert lines.index("USER finsa") < next(at for at, line in enumerate(lines) if line.startswith("CMD"))
+    assert lines.index("USER 10001") < next(at for at, line in enumerate(lines) if line.startswith("CMD"))
     image = re.findall(r"^FROM python:3\.(\d+)", text, re.MULTILINE)
     assert len(image) == 2
     assert all(int(minor) >= 11 for minor in image)
@@ -96,14 +99,18 @@ def test_the_documented_upload_is_answered(service: Service) -> None:
     assert {each["name"] for each in known} == set(re.findall(r"`\??(\w+)=", described))
 
 
-def test_the_containers_health_is_asked_as_a_test_can(service: Service) -> None:
+def test_the_containers_health_is_asked_as_a_test_can(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (DEPLOY / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     command = json.loads(re.search(r"HEALTHCHECK.*?CMD (\[.*\])", text)[1])  # type: ignore[index]
     import sys
 
     asked = [sys.executable, *command[1:-1], command[-1].replace(":8000", f":{service.port}")]
     assert subprocess.run(asked, check=False, timeout=120).returncode == 0
-    asked[-1] = asked[-1].replace("readyz", "nowhere")
+    with monkeypatch.context() as patch:
+        patch.setattr(Dispatcher, "wait", lambda *_: 1e6)
+        assert service.ask("GET", "/readyz").status == 503
+        assert subprocess.run(asked, check=False, timeout=120).returncode == 0  # a full queue asks for no new start
+    asked[-1] = asked[-1].replace("healthz", "nowhere")
     assert subprocess.run(asked, check=False, timeout=120, stderr=subprocess.DEVNULL).returncode != 0
 
 
@@ -142,6 +149,7 @@ def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Servic
     }.items():  # fmt: skip
         assert ours in text
         text = text.replace(ours, there)
+    text = text.replace("limit_conn finsa_clients 64", "limit_conn finsa_clients 2")
     places = "".join(
         f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -161,9 +169,30 @@ def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Servic
         assert status == 200
         assert "利空" in body.decode()
         assert through(port, "GET", "/metrics")[0] == 404
+        service.engine.gate.clear()  # type: ignore[attr-defined]
+        with ThreadPoolExecutor(3) as clients:
+            replies = [
+                clients.submit(through, port, "POST", "/v1/predict", b'{"texts": "\xe6\xb6\xa8"}') for _ in range(3)
+            ]
+            wait(replies, return_when=FIRST_COMPLETED, timeout=120)
+            service.engine.gate.set()  # type: ignore[attr-defined]
+        (told,) = (reply.result() for reply in replies if reply.result()[0] != 200)
+        assert told[0] == 429
+        assert json.loads(told[1])["type"] == "urn:finsa:too-many"
     finally:
         running.terminate()
         running.wait(120)
+
+
+def test_nginx_waits_as_long_as_the_service_does_and_ends_connections_before_it() -> None:
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    settings, config = Settings(), run.configured(run.APP, Settings())
+    (idle,) = re.findall(r"keepalive_timeout (\d+)s;", text)
+    assert int(idle) < config.timeout_keep_alive
+    (patience,) = re.findall(r"proxy_read_timeout (\d+)s;", text)
+    assert int(patience) > settings.deadline * (1 + settings.max_explained)
+    (at_once,) = re.findall(r"limit_conn finsa_clients (\d+);", text)
+    assert int(at_once) == settings.per_client
 
 
 def through(
