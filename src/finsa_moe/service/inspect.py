@@ -21,10 +21,14 @@ from finsa_moe.service.problems import Problem
 MEMORY = 2 << 30
 SECONDS = 60
 _OPEN = """
-import os, resource, sys
+import os, sys
 os.environ["POLARS_MAX_THREADS"] = "1"
-resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]),) * 2)
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[2]),) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+except ImportError:  # on Windows a process has no such limits; what it unpacks to is counted all the same
+    pass
 import polars
 try:
     scan = polars.scan_parquet(sys.argv[1], glob=False)
