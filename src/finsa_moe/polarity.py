@@ -138,7 +138,7 @@ def _pairs(source: str) -> list[tuple[str, str]]:
     text = source
     if "=" not in source:
         try:
-            text = _decoded(Path(source).read_bytes()).replace("\n", ",")
+            text = ",".join(_decoded(Path(source).read_bytes()).splitlines())
         except UnicodeDecodeError as error:
             raise DataError(
                 f"--labels: {source} is neither UTF-8 nor GB18030 (fails at byte {error.start}); save it as UTF-8"

@@ -55,6 +55,16 @@ def test_tables_json_and_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(p.name for p in Path().iterdir()) == ["forum.csv", "news.csv", "out.html", "out.json"]
 
 
+def test_a_domain_that_no_font_writes_is_remarked_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("finsa_moe.data.fonts.chinese_font", lambda: None)
+    Path("board.csv").write_text(FORUM.replace("forum", "股吧"), encoding="utf-8")
+    for file, told in (("forum.csv", False), ("board.csv", True)):
+        assert main(["evaluate", "m", file, "--html", "out.html"]) == 0
+        assert ("no font here writes Chinese" in capsys.readouterr().err) is told
+
+
 def test_domain_of_rows_that_name_none(capsys: pytest.CaptureFixture[str]) -> None:
     Path("plain.csv").write_text("正文,情感\n涨,看多\n跌,负面\n", encoding="utf-8")
     assert main(["evaluate", "m", "plain.csv", "--json", "none.json"]) == 0

@@ -27,7 +27,7 @@ from finsa_moe.cli.options import (
     Threads,
     one_split,
 )
-from finsa_moe.cli.screen import screen, typed
+from finsa_moe.cli.screen import remark_on_fonts, screen, typed
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.files import write
 from finsa_moe.runtime import BATCH_TOKENS
@@ -119,6 +119,7 @@ def evaluate(
         sections.append(Section("How to reproduce", code(command)))
         left_out = f"; {refused:,} rows left out" if refused else ""
         _save(html, html_page(title, sections, f"finsa evaluate, protocol {protocol}, on {names}{left_out}"))
+        remark_on_fonts([*finsa.domains, *(frame["domain"].unique() if "domain" in frame.columns else ())])
 
 
 def _read(files: list[Path], columns: Columns, labels: str | None, domain: str | None, *, allow_rejects: bool) -> Table:

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import (
-    FORMATS, BatchTokens, Bom, Device, DType, Engine, Id, Label, Labels, Text, Threads, is_file,
+    FORMATS,
+    BatchTokens,
+    Bom,
+    Device,
+    DType,
+    Engine,
+    Id,
+    Label,
+    Labels,
+    Text,
+    Threads,
+    is_file,
 )  # fmt: skip
 from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
