@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -19,25 +18,6 @@ from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, Row, as_text, unique_
 from finsa_moe.errors import DataError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(slots=True)
-class Portion:
-    """Some rows of a JSON file, in order.
-
-    Attributes:
-        names: The keys met so far, in the order they first appear.
-        rows: The values of each row, as long as `names`; None where it has no such key.
-        lines: See `json_values`.
-        broken: Lines that are no JSON, and values that are no row.
-        more: Whether a later portion may name further keys, behind these.
-    """
-
-    names: list[str] = field(default_factory=list)
-    rows: list[Sequence[object]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
-    more: bool = True
 
 
 def read_json(path: Path) -> Iterator[Batch]:
@@ -55,8 +35,8 @@ def read_json(path: Path) -> Iterator[Batch]:
 
 def json_portions(
     entries: Iterator[tuple[int, object]], size: int, watch: Callable[[int, int], None] | None = None
-) -> Iterator[Portion]:
-    """Yield rows, each an object or a list of text and label, `size` at a time; once at least.
+) -> Iterator[Batch]:
+    """Yield rows of values, each an object or a list of text and label, `size` at a time; once at least.
 
     Args:
         entries: What `json_values` gives.
@@ -64,7 +44,7 @@ def json_portions(
         watch: Called at each row, before it is kept, with the number of keys met so far and its line.
     """
     names: dict[str, int] = {}
-    part = Portion()
+    part = Batch([], more=True)
     for line, entry in entries:
         if isinstance(entry, list) and len(entry) == 2:
             entry = {"text": entry[0], "label": entry[1]}
@@ -82,12 +62,13 @@ def json_portions(
             part.broken.append(Broken(line, reason, json.dumps(entry, ensure_ascii=False)))
         if len(part.rows) + len(part.broken) >= size:
             yield _filled(part, list(names))
-            part = Portion()
+            part = Batch([], more=True)
     part.more = False
     yield _filled(part, list(names))
 
 
-def _filled(part: Portion, names: list[str]) -> Portion:
+def _filled(part: Batch, names: list[str]) -> Batch:
+    """With the columns met so far; every row as long as these."""
     part.names, width = names, len(names)
     part.rows = [row if len(row) == width else [*row, *[None] * (width - len(row))] for row in part.rows]
     return part

@@ -16,7 +16,7 @@ import polars as pl
 
 from finsa_moe.data.columns import Columns, Resolved, resolve
 from finsa_moe.data.formats import read_batches
-from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken, sound_rows
+from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken
 from finsa_moe.data.text import normalise
 from finsa_moe.polarity import NAMES, LabelMap
 
@@ -76,8 +76,7 @@ def judged(
             if batch.rows or where is not None:  # the last batch, empty or not, is told whether a column is missing
                 where = resolve(batch.names, columns, path, need_label=need_label, before=where, more=batch.more)
                 taken = _taken(where, batch.names)
-                batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, where.text)
-                batch.broken += unfit
+                batch.set_apart(where.text)
                 chunk.add(str(path), batch, where, met)
             chunk.broken.extend((str(path), row) for row in batch.broken)
             met, broken = met + len(batch.rows), broken + len(batch.broken)
@@ -105,10 +104,11 @@ class _Chunk:
         self.files.append((file, len(batch.rows)))
         self.lines += batch.lines
         self.rows += range(done + 1, done + 1 + len(batch.rows))
+        parts = map(itemgetter(*where.text), batch.rows)
         if len(where.text) == 1:
-            self.cells["text"] += map(itemgetter(where.text[0]), batch.rows)
+            self.cells["text"] += parts
         else:
-            self.cells["text"] += [" ".join(row[i] or "" for i in where.text).strip() for row in batch.rows]
+            self.cells["text"] += [" ".join(cell or "" for cell in cells).strip() for cells in parts]
         for name, position in where.single().items():
             absent = repeat(None, len(batch.rows))
             self.cells[name] += absent if position is None else map(itemgetter(position), batch.rows)

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any
 
 BATCH_ROWS = 8_192
 
-Row = Sequence[str | None]
+Row = Sequence[object]
+"""The cells of a row: of text, or of values of any type; None where it has none."""
 
 
 class Nested(str):
@@ -29,7 +30,6 @@ class Escaped(str):
     __slots__ = ()
 
 
-AnyRow = TypeVar("AnyRow", bound=Sequence[object])
 _DOUBTFUL = (list, dict, bytes, Nested, Escaped)
 NESTED = "the text is a list or an object; allowed: a string or a number"
 ESCAPED = "the text is not UTF-8; write it as UTF-8"
@@ -51,10 +51,11 @@ class Batch:
 
     Attributes:
         names: The column names; unique.
-        rows: One sequence of cells a row, as long as `names`; a missing cell is None.
+        rows: The cells of each row, as long as `names`; a missing cell is None.
         lines: The physical line of the file on which each row starts, from 1 (for Parquet and Arrow: the row's number).
-        broken: Rows that could not be read.
+        broken: Rows that could not be read, or were set apart.
         more: Whether a later batch may name further columns, behind these.
+        types: The polars types of the columns, by name, where cells are values of a file that has such; else empty.
     """
 
     names: list[str]
@@ -62,35 +63,41 @@ class Batch:
     lines: list[int] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     more: bool = False
+    types: dict[str, Any] = field(default_factory=dict)
 
     @property
     def full(self) -> bool:
         """Whether it is time to hand this batch on and begin the next."""
         return len(self.rows) + len(self.broken) >= BATCH_ROWS
 
+    def set_apart(self, text_at: Sequence[int]) -> list[Broken]:
+        """Take out the rows of which a cell can be no text (`no_text`); they are broken ones from here on.
 
-def sound_rows(
-    rows: list[AnyRow], lines: list[int], text_at: Sequence[int]
-) -> tuple[list[AnyRow], list[int], list[Broken]]:
-    """The rows of a batch and their lines, but for those of which a cell can be no text (`no_text`): these as broken.
+        Args:
+            text_at: Positions of the columns that make up the text; a batch of JSON may not have all of them yet.
 
-    Args:
-        rows: Rows, of cells or of values of any type, all of one length.
-        lines: Their lines.
-        text_at: Positions of the columns that make up the text; a batch of JSON may not have all of them yet.
-    """
-    there = [at for at in text_at if rows and at < len(rows[0])]
-    if not any(issubclass(kind, _DOUBTFUL) for at in there for kind in set(map(type, map(itemgetter(at), rows)))):
-        return rows, lines, []
-    kept: list[int] = []
-    broken: list[Broken] = []
-    for number, row in enumerate(rows):
-        found = next(((reason, row[at]) for at in there if (reason := no_text(row[at]))), None)
-        if found is None:
-            kept.append(number)
-            continue
-        broken.append(Broken(lines[number], found[0], as_text(found[1]) or ""))
-    return [rows[number] for number in kept], [lines[number] for number in kept], broken
+        Returns:
+            Those set apart.
+        """
+        there = [at for at in text_at if self.rows and at < len(self.rows[0])]
+        kinds = {kind for at in there for kind in set(map(type, map(itemgetter(at), self.rows)))}
+        if not any(issubclass(kind, _DOUBTFUL) for kind in kinds):
+            return []
+        kept: list[tuple[Row, int]] = []
+        unfit: list[Broken] = []
+        for row, line in zip(self.rows, self.lines, strict=True):
+            found = next(((reason, row[at]) for at in there if (reason := no_text(row[at]))), None)
+            if found is None:
+                kept.append((row, line))
+            else:
+                unfit.append(Broken(line, found[0], as_text(found[1]) or ""))
+        self.rows, self.lines = [row for row, _ in kept], [line for _, line in kept]
+        self.broken += unfit
+        return unfit
+
+    def texts(self, text_at: Sequence[int]) -> list[str]:
+        """The text of each row (`text_of`)."""
+        return [text_of(row, text_at) for row in self.rows]
 
 
 def no_text(value: object) -> str | None:

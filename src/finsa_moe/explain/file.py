@@ -15,15 +15,15 @@ from typing import Any
 
 from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
-from finsa_moe.data.rows import as_text, sound_rows
+from finsa_moe.data.rows import Batch, as_text
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.ledger import ERROR, Ledger
 from finsa_moe.files import sha256
 from finsa_moe.polarity import LabelMap, Polarity
-from finsa_moe.runtime.bulk import REJECT_COLUMNS, check_rejects, rejects_of, texts_of
-from finsa_moe.runtime.rows import RowBatch, read
+from finsa_moe.runtime.bulk import REJECT_COLUMNS, check_rejects, rejects_of
+from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import Writer
 
 Use = Callable[[Explanation, "str | None"], None]
@@ -194,19 +194,18 @@ def _rows(source: Path, columns: Columns, labels: LabelMap, only: Polarity | Non
 
 
 def _each(
-    batches: Iterable[RowBatch], source: Path, columns: Columns, labels: LabelMap, only: Polarity | None, tally: Tally
+    batches: Iterable[Batch], source: Path, columns: Columns, labels: LabelMap, only: Polarity | None, tally: Tally
 ) -> Iterator[Row]:
     at = None
     for batch in batches:
         at = resolve(batch.names, columns, source, need_label=only is not None, before=at, more=batch.more)
-        batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, at.text)
-        texts = texts_of(batch, at.text)
+        batch.set_apart(at.text)
+        texts = batch.texts(at.text)
 
         def cell(row: Any, where: int | None) -> str | None:
             return as_text(row[where]) or None if where is not None and where < len(row) else None
 
-        bad = (*batch.broken, *unfit)
-        known: list[Row] = [Row(b.line, f"{source.stem}-{b.line}", b.text, None, None, b.reason) for b in bad]
+        known = [Row(b.line, f"{source.stem}-{b.line}", b.text, None, None, b.reason) for b in batch.broken]
         for row, line, text in zip(batch.rows, batch.lines, texts, strict=True):
             label, key = cell(row, at.label), cell(row, at.id) or f"{source.stem}-{line}"
             true = None if label is None else labels(label)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finsa_moe.data.columns import Columns, Resolved, resolve
-from finsa_moe.data.rows import cell, sound_rows, text_of
+from finsa_moe.data.rows import Batch, cell, text_of
 from finsa_moe.errors import DataError
-from finsa_moe.runtime.rows import RowBatch, read
+from finsa_moe.runtime.rows import read
 
 _SHOWN = ("guess", "confidence", "expert", "novelty", "why", "date")
 
@@ -59,7 +59,7 @@ def read_sheet(source: Path, text: str | None = None, id: str | None = None) -> 
     return rows
 
 
-def sound_batches(path: Path, columns: Columns, *, need_label: bool = True) -> Iterator[tuple[RowBatch, Resolved]]:
+def sound_batches(path: Path, columns: Columns, *, need_label: bool = True) -> Iterator[tuple[Batch, Resolved]]:
     """The rows of a file in batches, each with where its columns are; one that was found stays the same to the end.
 
     Of JSON all but the text may come late.
@@ -71,8 +71,8 @@ def sound_batches(path: Path, columns: Columns, *, need_label: bool = True) -> I
     at = None
     for batch in read(path):
         at = resolve(batch.names, columns, path, need_label=need_label, before=at, more=batch.more)
-        batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, at.text)
-        if broken := [*batch.broken, *unfit]:
-            first = min(broken, key=lambda one: one.line)
+        batch.set_apart(at.text)
+        if batch.broken:
+            first = min(batch.broken, key=lambda one: one.line)
             raise DataError(f"{path}, line {first.line}: {first.reason}; mend or drop the row")
         yield batch, at

@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 from finsa_moe.data.columns import find_column, find_text, listed
 from finsa_moe.data.encoding import foreign_encoding
-from finsa_moe.data.rows import as_text, sound_rows, text_of
+from finsa_moe.data.rows import as_text
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import BULK, Predictor
 from finsa_moe.runtime.repeats import Repeats
-from finsa_moe.runtime.rows import RowBatch, columns, read
+from finsa_moe.runtime.rows import columns, read
 from finsa_moe.runtime.writers import Streamed, Types, Writer, check_ending
 
 REJECT_COLUMNS = ("file", "line", "reason", "id", "text")
@@ -223,9 +223,8 @@ class _Job:
                     f"{source}: has other columns than a moment ago ({listed(batch.names)}): it is being written to; "
                     "answer it when it is finished"
                 )
-            batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
-            batch.broken += unfit
-            texts = texts_of(batch, text_at)
+            batch.set_apart(text_at)
+            texts = batch.texts(text_at)
             if not tally.engine:  # all batches by one engine; a file of few rows is a call of so many texts
                 many = len(texts) + len(batch.broken) >= BULK
                 tally.engine = predictor.engine_for(len(texts), many=many).name
@@ -279,8 +278,3 @@ def _same(path: Path, other: Path) -> bool:
         return path.samefile(other)
     except OSError:  # one is not there, or the system does not say
         return False
-
-
-def texts_of(batch: RowBatch, text_at: Sequence[int]) -> list[str]:
-    """The text of each row (`data.rows.text_of`); `text_at` are the positions of its columns."""
-    return [text_of(row, text_at) for row in batch.rows]

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.data.rows import cell, sound_rows
+from finsa_moe.data.rows import cell
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import ENGLISH
-from finsa_moe.runtime.bulk import texts_of
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Predictor
 from finsa_moe.runtime.rows import columns, read
@@ -94,11 +93,10 @@ def read_pool(
     dates: list[str] = []
     repeats: list[int] = []
     for batch in read(source):
-        batch.rows, batch.lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
-        batch.broken += unfit
+        batch.set_apart(text_at)
         rows += len(batch.rows) + len(batch.broken)
         refused += len(batch.broken)
-        said_all = texts_of(batch, text_at)
+        said_all = batch.texts(text_at)
         for row, line, said, key in zip(batch.rows, batch.lines, said_all, duplicate_keys(said_all), strict=True):
             if not said:
                 refused += 1

@@ -7,9 +7,8 @@ values, so that they can be written again as they were. It does not know which c
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from finsa_moe.data.encoding import open_text
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.json_rows import json_portions, json_values
 from finsa_moe.data.names import named
-from finsa_moe.data.rows import BATCH_ROWS, Broken
+from finsa_moe.data.rows import BATCH_ROWS, Batch
 from finsa_moe.data.typed import portions
 from finsa_moe.errors import DataError, require
 
@@ -27,28 +26,7 @@ JSON = (".json", ".jsonl", ".ndjson")
 TYPED = (".parquet", ".arrow")
 
 
-@dataclass
-class RowBatch:
-    """Some rows of one file, in order.
-
-    Attributes:
-        names: The columns; in JSON those met so far, so a later batch may have more, the first ones the same.
-        rows: Cells by row, as long as `names`; None where a row has none.
-        lines: The physical line on which each row starts, from 1; for Parquet the row's number.
-        broken: Rows that could not be read.
-        types: The polars types of the columns, by name; empty where a file has none.
-        more: Whether a later batch may have more columns.
-    """
-
-    names: list[str]
-    rows: list[Sequence[object]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    broken: list[Broken] = field(default_factory=list)
-    types: dict[str, Any] = field(default_factory=dict)
-    more: bool = False
-
-
-def read(path: Path, most_columns: int | None = None) -> Iterator[RowBatch]:
+def read(path: Path, most_columns: int | None = None) -> Iterator[Batch]:
     """Yield the rows of one file; at least one batch, even of no rows.
 
     Args:
@@ -74,7 +52,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _read(path: Path, most_columns: int | None) -> Iterator[RowBatch]:
+def _read(path: Path, most_columns: int | None) -> Iterator[Batch]:
     ending = named(path).ending
     if ending in JSON:
         yield from _json(path, most_columns)
@@ -83,8 +61,7 @@ def _read(path: Path, most_columns: int | None) -> Iterator[RowBatch]:
     else:
         if most_columns is not None and ending in (".csv", ".tsv"):
             _check_width(_header_width(path), most_columns, str(path))
-        for batch in read_batches(path):
-            yield RowBatch(list(batch.names), list(batch.rows), list(batch.lines), list(batch.broken))
+        yield from read_batches(path)
 
 
 def columns(path: Path) -> dict[str, Any]:
@@ -117,12 +94,11 @@ def _header_width(path: Path) -> int:
     return len(next(csv.reader([header], delimiter=sniff(header)), []))
 
 
-def _json(path: Path, most: int | None) -> Iterator[RowBatch]:
+def _json(path: Path, most: int | None) -> Iterator[Batch]:
     def watch(columns: int, line: int) -> None:
         _check_width(columns, most, f"{path}: by line {line}")
 
-    for part in json_portions(json_values(path), BATCH_ROWS, watch):
-        yield RowBatch(part.names, part.rows, part.lines, part.broken, more=part.more)
+    yield from json_portions(json_values(path), BATCH_ROWS, watch)
 
 
 def _schema(path: Path) -> dict[str, Any]:
@@ -136,9 +112,9 @@ def _schema(path: Path) -> dict[str, Any]:
         return dict(frame.schema)
 
 
-def _typed(path: Path, most: int | None) -> Iterator[RowBatch]:
+def _typed(path: Path, most: int | None) -> Iterator[Batch]:
     frame = load_frame(path)
     assert frame is not None
     _check_width(frame.width, most, str(path))
     for rows, lines in portions(frame, BATCH_ROWS):
-        yield RowBatch(list(frame.columns), rows, lines, [], dict(frame.schema))
+        yield Batch(list(frame.columns), rows, lines, types=dict(frame.schema))

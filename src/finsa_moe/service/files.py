@@ -21,20 +21,22 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from finsa_moe.data.rows import sound_rows
-from finsa_moe.runtime.bulk import EMPTY, texts_of
+from finsa_moe.data.rows import Batch
+from finsa_moe.errors import DataError
+from finsa_moe.runtime.bulk import EMPTY
 from finsa_moe.runtime.prediction import Prediction
-from finsa_moe.runtime.rows import RowBatch, read
+from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import lines_into
 from finsa_moe.service.bodies import check_head, media_type
 from finsa_moe.service.inspect import Found, inspect
-from finsa_moe.service.predict import REFUSALS, check_domain, too_long
+from finsa_moe.service.predict import check_domain, too_long
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.served import Served
+from finsa_moe.service.shapes import ASKED, refusals
 from finsa_moe.service.spool import ANSWERS, ENDINGS, ending_of, saved_as, shown_as
 from finsa_moe.service.state import State, of
 from finsa_moe.service.summary import Summary
-from finsa_moe.service.uploads import received
+from finsa_moe.service.uploads import no_storage, received
 from finsa_moe.service.written import written
 
 router = APIRouter()
@@ -53,21 +55,21 @@ TYPES = {
 _UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES}
+        | {
             "text/csv": {"schema": {"type": "string"}, "example": "date,text\n2026-07-31,放量突破前高\n"},
             "application/x-ndjson": {"schema": {"type": "string"}, "example": '{"text": "放量突破前高"}\n'},
-            "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }
+FORMATS: dict[str, Any] = {kind.partition(";")[0]: {} for kind in ENDINGS.values()}
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The file with the answers added, or events: `progress`, then `done` or `problem`",
-        "content": {
-            kind: {} for kind in ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet", EVENTS)
-        },
+        "content": FORMATS | {EVENTS: {}},
     }
 }
+_FILE: dict[int | str, dict[str, Any]] = {200: {"description": "The file with the answers added", "content": FORMATS}}
 
 
 @dataclass
@@ -98,8 +100,9 @@ class _Streamed(StreamingResponse):
 
 
 @router.post(
-    "/v1/predict/file", response_model=None, responses=REFUSALS | _ANSWER, openapi_extra=_UPLOAD, tags=["predict"]
-)
+    "/v1/predict/file", response_class=Response, openapi_extra=_UPLOAD, tags=["predict"],
+    responses=refusals(*ASKED, 408, 413, 415, 422, 503, 507) | _ANSWER,
+)  # fmt: skip
 async def predict_file(
     request: Request,
     name: Annotated[
@@ -147,7 +150,7 @@ async def predict_file(
         raise
 
 
-@router.get("/v1/files/{asked}", response_class=FileResponse, responses={404: REFUSALS[422]}, tags=["predict"])
+@router.get("/v1/files/{asked}", response_class=Response, responses=refusals(*ASKED, 404) | _FILE, tags=["predict"])
 async def fetch(request: Request, asked: str) -> Response:
     """The answer to a file, for a while after it was made."""
     found = await asyncio.to_thread(of(request).spool.find, asked)
@@ -163,7 +166,7 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
     most, long = state.settings.max_chars, too_long(upload.served, state)
     blank = [None] * len(layout.added)
     text_at = layout.text_at
-    batches: Iterator[RowBatch] = read(upload.path)
+    batches: Iterator[Batch] = read(upload.path)
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         waiting: list[tuple[int, list[object]]] = []
         for broken in batch.broken:
@@ -171,15 +174,15 @@ async def _portions(upload: Upload, found: Found, summary: Summary) -> AsyncIter
             if layout.types.get(layout.text[0]) is None:
                 cells[text_at[0]] = broken.text
             waiting.append((broken.line, [*layout.row(f"row-{broken.line}", cells, blank), broken.reason]))
-        rows, lines, unfit = sound_rows(batch.rows, batch.lines, text_at)
-        whole = dict(zip(batch.lines, batch.rows, strict=True)) if unfit else {}
-        batch.rows, batch.lines = rows, lines
+        lines, rows = batch.lines, batch.rows
+        unfit = batch.set_apart(text_at)
+        whole = dict(zip(lines, rows, strict=True)) if unfit else {}
         for broken in unfit:
             row = whole[broken.line]
             key = layout.key(row, f"row-{broken.line}")
             waiting.append((broken.line, [*layout.row(key, row, blank), broken.reason]))
         waiting.sort(key=itemgetter(0), reverse=True)  # the next one is the last
-        texts = texts_of(batch, text_at)
+        texts = batch.texts(text_at)
         for start in range(0, len(batch.rows), PORTION):
             part = texts[start : start + PORTION]
             asked = [text if 0 < len(text) <= most else " " for text in part]
@@ -259,7 +262,9 @@ async def _events(upload: Upload, found: Found) -> AsyncIterator[bytes]:
                 yield b": still at work\n\n"  # so that no proxy takes the silence for the end
         try:
             part = work.result()
-        except Problem as problem:
+        except (Problem, DataError) as error:  # the rows were read once, so what fails now is the disk
+            problem = error if isinstance(error, Problem) else no_storage(error)
+            upload.state.meters.refused(problem.kind)
             yield _event("problem", problem.body())
             return
         yield _event("progress", {"rows": found.rows, "of": found.rows})
