@@ -47,6 +47,16 @@ def test_it_prints_and_writes(files: list[str], tmp_path: Path, capsys: pytest.C
     assert out[2].read_bytes().startswith(b"\x89PNG")
 
 
+def test_splits_that_no_font_writes_are_remarked_on(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("finsa_moe.data.fonts.chinese_font", lambda: None)
+    named = [file.replace("test=", "测试=") for file in files]
+    for splits, told in ((files, False), (named, True)):
+        assert main(["audit", *splits, "--no-scores", "--plot", str(tmp_path / "a.png")]) == 0
+        assert ("no font here writes Chinese" in capsys.readouterr().err) is told
+
+
 @pytest.mark.parametrize(
     ("more", "status"), [([], 0), (["--fail-on-leak"], 1), (["--fail-on-leak", "--allowed", "0.4"], 0)]
 )
