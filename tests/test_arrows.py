@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "finsa_moe"
 MAP = Path(__file__).parents[1] / "docs" / "architecture.md"
 BASE = {"polarity", "errors", "config", "files", "_version"}
 TOP = {"data", "model", "training", "evaluation", "runtime", "explain", "labelling", "drift", "llm", "scale", "service"}
-TOP |= {"shipped", "hub", "settings"}
+TOP |= {"shipped", "hub", "settings", "figures"}
 ALLOWED = {
     "polarity": {"errors"},
     "errors": set(),
@@ -23,24 +23,25 @@ ALLOWED = {
     "config": {"errors", "files"},
     "llm": {"errors", "files"},
     "data": BASE | {"llm"},
+    "figures": BASE | {"data"},
     "hub": {"errors"},
     "model": BASE | {"data", "hub", "runtime"},
     "training": BASE | {"data", "model", "hub"},
-    "evaluation": BASE | {"data", "runtime", "explain", "llm", "hub"},
+    "evaluation": BASE | {"data", "runtime", "explain", "llm", "hub", "figures"},
     "runtime": BASE | {"data"},
     "explain": BASE | {"data", "runtime"},
     "labelling": BASE | {"data", "runtime"},
-    "drift": BASE | {"data", "runtime", "explain", "evaluation"},
+    "drift": BASE | {"data", "runtime", "explain", "figures"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},
     "service": BASE | {"data", "runtime", "face"},
     "shipped": {"errors"},
     "settings": {"config"},
-    "scale": BASE | {"data", "runtime", "shipped"},
+    "scale": BASE | {"data", "runtime", "shipped", "figures"},
     "face": BASE | {"shipped", "data", "runtime", "model", "explain"},
     "cli": BASE | TOP | {"export", "face"},
     "paper": {"cli"},
 }
-TORCH_FREE = ("data", "llm", "runtime", "explain", "labelling", "drift", "scale", "service")
+TORCH_FREE = ("data", "llm", "figures", "runtime", "explain", "labelling", "drift", "scale", "service")
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 
 

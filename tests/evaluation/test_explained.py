@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from finsa_moe import figures
 from finsa_moe.data import fonts
 from finsa_moe.evaluation import word_figure
 from finsa_moe.evaluation.explained import CSS, bars_section, texts_section, words_section
@@ -88,7 +89,8 @@ def test_the_picture_has_a_panel_a_domain_and_class(monkeypatch: pytest.MonkeyPa
 
     from matplotlib.image import imread
 
-    for module in (fonts, word_figure):  # as on a machine without a Chinese font: names beyond ASCII are numbered
+    # as on a machine without a Chinese font: names beyond ASCII are numbered
+    for module in (fonts, figures, word_figure):
         monkeypatch.setattr(module, "chinese_font", lambda: None)
     table = WordTable()
     table.add(MIXED)
@@ -105,7 +107,7 @@ def test_the_picture_has_a_panel_a_domain_and_class(monkeypatch: pytest.MonkeyPa
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_a_cash_tag_is_no_formula(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """matplotlib reads what stands between two dollars as mathematics, and this one is none."""
-    for module in (fonts, word_figure):
+    for module in (fonts, figures, word_figure):
         monkeypatch.setattr(module, "chinese_font", lambda: "DejaVu Sans")
     table = WordTable()
     table.add(made({"$A_^(B)$": (0.5, -0.25, -0.25), "$高$": (0.5, -0.25, -0.25)}))

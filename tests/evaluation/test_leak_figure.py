@@ -6,9 +6,10 @@ import struct
 
 import pytest
 
+from finsa_moe import figures
 from finsa_moe.data import fonts
 from finsa_moe.data.leakage import audit
-from finsa_moe.evaluation import figures, leak, leak_figure
+from finsa_moe.evaluation import leak, leak_figure
 from finsa_moe.evaluation.leak_figure import audit_picture
 from tests.evaluation.audited import ROWS, alone, audited, frame
 
@@ -78,13 +79,6 @@ def test_many_splits_have_names_apart_and_fewer_bars(drawn: list[tuple[list[str]
     size(audit_picture(pairs, []))
     assert len(drawn[2][0]) == leak_figure.MOST == 24
     assert set(drawn[2][1]) == {100.0}
-
-
-def test_no_two_short_names_are_alike() -> None:
-    """Nor where one already looks as another would be called."""
-    assert figures.short(["x (2)", "x", "x", "x"], 24) == ["x (2)", "x", "x (3)", "x (4)"]
-    assert figures.short(["x", "x", "x (2)"], 24) == ["x", "x (2)", "x (2) (2)"]
-    assert figures.short(["a" * 30 + "b" * 9, "a" * 31 + "b" * 9], 24)[1] == "a" * 12 + "..." + "b" * 9 + " (2)"
 
 
 def test_one_split_has_one_number_in_both_panels(monkeypatch: pytest.MonkeyPatch) -> None:

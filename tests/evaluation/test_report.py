@@ -104,13 +104,6 @@ def test_heatmap_is_a_picture_whatever_the_counts() -> None:
         assert figures.heatmap(counts, names, columns, title="新闻", rows="r", columns="c").startswith(PNG)
 
 
-def test_a_number_that_stands_alone_would_name_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "chinese_font", lambda: None)
-    assert (figures.alone("news"), figures.alone("股吧")) == ("news", "")
-    monkeypatch.setattr(figures, "chinese_font", lambda: "Noto Sans CJK SC")
-    assert figures.alone("股吧") == "股吧"
-
-
 def test_no_two_curves_look_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "png_bytes", lambda figure: figure)
     drawn: Any = figures.coverage_curves({f"slice {at}": [(0.5, 0.1), (1.0, 0.2)] for at in range(14)})

@@ -9,8 +9,7 @@ from typing import Any
 
 from finsa_moe.data.fonts import chinese_font, drawable
 from finsa_moe.drift.shift import Change, Drift
-from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, png_bytes
+from finsa_moe.figures import COLOURS, INK, SOFT, bare, family, figure, png_bytes
 from finsa_moe.polarity import english
 
 _GROUPS = {"novel": "unlike known texts", "routing": "read by", "sentiment": "answered"}
@@ -18,24 +17,19 @@ _GROUPS = {"novel": "unlike known texts", "routing": "read by", "sentiment": "an
 
 def drift_picture(drift: Drift, old: str = "old", new: str = "new") -> bytes:
     """Draw a drift; `old` and `new` are what the two bodies of text are called."""
-    figure_class = require("matplotlib.figure", "data", "drawing figures").Figure
     rows = max(len(drift.changes), len(drift.words) / 2, 4)
-    figure = figure_class(figsize=(10.5, 1.4 + 0.36 * rows), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    family = [font for font in (chinese_font(), "DejaVu Sans") if font]
+    picture = figure(10.5, 1.4 + 0.36 * rows)
+    left, right = picture.subplots(1, 2, width_ratios=(1.15, 1))
     before, now = drawable([old, new])
-    _shares(left, drift, before, now, family)
-    _words(right, drift, family)
+    _shares(left, drift, before, now)
+    _words(right, drift)
     for axes in (left, right):
-        axes.grid(axis="x", color=LINE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(length=0, colors=SOFT, labelsize=9)
+        bare(axes, 9)
         axes.tick_params(axis="y", labelcolor=INK)
-        axes.spines[:].set_visible(False)
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
-def _shares(axes: Any, drift: Drift, old: str, new: str, family: list[str]) -> None:
+def _shares(axes: Any, drift: Drift, old: str, new: str) -> None:
     names = [f"{_GROUPS[one.kind]}{'' if one.kind == 'novel' else ' ' + _called(one)}" for one in drift.changes]
     for at, one in enumerate(drift.changes):
         marks = ((one.old, one.old_interval, -0.16, SOFT, "white"), (one.new, one.new_interval, 0.16, *COLOURS[:1] * 2))
@@ -46,14 +40,14 @@ def _shares(axes: Any, drift: Drift, old: str, new: str, family: list[str]) -> N
     axes.plot([], [], "o-", color=COLOURS[0], label=f"{new}: {drift.new_rows:,} rows")
     legend = axes.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for entry in legend.get_texts():
-        entry.set(family=family, color=INK)
-    axes.set_yticks(range(len(names)), drawable(names), family=family)
+        entry.set(family=family(), color=INK)
+    axes.set_yticks(range(len(names)), drawable(names), family=family())
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(left=0)
     axes.set_xlabel("share of rows, %, with 95 % intervals", fontsize=9, color=SOFT)
 
 
-def _words(axes: Any, drift: Drift, family: list[str]) -> None:
+def _words(axes: Any, drift: Drift) -> None:
     shown = drift.words
     words = drawable([one.word for one in shown])  # numbered, as the table lists them, where no font has them
     names = [f"{word} {one.old:,} → {one.new:,}" for word, one in zip(words, shown, strict=True)]
@@ -64,7 +58,7 @@ def _words(axes: Any, drift: Drift, family: list[str]) -> None:
             bar.set(edgecolor="white", hatch="////")
         axes.plot(one.interval, [at, at], color=INK, linewidth=1)
     axes.axvline(0, color=SOFT, linewidth=0.8)
-    axes.set_yticks(range(len(names)), names, family=family)
+    axes.set_yticks(range(len(names)), names, family=family())
     if shown:
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_xlabel("log-odds ratio: more now to the right, less to the left", fontsize=9, color=SOFT)

@@ -1,6 +1,6 @@
 """Pictures of a comparison: intervals by model, learning curves, reliability, as PNG.
 
-In comes a `Comparison`, out come bytes. It needs matplotlib (extra `data`), drawn without a display.
+In comes a `Comparison`, out come bytes.
 """
 
 from __future__ import annotations
@@ -10,20 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from finsa_moe.data.fonts import drawable
-from finsa_moe.errors import require
 from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.figures import (
-    COLOURS,
-    INK,
-    LINE,
-    SOFT,
-    alone,
-    look,
-    panel,
-    png_bytes,
-    short,
-    use_font,
-)
+from finsa_moe.figures import COLOURS, INK, LINE, SOFT, alone, figure, look, panel, png_bytes, short, use_font
 
 _LONGEST = 40
 
@@ -31,7 +19,7 @@ _LONGEST = 40
 def intervals(found: Comparison, name: str) -> bytes:
     """Macro-F1 of every model on a test set, with its interval; the best stands on top."""
     models = sorted(found.models, key=lambda model: found.entries[model][name].macro_f1.value)
-    figure, axes = panel(6.4, 1.1 + 0.32 * len(models))
+    picture, axes = panel(6.4, 1.1 + 0.32 * len(models))
     for at, model in enumerate(models):
         value = found.entries[model][name].macro_f1
         colour = COLOURS[1] if model == found.reference else COLOURS[0]
@@ -45,12 +33,12 @@ def intervals(found: Comparison, name: str) -> bytes:
     use_font(axes.get_yticklabels())
     use_font([axes.set_xlabel(f"{_macro_f1_on(name)}, %, with 95 % interval", color=SOFT)])
     axes.grid(axis="x", color=LINE)
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def curves(found: Comparison, name: str) -> bytes:
     """Macro-F1 on a test set by share of the training rows."""
-    figure, axes = panel(5.2, 3.5)
+    picture, axes = panel(5.2, 3.5)
     called = labels(found)
     for at, (model, of) in enumerate(found.curves.items()):
         points = sorted(of[name].items())
@@ -64,12 +52,12 @@ def curves(found: Comparison, name: str) -> bytes:
     use_font([axes.set_ylabel(f"{_macro_f1_on(name)}, %", color=SOFT)])
     axes.grid(color=LINE)
     use_font(axes.legend(frameon=False, fontsize=8).get_texts())
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
     """How often answers of a confidence are right, beside what they claim."""
-    figure, axes = panel(4.2, 3.5)
+    picture, axes = panel(4.2, 3.5)
     axes.plot([33, 100], [33, 100], color=LINE, linewidth=2)
     called = labels(found)
     for at, model in enumerate(models):
@@ -80,7 +68,7 @@ def reliability(found: Comparison, name: str, models: Sequence[str]) -> bytes:
     axes.set_ylabel("right, %", color=SOFT)
     axes.grid(color=LINE)
     use_font(axes.legend(frameon=False, fontsize=8).get_texts())
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def matrix(values: Mapping[str, Mapping[str, float]]) -> bytes:
@@ -89,10 +77,8 @@ def matrix(values: Mapping[str, Mapping[str, float]]) -> bytes:
     found = 100 * np.array([[values[row][column] for column in columns] for row in rows])
     low, high = found.min(axis=0), found.max(axis=0)
     shade = (found - low) / np.where(high > low, high - low, 1.0)
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
-        figsize=(1.9 + 1.15 * len(columns), 1.2 + 0.5 * len(rows)), layout="constrained"
-    )
-    axes = figure.subplots()
+    picture = figure(1.9 + 1.15 * len(columns), 1.2 + 0.5 * len(rows))
+    axes = picture.subplots()
     axes.imshow(0.75 * shade, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (r, c), x in np.ndenumerate(found):
         axes.text(c, r, f"{x:.1f}", ha="center", va="center", color="white" if shade[r, c] > 0.75 else INK)
@@ -101,7 +87,7 @@ def matrix(values: Mapping[str, Mapping[str, float]]) -> bytes:
     use_font(axes.get_xticklabels() + axes.get_yticklabels())
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def labels(found: Comparison) -> dict[str, str]:

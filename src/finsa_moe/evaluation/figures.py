@@ -1,28 +1,25 @@
 """Pictures for the report: heat maps of counts and the curves of a training run, as PNG.
 
 Counts or statistics files in, PNG bytes or a file out. Labels are English; a name that no installed font can draw is
-numbered. It needs matplotlib (extra `data`), drawn without a display.
+numbered.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finsa_moe.data.fonts import chinese_font, drawable
-from finsa_moe.errors import DataError, require
+from finsa_moe.data.fonts import drawable
+from finsa_moe.errors import DataError
+from finsa_moe.figures import INK, LINE, SOFT, alone, figure, frame, look, panel, png_bytes, use_font
 from finsa_moe.files import write
 
-INK, SOFT, LINE = "#1d2126", "#697180", "#e4e6ea"
-COLOURS = ("#2b5fb3", "#c2572f", "#1b7f4b", "#8a4fb0", "#b08900", "#4b8f9c")
-_STROKES = ("-", "--", ":", "-.")
+PANELS = (("loss", "training loss"), ("eval_weighted_f1", "weighted F1, validation rows"))
 
 
 def heatmap(
@@ -44,7 +41,6 @@ def heatmap(
         rows: What the rows are.
         columns: What the columns are.
     """
-    figure_class = require("matplotlib.figure", "data", "drawing figures").Figure
     matrix = np.asarray(counts, dtype=np.float64)
     share = np.divide(
         matrix,
@@ -53,8 +49,8 @@ def heatmap(
         where=matrix.sum(axis=1, keepdims=True) > 0,
     )
     height, width = matrix.shape
-    figure = figure_class(figsize=(1.7 + 0.95 * width, 1.3 + 0.72 * height), layout="constrained")
-    axes = figure.subplots()
+    picture = figure(1.7 + 0.95 * width, 1.3 + 0.72 * height)
+    axes = picture.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for (r, c), x in np.ndenumerate(matrix):
         colour = "white" if share[r, c] > 0.55 else INK
@@ -68,7 +64,7 @@ def heatmap(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     use_font([axes.set_title(alone(title), color=INK, fontsize=11)])
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> bytes:
@@ -77,7 +73,7 @@ def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> byte
     Args:
         curves: By name, points (coverage, risk), both in 0..1.
     """
-    figure, axes = panel(5.2, 3.5)
+    picture, axes = panel(5.2, 3.5)
     for at, (label, points) in enumerate(zip(drawable(list(curves)), curves.values(), strict=True)):
         share, risk = 100 * np.array(points).T
         axes.plot(share, risk, **look(at), linewidth=1.8, marker=".", label=label)
@@ -86,7 +82,7 @@ def coverage_curves(curves: Mapping[str, Sequence[tuple[float, float]]]) -> byte
     axes.set_ylim(bottom=0)
     axes.grid(color=LINE, linewidth=0.8)
     use_font(axes.legend(frameon=False, fontsize=8).get_texts())
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
@@ -106,10 +102,8 @@ def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
         raise DataError(
             f"no training curve in {names}: no line has step and loss; name a statistics file of a finished stage"
         )
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
-        figsize=(4.8 * len(panels) + 0.4, 3.5), layout="constrained"
-    )
-    for axes, (key, name) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    picture = figure(4.8 * len(panels) + 0.4, 3.5)
+    for axes, (key, name) in zip(np.atleast_1d(picture.subplots(1, len(panels))), panels, strict=True):
         drawn = {stage: curve[key] for stage, curve in curves.items() if key in curve}
         for at, (points, label) in enumerate(zip(drawn.values(), drawable(list(drawn)), strict=True)):
             steps, values = np.array(sorted(points.items())).T
@@ -120,14 +114,11 @@ def training_curves(statistics: Sequence[str | Path], png: str | Path) -> Path:
         axes.set_title(name, color=INK, fontsize=11, loc="left")
         axes.set_xlabel("step", color=SOFT)
         axes.grid(color=LINE, linewidth=0.8)
-        _dress(axes)
+        frame(axes)
         use_font(axes.legend(frameon=False, fontsize=8).get_texts())
     png = Path(png)
-    write(png, png_bytes(figure))
+    write(png, png_bytes(picture))
     return png
-
-
-PANELS = (("loss", "training loss"), ("eval_weighted_f1", "weighted F1, validation rows"))
 
 
 def smoothed(values: Any, keep: float = 0.9) -> Any:
@@ -137,49 +128,6 @@ def smoothed(values: Any, keep: float = 0.9) -> Any:
         mean = keep * mean + (1 - keep) * float(value)
         out.append(mean / (1 - keep**at))
     return np.array(out)
-
-
-def panel(width: float, height: float) -> tuple[Any, Any]:
-    """A figure of so many inches and its one pair of axes, with ticks and two spines in the page's colours."""
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
-        figsize=(width, height), layout="constrained"
-    )
-    axes = figure.subplots()
-    _dress(axes)
-    return figure, axes
-
-
-def _dress(axes: Any) -> None:
-    axes.tick_params(colors=SOFT, labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(LINE)
-
-
-def look(at: int) -> dict[str, str]:
-    """Colour and stroke of a picture's line of this number; once every colour is taken, the stroke is another."""
-    return {"color": COLOURS[at % len(COLOURS)], "linestyle": _STROKES[at // len(COLOURS) % len(_STROKES)]}
-
-
-def short(names: Sequence[str], longest: int) -> list[str]:
-    """Names for a picture: no two alike, cut in the middle where a path or an address would leave no room."""
-    made: list[str] = []
-    for name in names:
-        end = longest * 3 // 8
-        cut = name if len(name) <= longest else f"{name[: longest - 3 - end]}...{name[-end:]}"
-        made.append(next(shown for at in count(1) if (shown := f"{cut} ({at})" if at > 1 else cut) not in made))
-    return drawable(made)
-
-
-def alone(name: str) -> str:
-    """A name that no other one stands beside, empty where it cannot be drawn here: a number would say nothing."""
-    return drawable([name])[0] if name.isascii() or chinese_font() is not None else ""
-
-
-def use_font(labels: Sequence[Any]) -> None:
-    """Give labels of a figure a font that can write Chinese, where there is one."""
-    family = chinese_font()
-    for label in labels if family else ():
-        label.set_fontfamily([family, "DejaVu Sans"])
 
 
 def _curves(files: Sequence[Path]) -> dict[str, dict[str, dict[float, float]]]:
@@ -215,10 +163,3 @@ def _lines(file: Path) -> list[Mapping[str, Any]]:
             raise DataError(f"{file}, line {number}: {line[:40]!r} is no JSON object; remove the line or train again")
         rows.append(row)
     return rows
-
-
-def png_bytes(figure: Any) -> bytes:
-    """A figure drawn."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=150, facecolor="white")
-    return out.getvalue()

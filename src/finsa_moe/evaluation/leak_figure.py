@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from finsa_moe.data.leakage import NOTIONS, LeakReport
-from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import COLOURS, INK, LINE, SOFT, png_bytes, short, use_font
 from finsa_moe.evaluation.leak import MODELS, Harm, lines
+from finsa_moe.figures import COLOURS, INK, bare, figure, png_bytes, short, use_font
 
 CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near"}
 """What the notions are called where people read them."""
@@ -29,17 +28,16 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
         report: What `data.leakage.audit` found.
         harms: What `evaluation.leak.harms` measured; the last is drawn, for the test split stands last.
     """
-    figure_class = require("matplotlib.figure", "data", "drawing figures").Figure
     harm = harms[-1] if harms else None
     called = dict(zip(report.splits, short(report.splits, _LONGEST), strict=True))
     bars, title = _bars(report, called)
     heights = [1.1 + 0.34 * len(bars), *([1.1 + 0.34 * len(lines(harm))] if harm else [])]
     if below := len(report.splits) > 2:  # names of pairs leave no room beside them
-        figure = figure_class(figsize=(9.6, sum(heights)), layout="constrained")
+        picture = figure(9.6, sum(heights))
     else:
-        figure = figure_class(figsize=(9.6 if harm else 6.4, max(heights)), layout="constrained")
+        picture = figure(9.6 if harm else 6.4, max(heights))
     grid = {"nrows": len(heights), "height_ratios": heights} if below else {"ncols": len(heights)}
-    axes = figure.subplots(squeeze=False, **grid).ravel()
+    axes = picture.subplots(squeeze=False, **grid).ravel()
     _draw_bars(axes[0], bars)
     use_font([axes[0].set_title(title, fontsize=10, color=INK, loc="left")])
     if harm is not None:
@@ -47,11 +45,8 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     for axis in axes:
         axis.set_xlim(0, 116)
         axis.set_xticks(range(0, 101, 20))
-        axis.grid(axis="x", color=LINE, linewidth=0.8)
-        axis.set_axisbelow(True)
-        axis.tick_params(length=0, colors=SOFT, labelsize=9)
-        axis.spines[:].set_visible(False)
-    return png_bytes(figure)
+        bare(axis, 9)
+    return png_bytes(picture)
 
 
 @dataclass(frozen=True)

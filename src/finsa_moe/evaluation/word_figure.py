@@ -1,16 +1,15 @@
 """The words that move each class most, as bars: a row a domain, a column a class.
 
 A `WordTable` goes in, a PNG comes out. Bars to the right speak for the class, hatched ones to the left against it, so
-that colour is not needed to read it. It needs matplotlib, and a font that can write Chinese.
+that colour is not needed to read it. It needs a font that can write Chinese.
 """
 
 from __future__ import annotations
 
 from finsa_moe.data.domains import ALL
 from finsa_moe.data.fonts import chinese_font, drawable
-from finsa_moe.errors import require
-from finsa_moe.evaluation.figures import INK, LINE, SOFT, png_bytes
 from finsa_moe.explain.word_table import WordTable
+from finsa_moe.figures import INK, SOFT, bare, family, figure, png_bytes
 from finsa_moe.polarity import Polarity
 
 # Red rises and green falls, as every Chinese quote board has it.
@@ -26,11 +25,9 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
         n: Words a panel.
         least: Leave out words that occur less often.
     """
-    figure_class = require("matplotlib.figure", "explain", "drawing figures").Figure
     domains = table.domains or (ALL,)
-    figure = figure_class(figsize=(11.5, (0.9 + 0.26 * n) * len(domains) + 0.3), layout="constrained")
-    panels = figure.subplots(len(domains), len(Polarity), squeeze=False)
-    family = [chinese_font(), "DejaVu Sans"] if chinese_font() else ["DejaVu Sans"]
+    picture = figure(11.5, (0.9 + 0.26 * n) * len(domains) + 0.3)
+    panels = picture.subplots(len(domains), len(Polarity), squeeze=False)
     for line, domain, called in zip(panels, domains, drawable(domains), strict=True):
         for axes, polarity in zip(line, Polarity, strict=True):
             rows = table.strongest(domain, polarity, n, least)
@@ -42,17 +39,14 @@ def word_bars(table: WordTable, n: int = 12, least: int = 1) -> bytes:
                     bar.set(facecolor=AGAINST, edgecolor="white", hatch="////")
             axes.invert_yaxis()  # the strongest on top
             axes.axvline(0, color=SOFT, linewidth=0.8)
-            axes.set_yticks(range(len(rows)), names, fontsize=8, color=INK, family=family)
+            axes.set_yticks(range(len(rows)), names, fontsize=8, color=INK, family=family())
             title = f"{called}: {polarity.chinese if chinese_font() else polarity.english}"
-            axes.set_title(title, fontsize=10, color=INK, family=family, loc="left")
-            axes.tick_params(length=0, labelsize=8, colors=SOFT)
+            axes.set_title(title, fontsize=10, color=INK, family=family(), loc="left")
+            bare(axes, 8)
             axes.tick_params(axis="y", colors=INK)
-            axes.grid(axis="x", color=LINE, linewidth=0.8)
-            axes.set_axisbelow(True)
-            axes.spines[:].set_visible(False)
     for axes in panels[-1]:
         axes.set_xlabel("sum of SHAP values, in probability", fontsize=8, color=SOFT)
-    return png_bytes(figure)
+    return png_bytes(picture)
 
 
 def _short(word: str) -> str:

@@ -5,19 +5,17 @@ An `Index` goes in, PNG bytes come out, drawn without a display. It computes not
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from finsa_moe.data.fonts import chinese_font, drawable
-from finsa_moe.errors import require
+from finsa_moe.data.fonts import drawable
+from finsa_moe.figures import COLOURS, INK, LINE, SOFT, family, figure, png_bytes
 from finsa_moe.scale.index import MARKET, Index
 
-INK, SOFT, LINE, BARS = "#1d2126", "#697180", "#e4e6ea", "#c9d3e3"
-COLOURS = ("#2b5fb3", "#c2572f", "#1b7f4b", "#8a4fb0", "#b08900")
+BARS = "#c9d3e3"
 MOST_LINES, MOST_ROWS, MOST_DAYS = 4, 40, 250
 
 
@@ -28,10 +26,8 @@ def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
     line with a dot a day, so that a day between thin ones is seen.
     """
     names = [MARKET, *(tickers if tickers is not None else _busiest(index, MOST_LINES))]
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
-        figsize=(9.6, 0.6 + 1.75 * len(names)), layout="constrained"
-    )
-    panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
+    picture = figure(9.6, 0.6 + 1.75 * len(names))
+    panels = picture.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     called = drawable(names)
     for axes, name, title, colour in zip(panels, names, called, [INK, *COLOURS * len(names)], strict=False):
         part = index.frame.filter(pl.col("ticker") == name)
@@ -45,13 +41,13 @@ def lines(index: Index, tickers: Sequence[str] | None = None) -> bytes:
         axes.axhline(0, color=LINE, linewidth=1)
         axes.set_zorder(volume.get_zorder() + 1)
         axes.patch.set_visible(False)
-        axes.set_title(title, fontsize=10, color=INK, loc="left", fontfamily=_family())
+        axes.set_title(title, fontsize=10, color=INK, loc="left", fontfamily=family())
         axes.set_ylabel("score", color=SOFT, fontsize=8)
         for one in (axes, volume):
             one.tick_params(colors=SOFT, labelsize=8, length=0)
             one.spines[:].set_visible(False)
-    figure.autofmt_xdate(rotation=0, ha="center")
-    return _png(figure)
+    picture.autofmt_xdate(rotation=0, ha="center")
+    return png_bytes(picture)
 
 
 def heat_map(index: Index, tickers: Sequence[str] | None = None) -> bytes:
@@ -68,22 +64,20 @@ def heat_map(index: Index, tickers: Sequence[str] | None = None) -> bytes:
         for day, score in zip(part["day"].to_list(), part["score"].to_list(), strict=True):
             if day in at:
                 grid[row, at[day]] = score
-    figure = require("matplotlib.figure", "data", "drawing figures").Figure(
-        figsize=(9.6, 1.2 + 0.2 * max(1, len(names))), layout="constrained"
-    )
-    axes = figure.subplots()
+    picture = figure(9.6, 1.2 + 0.2 * max(1, len(names)))
+    axes = picture.subplots()
     limit = max(0.05, float(np.nanmax(np.abs(grid)))) if np.isfinite(grid).any() else 1.0
     image = axes.imshow(grid, cmap="RdYlGn_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
     shown = np.unique(np.linspace(0, len(days) - 1, min(8, len(days))).astype(int))
     axes.set_xticks(shown, [str(days[i]) for i in shown], color=SOFT, fontsize=8)
-    axes.set_yticks(range(len(names)), drawable(names), color=INK, fontsize=8, fontfamily=_family())
+    axes.set_yticks(range(len(names)), drawable(names), color=INK, fontsize=8, fontfamily=family())
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.01)
+    bar = picture.colorbar(image, ax=axes, shrink=0.8, pad=0.01)
     bar.set_label("score: P(bullish) − P(bearish)", color=SOFT, fontsize=8)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=SOFT, labelsize=8, length=0)
-    return _png(figure)
+    return png_bytes(picture)
 
 
 def _busiest(index: Index, most: int) -> list[str]:
@@ -96,14 +90,3 @@ def _busiest(index: Index, most: int) -> list[str]:
 
 def _floats(column: pl.Series) -> Any:
     return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-
-def _family() -> list[str]:
-    font = chinese_font()
-    return ["DejaVu Sans"] if font is None else [font, "DejaVu Sans"]
-
-
-def _png(figure: Any) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=150, facecolor="white")
-    return out.getvalue()
