@@ -35,17 +35,19 @@ from finsa_moe.service.meters import Meters
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.served import Served, Shelf
 from finsa_moe.service.settings import Settings
-from finsa_moe.service.shapes import Health, ModelResponse, PredictRequest, ProblemShape
+from finsa_moe.service.shapes import ASKED, OPEN, Health, ModelResponse, PredictRequest, ProblemShape, refusals
 from finsa_moe.service.spool import Spool
 from finsa_moe.service.state import State, of
 
 log = logging.getLogger("finsa.serve")
 router = APIRouter()
 SWEEP = 60.0  # seconds between two looks for answers kept long enough
+NO_TOKEN: dict[int | str, dict[str, Any]] = {403: {"description": "No token is set, or from a page of another site"}}
+FREE = {"security": []}  # in the OpenAPI: no token is asked for
 SUPERVISED = "FINSA_SUPERVISED"
 
 
-@router.get("/v1/model", response_model=ModelResponse, responses={401: predict.REFUSALS[401]}, tags=["model"])
+@router.get("/v1/model", response_model=ModelResponse, responses=refusals(*ASKED), tags=["model"])
 async def model(request: Request) -> Response:
     """What is served: name, version, experts, labels in order, limits, and the model's card."""
     state = of(request)
@@ -63,9 +65,7 @@ async def model(request: Request) -> Response:
     )
 
 
-@router.post(
-    "/v1/reload", response_model=Health, responses=dict.fromkeys((401, 403, 409), predict.REFUSALS[422]), tags=["model"]
-)
+@router.post("/v1/reload", response_model=Health, responses=refusals(*ASKED, 409) | NO_TOKEN, tags=["model"])
 async def reload(request: Request) -> Response:
     """Open the model folder anew; one that does not open or answer is refused, and the old model stays."""
     state = of(request)
@@ -80,13 +80,15 @@ async def reload(request: Request) -> Response:
     return JSONResponse({"status": "reloaded"})
 
 
-@router.get("/healthz", response_model=Health, tags=["health"])
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz", response_model=Health, responses=refusals(*OPEN), openapi_extra=FREE, tags=["health"])
 async def health() -> Response:
     """That the process answers."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", response_model=Health, responses={503: predict.REFUSALS[503]}, tags=["health"])
+@router.head("/readyz", include_in_schema=False)
+@router.get("/readyz", response_model=Health, responses=refusals(*OPEN, 503), openapi_extra=FREE, tags=["health"])
 async def ready(request: Request) -> Response:
     """That texts are taken: the model is open and the queue has room; one told to end takes no connection at all."""
     state = of(request)
@@ -95,7 +97,10 @@ async def ready(request: Request) -> Response:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics", response_class=Response, tags=["health"], responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics", response_class=Response, tags=["health"],
+    responses=refusals(*ASKED) | {200: {"content": {"text/plain": {}}}},
+)  # fmt: skip
 async def metrics(request: Request) -> Response:
     """Counts for Prometheus."""
     found = await asyncio.to_thread(of(request).meters.exposition)
@@ -262,8 +267,14 @@ def _describe(app: FastAPI, token: bool) -> None:
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     schemas["PredictRequest"] = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas["ProblemShape"] = ProblemShape.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, in whose place a problem is sent
+        schemas.pop(name, None)
     for path in found["paths"].values():
         for operation in path.values():
+            if operation["responses"].get("422", {}).get("description") == "Validation Error":
+                del operation["responses"][
+                    "422"
+                ]  # which FastAPI has of every parameter, also of one that takes anything
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     shape = {"schema": {"$ref": "#/components/schemas/ProblemShape"}}

@@ -31,12 +31,14 @@ def assets() -> dict[str, tuple[bytes, str, str]]:
     return found
 
 
+@router.head("/")
 @router.get("/")
 async def index(request: Request) -> Response:
     """The page."""
     return _sent(request, "index.html")
 
 
+@router.head("/page/{name}")
 @router.get("/page/{name}")
 async def asset(request: Request, name: str) -> Response:
     """One of its files."""

@@ -25,21 +25,12 @@ from finsa_moe.service.guard import EXPLAINED
 from finsa_moe.service.problems import SHOWN, Problem, invalid, not_json, unavailable
 from finsa_moe.service.served import Served
 from finsa_moe.service.settings import Settings
-from finsa_moe.service.shapes import PredictRequest, PredictResponse, ProblemShape, faults, wire
+from finsa_moe.service.shapes import ASKED, PredictRequest, PredictResponse, faults, refusals, wire
 from finsa_moe.service.state import State, of
 
 router = APIRouter()
 T = TypeVar("T")
 SOON = 0.05  # most answers come sooner; only for later ones is it worth watching whether the client is still there
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ProblemShape, "description": said, "content": {"application/problem+json": {}}}
-    for status, said in {
-        400: "Not JSON, or not HTTP", 401: "No token, or another", 403: "From a page of another site",
-        408: "The body came too slowly", 413: "Too large", 415: "Another media type, or compressed",
-        421: "Not asked by a loopback name", 422: "A field is not what it must be", 429: "Too many at once",
-        503: "More is waiting than can be answered in time",
-    }.items()
-}  # fmt: skip
 _BODY = {
     "requestBody": {
         "required": True,
@@ -88,7 +79,13 @@ def _read(body: bytes, settings: Settings) -> PredictRequest:
         raise invalid(error) from None
 
 
-@router.post("/v1/predict", response_model=PredictResponse, responses=REFUSALS, openapi_extra=_BODY, tags=["predict"])
+@router.post(
+    "/v1/predict",
+    response_model=PredictResponse,
+    responses=refusals(*ASKED, 400, 408, 413, 415, 422, 503),
+    openapi_extra=_BODY,
+    tags=["predict"],
+)
 async def predict(request: Request) -> Response:
     """Polarity of one text or many, in order: 利空, 中性 or 利好, how sure, and which expert answered."""
     state = of(request)

@@ -14,6 +14,17 @@ from finsa_moe.errors import DataError
 from finsa_moe.runtime.prediction import Prediction
 
 DIGITS = 6
+OPEN = (403, 421)
+"""What any request may be refused with, and, with more, one that has to bear the token where there is one."""
+ASKED = (401, *OPEN, 429)
+_REFUSALS = {
+    400: "Not JSON, or not HTTP", 401: "No token, or another", 403: "From a page of another site",
+    404: "No such answer, or not any more", 408: "The body came too slowly",
+    409: "The folder holds no model that answers; the old one stays", 413: "Too large",
+    415: "Another media type, or compressed", 421: "Not asked by a loopback name",
+    422: "A field is not what it must be", 429: "Too many at once", 503: "More is waiting than can be answered in time",
+    507: "The service's disk takes no more",
+}  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]
 EXAMPLE = ["北屿医药因信息披露违规被立案调查,股价开盘跌停", "放量突破前高,拿稳了"]
 
@@ -123,6 +134,11 @@ class ProblemShape(BaseModel):
     status: int
     detail: Annotated[str, Field(examples=["/texts/3: the text is empty"])]
     errors: list[dict[str, str]] | None = None
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route answers with, as its OpenAPI has them."""
+    return {status: {"description": _REFUSALS[status]} for status in statuses}  # their shape is added to the whole
 
 
 def wire(answer: Prediction, *, scores: bool, explanation: Any = None) -> dict[str, Any]:
