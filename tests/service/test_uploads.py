@@ -83,41 +83,79 @@ def test_an_answer_that_nobody_takes_is_broken_off(monkeypatch: pytest.MonkeyPat
         assert service.ask("POST", FILE, b"text\na\n", CSV).status == 200
 
 
-class Clock:
-    """A loop's timers, which go off when the test says so."""
+class Taken:
+    """A connection whose client takes so many bytes a second of what is written, by a clock of its own."""
 
-    def __init__(self) -> None:
-        self.timers: list[SimpleNamespace] = []
+    def __init__(self, pace: float) -> None:
+        self.now = self.held = 0.0
+        self.pace, self.ended = pace, False
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.protocol = object.__new__(protocol.BoundedProtocol)
+        self.protocol.loop = SimpleNamespace(time=lambda: self.now, call_later=self.call_later)  # type: ignore[assignment]
+        self.protocol.flow = SimpleNamespace(pause_writing=lambda: None, resume_writing=lambda: None)  # type: ignore[assignment]
+        self.protocol.transport = SimpleNamespace(  # type: ignore[assignment]
+            get_write_buffer_size=lambda: int(self.held), abort=lambda: setattr(self, "ended", True)
+        )
 
-    def call_later(self, seconds: float, work: Callable[..., None], *arguments: object) -> SimpleNamespace:
-        timer = SimpleNamespace(seconds=seconds, go=lambda: work(*arguments))
-        timer.cancel = lambda: self.timers.remove(timer)
+    def call_later(self, seconds: float, work: Callable[[], None]) -> SimpleNamespace:
+        timer = (self.now + seconds, work)
         self.timers.append(timer)
-        return timer
+        return SimpleNamespace(cancel=lambda: self.timers.remove(timer) if timer in self.timers else None)
 
-    def strike(self) -> None:
-        self.timers.pop().go()
+    def wait(self, seconds: float) -> None:
+        """Let the client take what it can meanwhile."""
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            self.held = max(0.0, self.held - self.pace / 10)
+            for timer in [timer for timer in self.timers if timer[0] <= self.now]:
+                self.timers.remove(timer)
+                timer[1]()
+
+    def write(self, size: int) -> None:
+        """Send a piece, once there is room, as the transport and the answer do."""
+        self.held += size
+        if self.held <= 65536:
+            return
+        self.protocol.pause_writing()
+        while self.held > 16384 and not self.ended:
+            self.wait(0.1)
+        if not self.ended:
+            self.protocol.resume_writing()
 
 
-def test_who_takes_an_answer_at_the_rate_is_left_alone() -> None:
-    ended: list[str] = []
-    waiting = 10_000_000
-    connection = object.__new__(protocol.BoundedProtocol)
-    connection.loop = clock = Clock()  # type: ignore[assignment]
-    connection.flow = SimpleNamespace(pause_writing=lambda: None, resume_writing=lambda: None)  # type: ignore[assignment]
-    connection.transport = SimpleNamespace(  # type: ignore[assignment]
-        get_write_buffer_size=lambda: waiting, abort=lambda: ended.append("aborted")
-    )
-    connection.pause_writing()
-    connection.resume_writing()
-    assert not clock.timers
-    connection.pause_writing()
-    for _ in range(3):
-        assert clock.timers[0].seconds == protocol.TAKE_SECONDS
-        waiting -= int(bodies.RATE * protocol.TAKE_SECONDS)
-        clock.strike()
-        assert not ended
-    waiting -= 1000
-    clock.strike()
-    assert ended == ["aborted"]
-    assert not clock.timers
+@pytest.mark.parametrize("piece", [4_000, 60_000, 5_000_000])
+def test_an_answer_must_be_taken_at_the_rate_whatever_its_pieces(piece: int) -> None:
+    slow, quick = Taken(bodies.RATE / 2), Taken(bodies.RATE * 1.1)
+    for connection in (slow, quick):
+        while not connection.ended and connection.now < 600:
+            connection.write(piece)
+    assert slow.ended
+    assert slow.now < 3 * protocol.TAKE_SECONDS  # of which half is lost, and what the buffer holds comes first
+    assert not quick.ended
+
+
+def test_who_takes_nothing_has_so_many_seconds_and_who_was_quick_no_more() -> None:
+    connection = Taken(1_000_000)
+    for _ in range(100):
+        connection.write(100_000)
+    connection.pace, began = 0.0, connection.now
+    connection.write(100_000)
+    assert connection.ended
+    assert abs(connection.now - began - protocol.TAKE_SECONDS) < 1
+
+
+def test_what_a_slow_stretch_lost_a_quick_one_wins_back() -> None:
+    connection = Taken(bodies.RATE / 2)
+    for at in range(40):
+        connection.pace = bodies.RATE * (10 if at % 2 else 0.5)
+        connection.write(100_000)
+    assert not connection.ended
+
+
+def test_time_in_which_nothing_waits_for_the_client_is_not_its() -> None:
+    connection = Taken(bodies.RATE * 2)
+    for _ in range(20):
+        connection.write(100_000)
+        connection.wait(60)
+    assert not connection.ended
+    assert not connection.timers

@@ -43,7 +43,7 @@ log = logging.getLogger("finsa.serve")
 router = APIRouter()
 SWEEP = 60.0  # seconds between two looks for answers kept long enough
 NO_TOKEN: dict[int | str, dict[str, Any]] = {403: {"description": "No token is set, or from a page of another site"}}
-FREE = {"security": []}  # in the OpenAPI: no token is asked for
+FREE: dict[str, Any] = {"security": []}  # in the OpenAPI: no token is asked for
 SUPERVISED = "FINSA_SUPERVISED"
 
 

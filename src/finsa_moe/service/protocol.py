@@ -19,7 +19,7 @@ from finsa_moe.service.problems import MEDIA, Problem
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 10.0
 TAKE_SECONDS = 30.0
-"""So often is looked whether a client takes what waits for it, at `RATE` or faster."""
+"""So much longer than it would at `RATE` may a client take over what waits for it."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -29,6 +29,12 @@ class BoundedProtocol(HttpToolsProtocol):
     in_head = True
     timer: asyncio.TimerHandle | None = None
     taking: asyncio.TimerHandle | None = None
+    late = 0.0
+    """Seconds that the client has so far waited with what was ready for it, beyond those it would need at `RATE`."""
+    waited_from = 0.0
+    """Since when the client has to take what waits for it before there is more."""
+    waiting = 0
+    """Bytes that waited for it then."""
 
     def connection_made(self, transport: Any) -> None:
         """Give a new connection so long to send a head."""
@@ -44,20 +50,26 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """More waits for the client than is held for it."""
         super().pause_writing()
+        self.waited_from, self.waiting = self.loop.time(), self.transport.get_write_buffer_size()
         self._watch()
 
     def resume_writing(self) -> None:
-        """It has taken that."""
+        """It has taken most of that; what it lost by then it has lost, whatever small pieces the answer comes in."""
+        self.late = max(0.0, self._late_by_now())
         self._taken()
         super().resume_writing()
 
-    def _watch(self) -> None:
-        waiting = self.transport.get_write_buffer_size()
-        self.taking = self.loop.call_later(TAKE_SECONDS, self._look, waiting)
+    def _late_by_now(self) -> float:
+        taken = self.waiting - self.transport.get_write_buffer_size()
+        return self.late + self.loop.time() - self.waited_from - taken / RATE
 
-    def _look(self, before: int) -> None:
+    def _watch(self) -> None:
+        self.taking = self.loop.call_later(max(0.1, TAKE_SECONDS - self._late_by_now()), self._look)
+
+    def _look(self) -> None:
         """End a connection whose client does not take its answer; closing would wait for it."""
-        if before - self.transport.get_write_buffer_size() < RATE * TAKE_SECONDS:
+        if self._late_by_now() >= TAKE_SECONDS:
+            self.taking = None
             self.transport.abort()
         else:
             self._watch()
