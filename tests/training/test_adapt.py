@@ -191,7 +191,7 @@ def test_rows_pad_their_targets(events: Path, answers: Path, backbone_of: Callab
     tokenizer = load_tokenizer(backbone_of("modernbert"))
     encoder = TextEncoder(tokenizer.backend_tokenizer, prompt="none", max_length=64, pad_id=tokenizer.pad_token_id)
     rows = TaskRows([task.valid for task in tasks], encoder, 4)
-    each = [rows[index] for index in range(len(rows))]
+    each = list(rows)
     assert [row["domains"] for row in each] == [0] * 4 + [1] * 2
     assert all(row["targets"].shape == (4,) and row["targets"].sum() == pytest.approx(1) for row in each)
     assert [row["labels"] for row in each] == [row["targets"].argmax() for row in each]

@@ -70,7 +70,7 @@ def test_encoded_rows_stand_one_part_after_another(tmp_path: Path) -> None:
     forum = read_split(split(tmp_path, f"text,label\n{'又要跌停' * 20},利空\n", "valid"), "valid")
     rows = EncodedRows([(news, 0), (forum, 1)], encoder)
     assert len(rows) == 3
-    each = [rows[index] for index in range(3)]
+    each = list(rows)
     assert [(row["labels"], row["domains"]) for row in each] == [(2, 0), (0, 0), (0, 1)]
     assert rows[0]["input_ids"].tolist() == encoder(["净利翻倍"])[0].ids
     assert rows.lengths.tolist() == [len(row["input_ids"]) for row in each]

@@ -93,6 +93,11 @@ class ExpertHeads(nn.Module):
         self.bias = nn.Parameter(torch.zeros(count, classes))
         nn.init.normal_(self.weight, std=size**-0.5)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether one of them has learnt nothing yet: a bias of noughts is what they begin with."""
+        return bool((self.bias == 0).all(dim=1).any())
+
     def forward(self, pooled: Tensor, gate: Tensor) -> Tensor:
         """Class logits (batch, 3) of pooled states (batch, d) under a gate (batch, E)."""
         pooled = self.dropout(pooled)

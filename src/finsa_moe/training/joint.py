@@ -124,7 +124,7 @@ def train_joint(
     ready_to_train(model.backbone)
     model.config.gate, model.router_ngrams = settings.gate, None
     seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
-    team = Team()
+    team, fresh = Team(), settings.warm_heads and model.heads.fresh
 
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
         def on_step(step: int, total: int) -> None:
@@ -134,8 +134,8 @@ def train_joint(
             name=name, model=model, train=train, valid=valid, loss=joint_loss(phase_settings, counts),
             metrics=_metrics, settings=phase_settings, folder=out / "run" / name, pad_id=encoder.pad_id,
             device=device, on_step=on_step,
-            # frozen experts give the warm-up nothing to judge but where it sends the texts
-            best="routing_accuracy" if name == WARMUP else "weighted_f1",
+            # over frozen experts with heads of their own all that a warm-up changes for good is where texts are sent
+            best="routing_accuracy" if name == WARMUP and not fresh else "weighted_f1",
             rate="router_learning_rate" if name == WARMUP else "learning_rate",
         )  # fmt: skip
         facts = loop.run(stage, resume=resume)
