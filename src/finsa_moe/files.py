@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from finsa_moe.errors import DataError
+from finsa_moe.errors import DataError, FinSAError
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 """What the system says of a write that there is no room for; Windows knows no quotas."""
@@ -90,13 +90,13 @@ def working_folder(target: Path) -> Iterator[Path]:
     begins = f".{target.name[:40]}.tmp"  # a long name leaves no room for an ending
     for left in list(target.parent.iterdir()):
         if re.fullmatch(re.escape(begins) + "[0-9a-f]+", left.name) and left.is_dir():
-            with _held(left, alone=True) as ours:
-                if ours:
+            with _locked_folder(left, shared=False) as forsaken:
+                if forsaken:
                     shutil.rmtree(left, ignore_errors=True)
     while True:
         working = target.with_name(begins + os.urandom(4).hex())
         working.mkdir()
-        with _held(working):
+        with _locked_folder(working, shared=True):
             if not working.exists():  # another run took it for one that was left, before it was held
                 continue
             try:
@@ -110,25 +110,15 @@ def working_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _held(folder: Path, *, alone: bool = False) -> Iterator[bool]:
-    """Hold a folder for the block; `alone` only where no other run does, and not where nobody can tell."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
-        yield False
-        return
+def _locked_folder(folder: Path, *, shared: bool) -> Iterator[bool]:
+    """Lock a folder for the block, and say whether it surely is: `shared` with others that do, else alone or not."""
     try:
         place = os.open(folder, os.O_RDONLY)
-    except OSError:  # gone, or not ours
+    except OSError:  # gone, not ours, or on Windows
         yield False
         return
     try:
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
-            held = True
-        except OSError:
-            held = False
-        yield held
+        yield _lock(place, shared=shared, wait=shared) is True
     finally:
         os.close(place)
 
@@ -136,29 +126,50 @@ def _held(folder: Path, *, alone: bool = False) -> Iterator[bool]:
 def hold(file: BinaryIO, *, wait: bool = False) -> bool:
     """Take an open file for this run alone, until it is closed or the process ends; False if another run holds it.
 
+    Where nobody can tell, as on Windows, it is taken.
+
     Args:
         file: Open, its content looked at only once it is held.
         wait: Wait until nobody else holds it.
     """
+    return _lock(file.fileno(), wait=wait) is not False
+
+
+def locked(path: Path, taken: FinSAError) -> BinaryIO:
+    """Open a file, made if need be, and `hold` it until it is closed.
+
+    Who takes the file away does so before closing it: let go first, another run could hold what is gone then.
+
+    Args:
+        path: The file.
+        taken: Raised where another run holds it, or has just taken it away.
+
+    Returns:
+        The file, to be read from its start and written at its end.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    file = path.open("a+b")
+    if hold(file) and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        return file
+    file.close()
+    raise taken
+
+
+def _lock(place: int, *, shared: bool = False, wait: bool = False) -> bool | None:
+    """Lock an open file or folder until it is closed: whether it is locked now; None where nobody can tell."""
     try:
         import fcntl
-    except ImportError:  # not on Windows
-        return True
+    except ImportError:  # on Windows
+        return None
     try:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(place, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks, as some clusters have: nobody can tell
-        return True
+    except OSError:  # a file system without locks, as some clusters have
+        return None
     return True
-
-
-def hold_named(file: BinaryIO, path: Path) -> bool:
-    """Take an open file as `hold` does; False also where its path is another's by now, or nobody's.
-
-    A run that ended while this file was opened has taken it away: what is held then is no longer what others open.
-    """
-    return hold(file) and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def sha256(path: Path) -> str:

@@ -34,7 +34,7 @@ from finsa_moe.data.split import RULES, Resolved, checked_ratios, resolve_confli
 from finsa_moe.data.staging import Plan, Staged, stage
 from finsa_moe.data.stats import plot_polarity, polarity_table
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold_named
+from finsa_moe.files import locked
 from finsa_moe.polarity import LabelMap
 
 # Train, valid and test in percent: news and forum as published, 80/10/10 our choice for any other domain.
@@ -153,12 +153,12 @@ def _scratch(out: Path) -> Iterator[Path]:
     lock = folder / "held"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = lock.open("ab")
+        held = locked(
+            lock, DataError(f"--out {out}: another run is preparing it; wait for its end or choose another folder")
+        )
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     with held:
-        if not hold_named(held, lock):
-            raise DataError(f"--out {out}: another run is preparing it; wait for its end or choose another folder")
         try:
             for name in ("rows", "buckets"):
                 shutil.rmtree(folder / name, ignore_errors=True)

@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold_named, whole_file
+from finsa_moe.files import locked, whole_file
 
 ERROR = "error"
 
@@ -39,9 +39,10 @@ class Ledger:
             raise DataError(f"{output}: there is no folder {output.parent}; make it first or name another")
         self.output = output
         self.path = output.with_name(f".{output.name}.partial")
+        taken = ConfigError(f"{output}: another run is writing it; wait for its end, or name another --output")
         head = json.dumps(asked, ensure_ascii=True, sort_keys=True).encode()
         try:
-            self._file = _held(self.path, output)
+            self._file = locked(self.path, taken)
             self.done = self._kept(head, portion)
         except OSError as error:
             raise DataError(f"{output} cannot be written: {error.strerror or error}; name another --output") from error
@@ -89,15 +90,6 @@ class Ledger:
     def close(self) -> None:
         """Leave what is done for another run."""
         self._file.close()
-
-
-def _held(path: Path, output: Path) -> BinaryIO:
-    """Open a ledger that no other run has open."""
-    file = path.open("a+b")
-    if hold_named(file, path):
-        return file
-    file.close()
-    raise ConfigError(f"{output}: another run is writing it; wait for its end, or name another --output")
 
 
 def json_line(entry: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from typing import BinaryIO, Self
 
 from finsa_moe.data.rows import cell
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold_named
+from finsa_moe.files import locked
 from finsa_moe.labelling.journal import Journal
 from finsa_moe.labelling.sheet import Row
 from finsa_moe.polarity import NAMES
@@ -248,13 +248,8 @@ def _check_given(out: Path, journal: Journal) -> None:
 
 def _hold(journal: Path) -> BinaryIO:
     """Keep other processes from a journal for as long as the file returned is open, or the process lives."""
+    taken = f"{journal}: another `finsa label` is at work on it; use its page, or label under another --annotator"
     try:
-        held = journal.open("ab")
+        return locked(journal, DataError(taken))
     except OSError as error:
         raise DataError(f"{journal}: cannot be written: {error.strerror or error}; name another --out") from error
-    if not hold_named(held, journal):
-        held.close()
-        raise DataError(
-            f"{journal}: another `finsa label` is at work on it; use its page, or label under another --annotator"
-        )
-    return held

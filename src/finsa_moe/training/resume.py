@@ -18,7 +18,7 @@ from transformers import TrainerState
 
 from finsa_moe.config import StageConfig
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import FULL, hold_named, sha256, write
+from finsa_moe.files import FULL, locked, sha256, write
 
 STATE, INPUTS, LOCK = "trainer_state.json", "inputs.json", "lock"
 _MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
@@ -42,8 +42,8 @@ def at_work(folder: Path, *, first: bool = True) -> Iterator[None]:
         with ExitStack() as held:
             if first:
                 folder.mkdir(parents=True, exist_ok=True)
-                if not hold_named(held.enter_context(lock.open("ab")), lock):
-                    raise ConfigError(f"{folder}: another process trains here; wait for its end or name another --out")
+                taken = f"{folder}: another process trains here; wait for its end or name another --out"
+                held.enter_context(locked(lock, ConfigError(taken)))
                 held.callback(_remove, lock)
             yield
     except Exception as error:
