@@ -20,7 +20,7 @@ import polars as pl
 from finsa_moe.data.clusters import CLUSTER_THRESHOLD, N, checked
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.days import days, later
-from finsa_moe.data.domain import check_domain
+from finsa_moe.data.domains import check_domain
 from finsa_moe.data.excel import other_sheets
 from finsa_moe.data.folder import written_whole
 from finsa_moe.data.formats import find_files

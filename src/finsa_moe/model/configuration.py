@@ -11,7 +11,7 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from finsa_moe.data.domain import check_domain
+from finsa_moe.data.domains import check_domain
 from finsa_moe.errors import ModelError
 from finsa_moe.polarity import NAMES
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from finsa_moe.data.domain import check_domain
+from finsa_moe.data.domains import check_domain
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.files import working_folder

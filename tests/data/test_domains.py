@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from finsa_moe.data.domain import check_domain
+from finsa_moe.data.domains import check_domain
 from finsa_moe.errors import ConfigError
 
 
