@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import CLUSTER_THRESHOLD, GRAMS, Date, Grams, Id, Label, Labels, Text, Threshold
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import remark_on_fonts, screen, typed
 from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
 from finsa_moe.files import write

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
 from finsa_moe.files import write

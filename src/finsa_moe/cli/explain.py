@@ -29,6 +29,7 @@ from finsa_moe.cli.options import (
     Threads,
     is_file,
 )  # fmt: skip
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -212,10 +213,11 @@ def _file(
 ) -> Tally:
     from finsa_moe.explain.file import explain_file
 
-    with _progress(source) as show:
+    with Bar("0 rows explained", ends=False) as bar:
         try:
             tally = explain_file(
-                finsa, source, asked.use, settings=settings, named=named, progress=show, **how  # type: ignore[arg-type]
+                finsa, source, asked.use, settings=settings, named=named,
+                progress=lambda rows: bar.show(f"{rows:,} rows explained", rows), **how,  # type: ignore[arg-type]
             )  # fmt: skip
         except KeyboardInterrupt:
             if how.get("output") is not None:
@@ -254,15 +256,3 @@ def _hidden(*names: str) -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
-
-
-@contextmanager
-def _progress(source: Path) -> Iterator[object]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    parts = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows explained"), TimeElapsedColumn())
-    with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(source.name)
-        yield lambda rows: bar.update(task, completed=rows)

@@ -15,8 +15,8 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import BatchTokens, Bom, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS

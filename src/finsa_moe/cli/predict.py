@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import FORMATS, BatchTokens, Bom, Device, DType, Engine, Threads, is_file
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
@@ -114,19 +115,12 @@ def predict(
 
 def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: bool, **columns: str | None) -> None:
     """Answer a file into another, or, where there is no target, onto stdout in the format of `ending`."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
     from finsa_moe.runtime.bulk import predict_file, predict_stream
 
-    console = Console(stderr=True)
-    parts = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows"), TimeElapsedColumn())
-    hidden = not console.is_terminal or (target is None and sys.stdout.isatty())
-    with Progress(*parts, console=console, transient=True, disable=hidden) as bar, quiet_pipe():
-        task = bar.add_task("")
+    with Bar("0 rows", ends=False, hidden=target is None and sys.stdout.isatty()) as bar, quiet_pipe():
 
         def shown(rows: int) -> None:
-            bar.update(task, completed=rows)
+            bar.show(f"{rows:,} rows", rows)
 
         if target is None:
             screen = sys.stdout.buffer

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.bar import Bar
 from finsa_moe.cli.options import CLUSTER_THRESHOLD, FORMATS, GRAMS, NEAR, Date, Grams, HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_csv, check_targets
 from finsa_moe.runtime import cores

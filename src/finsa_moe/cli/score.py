@@ -5,13 +5,15 @@ It checks, calls the scale room and prints; what is written, and how a run goes 
 
 from __future__ import annotations
 
-import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text
+from finsa_moe.cli.progress import Bar
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -90,10 +92,10 @@ def score(
     from finsa_moe.scale.score import score as run
 
     try:
-        with _Bar() as bar:
+        with Bar("looking at the files") as bar:
             report = run(
                 sources, out, model=model, workers=workers, backend=backend, ray_address=ray_address,
-                shard_rows=shard_rows, verify=verify, skip_bad_files=skip_bad_files, progress=bar.show, text=text,
+                shard_rows=shard_rows, verify=verify, skip_bad_files=skip_bad_files, progress=_shown(bar), text=text,
                 id=id, domain=domain, abstain_below=abstain_below, batch_tokens=batch_tokens, dtype=dtype,
                 engine=engine,
             )  # fmt: skip
@@ -108,33 +110,18 @@ def score(
         )
 
 
-class _Bar:
-    """Rows done, their rate and the time left, on stderr and only where a person looks at it."""
+def _shown(bar: Bar) -> Callable[[int, int, int], None]:
+    """Shows the rows done of how many, ``before`` of them by earlier runs, and the pace of this one."""
+    began = 0.0
 
-    def __enter__(self) -> _Bar:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    def show(done: int, total: int, before: int) -> None:
+        nonlocal began
+        began = began or time.perf_counter()  # the first call comes when the files have been looked at
+        gone = time.perf_counter() - began
+        pace = f"{(done - before) / gone:,.0f} a second" if done > before and gone else "loading the model"
+        bar.show(f"{done:,} of {total:,} rows", done, total, pace)
 
-        self._progress = Progress(
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} rows"), BarColumn(),
-            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(elapsed_when_finished=True),
-            console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True, speed_estimate_period=120,
-        )  # fmt: skip
-        self._task: int | None = None
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def show(self, done: int, total: int, before: int) -> None:
-        """Say how many rows are done of how many, `before` of them by earlier runs."""
-        if self._task is None:
-            self._task = self._progress.add_task("", total=total, completed=before, rate="")
-        task = self._progress.tasks[0]
-        seconds = task.elapsed or 0.0
-        rate = f"{(done - before) / seconds:,.0f} a second" if done > before and seconds else "loading the model"
-        self._progress.update(task.id, completed=done, total=total, rate=rate)
+    return show
 
 
 def _tell(report: Report, out: Path) -> None:

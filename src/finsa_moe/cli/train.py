@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
+from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.targets import check_folder
-from finsa_moe.cli.trained import Steps, say, stoppable
+from finsa_moe.cli.trained import of_step, say, stoppable
 
 if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
@@ -61,9 +62,10 @@ def pretrain(
     check_folder(out)
     settings = PretrainConfig.load(config, set_ or [])
     held_out = read_texts(hold_out or [])
-    with stoppable(out), Steps("pretrain") as report:
+    with stoppable(out), Bar("pretrain") as bar:
         facts = run(
-            sources, out, settings, resume=resume, init=init, held_out=held_out, device=device, log=report
+            sources, out, settings, resume=resume, init=init, held_out=held_out, device=device,
+            log=lambda row: bar.show("pretrain", row["step"], row["of"], of_step(row)),
         )  # fmt: skip
     if not Ranks().first:  # of several processes one speaks
         return

@@ -35,28 +35,6 @@ def say(out: Path, facts: dict[str, Any]) -> None:
         typer.echo(f"{out}: {facts['no_ngrams']}", err=True)
 
 
-class Steps:
-    """A bar on a terminal, silence elsewhere."""
-
-    def __init__(self, title: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"), TimeRemainingColumn(),
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self.task = self.bar.add_task(title, total=None, shown="")
-
-    def __enter__(self) -> Steps:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, row: dict[str, Any]) -> None:
-        """Show a row of the run's statistics."""
-        shown = f"step {row['step']}/{row['of']}  loss {row['loss']:.3f}  {row['tokens_per_second']:,} tokens/s"
-        self.bar.update(self.task, total=row["of"], completed=row["step"], shown=shown)
+def of_step(row: dict[str, Any]) -> str:
+    """A row of a run's statistics in words: the step, its loss and the pace."""
+    return f"step {row['step']}/{row['of']}  loss {row['loss']:.3f}  {row['tokens_per_second']:,} tokens/s"
