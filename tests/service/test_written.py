@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.runtime.writers import Writer
-from finsa_moe.service.written import written
+from finsa_moe.service.spool import written
 from tests.service.served import until
 
 

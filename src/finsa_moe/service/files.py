@@ -33,11 +33,10 @@ from finsa_moe.service.predict import check_domain, too_long
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.served import Served
 from finsa_moe.service.shapes import ASKED, refusals
-from finsa_moe.service.spool import ANSWERS, ENDINGS, ending_of, saved_as, shown_as
+from finsa_moe.service.spool import ANSWERS, ENDINGS, ending_of, saved_as, shown_as, written
 from finsa_moe.service.state import State, of
 from finsa_moe.service.summary import Summary
 from finsa_moe.service.uploads import no_storage, received
-from finsa_moe.service.written import written
 
 router = APIRouter()
 PORTION = 512

@@ -1,20 +1,26 @@
 """Files on their way through the service, in a folder of its own: under random names, for a while.
 
 What a client calls a file never becomes part of a path: a finished answer is found by comparing what was asked for with
-the names in the folder. All workers share it.
+the names in the folder. All workers share it. A file is written while others are served, on a thread of its own, whole
+or not at all. Nothing here knows requests.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from finsa_moe.runtime.writers import Types, Writer
 
 ENDINGS = {
     ".csv": "text/csv; charset=utf-8",
@@ -26,6 +32,7 @@ ENDINGS = {
 """The formats taken, each answered in itself, and their media types."""
 ANSWERS = ".answers"
 """What stands before the ending of an answer's name."""
+Write = Callable[[Sequence[Sequence[object]]], Awaitable[None]]
 _NAME = re.compile(r"[^\w.\-]+")
 
 
@@ -105,3 +112,34 @@ def shown_as(name: str) -> dict[str, str]:
     plain = (stem.encode("ascii", "ignore").decode().strip("._-") or "texts") + ANSWERS + ending
     more = "" if name.isascii() else f"; filename*=UTF-8''{quote(name, safe='')}"
     return {"Content-Disposition": f'attachment; filename="{plain}"{more}'}
+
+
+@asynccontextmanager
+async def written(path: Path, names: Sequence[str], types: Types, *, bom: bool = False) -> AsyncIterator[Write]:
+    """Give what writes rows; when the block ends without an error, the file stands.
+
+    Cancelled at whatever step, a step that is under way ends first, and what was written is removed after it: nobody
+    waits for that, as a wait could be cancelled again.
+
+    Args:
+        path: Where the rows go.
+        names: The columns.
+        types: As for `Writer`.
+        bom: As for `Writer`.
+
+    Raises:
+        DataError: If the disk takes no more.
+    """
+    out = Writer(path, names, types, bom=bom)
+    thread = ThreadPoolExecutor(1, thread_name_prefix="written")
+    try:
+        yield lambda rows: asyncio.wrap_future(thread.submit(out.write, rows))
+        out.commit()
+    finally:
+        end = thread.submit(out.__exit__, None, None, None)  # without a commit all is removed
+        thread.shutdown(wait=False)
+    try:
+        await asyncio.shield(asyncio.wrap_future(end))  # Parquet is written here
+    except asyncio.CancelledError:
+        end.add_done_callback(lambda _: path.unlink(missing_ok=True))
+        raise
