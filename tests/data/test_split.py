@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finsa_moe.data.split import SPLITS, resolve_conflicts, split, with_clusters
+from finsa_moe.data.split import SPLITS, settle_conflicts, split, with_clusters
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError
 
@@ -52,7 +52,7 @@ def test_what_a_split_promises(cells, ratios, seed, chance):
 @given(ROWS, RATIOS)
 @settings(max_examples=200, deadline=None)
 def test_every_label_with_three_clusters_stands_in_every_split(cells, ratios):
-    rows = resolve_conflicts(frame([(f"第{number}条{mark}", label) for number, mark, label in cells])).frame
+    rows = settle_conflicts(frame([(f"第{number}条{mark}", label) for number, mark, label in cells])).frame
     parts = split(rows, ratios, 13)
     for label in LABELS:
         clusters = rows.filter(pl.col("label") == label)["cluster"].n_unique()
@@ -108,14 +108,14 @@ def test_conflicts_the_majority_stands_and_a_tie_is_refused():
         ("独", "利好"),
         ("独", "利好"),
     ]
-    resolved = resolve_conflicts(frame(rows))
-    assert resolved.frame["id"].to_list() == ["0", "1", "5", "6"]
-    assert resolved.refused.select("id", "reason").rows() == [
+    settled = settle_conflicts(frame(rows))
+    assert settled.frame["id"].to_list() == ["0", "1", "5", "6"]
+    assert settled.refused.select("id", "reason").rows() == [
         ("2", "label 利空 against 2 of 3 equal texts labelled 利好"),
         ("3", "2 equal texts bear different labels and none has the majority"),
         ("4", "2 equal texts bear different labels and none has the majority"),
     ]
-    assert (resolved.duplicates, resolved.clusters_in_conflict) == (2, 2)
+    assert (settled.duplicates, settled.clusters_in_conflict) == (2, 2)
 
 
 @given(ROWS)
@@ -125,15 +125,15 @@ def test_conflicts_against_a_count_by_hand(cells):
     votes = defaultdict(Counter)
     for text, label in rows:
         votes[duplicate_key(text)][label] += 1
-    resolved = resolve_conflicts(frame(rows))
+    settled = settle_conflicts(frame(rows))
     expected = []
     for index, (text, label) in enumerate(rows):
         ranking = votes[duplicate_key(text)].most_common()
         clear = len(ranking) == 1 or ranking[0][1] > ranking[1][1]
         if clear and label == ranking[0][0]:
             expected.append(str(index))
-    assert resolved.frame["id"].to_list() == expected
-    assert resolved.frame.height + resolved.refused.height == len(rows)
+    assert settled.frame["id"].to_list() == expected
+    assert settled.frame.height + settled.refused.height == len(rows)
 
 
 @pytest.mark.parametrize("ratios", [(0, 1, 1), (1, -1, 1), (1, 1), (float("nan"), 1, 1), (0, 0, 0), ()])

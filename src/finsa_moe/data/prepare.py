@@ -30,7 +30,7 @@ from finsa_moe.data.ids import name_rows
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.placed import write_splits
 from finsa_moe.data.report import MADE_BY, Read, Report, describe
-from finsa_moe.data.split import RULES, Resolved, checked_ratios, resolve_conflicts, split
+from finsa_moe.data.split import RULES, Settled, checked_ratios, settle_conflicts, split
 from finsa_moe.data.staging import Plan, Staged, stage
 from finsa_moe.data.stats import plot_polarity, polarity_table
 from finsa_moe.errors import ConfigError, DataError
@@ -116,23 +116,23 @@ def prepare(
         groups = group(staged, threshold=threshold, n=n, near=near, progress=_step(progress, "comparing"))
         rows = rows.with_row_index().with_columns(cluster="key", group=pl.Series(groups.cluster))
         if test_after is None:
-            resolved = resolve_conflicts(rows, conflicts)
-            parts, refused = split(resolved.frame.with_columns(cluster="group"), shares, seed), [resolved.refused]
+            settled = settle_conflicts(rows, conflicts)
+            parts, refused = split(settled.frame.with_columns(cluster="group"), shares, seed), [settled.refused]
         else:
             rows = rows.with_columns(like=pl.Series(groups.like))
             before, after, unusable = _cut(sources, rows, test_after, columns.by)
             # each side by itself: what was said later must not choose what is learnt
-            early, late = resolve_conflicts(before, conflicts), resolve_conflicts(after, conflicts)
-            settled = (_undisputed(sources, side, test_after) for side in (early, late))
-            kept, test = (side.with_columns(cluster="group") for side in settled)
+            early, late = settle_conflicts(before, conflicts), settle_conflicts(after, conflicts)
+            undisputed = (_undisputed(sources, side, test_after) for side in (early, late))
+            kept, test = (side.with_columns(cluster="group") for side in undisputed)
             parts = {**split(kept, (shares[0], shares[1], 0.0), seed), "test": split(test, (1, 0, 0), seed)["train"]}
-            resolved = early.and_of(late)
-            refused = [resolved.refused, unusable]
+            settled = early.and_of(late)
+            refused = [settled.refused, unusable]
         rejects = _rejects(staged, refused)
         if not sum(part.height for part in parts.values()):
             raise DataError(_nothing_left(sources, staged.rows_in, rejects))
         report = describe(
-            Read(staged.rows_in, staged.sources, staged.skipped, ids), resolved, rejects, parts, groups, domain=domain,
+            Read(staged.rows_in, staged.sources, staged.skipped, ids), settled, rejects, parts, groups, domain=domain,
             ratios=shares, seed=seed, by=by, conflicts=conflicts, test_after=test_after,
         )  # fmt: skip
         with written_whole(out, FILES) as folder:
@@ -201,7 +201,7 @@ def _cut(
     return kept, test, unusable
 
 
-def _undisputed(sources: Sequence[Path], side: Resolved, cut: date) -> pl.DataFrame:
+def _undisputed(sources: Sequence[Path], side: Settled, cut: date) -> pl.DataFrame:
     if side.refused.height and not side.frame.height:
         where, when = ", ".join(str(source) for source in sources), sorted(side.refused["date"])
         raise DataError(

@@ -16,7 +16,7 @@ from finsa_moe._version import __version__
 from finsa_moe.data.groups import Groups
 from finsa_moe.data.judge import Source
 from finsa_moe.data.names import named
-from finsa_moe.data.split import SPLITS, Resolved
+from finsa_moe.data.split import SPLITS, Settled
 from finsa_moe.files import sha256
 from finsa_moe.polarity import NAMES
 
@@ -83,7 +83,7 @@ class Read:
 
 def describe(
     read: Read,
-    resolved: Resolved,
+    settled: Settled,
     rejects: pl.DataFrame,
     parts: dict[str, pl.DataFrame],
     groups: Groups,
@@ -95,7 +95,7 @@ def describe(
     conflicts: str,
     test_after: date | None,
 ) -> Report:
-    """The report on rows read, conflicts resolved and parts drawn; every file read is hashed."""
+    """The report on rows read, conflicts settled and parts drawn; every file read is hashed."""
     kept = sum(part.height for part in parts.values())
     assert kept + rejects.height == read.rows  # promise: no row is lost
     splits = {
@@ -120,12 +120,12 @@ def describe(
         rows={"in": read.rows, "kept": kept, "refused": rejects.height},
         refused=listed,
         splits=splits,
-        duplicates=resolved.duplicates,
+        duplicates=settled.duplicates,
         near={"clusters": groups.near, "rows": groups.near_rows, "largest": groups.largest},
         conflicts={
             "rule": conflicts,
-            "clusters": resolved.clusters_in_conflict,
-            "rows": resolved.refused.height,
+            "clusters": settled.clusters_in_conflict,
+            "rows": settled.refused.height,
         },
         ids=read.ids,
         ratios=ratios,

@@ -1,7 +1,7 @@
 """Rows in, three splits out: stratified by label, equal texts on one side, the same for a seed whatever the row order.
 
 Rows that share a cluster (by default the `text.duplicate_key` of their texts) never part. Where equal texts bear
-different labels, `resolve_conflicts` lets the majority stand. Neither knows of files or folders.
+different labels, `settle_conflicts` lets the majority stand. Neither knows of files or folders.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def with_clusters(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 @dataclass(frozen=True)
-class Resolved:
+class Settled:
     """Rows whose clusters bear one label each.
 
     Attributes:
@@ -53,15 +53,15 @@ class Resolved:
     duplicates: int
     clusters_in_conflict: int
 
-    def and_of(self, other: Resolved) -> Resolved:
+    def and_of(self, other: Settled) -> Settled:
         """Both together, of rows that share no cluster."""
-        return Resolved(
+        return Settled(
             pl.concat([self.frame, other.frame]), pl.concat([self.refused, other.refused]),
             self.duplicates + other.duplicates, self.clusters_in_conflict + other.clusters_in_conflict,
         )  # fmt: skip
 
 
-def resolve_conflicts(frame: pl.DataFrame, rule: str = "majority") -> Resolved:
+def settle_conflicts(frame: pl.DataFrame, rule: str = "majority") -> Settled:
     """Settle which rows stand where equal texts bear different labels.
 
     Args:
@@ -105,7 +105,7 @@ def resolve_conflicts(frame: pl.DataFrame, rule: str = "majority") -> Resolved:
     lost = lost.fill_null(value=False)
     kept = joined.filter(~lost).select(frame.columns)
     refused = joined.filter(lost).with_columns(reason=reason).select(*frame.columns, "reason")
-    return Resolved(kept, refused, kept.height - kept["cluster"].n_unique(), disputed.height)
+    return Settled(kept, refused, kept.height - kept["cluster"].n_unique(), disputed.height)
 
 
 def split(frame: pl.DataFrame, ratios: Sequence[float], seed: int) -> dict[str, pl.DataFrame]:
