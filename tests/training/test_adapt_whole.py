@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from finsa_moe.config import AdaptConfig
-from finsa_moe.training import loop, parallel
+from finsa_moe.training import loop, processes
 from finsa_moe.training.adapt import adapt
 from finsa_moe.training.trainer import Stage
 from tests.families import make_backbone
@@ -54,7 +54,7 @@ def test_of_several_processes_one_writes_the_backbone(
     """Here is the second one: it has trained and leaves the folder to the first."""
     monkeypatch.setattr(loop, "entered", lambda *_, **__: nullcontext())
     monkeypatch.setattr(loop, "run", lambda *_, **__: {"steps": 2})
-    monkeypatch.setattr(parallel.Ranks, "first", False)
+    monkeypatch.setattr(processes.Processes, "first", False)
     settings = AdaptConfig.load(None, list(QUICK))
     facts = adapt(
         str(backbone_of("bert")),

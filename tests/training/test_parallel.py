@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from finsa_moe.training.parallel import Ranks
+from finsa_moe.training.processes import Processes
 from tests.families import made_rows
 
 SETTINGS = (
@@ -24,19 +24,19 @@ SETTINGS = (
 def test_shares_cover_a_batch_once(size: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[int] = []
     for rank in range(size):
-        ranks = Ranks()
-        ranks.rank, ranks.size = rank, size
-        found += list(range(rows))[ranks.share(rows)]
+        processes = Processes()
+        processes.rank, processes.size = rank, size
+        found += list(range(rows))[processes.share(rows)]
     assert found == list(range(rows))
 
 
 def test_alone_nothing_is_done() -> None:
     weight = torch.nn.Parameter(torch.ones(2))
-    ranks = Ranks()
-    assert (ranks.rank, ranks.size, ranks.first) == (0, 1, True)
-    assert ranks.sum([weight], 3.0) == 3.0
+    processes = Processes()
+    assert (processes.rank, processes.size, processes.first) == (0, 1, True)
+    assert processes.sum([weight], 3.0) == 3.0
     assert weight.grad is None
-    assert ranks.device("cuda") == "cuda"
+    assert processes.device("cuda") == "cuda"
 
 
 @pytest.mark.slow

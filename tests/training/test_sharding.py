@@ -23,9 +23,9 @@ from finsa_moe.config import ExpertConfig
 from finsa_moe.model.backbone import load_backbone, ready_to_train
 from finsa_moe.training.expert import ExpertModel
 from finsa_moe.training.sharding import shard_backbone, whole_state
-from finsa_moe.training.together import Team
+from finsa_moe.training.processes import Processes
 
-team = Team()
+processes = Processes()
 model = ExpertModel(ready_to_train(load_backbone(sys.argv[1], device="cpu")), ExpertConfig())
 plain = {n: t.detach().clone() for n, t in model.backbone.state_dict().items()}
 ids = torch.arange(1, 13).reshape(2, 6)
@@ -47,7 +47,7 @@ told = {
 state = whole_state(model, at_most=10**9)
 told["whole"] = all(torch.equal(state[n], plain[n]) for n in plain) and state.keys() == plain.keys()
 told["too_large"] = whole_state(model, at_most=10)
-Path(sys.argv[2], f"{team.rank}.json").write_text(json.dumps(told))
+Path(sys.argv[2], f"{processes.rank}.json").write_text(json.dumps(told))
 """
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_trains_every_layer_has_none_to_spread(monkeypatch: pytest.Mo
     model = nn.Module()
     model.backbone = nn.Module()
     monkeypatch.setattr(sharding, "layer_stack", lambda _: ("layers", [nn.Linear(2, 2)]))
-    monkeypatch.setattr(sharding.Team, "__init__", lambda self: setattr(self, "size", 2))
+    monkeypatch.setattr(sharding.Processes, "__init__", lambda self: setattr(self, "size", 2))
     with pytest.raises(ConfigError, match="this run trains them all; leave it out"):
         sharding.shard_backbone(model)
 
@@ -119,6 +119,6 @@ def test_a_backbone_in_four_bits_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     model = nn.Module()
     model.backbone = nn.Module()
     monkeypatch.setattr(sharding, "layer_stack", lambda _: ("layers", [Packed()]))
-    monkeypatch.setattr(sharding.Team, "__init__", lambda self: setattr(self, "size", 2))
+    monkeypatch.setattr(sharding.Processes, "__init__", lambda self: setattr(self, "size", 2))
     with pytest.raises(ConfigError, match="4 bits cannot be cut"):
         sharding.shard_backbone(model)

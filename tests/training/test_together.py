@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from finsa_moe.config import ExpertConfig
 from finsa_moe.errors import ConfigError
 from finsa_moe.training import loop
-from finsa_moe.training.together import Team
+from finsa_moe.training.processes import Processes
 from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
 from tests.training.conftest import command
 
@@ -47,14 +47,14 @@ def apart(one: Path, two: Path) -> float:
 
 
 def test_a_batch_is_shared_equally_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    team = Team()
-    assert team.rows_each(7) == 7
+    processes = Processes()
+    assert processes.rows_each(7) == 7
     rows = torch.rand(3, 2, requires_grad=True)
-    assert team.gathered(rows) is rows
-    team.size = 4
-    assert team.rows_each(8) == 2
+    assert processes.gathered(rows) is rows
+    processes.size = 4
+    assert processes.rows_each(8) == 2
     with pytest.raises(ConfigError, match="batch_size is 6 and there are 4 processes"):
-        team.rows_each(6)
+        processes.rows_each(6)
 
 
 def test_the_configurations_of_accelerate_are_read() -> None:

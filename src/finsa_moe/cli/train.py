@@ -57,7 +57,7 @@ def pretrain(
     from finsa_moe.config import PretrainConfig
     from finsa_moe.data.read import read_texts
     from finsa_moe.training.compact import pretrain as run
-    from finsa_moe.training.parallel import Ranks
+    from finsa_moe.training.processes import Processes
 
     check_folder(out)
     settings = PretrainConfig.load(config, set_ or [])
@@ -67,7 +67,7 @@ def pretrain(
             sources, out, settings, resume=resume, init=init, held_out=held_out, device=device,
             log=lambda row: bar.show("pretrain", row["step"], row["of"], of_step(row)),
         )  # fmt: skip
-    if not Ranks().first:  # of several processes one speaks
+    if not Processes().first:  # of several processes one speaks
         return
     typer.echo(
         f"{out}: {facts['parameters'] / 1e6:.1f} M parameters, {facts['steps']} steps, "

@@ -40,9 +40,9 @@ from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import longest, prompt_for
 from finsa_moe.training.heads import FACTS, HEADS, start_heads
+from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import check_finished, check_own, finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
-from finsa_moe.training.together import Team
 from finsa_moe.training.trainer import Stage
 
 
@@ -191,8 +191,8 @@ def adapt(
         if settings.stored == "bfloat16":
             for weight in network.parameters():
                 weight.data.copy_(weight.data.to(torch.bfloat16))
-        team = Team()
-        if team.first:
+        processes = Processes()
+        if processes.first:
             save_weights(network, out)
             tokenizer.save_pretrained(out)
             head = {name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}
@@ -200,7 +200,7 @@ def adapt(
             settings.save(out / "adapt.yaml")
             write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
             finish(stage.folder)
-        team.wait()
+        processes.wait()
     return facts
 
 

@@ -26,8 +26,8 @@ from finsa_moe.model.backbone import load_tokenizer
 from finsa_moe.model.device import usable_device
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
-from finsa_moe.training.parallel import Ranks
 from finsa_moe.training.pretrain import Pretrainer
+from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import at_work, check_own, files_mark, keep_inputs
 
 TOKENIZER = "tokenizer.json"
@@ -68,18 +68,18 @@ def pretrain(
             process is at, or a model that no run in it made; for a device that is not there.
         DataError: If there is no room for what is written.
     """
-    ranks, run = Ranks(), out / "run"
-    where = ranks.device(usable_device(device))
+    processes, run = Processes(), out / "run"
+    where = processes.device(usable_device(device))
     fresh = not run.exists()
-    if ranks.first:
+    if processes.first:
         check_own(out, *([init] if init else []), begun=(run / TOKENIZER).exists())
         _check_run(run / "config.yaml", settings, resume)
-    with at_work(run, first=ranks.first):
+    with at_work(run, first=processes.first):
         try:
-            if ranks.first:
+            if processes.first:
                 keep_inputs(run, _inputs(sources, held_out, init), resume=resume)
                 settings.save(run / "config.yaml")
-            with ranks.in_turn():
+            with processes.in_turn():
                 dropped: list[str] = []
                 tokenizer = _tokenizer(lambda: _lines(sources, held_out), run / TOKENIZER, settings, init)
                 if not (run / "corpus").exists():
@@ -87,14 +87,14 @@ def pretrain(
                     Corpus.write(lines, tokenizer, run / "corpus", longest=settings.longest, dropped=dropped)
             corpus = Corpus.open(run / "corpus")
             masker = WholeWordMasker(tokenizer, rate=settings.mask_rate)
-            trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, ranks=ranks)
+            trainer = Pretrainer(run, corpus, masker, settings, device=where, init=init, processes=processes)
         except FinSAError:
             if fresh:  # a mistake at the door is no run that a second try would have to resume
                 shutil.rmtree(run, ignore_errors=True)  # NFS keeps a name of the lock, which is open
             raise
-        with ranks.in_turn():  # the first mends what a kill left
+        with processes.in_turn():  # the first mends what a kill left
             trainer.resume()
-        ranks.total(0.0)  # all have read the state before the first replaces it
+        processes.wait()  # all have read the state before the first replaces it
         progress = trainer.run(log)
         facts = {
             "parameters": sum(p.numel() for p in trainer.model.backbone.parameters()),
@@ -103,7 +103,7 @@ def pretrain(
             "steps": progress.step, "tokens_seen": progress.tokens, "minutes": round(progress.minutes, 1),
             "sources": [source.name for source in sources],
         }  # fmt: skip
-        if ranks.first:
+        if processes.first:
             save_backbone(trainer.model.backbone, tokenizer, out, settings.max_length, facts)
     return facts
 

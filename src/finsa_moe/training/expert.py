@@ -49,8 +49,8 @@ from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.heads import mean_head
+from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import check_finished, check_own, files_mark, finish, same_inputs
-from finsa_moe.training.together import Team
 from finsa_moe.training.trainer import Stage
 
 
@@ -186,8 +186,8 @@ def train_expert(
         if heads:
             facts["heads"] = list(heads)
         facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
-        team = Team()
-        if team.first:
+        processes = Processes()
+        if processes.first:
             most = settings.ngrams
             if most:
                 table = ngrams.fit(train.texts, train.labels, most, seed=settings.seed)
@@ -198,7 +198,7 @@ def train_expert(
                 facts["no_ngrams"] = ngrams.lacking(train.labels, NAMES)
             _write(model, out, facts, settings, tokenizer, table)
             finish(stage.folder)
-        team.wait()
+        processes.wait()
     return facts
 
 

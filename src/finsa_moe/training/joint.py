@@ -36,9 +36,9 @@ from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
 from finsa_moe.training.probe import SEEN, drawn, states_of
+from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import check_finished, files_mark, finish
 from finsa_moe.training.sharding import whole_state
-from finsa_moe.training.together import Team
 from finsa_moe.training.trainer import LossOf, Stage
 from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
@@ -124,7 +124,7 @@ def train_joint(
     ready_to_train(model.backbone)
     model.config.gate, model.router_ngrams = settings.gate, None
     seen = _seen(model, encoder, {name: parts["train"][index][0] for index, name in enumerate(domains)}, more)
-    team, fresh = Team(), settings.warm_heads and model.heads.fresh
+    processes, fresh = Processes(), settings.warm_heads and model.heads.fresh
 
     def phase(name: str, phase_settings: JointConfig, soft_until: float) -> dict[str, Any]:
         def on_step(step: int, total: int) -> None:
@@ -155,10 +155,10 @@ def train_joint(
             settings.save(working / "config.yaml")
             (working / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
 
-        if team.first:
+        if processes.first:
             save_mixture(model, out / name, tokenizer=tokenizer, backbone=backbone, more=more_in)
             finish(stage.folder)
-        team.wait()
+        processes.wait()
         return facts
 
     with loop.entered(out / "run", settings, inputs, resume=resume):
@@ -170,7 +170,7 @@ def train_joint(
                 warmup_steps=settings.router_warmup_steps,
             )  # fmt: skip
             facts[WARMUP] = phase(WARMUP, warm, soft_until=2.0)  # experts are frozen: nothing to harden for yet
-        if settings.router_ngrams and team.first:  # the one that saves; validation reports the network's router alone
+        if settings.router_ngrams and processes.first:  # which saves; validation reports the network's router alone
             texts = [text for rows, _ in parts["train"] for text in rows.texts]
             places = [index for rows, index in parts["train"] for _ in rows.texts]
             model.router_ngrams = ngrams.fit_router(
@@ -215,7 +215,7 @@ def joint_loss(settings: JointConfig, counts: list[int]) -> LossOf:
         loss = (
             (classify(output.logits[known], batch["labels"][known]) * share if known.any() else nought)
             + settings.routing_weight * routing_loss(output.router_logits, batch["domains"])
-            + settings.balance_weight * balance_loss(Team().gathered(output.soft_gate))
+            + settings.balance_weight * balance_loss(Processes().gathered(output.soft_gate))
         )
         return loss, {"logits": output.logits, "router_logits": output.router_logits}
 

@@ -24,9 +24,9 @@ from finsa_moe.errors import ConfigError, MissingExtra, closest
 from finsa_moe.model.losses import AdaptiveBalancedLoss
 from finsa_moe.training.batches import Collator, steps_of
 from finsa_moe.training.device import peak_memory
+from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import at_work, ended, forget_after, keep_inputs, keep_settings, newest_checkpoint
 from finsa_moe.training.sharding import shard_backbone
-from finsa_moe.training.together import Team
 from finsa_moe.training.trainer import Stage, StageTrainer, Statistics
 
 
@@ -54,14 +54,14 @@ def entered(folder: Path, settings: TrainConfig, inputs: Mapping[str, str], *, r
             "accelerate's own sharding would cut what is trained; launch with a DDP configuration such as "
             "configs/accelerate/gpus.yaml and add --set shard_backbone=true"
         )
-    team = Team()
-    team.rows_each(settings.batch_size)
-    team.wait()  # all have looked before the first writes
-    with at_work(folder, first=team.first):
-        if team.first:
+    processes = Processes()
+    processes.rows_each(settings.batch_size)
+    processes.wait()  # all have looked before the first writes
+    with at_work(folder, first=processes.first):
+        if processes.first:
             keep_settings(folder, settings, resume=resume)
             keep_inputs(folder, inputs, resume=resume)
-        team.wait()
+        processes.wait()
         yield
 
 
@@ -79,14 +79,14 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         ModelError: If training diverged.
     """
     settings, checkpoints = stage.settings, stage.folder / "checkpoints"
-    team = Team()
-    with team.in_turn():  # the first removes what a kill cut short
+    processes = Processes()
+    with processes.in_turn():  # the first removes what a kill cut short
         newest = newest_checkpoint(checkpoints) if resume else None
     statistics = Statistics(stage)
-    if team.first:
+    if processes.first:
         stage.folder.mkdir(parents=True, exist_ok=True)
         forget_after(statistics.path, int(newest.name.rsplit("-", 1)[1]) if newest else 0)
-    team.wait()
+    processes.wait()
     set_seed(settings.seed)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(stage.folder / "tensorboard")
     every = max(1, min(settings.eval_steps, steps_of(settings, len(stage.train))))
@@ -95,7 +95,7 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
         learning_rate=settings.learning_rate, weight_decay=settings.weight_decay, warmup_steps=settings.warmup_steps,
         lr_scheduler_type="linear", max_grad_norm=1.0,
         num_train_epochs=settings.epochs, max_steps=settings.max_steps,
-        per_device_train_batch_size=team.rows_each(settings.batch_size), ddp_find_unused_parameters=False,
+        per_device_train_batch_size=processes.rows_each(settings.batch_size), ddp_find_unused_parameters=False,
         per_device_eval_batch_size=settings.eval_batch_size,
         gradient_accumulation_steps=settings.gradient_accumulation, bf16=settings.bf16,
         eval_strategy="steps", eval_steps=every, save_strategy="steps", save_steps=every, save_total_limit=2,
@@ -119,9 +119,9 @@ def run(stage: Stage, *, resume: bool = False) -> dict[str, Any]:
     if newest and (over := ended(newest)):
         trainer.best_of(over, newest)
     else:
-        with team.together(stage.name):
+        with processes.together(stage.name):
             trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-    team.wait()  # all have read the best weights before the first removes the checkpoints
+    processes.wait()  # all have read the best weights before the first removes the checkpoints
     state = trainer.state
     best = [row for row in state.log_history if f"eval_{stage.best}" in row and row["step"] == state.best_global_step]
     return {

@@ -30,7 +30,7 @@ from finsa_moe.training.corpus import CLS, PAD, SEP, SPECIAL, Corpus, equal_leng
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.objectives import MaskedBatch, objective
 from finsa_moe.training.optimisers import learning_rate, optimizers
-from finsa_moe.training.parallel import Ranks
+from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import forget_after
 
 
@@ -92,13 +92,14 @@ class Pretrainer:
         settings: The resolved configuration.
         device: Torch device name.
         init: A backbone folder to start from instead of random weights.
-        ranks: This process among those that train together.
+        processes: This process among those that train together.
     """
 
     def __init__(self, folder: Path, corpus: Corpus, masker: WholeWordMasker, settings: PretrainConfig, *,
-                 device: str = "cpu", init: Path | None = None, ranks: Ranks | None = None) -> None:  # fmt: skip
+                 device: str = "cpu", init: Path | None = None,
+                 processes: Processes | None = None) -> None:  # fmt: skip
         torch.manual_seed(settings.seed)
-        self.ranks = ranks or Ranks()
+        self.processes = processes or Processes()
         self.folder, self.corpus, self.masker, self.settings = folder, corpus, masker, settings
         self.device = torch.device(device)
         backbone = _start(init, settings) if init else ModernBertModel(compact_config(settings, masker.vocab_size))
@@ -157,7 +158,7 @@ class Pretrainer:
             chosen[0, 1] = True
         uniform = np.zeros(ids.shape, dtype=np.float32)
         uniform[chosen] = rng.random(int(chosen.sum()), dtype=np.float32)
-        own = self.ranks.share(len(ids))
+        own = self.processes.share(len(ids))
         return MaskedBatch(
             ids=self._moved(corrupted[own]),
             chosen=self._moved(chosen[own]),
@@ -178,7 +179,7 @@ class Pretrainer:
             with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bf16):
                 losses = self.model(batch)
             (losses * losses.new_tensor(self.model.weights)).sum().backward()
-        minutes = self.ranks.sum(self.model.parameters(), minutes if self.ranks.first else 0.0)
+        minutes = self.processes.sum(self.model.parameters(), minutes if self.processes.first else 0.0)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
@@ -209,7 +210,7 @@ class Pretrainer:
             width = int(self.corpus.lengths[documents[0]]) + 2
             self.progress = Progress(step + 1, self.progress.tokens + len(documents) * width, minutes)
             if (step + 1) % settings.log_steps == 0:
-                parts = [self.ranks.total(part) for part in torch.stack(losses).mean(0).tolist()]
+                parts = [self.processes.total(part) for part in torch.stack(losses).mean(0).tolist()]
                 mean = sum(part * weight for part, weight in zip(parts, self.model.weights, strict=True))
                 if not math.isfinite(mean):
                     raise self._diverged(f"loss is {mean}", step)
@@ -220,7 +221,7 @@ class Pretrainer:
                     "tokens": self.progress.tokens, "minutes": round(self.progress.minutes, 2),
                     "tokens_per_second": round((self.progress.tokens - marked) / max(now - mark, 1e-9)),
                 }  # fmt: skip
-                if self.ranks.first:
+                if self.processes.first:
                     with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
                         file.write(json.dumps(rowed) + "\n")
                     if log:
@@ -240,7 +241,7 @@ class Pretrainer:
         """
         if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):  # which the next loss would show
             raise self._diverged("a weight is not finite", self.progress.step)
-        if not self.ranks.first:
+        if not self.processes.first:
             return
         working = self.folder / f"state.tmp{os.getpid()}"
         shutil.rmtree(working, ignore_errors=True)
@@ -275,7 +276,7 @@ class Pretrainer:
 
     def resume(self) -> bool:
         """Continue from the newest whole state; False when there is none."""
-        if self.ranks.first:
+        if self.processes.first:
             self._mend()
         if not self.state_folder.exists():
             return False

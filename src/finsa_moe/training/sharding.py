@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.model.backbone import layer_stack
-from finsa_moe.training.together import Team
+from finsa_moe.training.processes import Processes
 
 
 def shard_backbone(model: nn.Module) -> None:
@@ -30,9 +30,9 @@ def shard_backbone(model: nn.Module) -> None:
     Raises:
         ConfigError: If the backbone is quantised, as packed weights cannot be cut, or if no layer of it is frozen.
     """
-    team = Team()
+    processes = Processes()
     layers = list(layer_stack(cast(Any, model.backbone))[1])
-    if team.size == 1 or any(isinstance(layer, FSDPModule) for layer in layers):
+    if processes.size == 1 or any(isinstance(layer, FSDPModule) for layer in layers):
         return
     frozen = [p for layer in layers for p in layer.parameters() if not p.requires_grad]
     if not frozen:
@@ -42,7 +42,7 @@ def shard_backbone(model: nn.Module) -> None:
             "shard_backbone: a backbone in 4 bits cannot be cut; set quantisation to none, or leave shard_backbone out "
             "(9 B parameters in 4 bits take about 5 GiB in each process)"
         )
-    mesh = init_device_mesh(frozen[0].device.type, (team.size,))
+    mesh = init_device_mesh(frozen[0].device.type, (processes.size,))
     own = {id(p) for p in frozen}
     for layer in layers:
         trained = {p for p in layer.parameters() if id(p) not in own}

@@ -23,7 +23,7 @@ from finsa_moe.config import TrainConfig
 from finsa_moe.errors import ModelError
 from finsa_moe.training.batches import EncodedRows, LengthGroupedSampler
 from finsa_moe.training.device import peak_memory
-from finsa_moe.training.together import Team
+from finsa_moe.training.processes import Processes
 
 TRAINED, LOSS, SPENT = "trained.safetensors", "loss.json", "seconds.json"
 STATISTICS = "statistics.jsonl"
@@ -105,8 +105,8 @@ class StageTrainer(Trainer):
         """Over all steps made and all processes; None where an earlier version's checkpoint told no sum."""
         if self.sum is None:
             return None
-        team = Team()
-        return team.total(float(self.sum)) / team.size / max(self.state.global_step, 1)
+        processes = Processes()
+        return processes.total(float(self.sum)) / processes.size / max(self.state.global_step, 1)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         """As the Trainer's, with the whole run's mean loss at its end.
@@ -125,8 +125,8 @@ class StageTrainer(Trainer):
         if not all(bool(torch.isfinite(p).all()) for p in self.stage.model.parameters() if p.requires_grad):
             raise self._diverged("a weight is not finite")
         if self.sum is not None:
-            team = Team()
-            self.sum.fill_(team.total(float(self.sum)) / team.size)
+            processes = Processes()
+            self.sum.fill_(processes.total(float(self.sum)) / processes.size)
         super()._save_checkpoint(*args, **kwargs)
 
     def _diverged(self, found: str) -> ModelError:
