@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.encoding import detect
-from finsa_moe.data.judge import REJECTS
 from finsa_moe.data.read import read_frame, read_rows, read_texts
 from finsa_moe.data.rows import BATCH_ROWS, cell
+from finsa_moe.data.usable import REJECTS
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.runtime import bulk, rows
+from finsa_moe.runtime import rows
 from finsa_moe.runtime.bulk import Tally, predict_file, predict_stream
 from finsa_moe.runtime.predictor import BULK, Predictor
 from tests.data.workbook import write_workbook
@@ -310,7 +310,6 @@ def test_only_a_header_is_no_row_and_no_error(tmp_path: Path) -> None:
     tally = answer(write_csv(tmp_path / "in.csv", [["text"]]), tmp_path / "out.csv")
     assert (tally.rows, tally.refused) == (0, 0)
     assert (tmp_path / "out.csv").read_text(encoding="utf-8") == ",".join(["id", "text", *ANSWERS]) + "\n"
-    assert bulk.EMPTY == "empty text"
 
 
 @pytest.mark.parametrize("domain", [None, "news"])

@@ -147,6 +147,7 @@ def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: 
 
 def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     """Answer a pipe line by line: whatever has arrived is answered together, so a slow writer does not wait."""
+    from finsa_moe.data.rows import EMPTY
     from finsa_moe.errors import DataError
     from finsa_moe.runtime.pipe import arriving, decoded
     from finsa_moe.runtime.predictor import BULK
@@ -166,7 +167,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
                 strange += answer.strange
                 _say(answer, as_json)
                 continue
-            reason = "broken UTF-8, or neither that nor GB18030" if words is None else "empty text"
+            reason = "broken UTF-8, or neither that nor GB18030" if words is None else EMPTY
             refused, first = refused + 1, first or f"line {line}: {reason}"
             if as_json:
                 say_json({"line": line, "text": words, "error": reason})

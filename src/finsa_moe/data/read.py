@@ -16,7 +16,8 @@ import polars as pl
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import find_files, load_frame, read_batches
 from finsa_moe.data.ids import name_rows
-from finsa_moe.data.judge import EMPTY, Source, judged
+from finsa_moe.data.rows import EMPTY
+from finsa_moe.data.usable import Source, judged
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 

@@ -14,9 +14,9 @@ import polars as pl
 
 from finsa_moe._version import __version__
 from finsa_moe.data.groups import Groups
-from finsa_moe.data.judge import Source
 from finsa_moe.data.names import named
 from finsa_moe.data.split import SPLITS, Settled
+from finsa_moe.data.usable import Source
 from finsa_moe.files import sha256
 from finsa_moe.polarity import NAMES
 

@@ -31,6 +31,7 @@ class Escaped(str):
 
 
 _DOUBTFUL = (list, dict, bytes, Nested, Escaped)
+EMPTY = "empty text"
 NESTED = "the text is a list or an object; allowed: a string or a number"
 ESCAPED = "the text is not UTF-8; write it as UTF-8"
 """Why such rows are refused."""

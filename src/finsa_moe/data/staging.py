@@ -23,10 +23,10 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.formats import Found
 from finsa_moe.data.grams import Banding, Sketches, sketched
 from finsa_moe.data.hashing import numbers
-from finsa_moe.data.judge import REJECTS, Source, judged
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.data.names import named
 from finsa_moe.data.near import HeldOut
+from finsa_moe.data.usable import REJECTS, Source, judged
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 

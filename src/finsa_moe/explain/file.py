@@ -15,7 +15,7 @@ from typing import Any
 
 from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
-from finsa_moe.data.rows import Batch, as_text
+from finsa_moe.data.rows import EMPTY, Batch, as_text
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import Settings, stream
 from finsa_moe.explain.explanation import Explanation
@@ -153,7 +153,7 @@ def _go_on(
             answer = DataError(row.reason) if row.reason else next(answers)
             front = {"id": row.id, "line": row.line, "label": row.label, "domain": row.domain}
             if isinstance(answer, DataError):
-                entries.append({**front, "text": row.text, ERROR: row.reason or "empty text"})
+                entries.append({**front, "text": row.text, ERROR: row.reason or EMPTY})
             else:
                 answer = answer.rounded()
                 entries.append({**front, **answer.as_dict()})

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from finsa_moe.data.columns import find_column, find_text, listed
 from finsa_moe.data.encoding import foreign_encoding
-from finsa_moe.data.rows import as_text
+from finsa_moe.data.rows import EMPTY, as_text
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import BULK, Predictor
@@ -23,7 +23,6 @@ from finsa_moe.runtime.rows import columns, read
 from finsa_moe.runtime.writers import Streamed, Types, Writer, check_ending
 
 REJECT_COLUMNS = ("file", "line", "reason", "id", "text")
-EMPTY = "empty text"
 
 
 @dataclass

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
-from finsa_moe.data.rows import as_text, no_text, text_of
+from finsa_moe.data.rows import EMPTY, as_text, no_text, text_of
 from finsa_moe.errors import DataError, require
-from finsa_moe.runtime.bulk import EMPTY, REJECT_COLUMNS
+from finsa_moe.runtime.bulk import REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Predictor
 from finsa_moe.runtime.repeats import Repeats

@@ -21,9 +21,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from finsa_moe.data.rows import Batch
+from finsa_moe.data.rows import EMPTY, Batch
 from finsa_moe.errors import DataError
-from finsa_moe.runtime.bulk import EMPTY
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import lines_into

@@ -16,14 +16,13 @@ import polars as pl
 
 from finsa_moe.data.columns import Columns, Resolved, resolve
 from finsa_moe.data.formats import read_batches
-from finsa_moe.data.rows import BATCH_ROWS, Batch, Broken
+from finsa_moe.data.rows import BATCH_ROWS, EMPTY, Batch, Broken
 from finsa_moe.data.text import normalise
 from finsa_moe.polarity import NAMES, LabelMap
 
 REJECTS = pl.Schema(
     {"file": pl.String, "line": pl.Int64, "reason": pl.String, "id": pl.String, "text": pl.String, "label": pl.String}
 )
-EMPTY = "empty text"
 CELLS = ("id", "text", "label", "domain", "date", "source_id", "by")
 _RAW = pl.Schema({"file": pl.String} | dict.fromkeys(CELLS, pl.String) | {"line": pl.Int64, "row": pl.Int64})
 
@@ -38,7 +37,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Usable:
     """Some rows of some files: those kept (`CELLS`, ``file``, ``line``, ``row``) and those refused (`REJECTS`)."""
 
     kept: pl.DataFrame
@@ -53,7 +52,7 @@ def judged(
     *,
     need_label: bool = True,
     rows: int = BATCH_ROWS,
-) -> Iterator[Judged]:
+) -> Iterator[Usable]:
     """Read files one after another and judge their rows, some `rows` at a time; the last frames may be empty.
 
     Args:
@@ -113,7 +112,7 @@ class _Chunk:
             absent = repeat(None, len(batch.rows))
             self.cells[name] += absent if position is None else map(itemgetter(position), batch.rows)
 
-    def judged(self, labels: LabelMap, *, need_label: bool) -> Judged:
+    def judged(self, labels: LabelMap, *, need_label: bool) -> Usable:
         """The rows kept, with their polarity, and the rows refused, with the reason."""
         files = [pl.repeat(file, count, dtype=pl.String, eager=True) for file, count in self.files]
         raw = pl.DataFrame(
@@ -134,7 +133,7 @@ class _Chunk:
         raw = raw.with_columns(reason=reason, known=_mapped("label", known))
         kept = raw.filter(pl.col("reason").is_null()).with_columns(label="known").drop("known", "reason")
         refused = raw.filter(pl.col("reason").is_not_null()).select(list(REJECTS))
-        return Judged(kept, pl.concat([refused, self._broken_rows()]) if self.broken else refused)
+        return Usable(kept, pl.concat([refused, self._broken_rows()]) if self.broken else refused)
 
     def _broken_rows(self) -> pl.DataFrame:
         rows = [(file, broken.line, broken.reason, None, broken.text, None) for file, broken in self.broken]
