@@ -19,7 +19,7 @@ from transformers import BertConfig, BertModel
 
 from benchmarks.measure import mark
 from finsa_moe import load, shipped
-from finsa_moe.data import sample
+from finsa_moe.data import samples
 from finsa_moe.data.encode import Encoded
 from finsa_moe.export import graphs
 from finsa_moe.export.export import export_mixture
@@ -54,7 +54,7 @@ def texts(count: int = 1000) -> list[str]:
     """So many news and as many forum texts: the dev files where they are, our samples elsewhere."""
     found = []
     for domain, dev in DEV.items():
-        files = dev if source() == "dev files" else [sample.path(domain)]  # type: ignore[arg-type]
+        files = dev if source() == "dev files" else [samples.path(domain)]  # type: ignore[arg-type]
         rows = [row["text"] for file in files for row in csv.DictReader(file.open(encoding="utf-8"))]
         found += so_many(rows, count)
     return found

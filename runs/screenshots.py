@@ -23,7 +23,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from finsa_moe.data import sample
+from finsa_moe.data import samples
 
 TEXTS = [
     "放量突破前高，拿稳了，这波行情才刚开始！",
@@ -52,7 +52,7 @@ def served() -> Iterator[str]:
 
 def dated(folder: Path) -> Path:
     """The sample's posts and news, spread over weeks and five tickers."""
-    rows = [row for name in ("news", "forum") for row in csv.DictReader(sample.path(name).open(encoding="utf-8"))]
+    rows = [row for name in ("news", "forum") for row in csv.DictReader(samples.path(name).open(encoding="utf-8"))]
     path = folder / "posts.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

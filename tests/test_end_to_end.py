@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.wheel import copy_tracked
-from finsa_moe.data.sample import path as sample
+from finsa_moe.data.samples import path as sample
 from tests.documented import DOCUMENTS, REPORTS, ROOT, blocks, commands
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ import pytest
 
 from finsa_moe.cli import main
 from finsa_moe.data.near import HeldOut
-from finsa_moe.data.sample import path as sample
+from finsa_moe.data.samples import path as sample
 from finsa_moe.llm.endpoint import KEY
 from finsa_moe.polarity import NAMES
 from tests.llm.server import Handler, says, serving, status

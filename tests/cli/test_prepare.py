@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from finsa_moe.cli import options, prepare
-from finsa_moe.data import sample
+from finsa_moe.data import samples
 from finsa_moe.data.clusters import CLUSTER_THRESHOLD
 from finsa_moe.data.near import HELD_OUT_THRESHOLD
 from finsa_moe.errors import ConfigError, DataError, FinSAError
@@ -105,7 +105,7 @@ def test_the_help_says_where_held_out_texts_are_compared():
 def test_demo_data(tmp_path, monkeypatch):
     own = tmp_path / "s.csv"
     own.write_text("id,text,label\n1,涨,利好\n", encoding="utf-8")
-    monkeypatch.setattr(sample, "path", lambda domain: own)
+    monkeypatch.setattr(samples, "path", lambda domain: own)
     result = run("demo-data", "--out", tmp_path / "demo")
     assert result.output.split() == [str(tmp_path / "demo" / name) for name in ("news.csv", "forum.csv")]
 
@@ -114,7 +114,7 @@ def test_the_data_room_never_loads_torch(raw, tmp_path):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "import finsa_moe.data.sample\n"
+        "import finsa_moe.data.samples\n"
         "from finsa_moe.data.text import normalise\n"
         "assert normalise('漲') == '涨'\n"
         "assert not {'torch', 'polars', 'transformers', 'sklearn'} & set(sys.modules), 'normalise loads too much'\n"

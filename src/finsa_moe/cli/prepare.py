@@ -142,7 +142,7 @@ def demo_data(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to copy news.csv and forum.csv into.")],
 ) -> None:
     """Copy the sample texts that come with the package, to look at and to prepare."""
-    from finsa_moe.data.sample import copy
+    from finsa_moe.data.samples import copy
 
     for path in copy(out):
         typer.echo(str(path))

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data import sample
 from finsa_moe.data.read import read_rows
+from finsa_moe.data.samples import DOMAINS
+from finsa_moe.data.samples import path as sample
 from finsa_moe.errors import DataError
 from finsa_moe.export.calibrate import FEWEST
 from finsa_moe.model.reading import Reading
@@ -143,8 +144,8 @@ def fitting(
 def samples() -> Texts:
     """The package's own samples: of no known domain, and without labels, for they are no held-out data."""
     found = Texts()
-    for domain in sample.DOMAINS:
-        found.add(sample.path(domain), UNKNOWN)
+    for domain in DOMAINS:
+        found.add(sample(domain), UNKNOWN)
     found.labels = [UNKNOWN] * len(found)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finsa_moe.data import sample
+from finsa_moe.data import samples
 from finsa_moe.data.read import read_frame
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines import Baseline, make, names
@@ -29,7 +29,7 @@ FAST = ("lexicon", "lexicon?softmax=fixed", "tfidf-svm")
 @cache
 def split() -> tuple[list[str], np.ndarray, list[str], np.ndarray]:
     """Four fifths of the sample to learn from, one to be judged by."""
-    frames = [read_frame(sample.path(domain)) for domain in sample.DOMAINS]
+    frames = [read_frame(samples.path(domain)) for domain in samples.DOMAINS]
     texts = [text for frame in frames for text in frame["text"]]
     truth = np.array([NAMES.index(label) for frame in frames for label in frame["label"]])
     order = np.random.default_rng(0).permutation(len(texts))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from finsa_moe.data import sample
+from finsa_moe.data import samples
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.read import read_rows
 from finsa_moe.errors import DataError
@@ -14,13 +14,13 @@ from finsa_moe.polarity import NAMES, LabelMap
 
 
 def rows(domain):
-    path = sample.path(domain)
+    path = samples.path(domain)
     if not path.is_file():
         pytest.skip(f"{path.name} is not in this checkout")
     return read_rows([path], Columns(), LabelMap(), domain)
 
 
-@pytest.mark.parametrize("domain", sample.DOMAINS)
+@pytest.mark.parametrize("domain", samples.DOMAINS)
 def test_at_least_400_texts_every_class_well_represented(domain):
     table = rows(domain)
     assert table.rejects.height == 0
@@ -30,7 +30,7 @@ def test_at_least_400_texts_every_class_well_represented(domain):
     assert min(counts[label] for label in NAMES) >= 0.25 * table.frame.height
 
 
-@pytest.mark.parametrize("domain", sample.DOMAINS)
+@pytest.mark.parametrize("domain", samples.DOMAINS)
 def test_no_templates(domain):
     texts = rows(domain).frame["text"].to_list()
     grams = [{text[i : i + 4] for i in range(max(1, len(text) - 3))} for text in texts]
@@ -43,7 +43,7 @@ def test_no_templates(domain):
             holders.setdefault(gram, []).append(index)
 
 
-@pytest.mark.parametrize("domain", sample.DOMAINS)
+@pytest.mark.parametrize("domain", samples.DOMAINS)
 def test_neither_too_easy_nor_too_hard_for_characters_alone(domain):
     pytest.importorskip("sklearn")
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -65,19 +65,19 @@ def test_neither_too_easy_nor_too_hard_for_characters_alone(domain):
 
 
 def test_a_copy_is_the_sample_and_never_overwrites(tmp_path, monkeypatch):
-    own = {domain: tmp_path / "package" / f"{domain}.csv" for domain in sample.DOMAINS}
+    own = {domain: tmp_path / "package" / f"{domain}.csv" for domain in samples.DOMAINS}
     (tmp_path / "package").mkdir()
     for domain, path in own.items():
         path.write_text(f"id,text,label\n{domain}-1,涨,利好\n", encoding="utf-8")
-    monkeypatch.setattr(sample, "path", own.__getitem__)
-    made = sample.copy(tmp_path / "out")
+    monkeypatch.setattr(samples, "path", own.__getitem__)
+    made = samples.copy(tmp_path / "out")
     assert [path.name for path in made] == ["news.csv", "forum.csv"]
     assert all(path.read_bytes() == own[path.stem].read_bytes() for path in made)
     assert len(list((tmp_path / "out").iterdir())) == 2
     with pytest.raises(DataError, match="is there already"):
-        sample.copy(tmp_path / "out")
+        samples.copy(tmp_path / "out")
 
 
 def test_an_unknown_domain():
     with pytest.raises(DataError, match="allowed: news, forum"):
-        sample.path("weibo")  # type: ignore[arg-type]
+        samples.path("weibo")  # type: ignore[arg-type]
