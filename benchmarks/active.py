@@ -32,7 +32,7 @@ from finsa_moe import load
 from finsa_moe.data.keys import duplicate_keys
 from finsa_moe.labelling.sample import Settings, sample
 from finsa_moe.labelling.sampling import choose, standing, worth
-from finsa_moe.runtime.pool import Pool
+from finsa_moe.runtime.distinct import Pool
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.states import pooled_states
 

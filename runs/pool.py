@@ -17,7 +17,7 @@ from pathlib import Path
 
 from whole_csv import write
 
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.data.read import read_texts
 from finsa_moe.data.text import normalise
 
@@ -34,8 +34,8 @@ def lines(folder: Path, kind: str) -> Iterator[str]:
         yield from (text for text in posts if SHORTEST <= len(text) <= LONGEST)
         return
     unlabelled = folder / "unlabelled"
-    others = set(read_lines([unlabelled / "forum.txt.xz"])) if kind != "investors" else set()
-    for text in read_lines([unlabelled / f"{name}.txt.xz" for name in FILES[kind]]):
+    others = set(normalised_lines([unlabelled / "forum.txt.xz"])) if kind != "investors" else set()
+    for text in normalised_lines([unlabelled / f"{name}.txt.xz" for name in FILES[kind]]):
         if SHORTEST <= len(text) <= LONGEST and text not in others:
             yield text
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from whole_csv import write
 
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.data.text import normalise
 
 READINGS = Path(__file__).with_suffix("")
@@ -41,7 +41,7 @@ def mark(text: str) -> str:
 
 def texts(data: Path) -> Iterator[str]:
     """Every text that may have been read."""
-    yield from read_lines([data / "unlabelled" / f"{name}.txt.xz" for name in UNLABELLED])
+    yield from normalised_lines([data / "unlabelled" / f"{name}.txt.xz" for name in UNLABELLED])
     for name in RELABELLED:
         if (file := data / f"{name}.csv").is_file():
             with file.open(encoding="utf-8", newline="") as opened:

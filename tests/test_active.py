@@ -12,7 +12,7 @@ import pytest
 from benchmarks import active
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.labelling.sample import Settings, sample
-from finsa_moe.runtime.pool import read_pool
+from finsa_moe.runtime.distinct import read_pool
 from tests.fakes import StateEngine, fake_finsa
 
 WORDS = "锂电券商地产半导体白酒航运光伏银行煤炭钢铁医药游戏传媒军工农业"

@@ -13,7 +13,7 @@ from finsa_moe.drift.figure import drift_picture
 from finsa_moe.drift.intervals import draws_of, places_of, stays
 from finsa_moe.drift.shift import Drift, _words, compare
 from finsa_moe.errors import ConfigError
-from finsa_moe.runtime.pool import Pool
+from finsa_moe.runtime.distinct import Pool
 
 pytest.importorskip("rjieba")
 FILLER = ["今天大盘震荡", "公司发布公告", "机构调研报告", "市场成交清淡", "投资者提问", "行业景气回升"]

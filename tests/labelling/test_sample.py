@@ -14,7 +14,7 @@ from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sample import COLUMNS, Settings, sample, write_sample
 from finsa_moe.labelling.sheet import read_sheet
-from finsa_moe.runtime.pool import Pool, read_pool
+from finsa_moe.runtime.distinct import Pool, read_pool
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import StateEngine, fake_finsa
 

@@ -10,7 +10,7 @@ import pytest
 from finsa_moe.errors import DataError
 from finsa_moe.runtime import bulk, rows
 from finsa_moe.runtime.bulk import predict_file
-from finsa_moe.runtime.pool import read_pool
+from finsa_moe.runtime.distinct import read_pool
 from finsa_moe.runtime.predictor import Predictor
 from tests.fakes import FakeEngine
 

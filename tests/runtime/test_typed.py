@@ -13,7 +13,7 @@ import pytest
 from finsa_moe.errors import DataError
 from finsa_moe.runtime import rows
 from finsa_moe.runtime.bulk import Tally, predict_file
-from finsa_moe.runtime.pool import read_pool
+from finsa_moe.runtime.distinct import read_pool
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.rows import columns, read
 from tests.fakes import FakeEngine

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.errors import DataError
 from finsa_moe.training.corpus import CLS, SEP, SPECIAL, Corpus, equal_length_batches, train_tokenizer
 from tests.families import made_rows
@@ -31,16 +31,16 @@ def test_lines_of_every_packing(tmp_path: Path) -> None:
         (tmp_path / f"a.txt{suffix}").write_bytes(pack(content))
     expected = ["大涨", "又跌 了", "最后一行无换行"]
     for name in ("a.txt", "a.txt.gz", "a.txt.xz", "a.txt.bz2"):
-        assert list(read_lines([tmp_path / name])) == expected
-    assert list(read_lines([tmp_path / "a.txt", tmp_path / "a.txt"])) == expected * 2
+        assert list(normalised_lines([tmp_path / name])) == expected
+    assert list(normalised_lines([tmp_path / "a.txt", tmp_path / "a.txt"])) == expected * 2
 
 
 def test_lines_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.txt: no such file"):
-        list(read_lines([tmp_path / "none.txt"]))
+        list(normalised_lines([tmp_path / "none.txt"]))
     (tmp_path / "gb.txt").write_bytes("好\n".encode() + "大涨".encode("gb18030"))
     with pytest.raises(DataError, match=r"gb\.txt: after line \d: not UTF-8"):
-        list(read_lines([tmp_path / "gb.txt"]))
+        list(normalised_lines([tmp_path / "gb.txt"]))
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
@@ -50,7 +50,7 @@ def test_a_damaged_packing_is_one_line(suffix: str, kind: str, tmp_path: Path) -
     content = pack("\n".join(TEXTS * 20).encode())
     (tmp_path / f"a{suffix}").write_bytes(content[: len(content) // 2] if kind == "cut" else b"plain text\n")
     with pytest.raises(DataError, match=rf"a\{suffix}") as caught:
-        list(read_lines([tmp_path / f"a{suffix}"]))
+        list(normalised_lines([tmp_path / f"a{suffix}"]))
     assert "\n" not in str(caught.value)
 
 

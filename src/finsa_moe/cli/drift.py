@@ -20,7 +20,7 @@ from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.drift.shift import Drift
-    from finsa_moe.runtime.pool import Pool
+    from finsa_moe.runtime.distinct import Pool
 
 _FEW = 100
 
@@ -78,7 +78,7 @@ def drift(
     from finsa_moe.data.columns import find_text
     from finsa_moe.drift.shift import compare
     from finsa_moe.face import load
-    from finsa_moe.runtime.pool import read_pool
+    from finsa_moe.runtime.distinct import read_pool
     from finsa_moe.runtime.rows import columns
 
     for file in (old, new):

@@ -81,7 +81,7 @@ def sample(
         require(module, "data", "finsa sample")
     from finsa_moe.data.read import read_texts
     from finsa_moe.face import load
-    from finsa_moe.runtime.pool import read_pool
+    from finsa_moe.runtime.distinct import read_pool
 
     known = read_texts(without or [], text)
     finsa = load(model, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)

@@ -20,7 +20,7 @@ from finsa_moe.errors import DataError
 _OPENERS: dict[str, Callable[..., IO[bytes]]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}  # type: ignore[dict-item]
 
 
-def read_lines(sources: Sequence[Path]) -> Iterator[str]:
+def normalised_lines(sources: Sequence[Path]) -> Iterator[str]:
     """Normalised, non-empty lines of text files (one text a line; ``.xz``, ``.gz`` and ``.bz2`` are unpacked).
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.runtime.pool import Pool
+from finsa_moe.runtime.distinct import Pool
 
 Reals = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

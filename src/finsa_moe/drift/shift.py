@@ -26,7 +26,7 @@ from finsa_moe.drift.intervals import (
 from finsa_moe.drift.words import count_matrix, log_odds, prior_of, strongest, word_counts, z_scores
 from finsa_moe.errors import ConfigError
 from finsa_moe.polarity import NAMES
-from finsa_moe.runtime.pool import Pool
+from finsa_moe.runtime.distinct import Pool
 from finsa_moe.runtime.prediction import STRANGE
 
 DRAWS = 1_000

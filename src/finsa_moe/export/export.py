@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.export import graphs
@@ -125,7 +125,7 @@ def export_mixture(
         )
     if background and not len(rows.seen):
         say("no training text is at hand: the background is not used")
-    for _ in read_lines(background):  # a fault in it is told before the long work
+    for _ in normalised_lines(background):  # a fault in it is told before the long work
         pass
     with working_folder(out) as working:
         run = _Run(TorchEngine(folder, device="cpu", dtype="float32"), rows, working, source, taken, say)

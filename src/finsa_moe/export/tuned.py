@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.errors import ModelError
 from finsa_moe.export import graphs
 from finsa_moe.export.calibrate import Calibration, calibrate
@@ -149,7 +149,7 @@ def _background(engine: GraphEngine, files: Sequence[Path], vocabulary: int) -> 
     if not files:
         return None
     counts = np.zeros(vocabulary, dtype=np.float32)
-    lines = read_lines(files)
+    lines = normalised_lines(files)
     while part := list(islice(lines, 10_000)):
         counts += token_counts([encoded.ids for encoded in engine.encode(part)], vocabulary)
     return counts

@@ -19,7 +19,7 @@ from finsa_moe.data.rows import told_apart
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sampling import BREADTH, Chosen, choose, gumbel, shares, standing, worth
 from finsa_moe.polarity import ENGLISH, NAMES
-from finsa_moe.runtime.pool import Pool, Progress
+from finsa_moe.runtime.distinct import Pool, Progress
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.states import pooled_states
 from finsa_moe.runtime.writers import Writer

@@ -17,7 +17,7 @@ from finsa_moe.runtime.repeats import Rows
 
 
 @dataclass(frozen=True)
-class Answers:
+class Numbers:
     """The numbers for some texts, a window or a batch; rows of refused texts are zero."""
 
     probs: NDArray[np.float32]
@@ -29,7 +29,7 @@ class Answers:
     seconds: float
 
     @classmethod
-    def of(cls, rows: Rows, refused: dict[int, DataError], seconds: float) -> Answers:
+    def of(cls, rows: Rows, refused: dict[int, DataError], seconds: float) -> Numbers:
         """From one row a text (`row_type`)."""
         novelty = None if np.isnan(rows["novelty"]).all() else np.nan_to_num(rows["novelty"])
         return cls(rows["probs"], rows["gate"], novelty, rows["expert"], rows["truncated"].tolist(), refused, seconds)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from finsa_moe.errors import ConfigError, DataError, closest
 from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime import BATCH_TOKENS
-from finsa_moe.runtime.answers import Answers, refusal, row_type
+from finsa_moe.runtime.answers import Numbers, refusal, row_type
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED, Engine, Scores
 from finsa_moe.runtime.forks import in_child
@@ -190,7 +190,7 @@ class Predictor:
 
     def _score(
         self, engine: Engine, texts: list[str], experts: NDArray[np.int64], start: int, repeats: Repeats
-    ) -> Answers:
+    ) -> Numbers:
         """The numbers for a window of texts, of which those met before are not worked out again."""
         began = time.perf_counter()
         said = [text if isinstance(text, str) else "" for text in texts]
@@ -200,7 +200,7 @@ class Predictor:
 
         rows = repeats.rows(said, experts, row_type(len(self._index)), work)
         refused = {at: refusal(texts[at], start + at) for at in np.flatnonzero(rows["refused"]).tolist()}
-        return Answers.of(rows, refused, time.perf_counter() - began)
+        return Numbers.of(rows, refused, time.perf_counter() - began)
 
     def _work(self, engine: Engine, texts: list[str], experts: NDArray[np.int64]) -> Rows:
         """The rows of some texts, one each, worked out batch by batch."""
@@ -250,7 +250,7 @@ class Predictor:
             self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="finsa")
         return self._pool
 
-    def predictions(self, texts: list[str], answers: Answers) -> list[Prediction | DataError]:
+    def predictions(self, texts: list[str], answers: Numbers) -> list[Prediction | DataError]:
         """The numbers for some texts as answers, with the error in the place of a refused one."""
         share = answers.seconds / max(1, len(texts))
         domains = self.engine.domains

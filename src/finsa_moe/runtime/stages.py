@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.errors import DataError
-from finsa_moe.runtime.answers import Answers, refusal
+from finsa_moe.runtime.answers import Numbers, refusal
 from finsa_moe.runtime.batches import by_length, pad
 from finsa_moe.runtime.engine import ROUTED
 from finsa_moe.runtime.prediction import Prediction
@@ -80,7 +80,7 @@ def answer(predictor: Predictor, opened: Sequence[Opened], *, bulk: bool = False
         scores = engine.run(ids, mask, experts if (experts >= 0).any() else None, *_stacked(opened))
     scores = with_tables(engine, scores, [each.text for each in opened], experts)
     used = np.where(experts >= 0, experts, scores.gate.argmax(axis=1))
-    found = Answers(
+    found = Numbers(
         scores.probs, scores.gate, scores.novelty, used, [each.truncated for each in opened], {},
         time.perf_counter() - began,
     )  # fmt: skip

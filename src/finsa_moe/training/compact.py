@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from finsa_moe.config import PretrainConfig
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.files import write
@@ -145,7 +145,7 @@ def _inputs(sources: Sequence[Path], held_out: Sequence[str], init: Path | None)
 
 def _lines(sources: Sequence[Path], held_out: Sequence[str], dropped: list[str] | None = None) -> Iterator[str]:
     """What may be learnt from."""
-    lines = read_lines(sources)
+    lines = normalised_lines(sources)
     return HeldOut(held_out).without(lines, dropped) if held_out else lines
 
 

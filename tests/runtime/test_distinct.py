@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.errors import DataError
-from finsa_moe.runtime.pool import read_pool
+from finsa_moe.runtime.distinct import read_pool
 from tests.fakes import StateEngine, fake_finsa, probabilities
 
 
