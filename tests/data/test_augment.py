@@ -11,8 +11,8 @@ from finsa_moe.data.augment import MADE, REFUSED, Settings, augment
 from finsa_moe.data.clusters import CLUSTER_THRESHOLD
 from finsa_moe.data.near import HELD_OUT_THRESHOLD, HeldOut, jaccard, ngrams
 from finsa_moe.data.text import duplicate_key
-from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.llm.endpoint import Answer, Message, PassingError
+from finsa_moe.errors import ConfigError, DataError, PassingError
+from finsa_moe.llm.endpoint import Answer, Message
 
 TEXTS = [
     "大股东公告减持,股价下跌",

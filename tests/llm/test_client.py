@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
 from finsa_moe.llm.client import Bill, Client, Manners
-from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, PassingError, RefusedError
+from finsa_moe.llm.endpoint import Answer, Endpoint
 from tests.llm.server import Handler, Server, breaks_off, closes, raw, says, serving, status
 
 

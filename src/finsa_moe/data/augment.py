@@ -18,8 +18,8 @@ from finsa_moe.data.near import HeldOut
 from finsa_moe.data.rewriting import bare, messages, unusable
 from finsa_moe.data.synonyms import replaced
 from finsa_moe.data.text import duplicate_key
-from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.llm.endpoint import Answer, EndpointError, Message
+from finsa_moe.errors import ConfigError, DataError, EndpointError
+from finsa_moe.llm.endpoint import Answer, Message
 
 MADE = pl.Schema(
     {"id": pl.String, "text": pl.String, "label": pl.String, "domain": pl.String, "source_id": pl.String,

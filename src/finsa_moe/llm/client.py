@@ -18,9 +18,9 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
 from finsa_moe.llm.answers import Answers
-from finsa_moe.llm.endpoint import Answer, Endpoint, EndpointError, Message, PassingError, RefusedError
+from finsa_moe.llm.endpoint import Answer, Endpoint, Message
 
 _ENOUGH = 8
 """Refusals without a single answer after which it is the request's form that is refused, not its content."""

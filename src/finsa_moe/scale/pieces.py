@@ -23,10 +23,6 @@ LINE, REASON, RAW = "finsa:line", "finsa:reason", "finsa:raw"
 OWN = (LINE, REASON, RAW)
 
 
-class BadPieceError(DataError):
-    """A part of a file that cannot be read; the others can."""
-
-
 @dataclass(frozen=True)
 class Piece:
     """Some neighbouring rows of one file.

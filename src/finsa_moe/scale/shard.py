@@ -15,14 +15,14 @@ from typing import Any
 
 from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.rows import EMPTY, as_text, no_text, text_of
-from finsa_moe.errors import DataError, require
+from finsa_moe.errors import BadPieceError, DataError, require
 from finsa_moe.runtime.bulk import REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Predictor
 from finsa_moe.runtime.repeats import Repeats
 from finsa_moe.runtime.writers import Writer
 from finsa_moe.scale.job import Job
-from finsa_moe.scale.pieces import LINE, OWN, RAW, REASON, BadPieceError, Piece
+from finsa_moe.scale.pieces import LINE, OWN, RAW, REASON, Piece
 from finsa_moe.scale.stores import EXTRA
 
 Entry = dict[str, Any]

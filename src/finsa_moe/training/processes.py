@@ -18,14 +18,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from finsa_moe.errors import ConfigError, FinSAError
+from finsa_moe.errors import ConfigError, RunLost
 
 PATIENCE = timedelta(hours=2)
 """How long the others wait for the first: it may have a corpus to tokenise."""
-
-
-class RunLost(FinSAError):  # noqa: N818 - a state of the run, told to the user
-    """Another process of the run is gone, and the run with it."""
 
 
 class Processes:
