@@ -9,29 +9,29 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.scale.manifest import LOCK, locked
+from finsa_moe.scale.manifest import LOCK, alone_in
 
 
 def test_the_lock_names_who_holds_it(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     script = (
-        f"import os, sys\nfrom pathlib import Path\nfrom finsa_moe.scale.manifest import locked\n"
-        f"with locked(Path({str(tmp_path)!r})):\n    print(os.getpid(), flush=True)\n    sys.stdin.read()\n"
+        f"import os, sys\nfrom pathlib import Path\nfrom finsa_moe.scale.manifest import alone_in\n"
+        f"with alone_in(Path({str(tmp_path)!r})):\n    print(os.getpid(), flush=True)\n    sys.stdin.read()\n"
     )
     other = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     who = other.stdout.readline().strip()
-    with pytest.raises(ConfigError, match=rf"another run \(process {who}\) is writing there; wait"), locked(tmp_path):
+    with pytest.raises(ConfigError, match=rf"another run \(process {who}\) is writing there; wait"), alone_in(tmp_path):
         pass
     other.communicate("")
-    with locked(tmp_path):
+    with alone_in(tmp_path):
         pass
 
 
 def test_a_system_without_fcntl_scores_all_the_same(tmp_path: Path) -> None:
     script = (
         "import sys\nsys.modules['fcntl'] = None\nfrom pathlib import Path\n"
-        f"from finsa_moe.scale.manifest import locked\nwith locked(Path({str(tmp_path)!r})): pass\n"
+        f"from finsa_moe.scale.manifest import alone_in\nwith alone_in(Path({str(tmp_path)!r})): pass\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.scale import manifest as manifest_of
 from finsa_moe.scale import shard as shards_room
-from finsa_moe.scale.manifest import locked
+from finsa_moe.scale.manifest import alone_in
 from finsa_moe.scale.score import Report
 from finsa_moe.scale.score import score as scored
 from finsa_moe.scale.stores import Source, find_sources
@@ -143,7 +143,7 @@ def test_other_settings_need_another_folder(tmp_path: Path) -> None:
 
 def test_two_runs_on_one_folder(tmp_path: Path) -> None:
     frame(5).write_parquet(tmp_path / "a.parquet")
-    with locked(tmp_path / "out"), pytest.raises(ConfigError, match=r"another run .* is writing there"):
+    with alone_in(tmp_path / "out"), pytest.raises(ConfigError, match=r"another run .* is writing there"):
         score(tmp_path / "a.parquet", out=tmp_path / "out")
     score(tmp_path / "a.parquet", out=tmp_path / "out")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import hold, sha256, whole_path
+from finsa_moe.files import locked, sha256, whole_path
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.shard import Entry, unwritable
 from finsa_moe.scale.stores import Source, is_gone
@@ -27,7 +27,7 @@ _UNFINISHED = f".{NAME}.*.part"
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
+def alone_in(out: Path) -> Iterator[None]:
     """Hold an output folder alone; the system lets go of it when the process ends, however it ends.
 
     On Windows nothing is held (`finsa_moe.files.hold`): there it is the user who starts no second run.
@@ -36,19 +36,15 @@ def locked(out: Path) -> Iterator[None]:
         ConfigError: If another run holds it.
         DataError: If the folder cannot be made there.
     """
+    lock = out / LOCK
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK).open("a+b")
-        alone = hold(file)
+        who = lock.read_text(encoding="ascii", errors="replace").strip() if lock.exists() else ""
+        taken = f"another run (process {who or 'unknown'}) is writing there; wait for its end, or name another --out"
+        file = locked(lock, ConfigError(f"{out}: {taken}"))
     except OSError as error:
         raise DataError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
     with file:
-        if not alone:
-            file.seek(0)
-            who = file.read().decode().strip() or "unknown"
-            raise ConfigError(
-                f"{out}: another run (process {who}) is writing there; wait for its end, or name another --out"
-            )
         file.truncate(0)
         file.write(str(os.getpid()).encode())
         file.flush()

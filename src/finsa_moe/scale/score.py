@@ -17,7 +17,7 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime import cores
 from finsa_moe.scale import pool
 from finsa_moe.scale.job import Job, make_job
-from finsa_moe.scale.manifest import NAME, Manifest, locked, open_manifest
+from finsa_moe.scale.manifest import NAME, Manifest, alone_in, open_manifest
 from finsa_moe.scale.pieces import Piece
 from finsa_moe.scale.plan import look_at, missing_pieces, reason_of
 from finsa_moe.scale.shard import COUNTS, Entry, commit, empty_error
@@ -115,7 +115,7 @@ def score(
     bad, names = look.bad, {source.name for source in found}
     good = [source for source in found if source.name not in bad]
     workers = workers or _cores(backend, ray_address)
-    with locked(job.out):
+    with alone_in(job.out):
         most = shard_rows or min(MOST, max(LEAST, -(-look.rows // (workers * SHARE))))
         manifest, changed, gone = open_manifest(job, found, most, verify=verify)
         report = Report(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped, bad=bad)
