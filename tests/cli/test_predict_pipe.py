@@ -34,7 +34,7 @@ def test_one_engine_answers_a_whole_pipe(
     first: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few, bulk = FakeEngine(), FakeEngine()
-    predictor = Predictor(few, bulk=lambda: bulk)  # type: ignore[arg-type]
+    predictor = Predictor(few, bulk=lambda: bulk)
     few.shapes.clear()
     monkeypatch.setattr(face, "load", lambda *_, **__: FinSA(predictor))
     some = [f"涨{n}" for n in range(first)]
@@ -55,7 +55,7 @@ def test_one_engine_answers_a_whole_pipe(
 def test_utf_16_from_windows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    face_of = FinSA(Predictor(FakeEngine()))  # type: ignore[arg-type]
+    face_of = FinSA(Predictor(FakeEngine()))
     monkeypatch.setattr(face, "load", lambda *_, **__: face_of)
     monkeypatch.setattr(sys, "stdin", Piped("涨停\r\n跌停\r\n公告涨\r\n".encode("utf-16")))
     assert main(["predict", "--json"]) == 0

@@ -100,7 +100,7 @@ def test_a_torch_mixture_and_its_export_give_the_same_reasons(exported: Any) -> 
         assert (one.expert, [w.word for w in one.words]) == (other.expert, [w.word for w in other.words])
         adds_up(torch, one, Mixture(torch.predictor).hidden, 1e-5)
         # the export divides the expert's logits by its temperature; before that the two answer alike
-        temperature = graphs.predictor.engine.temperatures[torch.domains.index(one.expert)]  # type: ignore[attr-defined]
+        temperature = graphs.predictor.engine.temperatures[torch.domains.index(one.expert)]
         for mine, theirs in ((one.scores, other.scores), (one.base, other.base)):
             powers = np.array([mine[name] for name in ENGLISH]) ** (1 / temperature)
             np.testing.assert_allclose([theirs[name] for name in ENGLISH], powers / powers.sum(), atol=1e-4)

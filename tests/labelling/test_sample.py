@@ -70,7 +70,7 @@ def test_doubtful_texts_come_first(predictor: Predictor, tmp_path: Path) -> None
     pool = read_pool(predictor, tmp_path / "posts.csv")
 
     def doubtful(**how: bool) -> float:
-        rows = [row for seed in range(6) for row in sample(predictor, pool, Settings(10, 2, seed=seed, **how))]  # type: ignore[arg-type]
+        rows = [row for seed in range(6) for row in sample(predictor, pool, Settings(10, 2, seed=seed, **how))]
         return float(np.mean(["涨升" not in str(row["text"]) for row in rows]))
 
     assert doubtful() > 0.75

@@ -249,7 +249,7 @@ def test_one_engine_answers_a_whole_file(
     monkeypatch.setattr(rows, "BATCH_ROWS", BULK)
     few, bulk = FakeEngine(), FakeEngine()
     bulk.name = "bulk"
-    predictor = Predictor(few, bulk=lambda: bulk)  # type: ignore[arg-type]
+    predictor = Predictor(few, bulk=lambda: bulk)
     good = range(2 if engine == "fake" else 2 + BULK + 1)
     many = [*["{broken"] * broken, *(json.dumps({"text": f"涨{n}"}) for n in good)]
     (tmp_path / "in.jsonl").write_text("\n".join(many), encoding="utf-8")
@@ -322,7 +322,7 @@ def test_copies_are_answered_once_and_alike(
     entries = [json.dumps({"text": text, "n": n}) for n, text in enumerate(texts)]
     (tmp_path / "in.jsonl").write_text("\n".join(entries), encoding="utf-8")
     engine = FakeEngine()
-    predictor = Predictor(engine)  # type: ignore[arg-type]
+    predictor = Predictor(engine)
     engine.shapes.clear()
     tally = predict_file(predictor, tmp_path / "in.jsonl", tmp_path / "out.jsonl", domain=domain)
     kept = [(n, text) for n, text in enumerate(texts) if text.strip()]
@@ -331,7 +331,7 @@ def test_copies_are_answered_once_and_alike(
     back = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [(row["n"], row["text"]) for row in back] == kept
     for row in back:
-        (alone,) = Predictor(FakeEngine()).predict([row["text"]], domain)  # type: ignore[arg-type]
+        (alone,) = Predictor(FakeEngine()).predict([row["text"]], domain)
         assert row["bullish"] == pytest.approx(alone.scores["bullish"], abs=1e-6)
         assert (row["sentiment"], row["expert"], row["truncated"]) == (alone.sentiment, alone.expert, alone.truncated)
     assert len(read_csv(tally.rejects or tmp_path)) == tally.refused
@@ -345,7 +345,7 @@ def test_a_stream_gets_what_a_file_would(tmp_path: Path, monkeypatch: pytest.Mon
         "\n".join(json.dumps({"text": text}) for text in ("涨", "", "跌", "a\rb", "\ud800涨")), encoding="utf-8"
     )
     stream = io.BytesIO()
-    tally = predict_stream(Predictor(FakeEngine()), source, stream, ending, bom=True)  # type: ignore[arg-type]
+    tally = predict_stream(Predictor(FakeEngine()), source, stream, ending, bom=True)
     filed = answer(source, tmp_path / f"out{ending}", bom=True)
     assert stream.getvalue() == (tmp_path / f"out{ending}").read_bytes()
     assert (tally.rows, tally.answered, tally.refused, tally.first) == (5, 4, 1, "line 2: empty text")
@@ -355,9 +355,9 @@ def test_a_stream_gets_what_a_file_would(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_stream_gets_nothing_where_nothing_can_be_answered(tmp_path: Path) -> None:
     stream = io.BytesIO()
     with pytest.raises(DataError, match="none of its 1 rows"):
-        predict_stream(Predictor(FakeEngine()), write_csv(tmp_path / "in.csv", [["text"], [" "]]), stream)  # type: ignore[arg-type]
+        predict_stream(Predictor(FakeEngine()), write_csv(tmp_path / "in.csv", [["text"], [" "]]), stream)
     assert stream.getvalue() == b""
-    predict_stream(Predictor(FakeEngine()), write_csv(tmp_path / "in.csv", [["text"]]), stream)  # type: ignore[arg-type]
+    predict_stream(Predictor(FakeEngine()), write_csv(tmp_path / "in.csv", [["text"]]), stream)
     assert stream.getvalue().decode() == ",".join(["id", "text", *ANSWERS]) + "\n"
 
 

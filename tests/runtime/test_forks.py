@@ -64,7 +64,7 @@ def test_a_child_of_a_parent_that_was_opening_an_engine() -> None:
         assert go.wait(60)
         return FakeEngine()
 
-    predictor = Predictor(FakeEngine(), bulk=slowly)  # type: ignore[arg-type]
+    predictor = Predictor(FakeEngine(), bulk=slowly)
     thread = threading.Thread(target=predictor.engine_for, args=(1_000,))
     thread.start()
     assert opening.wait(60)

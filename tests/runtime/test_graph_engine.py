@@ -55,7 +55,7 @@ def opened(exported: Export, engine: str = "onnxruntime", **options: object) -> 
 
 
 def uncalibrated(finsa: FinSA) -> FinSA:
-    finsa.predictor.engine.temperatures[:] = 1  # type: ignore[attr-defined]
+    finsa.predictor.engine.temperatures[:] = 1
     return finsa
 
 

@@ -45,7 +45,7 @@ def test_they_are_no_label_and_no_id(source: Path) -> None:
 def test_an_answer_leaves_them_out(source: Path, tmp_path: Path) -> None:
     """As text their cells are empty; in Parquet they stay what they were, like infinity everywhere but in JSON."""
     for ending in ("csv", "jsonl", "parquet"):
-        assert predict_file(Predictor(FakeEngine()), source, tmp_path / f"o.{ending}").answered == 3  # type: ignore[arg-type]
+        assert predict_file(Predictor(FakeEngine()), source, tmp_path / f"o.{ending}").answered == 3
     with (tmp_path / "o.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [(row["id"], row["ticker"], row["at"]) for row in found] == [
@@ -68,7 +68,7 @@ def test_they_are_no_text(tmp_path: Path, ending: str) -> None:
         path.write_text("".join(f"{json.dumps(row)}\n" for row in frame.rows(named=True)), encoding="utf-8")
     table = read_rows([path], Columns(), LabelMap(), "news")
     assert (table.frame["text"].to_list(), table.rejects["reason"].to_list()) == (["1.5"], ["empty text"])
-    tally = predict_file(Predictor(FakeEngine()), path, tmp_path / "o.csv")  # type: ignore[arg-type]
+    tally = predict_file(Predictor(FakeEngine()), path, tmp_path / "o.csv")
     with (tally.rejects or path).open(encoding="utf-8", newline="") as file:
         assert [(row["id"], row["reason"]) for row in csv.DictReader(file)] == [("in-1", "empty text")]
 

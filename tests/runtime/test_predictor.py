@@ -148,7 +148,7 @@ def test_threads_get_the_same_answers_and_enter_one_at_a_time(concurrent: bool) 
     engine = FakeEngine()
     gate = threading.Barrier(16)
     if concurrent:
-        engine.concurrent = True  # type: ignore[attr-defined]
+        engine.concurrent = True
     predictor = Predictor(engine)
     expected = predictor.predict_proba(TEXTS)
 
@@ -226,7 +226,7 @@ def test_the_bulk_engine_answers_long_calls_and_long_streams_alone() -> None:
 def test_a_forked_child_answers_too() -> None:
     """Its parent's threads are not there: waiting for them would never end."""
     engine = FakeEngine()
-    engine.concurrent, engine.workers = True, 2  # type: ignore[attr-defined]
+    engine.concurrent, engine.workers = True, 2
     predictor = Predictor(engine, batch_tokens=40)
     some = TEXTS * 20
     before = predictor.predict_proba(some)

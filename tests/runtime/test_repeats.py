@@ -58,8 +58,8 @@ def test_a_list_with_copies_is_answered_as_without(engine: type[FakeEngine]) -> 
     many = chooser.choices(kinds, k=WINDOW + 500)
     domains = [chooser.choice(["news", "forum", None]) for _ in many]
     ours = engine()
-    predictor = Predictor(ours)  # type: ignore[arg-type]
-    alone = {key: Predictor(engine()).predict([key[0]], key[1])[0] for key in set(zip(many, domains, strict=True))}  # type: ignore[arg-type]
+    predictor = Predictor(ours)
+    alone = {key: Predictor(engine()).predict([key[0]], key[1])[0] for key in set(zip(many, domains, strict=True))}
     ours.shapes.clear()
     answers = predictor.predict(many, domains)
     assert sum(rows for rows, _ in ours.shapes) == len(alone)
@@ -78,7 +78,7 @@ def test_a_list_with_copies_is_answered_as_without(engine: type[FakeEngine]) -> 
 
 
 def test_every_copy_that_says_nothing_is_refused_by_its_own_position() -> None:
-    answers = Predictor(FakeEngine()).attempt(["涨", "", "涨", "", None, ["x"]])  # type: ignore[arg-type, list-item]
+    answers = Predictor(FakeEngine()).attempt(["涨", "", "涨", "", None, ["x"]])  # type: ignore[list-item]
     errors = [str(answer) for answer in answers if isinstance(answer, DataError)]
     assert [error.split(",")[0] for error in errors] == [
         "text 1 (counted from 0) is empty; drop it or fill it", "text 3 (counted from 0) is empty; drop it or fill it",

@@ -16,7 +16,7 @@ from tests.fakes import FakeEngine
 
 
 def predictor() -> Predictor:
-    return Predictor(FakeEngine())  # type: ignore[arg-type]
+    return Predictor(FakeEngine())
 
 
 def test_numbers_that_are_none_are_no_text(tmp_path: Path) -> None:

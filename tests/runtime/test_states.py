@@ -35,7 +35,7 @@ def test_they_are_the_states_of_the_exported_graphs(exported: Export) -> None:
     for at, text in enumerate(texts):
         ids = np.array([engine.encode([text])[0].ids], dtype=np.int64)
         for expert in (0, 1):
-            own = engine.forward(ids, np.ones_like(ids), np.array([expert])).states[0]  # type: ignore[attr-defined]
+            own = engine.forward(ids, np.ones_like(ids), np.array([expert])).states[0]
             np.testing.assert_allclose(own, found[expert][at], atol=1e-5)
     assert np.abs(found[0] - found[1]).max() > 1e-3
 

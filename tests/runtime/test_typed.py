@@ -49,7 +49,7 @@ def test_text_written_as_bytes_is_text(source: Path, tmp_path: Path) -> None:
     assert (tally.rows, tally.answered, tally.refused) == (5, 3, 2)
     answer(source, tmp_path / "out.csv")
     assert [row["text"] for row in read_csv(tmp_path / "out.csv")] == ["涨停", "跌停", "公告涨"]
-    pool = read_pool(Predictor(FakeEngine()), source)  # type: ignore[arg-type]
+    pool = read_pool(Predictor(FakeEngine()), source)
     assert (pool.texts, pool.refused) == (["涨停", "跌停", "公告涨"], 2)
 
 

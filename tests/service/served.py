@@ -109,7 +109,7 @@ def serving(settings: Settings | None = None, engine: FakeEngine | None = None, 
     settings = replace(settings, threads=settings.threads or 2, deadline=patient)
     card = {"name": "a fake"}
     shelf = Shelf(
-        load or (lambda: FinSA(Predictor(engine, abstain_below=settings.abstain_below), card)),  # type: ignore[arg-type]
+        load or (lambda: FinSA(Predictor(engine, abstain_below=settings.abstain_below), card)),
         Path("somewhere"),
     )
     listening = bound("127.0.0.1", 0)

@@ -24,7 +24,7 @@ FILE = [LONG] * 512
 async def beside_a_file(deadline: float) -> AsyncIterator[tuple[Dispatcher, Served, asyncio.Task[None], SlowEngine]]:
     """A dispatcher of one thread, which is held within the first batch of a file's portion until the gate opens."""
     engine = SlowEngine()
-    served = Served(FinSA(Predictor(engine), {}), "a fake")  # type: ignore[arg-type]
+    served = Served(FinSA(Predictor(engine), {}), "a fake")
     dispatcher = Dispatcher(1, deadline, Meters())
     engine.gate.clear()
     file = asyncio.ensure_future(dispatcher.submit(served, FILE, None, bounded=False, many=True))
@@ -74,7 +74,7 @@ def test_requests_beside_it_still_make_the_queue_full() -> None:
 def test_a_request_of_many_texts_refuses_others_of_many_alone() -> None:
     async def main() -> None:
         engine = SlowEngine()
-        served = Served(FinSA(Predictor(engine), {}), "a fake")  # type: ignore[arg-type]
+        served = Served(FinSA(Predictor(engine), {}), "a fake")
         dispatcher = Dispatcher(1, 2.0, Meters())
         engine.gate.clear()
         large = asyncio.ensure_future(dispatcher.submit(served, FILE, None))

@@ -280,7 +280,7 @@ def test_a_bad_model_is_refused_and_the_old_one_stays(tmp_path, monkeypatch) -> 
         if len(made) == 3:  # answers, but no probabilities
             run = engine.run
             engine.run = lambda *batch: (found := run(*batch))._replace(probs=found.probs * 3)  # type: ignore[method-assign]
-        return FinSA(Predictor(engine), {"name": made[-1]})  # type: ignore[arg-type]
+        return FinSA(Predictor(engine), {"name": made[-1]})
 
     with serving(Settings(token_file=str(token)), load=load) as service:
         bear = {"Authorization": "Bearer 0123456789abcdef0123"}
@@ -312,7 +312,7 @@ def test_a_model_is_whole_in_memory_before_it_serves() -> None:
             return super().run(ids, mask, experts)
 
     def load() -> FinSA:
-        return FinSA(Predictor(FakeEngine(), bulk=Bulk), {"name": "two engines"})  # type: ignore[arg-type]
+        return FinSA(Predictor(FakeEngine(), bulk=Bulk), {"name": "two engines"})
 
     shelf = Shelf(load, None)
     assert set(asked) == {-1, 0, 1}
@@ -332,7 +332,7 @@ def test_a_reload_fails_no_request() -> None:
 
     def load() -> FinSA:
         made.append(len(made))
-        return FinSA(Predictor(SlowEngine(0.002)), {"name": f"model {len(made)}"})  # type: ignore[arg-type]
+        return FinSA(Predictor(SlowEngine(0.002)), {"name": f"model {len(made)}"})
 
     with serving(Settings(per_client=100), load=load) as service:
         stop, wrong, models = threading.Event(), [], set()

@@ -38,7 +38,7 @@ def forbidden() -> FinSA:
 
 
 def mute() -> FinSA:
-    return FinSA(Predictor(Mute()))  # type: ignore[arg-type]
+    return FinSA(Predictor(Mute()))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_has_its_words_keeps_them(error: type[Exception]) -> None:
 def test_every_reload_that_fails_is_refused_and_counted(bad: Callable[[], FinSA], tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)
-    loads = iter((lambda: FinSA(Predictor(FakeEngine())), bad))  # type: ignore[arg-type]
+    loads = iter((lambda: FinSA(Predictor(FakeEngine())), bad))
     with serving(Settings(token_file=str(token)), load=lambda: next(loads)()) as service:
         token.unlink()  # it was read at the start, once for all
         reply = service.ask("POST", "/v1/reload", headers=BEAR)
@@ -131,7 +131,7 @@ def test_workers_share_the_cores_of_an_exported_model_only(
 
     def load(*_: object, **options: object) -> FinSA:
         given.append(options["threads"])
-        return FinSA(Predictor(FakeEngine()))  # type: ignore[arg-type]
+        return FinSA(Predictor(FakeEngine()))
 
     monkeypatch.setattr("finsa_moe.face.load", load)
     app.open_shelf(Settings(model=str(tmp_path), workers=1000))

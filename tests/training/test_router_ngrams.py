@@ -76,7 +76,7 @@ def table(mixture: Path) -> NGrams:
 def bare(mixture: Path) -> FinSA:
     """The mixture without its table."""
     model = load(mixture, device="cpu")
-    model.predictor.engine.router_ngrams = None  # type: ignore[attr-defined]
+    model.predictor.engine.router_ngrams = None
     return model
 
 
@@ -157,8 +157,8 @@ def test_a_domain_that_came_later_keeps_the_share_its_router_gives_it(mixture: P
     )  # fmt: skip
     three = load(tmp_path / "three", device="cpu")
     with_table = gates(three)
-    assert np.isnan(three.predictor.engine.router_ngrams.bias).tolist() == [False, False, True]  # type: ignore[attr-defined]
-    three.predictor.engine.router_ngrams = None  # type: ignore[attr-defined]
+    assert np.isnan(three.predictor.engine.router_ngrams.bias).tolist() == [False, False, True]
+    three.predictor.engine.router_ngrams = None
     without = gates(three)
     np.testing.assert_allclose(with_table[:, 2], without[:, 2], atol=1e-6)
     assert np.abs(with_table - without).max() > 0.05
