@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,20 @@ def test_whatever_fails_is_a_model_that_is_refused(load: Callable[[], FinSA], sa
     with pytest.raises(ModelError, match=rf"^somewhere cannot be served \({said}.*\); copy the whole folder") as caught:
         Shelf(load, Path("somewhere"))
     assert "\n" not in str(caught.value)
+
+
+def test_no_model_is_opened_on_the_thread_that_gets_the_signals() -> None:
+    """It may leave that thread with a stack for signals that is gone when the model is."""
+    threads: list[threading.Thread] = []
+
+    def load() -> FinSA:
+        threads.append(threading.current_thread())
+        return FinSA(Predictor(FakeEngine()))  # type: ignore[arg-type]
+
+    Shelf(load, None).reload()
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+    assert not any(thread.is_alive() for thread in threads)
 
 
 @pytest.mark.parametrize("error", [ConfigError, DataError, MissingExtra, ModelError])

@@ -152,6 +152,23 @@ def test_a_signal_changes_the_model_and_a_bad_folder_is_refused(tmp_path: Path) 
         assert service.predict("涨停了").status == 200
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_signals_are_heard_after_the_model_was_changed(tmp_path: Path, count: int) -> None:
+    """By a request and by a signal; then the service ends as it is told to."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123")
+    bear = {"Authorization": "Bearer 0123456789abcdef0123"}
+    with process("--token-file", str(token), "--workers", str(count)) as (running, service):
+        for _ in range(3):
+            before = reloads(service, bear)
+            assert service.ask("POST", "/v1/reload", headers=bear).status == 200
+            running.send_signal(signal.SIGHUP)
+            until(lambda before=before: reloads(service, bear) >= before + 2, 300)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(300) == 0
+
+
 def wait_for(service: Service, line: str) -> None:
     until(lambda: line in service.ask("GET", "/metrics").body.decode(), 300)
 

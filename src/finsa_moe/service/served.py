@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,14 @@ class Shelf:
         return fresh
 
     def _tried(self) -> Served:
+        """`_opened` on a thread of its own, with every error in words.
+
+        OpenVINO gives the thread that opens it a stack for signals, and takes it away where the model is let go: on the
+        main thread, which gets the signals, the next one after that ended the process.
+        """
         try:
-            return self._opened()
+            with ThreadPoolExecutor(1, thread_name_prefix="finsa-open") as thread:
+                return thread.submit(self._opened).result()
         except FinSAError:
             raise
         except Exception as error:  # of an engine or the disk: whatever it is, the folder holds no model that answers
