@@ -5,7 +5,7 @@ import pytest
 
 from finsa_moe.evaluation.reliability import calibration_error
 from finsa_moe.export.calibrate import FEWEST, calibrate, fit_temperature
-from finsa_moe.runtime.graph_engine import softmax
+from finsa_moe.runtime.engine import softmax
 
 
 def drawn(rows: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

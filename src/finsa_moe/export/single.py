@@ -12,7 +12,7 @@ from finsa_moe.errors import ModelError
 from finsa_moe.export.parity import Parity, Reference
 from finsa_moe.export.traced import Traced, forms
 from finsa_moe.model.torch_engine import TorchEngine
-from finsa_moe.runtime.engine import Engine, Places, Reals, Scores, softmax
+from finsa_moe.runtime.engine import Engine, Integers, Reals, Scores, softmax
 from finsa_moe.runtime.folder import File, Manifest
 from finsa_moe.runtime.sessions import open_session
 
@@ -40,7 +40,7 @@ class SingleEngine(Engine):
         """As `Engine.encode`."""
         return self._mixture.encode(texts)
 
-    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+    def run(self, ids: Integers, mask: Integers, experts: Integers | None = None, prior: Reals | None = None) -> Scores:
         """Score one batch padded on the right; every choice must be left to its own router."""
         assert experts is None or (experts < 0).all()
         assert prior is None

@@ -15,7 +15,7 @@ from finsa_moe.data.encode import Encoded
 from finsa_moe.errors import ConfigError
 from finsa_moe.model.backbone import DTYPES, load_tokenizer, text_encoder
 from finsa_moe.model.checkpoint import load_mixture
-from finsa_moe.runtime.engine import Engine, Places, Reals, Scores
+from finsa_moe.runtime.engine import Engine, Integers, Reals, Scores
 
 
 class TorchEngine(Engine):
@@ -58,16 +58,16 @@ class TorchEngine(Engine):
         """As `Engine.encode`."""
         return self._encode(texts)
 
-    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+    def run(self, ids: Integers, mask: Integers, experts: Integers | None = None, prior: Reals | None = None) -> Scores:
         """As `Engine.run`; no novelty."""
         return self._run(ids, mask, experts, prior)
 
-    def run_held(self, ids: Places, mask: Places, gate: Reals) -> Scores:
+    def run_held(self, ids: Integers, mask: Integers, gate: Reals) -> Scores:
         """As `Engine.run_held`; no novelty."""
         return self._run(ids, mask, gate, None)
 
     @torch.inference_mode()
-    def _run(self, ids: Places, mask: Places, experts: Places | Reals | None, prior: Reals | None) -> Scores:
+    def _run(self, ids: Integers, mask: Integers, experts: Integers | Reals | None, prior: Reals | None) -> Scores:
         there = self.model.device
         output = self.model(
             torch.from_numpy(ids).to(there), torch.from_numpy(mask).to(there),

@@ -19,7 +19,7 @@ from finsa_moe.data.ngrams import NGrams
 from finsa_moe.errors import ModelError
 
 Reals = NDArray[np.float32]
-Places = NDArray[np.int64]
+Integers = NDArray[np.int64]
 ROUTED = -1
 """The entry of `experts` that leaves the choice to the router."""
 
@@ -51,7 +51,7 @@ class Pass:
 
     logits: Reals
     router_logits: Reals
-    experts: Places
+    experts: Integers
     states: Reals
 
 
@@ -90,7 +90,7 @@ class Engine(ABC):
         """Normalise and tokenise raw texts, cutting what is over `max_length`: ids, prompt and special tokens round."""
 
     @abstractmethod
-    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+    def run(self, ids: Integers, mask: Integers, experts: Integers | None = None, prior: Reals | None = None) -> Scores:
         """Score one padded batch.
 
         Args:
@@ -100,15 +100,17 @@ class Engine(ABC):
             prior: What is added to the router's logits, (b, E); NaN where it says nothing of a domain.
         """
 
-    def run_held(self, ids: Places, mask: Places, gate: Reals) -> Scores:
+    def run_held(self, ids: Integers, mask: Integers, gate: Reals) -> Scores:
         """Score one padded batch with the experts' weights given, (b, E); for an engine that is `soft`."""
         raise NotImplementedError(self.name)
 
-    def route(self, ids: Places, mask: Places, prior: Reals | None = None) -> Places:
+    def route(self, ids: Integers, mask: Integers, prior: Reals | None = None) -> Integers:
         """The router's choice (b,) for a padded batch; for an engine that `routes_early`."""
         raise NotImplementedError(self.name)
 
-    def forward(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Pass:
+    def forward(
+        self, ids: Integers, mask: Integers, experts: Integers | None = None, prior: Reals | None = None
+    ) -> Pass:
         """The raw numbers of one padded batch; the arguments are those of `run`.
 
         Raises:

@@ -20,7 +20,7 @@ from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.polarity import NAMES
 from finsa_moe.runtime import cores
 from finsa_moe.runtime.batches import rounded
-from finsa_moe.runtime.engine import Engine, Pass, Places, Reals, Scores, softmax, with_prior
+from finsa_moe.runtime.engine import Engine, Integers, Pass, Reals, Scores, softmax, with_prior
 from finsa_moe.runtime.folder import TOKENIZER, Manifest
 from finsa_moe.runtime.forks import in_child, leave
 from finsa_moe.runtime.novelty import Novelty
@@ -90,19 +90,21 @@ class GraphEngine(Engine):
         """As `Engine.encode`."""
         return self._encode(texts)
 
-    def run(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Scores:
+    def run(self, ids: Integers, mask: Integers, experts: Integers | None = None, prior: Reals | None = None) -> Scores:
         """As `Engine.run`."""
         found = self.forward(ids, mask, experts, prior)
         probs = softmax(found.logits / self.temperatures[found.experts, None])
         novelty = None if self.novelty is None else self.novelty(ids, mask, found.states)
         return Scores(probs, softmax(found.router_logits), novelty)
 
-    def route(self, ids: Places, mask: Places, prior: Reals | None = None) -> Places:
+    def route(self, ids: Integers, mask: Integers, prior: Reals | None = None) -> Integers:
         """As `Engine.route`."""
-        chosen: Places = with_prior(self._session(-1)(ids, mask)[1], prior).argmax(axis=1)
+        chosen: Integers = with_prior(self._session(-1)(ids, mask)[1], prior).argmax(axis=1)
         return chosen
 
-    def forward(self, ids: Places, mask: Places, experts: Places | None = None, prior: Reals | None = None) -> Pass:
+    def forward(
+        self, ids: Integers, mask: Integers, experts: Integers | None = None, prior: Reals | None = None
+    ) -> Pass:
         """As `Engine.forward`."""
         hidden, router_logits = self._session(-1)(ids, mask)
         # a copy: an engine may write its next answer where this one lies
