@@ -80,6 +80,7 @@ def facts(out: Path, graphs: Path, precision: str) -> dict[str, Any]:
             {key: one[key] for key in ("steps", "rows", "unlabelled")} for one in read("moe/metrics.json")["mean_of"]
         ],
         "share": read("moe/metrics.json").get("share_of_the_way", 1.0),
+        "read_on": read("moe/metrics.json").get("read_on", {}),
         "tables": read("moe/metrics.json")["tables"],
         "fresh": _counted(fresh),
         "export": {key: read("runtime/export.json")[key] for key in ("parity", "calibration")},
@@ -127,7 +128,7 @@ def text(card: dict[str, Any], baseline: Path = TFIDF) -> str:
         corpus=backbone["corpus_tokens"] / 1e6, steps=student["steps"], students=_mean_of(len(card["students"])),
         minutes=sum(one["wall_seconds"] for one in card["students"]) / 60,
         unlabelled=sum(card["mixtures"][0]["unlabelled"].values()), mixtures=_seeds(len(card["mixtures"])),
-        share=100 * card["share"],
+        share=100 * card["share"], read_on=_read_on(card.get("read_on", {})),
         rank=card["rank"], crossed=_crossed(card["export"]["calibration"]),
         start=_start(card["earlier"]), readings=_kinds(card["readings"]), last=_last(card["last"]),
         tables=_tables(card["tables"]), fresh=_kinds(card["fresh"]),
@@ -198,6 +199,16 @@ def _last(found: dict[str, Any] | None) -> str:
         f"that it knew, {written:,} sentences written one by one, "
         f"and readings made since ({_kinds(found['readings'])}; the last from company headlines, news sentences, "
         f"announcements and lines of the unlabelled files unlike the wire's); the passes' mean{beside} is the backbone."
+    )
+
+
+def _read_on(found: dict[str, dict[str, Any]]) -> str:
+    """Which experts went on alone, if any."""
+    return "".join(
+        f" The expert of {domain} then read on alone ({one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes "
+        f"of a core) among {one['rows']:,} rows: labelled ones, the written sentences, and bare phrases, nouns of a "
+        "list with what may be said of them (`runs/phrases.py`)."
+        for domain, one in found.items()
     )
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The default model from raw text to its folder of graphs: a backbone; teachers, each the backbone trained on labels; their
 # mean answer to unlabelled text; a student, the last teacher trained on tasks and answers; experts, which start from the
-# student's heads, and mixtures on it; their mean; then runs/tables.sh: tables of n-grams, calibration, export. Whatever is
+# student's heads, and mixtures on it; their mean; then runs/read_on.sh: news' expert reads on; tables of n-grams, calibration, export. Whatever is
 # equal or near to a dev text is dropped before anything learns from it. What ships is a last pass (LAST="13 21", BESIDE the
 # one before it) on the student of a second round, whose BACKBONE was the first one's student.
 # A first round wants more: runs/default_model.yaml.
@@ -200,4 +200,4 @@ for domain in news forum; do learnt+=("$domain=${start_at[$domain]// /,}"); done
 made_of "$out/kept" "$out/mean" "$student" "SHARE=${SHARE:-0.3}"
 [ -f "$out/kept/config.json" ] || python runs/shrink_experts.py "$out/mean" "$out/kept" "${SHARE:-0.3}" "$student" "${learnt[@]}"
 
-MIXTURE="$out/kept" bash runs/tables.sh "$data" "$out"
+MIXTURE="$out/kept" bash runs/read_on.sh "$data" "$out"

@@ -2,7 +2,7 @@
 # A finished mixture gets tables of n-grams beside its experts and its router, fitted on every labelled row there is and
 # on the sentences written for training, of whose irony they would else read the words alone; calibration, export. The
 # network is not trained: the last stages of runs/default_model.sh, and all that new labels for a mixture ask for.
-# runs/default_model.sh ends with it; MIXTURE=models/default gives what ships new tables.
+# runs/read_on.sh ends with it; MIXTURE=models/default gives what ships new tables.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/tables.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; POSTS_WEIGHT=1.5, what the table counts beside the logits of posts
 set -euo pipefail
@@ -17,7 +17,7 @@ mkdir -p "$out"
 source runs/stages.sh
 source runs/default_rows.sh
 
-if [ "$mixture" != "$out/kept" ]; then # how it came to be, for the card
+if [ ! -d "$out/kept" ]; then # it was made elsewhere: how it came to be, for the card
   made_of "$out/before.json" "$mixture"
   [ -f "$out/before.json" ] || cp src/finsa_moe/assets/default/card.json "$out/before.json"
 fi
@@ -37,7 +37,7 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
   expert_rows "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
   # tables learn the written sentences too; the graphs' ranges and what is known of texts come of real rows alone
   expert_rows "$out/table_learnt/$domain" "$out/table_rows/$domain" --more "runs/written/$domain.csv" \
-    "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+    --hold-out "runs/written/held_$domain.csv" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
 }
 posts=("$out/data/boards" "$out/data/investors")
 [ ! -d "$out/data/finfe" ] || posts+=("$out/data/finfe")

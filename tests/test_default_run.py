@@ -32,7 +32,7 @@ pretrain: {vocab_size: 400, tokenizer_lines: 1000, hidden_size: 32, layers: 2, h
   batch_tokens: 512, learning_rate: 5.0e-3, warmup_steps: 2, max_steps: 20, log_steps: 5, bf16: false}
 adapt: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, bf16: false, trackers: none, max_length: 64, dropout: 0.1,
   token_dropout: 0.1}
-expert: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, rank: 4, max_length: 64, trackers: none}
+expert: {max_steps: 6, warmup_steps: 1, eval_steps: 3, batch_size: 8, rank: 4, max_length: 64, trackers: none, loss: cross_entropy}
 merge: {router_hidden: 8}
 joint: {max_steps: 4, router_steps: 4, router_warmup_steps: 1, warmup_steps: 1, eval_steps: 2, batch_size: 8, trackers: none}
 """
@@ -109,7 +109,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
     )  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings},
-        "CONFIG": str(config), "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
+        "CONFIG": str(config), "READ_ON": str(config), "ON": "60", "PHRASES": "40", "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
         "BIN": str(warm), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
@@ -162,17 +162,28 @@ def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
     assert all([*shipped["ngrams"], shipped["router_ngrams"]])
 
     of_seeds = [out / "seeds" / seed / "joint" / "moe_joint" for seed in ("13", "21")]
-    banks = [load_mixture(folder, device="cpu").bank for folder in (out / "moe", *of_seeds)]
+    banks = [load_mixture(folder, device="cpu").bank for folder in (out / "kept", *of_seeds)]
     for target in banks[0].targets:
         for expert in range(2):
             whole, one, two = (bank.update(target, expert) for bank in banks)
             assert torch.allclose(whole, 0.3 * (one + two) / 2, atol=1e-6)
 
     start = mean_head(out / "student", ["news", "news-answers"])
-    shrunk, mean_of_seeds = (load_mixture(out / name, device="cpu").heads for name in ("moe", "mean"))
+    shrunk, mean_of_seeds = (load_mixture(out / name, device="cpu").heads for name in ("kept", "mean"))
     for name, tensor in start.items():
         wanted = 0.7 * tensor + 0.3 * getattr(mean_of_seeds, name)[0]
         assert torch.allclose(getattr(shrunk, name)[0], wanted, atol=1e-6)
+
+    kept, moe = (load_mixture(out / name, device="cpu") for name in ("kept", "moe"))  # news' expert alone read on
+    for target in kept.bank.targets:
+        assert torch.equal(kept.bank.update(target, 1), moe.bank.update(target, 1))
+    assert any(not torch.equal(kept.bank.update(name, 0), moe.bank.update(name, 0)) for name in kept.bank.targets)
+    assert not torch.equal(kept.heads.weight[0], moe.heads.weight[0])
+    assert torch.equal(kept.heads.weight[1], moe.heads.weight[1])
+    read_on = json.loads((out / "moe" / "metrics.json").read_text(encoding="utf-8"))["read_on"]
+    assert list(read_on) == ["news"]
+    assert read_on["news"]["steps"] == 6
+    assert not any(apart.match(text) for text in texts(out / "on" / "news" / "train.csv"))
 
     later = tmp_path / "later"  # the student goes on
     for name in ("readings", "data", "fresh"):
