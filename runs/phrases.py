@@ -1,6 +1,6 @@
 """Bare phrases of our own in which a verb turns what a noun says: a loss that narrows, a sale of shares called off.
 
-``python runs/phrases.py OUT.csv [--rows N]`` writes ``id,text,label``: every noun of ``phrases.yaml`` with everything
+``python runs/phrases.py OUT.csv [--rows N]`` writes ``id,text,label``: every noun of ``phrases/words.yaml`` with all
 that may be said of it there. In labelled news a loss is bad, whatever it does; whoever types four characters to try a
 model asks what it does. ``runs/skills.py`` draws whole sentences instead.
 """
@@ -16,7 +16,7 @@ from whole_csv import write
 
 from finsa_moe.polarity import NAMES
 
-WORDS = Path(__file__).with_suffix(".yaml")
+WORDS = Path(__file__).with_suffix("") / "words.yaml"
 Row = tuple[str, str]
 
 

@@ -15,7 +15,7 @@ MODEL = Path(__file__).parent / "assets" / "default"
 REPOSITORY = Path(__file__).parents[2]
 VARIABLE = "FINSA_DEFAULT"
 TRAINED_UNTIL = "2026-08-21"
-"""Last day of the dated texts that anything of the model in the package has learnt from, announcements (docs/data.md)."""
+"""Last day of the dated texts that anything of the model in the package learnt from: announcements (docs/data.md)."""
 
 
 def model() -> Path:
