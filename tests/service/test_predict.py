@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from finsa_moe.errors import ConfigError
 from finsa_moe.face import FinSA
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.predictor import Predictor
@@ -134,6 +135,11 @@ def test_the_model_tells_of_itself(service: Service) -> None:
     assert found["limits"]["max_texts"] == 300
     assert service.ask("GET", "/healthz").json() == {"status": "ok"}
     assert service.ask("GET", "/readyz").json() == {"status": "ready"}
+
+
+def test_a_confidence_to_abstain_below_is_a_probability() -> None:
+    with pytest.raises(ConfigError, match=r"abstain_below is 2; it is a probability"):
+        Settings(abstain_below=2)
 
 
 def test_the_meters_count() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.options import HoldOut, Id, Label, Labels, Text, seed_for
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
@@ -78,7 +78,7 @@ def augment(
         ),
     ] = None,
     hold_out: HoldOut = None,
-    seed: Annotated[int, typer.Option(help="Random seed for which rows and words are changed.")] = 13,
+    seed: Annotated[int, seed_for("which rows and words are changed")] = 13,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002

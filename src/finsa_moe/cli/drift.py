@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, DType, Engine, Text, Threads
+from finsa_moe.cli.options import BatchTokens, DType, Engine, Model, Text, Threads, seed_for
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
@@ -56,8 +56,8 @@ def drift(
         typer.Option(min=0, help="How many words to show that became more frequent, and how many that became rarer."),
     ] = 15,
     draws: Annotated[int, typer.Option(min=100, help="Number of bootstrap draws for the intervals.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Random seed for the bootstrap draws.")] = 13,
-    model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
+    seed: Annotated[int, seed_for("the bootstrap draws")] = 13,
+    model: Model = None,
     text: Text = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,

@@ -26,6 +26,7 @@ from finsa_moe.cli.options import (
     Text,
     Threads,
     one_split,
+    seed_for,
 )
 from finsa_moe.cli.screen import remark_on_fonts, screen, typed
 from finsa_moe.cli.targets import check_targets, refuse_inputs
@@ -64,9 +65,7 @@ def evaluate(
     allow_rejects: Annotated[
         bool, typer.Option("--allow-rejects", help="Evaluate the other rows when some cannot be used.")
     ] = False,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the rows shown and for the intervals.")
-    ] = 13,
+    seed: Annotated[int, seed_for("the rows shown and for the intervals")] = 13,
     text: Text = None,
     label: Label = None,
     id: Id = None,  # noqa: A002

@@ -20,14 +20,17 @@ from finsa_moe.cli.options import (
     BatchTokens,
     Bom,
     Device,
+    Domain,
     DType,
     Engine,
     Id,
     Label,
     Labels,
+    Model,
     Text,
     Threads,
     is_file,
+    seed_for,
 )  # fmt: skip
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.targets import refuse_inputs
@@ -50,7 +53,7 @@ def explain(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts to explain; left out: from --input, or from a pipe, one a line.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
+    model: Model = None,
     input: Annotated[  # noqa: A002 - the option's own name
         Path | None, typer.Option(help=f"File of texts: {FORMATS}.")
     ] = None,
@@ -64,16 +67,14 @@ def explain(
     label: Label = None,
     id: Id = None,  # noqa: A002
     labels: Labels = None,
-    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    domain: Domain = None,
     evaluations: Annotated[
         int,
         typer.Option(
             metavar="N", help="How often the model may be asked about one text, each time with other words hidden."
         ),
     ] = 2000,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the sampled orders in which words are hidden.")
-    ] = 13,
+    seed: Annotated[int, seed_for("the sampled orders in which words are hidden")] = 13,
     polarity: Annotated[
         str | None,
         typer.Option(

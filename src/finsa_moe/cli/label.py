@@ -15,7 +15,21 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Bom, Date, DType, Engine, Id, Label, Labels, Text, Threads
+from finsa_moe.cli.options import (
+    BatchTokens,
+    Bom,
+    Date,
+    Domain,
+    DType,
+    Engine,
+    Id,
+    Label,
+    Labels,
+    Model,
+    Text,
+    Threads,
+    seed_for,
+)
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import idle
 from finsa_moe.cli.targets import check_targets, refuse_inputs
@@ -51,12 +65,12 @@ def sample(
             "--at-random", help="Choose at random: for rows that a model is to be measured on, not trained on."
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed for drawing texts and for grouping similar ones.")] = 13,
-    model: Annotated[Path | None, typer.Option(help="Exported model; left out: the default model.")] = None,
+    seed: Annotated[int, seed_for("drawing texts and for grouping similar ones")] = 13,
+    model: Model = None,
     text: Text = None,
     id: Id = None,  # noqa: A002
     date: Date = None,
-    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    domain: Domain = None,
     bom: Bom = False,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,

@@ -1,9 +1,9 @@
-"""Options that several verbs take, spelt once: what rows look like, where a model runs, folders by name."""
+"""Options that several verbs take, spelt once: what rows look like, where a model runs, how one is trained."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,12 @@ from finsa_moe.errors import ConfigError, DataError
 
 FORMATS = "CSV, TSV, TXT, JSON lines, JSON, these also as .gz; Parquet, .xlsx (one sheet: F.xlsx#NAME)"
 """What a file of rows may be."""
+
+Model = Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")]
+Domain = Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")]
+AbstainBelow = Annotated[
+    float, typer.Option(metavar="P", min=0, max=1, help="Mark answers with a confidence under P as uncertain.")
+]
 
 Text = Annotated[str | None, typer.Option("--text", metavar="COL[+COL]", help="Column of the text, or several joined.")]
 Label = Annotated[str | None, typer.Option("--label", metavar="COL", help="Column of the label.")]
@@ -40,6 +46,16 @@ Engine = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of an exported model; left out: every core.")]
 
+# As config.shipped_names has them; that file loads YAML, which no start should wait for.
+SHIPPED = sorted(path.stem for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"))
+Config = Annotated[
+    Path | None, typer.Option("--config", help=f"YAML file, or a shipped one by its name: {', '.join(SHIPPED)}.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated. All: finsa settings."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
 HoldOut = Annotated[
     list[Path] | None,
     typer.Option(
@@ -53,6 +69,11 @@ CLUSTER_THRESHOLD, GRAMS = 0.7, 4
 NEAR = "Jaccard similarity of their n-grams from which on two texts count as near."
 Threshold = Annotated[float, typer.Option(help=NEAR)]
 Grams = Annotated[int, typer.Option("--n", help="Length of an n-gram, in characters.")]
+
+
+def seed_for(what: str) -> Any:
+    """The option of a random seed that draws `what`; numpy takes seeds from 0 to 2³² − 1."""
+    return typer.Option(min=0, max=2**32 - 1, help=f"Random seed for {what}.")
 
 
 def is_file(text: str) -> bool:

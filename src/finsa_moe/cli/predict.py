@@ -13,7 +13,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import FORMATS, BatchTokens, Bom, Device, DType, Engine, Threads, is_file
+from finsa_moe.cli.options import (
+    FORMATS,
+    AbstainBelow,
+    BatchTokens,
+    Bom,
+    Device,
+    Domain,
+    DType,
+    Engine,
+    Id,
+    Model,
+    Text,
+    Threads,
+    is_file,
+)
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
@@ -39,7 +53,7 @@ def predict(
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts to answer; left out: from --input, a pipe, or a prompt.")
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
+    model: Model = None,
     input: Annotated[  # noqa: A002 - the option's own name
         Path | None,
         typer.Option(help=f"File of texts: {FORMATS}."),
@@ -50,14 +64,12 @@ def predict(
             help="File for the answers: CSV, TSV, JSON lines, Parquet; - prints them as CSV, with --json as JSON lines."
         ),
     ] = None,
-    text: Annotated[str | None, typer.Option(metavar="COL[+COL]", help="Column of the text in --input.")] = None,
-    id: Annotated[str | None, typer.Option(metavar="COL", help="Column of the id in --input.")] = None,  # noqa: A002
-    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    text: Text = None,
+    id: Id = None,  # noqa: A002
+    domain: Domain = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all fields.")] = False,
     bom: Bom = False,
-    abstain_below: Annotated[
-        float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
-    ] = 0.0,
+    abstain_below: AbstainBelow = 0.0,
     device: Device = None,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,

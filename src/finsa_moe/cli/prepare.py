@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finsa_moe.cli.options import CLUSTER_THRESHOLD, FORMATS, GRAMS, NEAR, Date, Grams, HoldOut, Id, Label, Labels, Text
+from finsa_moe.cli.options import (
+    CLUSTER_THRESHOLD,
+    FORMATS,
+    GRAMS,
+    NEAR,
+    Date,
+    Grams,
+    HoldOut,
+    Id,
+    Label,
+    Labels,
+    Text,
+    seed_for,
+)
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_csv, check_targets
@@ -67,7 +80,7 @@ def prepare(
         float, typer.Option(help=f"{NEAR} Those of --hold-out are compared at 0.6, whatever is said here.")
     ] = CLUSTER_THRESHOLD,
     n: Grams = GRAMS,
-    seed: Annotated[int, typer.Option(help="Random seed for the split.")] = 13,
+    seed: Annotated[int, seed_for("the split")] = 13,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a folder that is not empty; other files in it stay.")
     ] = False,

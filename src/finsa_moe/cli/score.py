@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, DType, Engine, Id, Text
+from finsa_moe.cli.options import AbstainBelow, BatchTokens, Domain, DType, Engine, Id, Text
 from finsa_moe.cli.progress import Bar
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -44,7 +44,7 @@ def score(
     model: Annotated[Path | None, typer.Option(help="Exported model; left out: the default model.")] = None,
     text: Text = None,
     id: Id = None,  # noqa: A002
-    domain: Annotated[str | None, typer.Option(help="Use this domain's expert instead of the router's choice.")] = None,
+    domain: Domain = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes, one core each; left out: every core.")] = None,
     backend: Annotated[
         str | None,
@@ -67,9 +67,7 @@ def score(
             help="Leave out, by name, files that cannot be read or lack the column; the status is 2 if there are any.",
         ),
     ] = False,
-    abstain_below: Annotated[
-        float, typer.Option(metavar="P", min=0, max=1, help="Mark answers with a confidence under P as uncertain.")
-    ] = 0.0,
+    abstain_below: AbstainBelow = 0.0,
     batch_tokens: BatchTokens = BATCH_TOKENS,
     dtype: DType = None,
     engine: Engine = None,

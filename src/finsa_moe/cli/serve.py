@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli.options import Engine, Threads
+from finsa_moe.cli.options import AbstainBelow, Engine, Model, Threads
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    model: Annotated[Path | None, typer.Option(help="Model folder; left out: the default model.")] = None,
+    model: Model = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; any but this machine's own (loopback) needs a token.")
     ] = "127.0.0.1",
@@ -31,9 +31,7 @@ def serve(
     deadline: Annotated[
         float, typer.Option(metavar="S", help="Seconds within which a request is answered, or refused.")
     ] = 5.0,
-    abstain_below: Annotated[
-        float, typer.Option(metavar="P", help="Mark answers with a confidence under P as uncertain.")
-    ] = 0.0,
+    abstain_below: AbstainBelow = 0.0,
     max_texts: Annotated[int, typer.Option(min=1, help="Most texts in a request.")] = 1024,
     max_chars: Annotated[int, typer.Option(min=1, help="Most characters in a text.")] = 10_000,
     max_file: Annotated[int, typer.Option(metavar="MB", min=1, help="Largest file taken, in megabytes.")] = 64,

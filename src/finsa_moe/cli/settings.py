@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli.train import Config
+from finsa_moe.cli.options import Config
 from finsa_moe.errors import ConfigError, closest
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Text, named
+from finsa_moe.cli.options import Config, Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, named
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.targets import check_folder
 from finsa_moe.cli.trained import of_step, say, stoppable
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     from finsa_moe.data.columns import Columns
     from finsa_moe.polarity import LabelMap
 
-# As config.shipped_names has them; that file loads YAML, which no start should wait for.
-SHIPPED = sorted(path.stem for path in (Path(__file__).parents[1] / "configs").glob("*.yaml"))
-Config = Annotated[
-    Path | None, typer.Option("--config", help=f"YAML file, or a shipped one by its name: {', '.join(SHIPPED)}.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may be repeated. All: finsa settings."),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 
