@@ -222,6 +222,6 @@ def _compare(
     if as_json:
         sys.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False) + "\n")
         return
-    from finsa_moe.cli.labels import show_agreement
+    from finsa_moe.cli.agreed import show_agreement
 
     show_agreement(found, files)
