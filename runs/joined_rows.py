@@ -22,7 +22,7 @@ from made_of import made_of
 from new_domain import Cell, drawn, judged, lines_of, macro, write
 
 from finsa_moe.config import ExpertConfig, MergeConfig
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, load_mixture
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.batches import Rows, read_split

@@ -15,7 +15,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from soup_experts import ADAPTER, HEAD, WEIGHTS, change
 
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 
 FACTS = ("steps", "rows", "wall_seconds")
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from soup_experts import ADAPTER, HEAD, WEIGHTS, change
 
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.training.heads import mean_head
 
 

@@ -17,7 +17,7 @@ from expert_rows import rows
 from soup_experts import change
 
 from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.model.checkpoint import EXPERTS
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.ngrams import fit, fit_router

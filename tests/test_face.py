@@ -174,8 +174,8 @@ def test_what_is_no_model(tmp_path: Path) -> None:
         (file, "is a file, not a folder"),
         (write(tmp_path / "empty"), "no config.json.*copy the whole folder"),
         (write(tmp_path / "outer" / "moe_joint", config={}).parent, "did you mean .*outer/moe_joint"),
-        (write(tmp_path / "cut", config='{"model_type": "fin'), "config.json cannot be read.*copy the model folder"),
-        (write(tmp_path / "list", config=[1]), "holds a list"),
+        (write(tmp_path / "cut", config='{"model_type": "fin'), "config.json: damaged.*copy the model folder"),
+        (write(tmp_path / "list", config=[1]), "no JSON object but a list"),
         (write(tmp_path / "bert", config={"model_type": "bert"}), "model_type 'bert'"),
         (write(tmp_path / "untyped", config={}), "model_type None"),
     ):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.errors import DataError
-from finsa_moe.files import hold, whole_file, working_folder, write
+from finsa_moe.errors import DataError, ModelError
+from finsa_moe.files import hold, read_json, whole_file, working_folder, write
 
 
 def names(folder: Path) -> list[str]:
@@ -145,3 +145,26 @@ def test_what_a_killed_run_left_goes_and_what_a_live_one_fills_stays(name: str, 
         assert names(first) == ["part"]
         assert names(tmp_path / name) == []
     assert names(tmp_path) == sorted([name, *theirs])
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "missing"),
+        (b"", "damaged"),
+        (b"[1]", "damaged, no JSON object but a list"),
+        (b"\xff\xfe{", "damaged"),
+        (b'{"a"', r"damaged, no JSON object \(.*column 5"),
+    ],
+)
+def test_json_that_is_none(content: bytes | None, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=f"x.json: {says}.*; mend it"):
+        read_json(path, "mend it", error=DataError)
+    if content is None:
+        assert read_json(path, absent={"a": 1}) == {"a": 1}
+    else:
+        with pytest.raises(ModelError, match="restore it"):
+            read_json(path, absent={})

@@ -6,7 +6,6 @@ imported when a torch mixture is opened and not before.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from finsa_moe import shipped
 from finsa_moe.errors import ConfigError, DataError, ModelError, closest, require
+from finsa_moe.files import read_json
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.folder import MODEL_TYPE, precision_of
@@ -28,6 +28,7 @@ from finsa_moe.runtime.sessions import has_openvino
 if TYPE_CHECKING:
     from finsa_moe.explain.explanation import Explanation
 
+_COPY = "copy the model folder again"
 Frame = TypeVar("Frame")
 
 
@@ -212,8 +213,7 @@ def load(
     """
     folder = shipped.place(path)
     config = _config(folder)
-    card = folder / "card.json"
-    facts = {**config, **_json(card)} if card.is_file() else config
+    facts = config | read_json(folder / "card.json", _COPY, absent={})
     if config.get("model_type") != MODEL_TYPE:
         if engine is not None or threads is not None:
             raise ConfigError(
@@ -259,17 +259,7 @@ def _config(folder: Path) -> dict[str, Any]:
         inner = sorted(str(sub.parent) for sub in folder.glob("*/config.json"))
         hint = f"did you mean {inner[-1]}?" if inner else "copy the whole folder again or train anew"
         raise ModelError(f"model folder {folder} has no config.json, so it holds no model; {hint}")
-    return _json(file)
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read ({error}); it is damaged: copy the model folder again") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{file} holds a {type(found).__name__}, not an object; copy the model folder again")
-    return found
+    return read_json(file, _COPY)
 
 
 def _torch(folder: Path, config: dict[str, Any], device: str | None, dtype: str | None) -> Engine:

@@ -1,22 +1,23 @@
 """Files and folders that no other run can spoil: those that appear whole or not at all, and those held while they grow.
 
 A whole one is written beside its target under a name of its own and renamed at the end, so that of two runs the last
-to end stands. It knows no formats.
+to end stands. Of formats it knows one: what says of a folder what it is, a JSON object.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from finsa_moe.errors import DataError, FinSAError
+from finsa_moe.errors import DataError, FinSAError, ModelError
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 """What the system says of a write that there is no room for; Windows knows no quotas."""
@@ -170,6 +171,39 @@ def _lock(place: int, *, shared: bool = False, wait: bool = False) -> bool | Non
     except OSError:  # a file system without locks, as some clusters have
         return None
     return True
+
+
+def read_json(
+    path: Path,
+    remedy: str = "restore it from where the folder was made",
+    *,
+    absent: dict[str, Any] | None = None,
+    error: type[FinSAError] = ModelError,
+) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Args:
+        path: The file.
+        remedy: What to do where it cannot be read, told in the error.
+        absent: What it is where there is no such file; None: an error.
+        error: Of which kind the error is.
+
+    Raises:
+        FinSAError: As `error` says, if it is missing or no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        if absent is not None:
+            return absent
+        raise error(f"{path}: missing; {remedy}") from None
+    except OSError as refused:
+        raise error(f"{path}: cannot be read ({refused.strerror}); {remedy}") from None
+    except ValueError as damage:  # no JSON, or no UTF-8
+        raise error(f"{path}: damaged, no JSON object ({damage}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise error(f"{path}: damaged, no JSON object but a {type(value).__name__}; {remedy}")
+    return value
 
 
 def sha256(path: Path) -> str:

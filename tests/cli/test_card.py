@@ -114,11 +114,11 @@ def test_a_strange_metrics_file_is_told_in_one_line(capsys: pytest.CaptureFixtur
     ("words", "says"),
     [
         (["nothing", "--results", "r.json"], "nothing: holds no model (no config.json)"),
-        (["m", "--results", "none.json"], "none.json: cannot be read as JSON"),
+        (["m", "--results", "none.json"], "none.json: missing; name what finsa compare or finsa evaluate --json wrote"),
         (["m", "--results", "m/experts/news/expert.json"], "is no result of finsa compare"),
         (["plain", "--results", "r.json"], "plain: config.json names no domains"),
         (["m", "--results", "r.json", "--out", "a/b.md"], "a/b.md: there is no folder a"),
-        (["m", "--results", "list.json"], "list.json: holds no JSON object"),
+        (["m", "--results", "list.json"], "list.json: damaged, no JSON object but a list"),
         (["m", "--results", "none.json", "--out", "plain"], "plain: is a folder; name a file in it"),
     ],
 )

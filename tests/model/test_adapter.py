@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from finsa_moe.errors import ModelError
-from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
+from finsa_moe.model.adapter import read_expert, read_tensors, write_expert
 from finsa_moe.model.backbone import load_backbone
 from finsa_moe.polarity import NAMES
 from tests.families import shake
@@ -160,18 +160,6 @@ def test_an_adapter_config_that_lacks_a_key_is_one_line(key: str, backbone_of: B
     (folder / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=f"adapter_config.json.*{key}"):
         read_expert(folder, load_backbone(str(backbone_of("llama")), device="cpu"))
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [(None, "missing"), (b"", "damaged"), (b"[1]", "damaged"), (b"\xff\xfe{", "damaged"), (b'{"a"', "damaged")],
-)
-def test_json_that_is_none(content: bytes | None, says: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ModelError, match=f"x.json: {says}.*; mend it"):
-        read_json(path, "mend it")
 
 
 def test_tensors_that_are_none(tmp_path: Path) -> None:

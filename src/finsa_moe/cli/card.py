@@ -5,14 +5,13 @@ It reads the model's folder and the result, and writes one file.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finsa_moe.cli.targets import check_targets
-from finsa_moe.files import write
+from finsa_moe.files import read_json, write
 
 if TYPE_CHECKING:
     from finsa_moe.evaluation.card import Subject
@@ -49,6 +48,7 @@ def card(
 ) -> None:
     """Write a model's card: what it is, its scores with intervals beside other models, routing, leaks, how measured."""
     from finsa_moe import shipped
+    from finsa_moe.errors import DataError
     from finsa_moe.evaluation.card import card as written
     from finsa_moe.evaluation.measured import measured
 
@@ -56,7 +56,8 @@ def card(
     target = out or model / NAME
     subject = _subject(model, name)
     check_targets(target)
-    found = measured(_json(results), model, source=str(results), default=shipped.MODEL)
+    facts = read_json(results, "name what finsa compare or finsa evaluate --json wrote", error=DataError)
+    found = measured(facts, model, source=str(results), default=shipped.MODEL)
     page = written(subject, found, load=load, notes=_notes(target, force=force))
     write(target, page)
     typer.echo(f"saved {target}: {len(found.lines)} test sets, {len(found.beside)} models beside")
@@ -94,28 +95,15 @@ def _subject(model: Path, name: str | None) -> Subject:
 
     if not (model / "config.json").is_file():
         raise ModelError(f"{model}: holds no model (no config.json); name the folder that train-joint or export wrote")
-    config = _json(model / "config.json")
+    config = read_json(model / "config.json")
     if not config.get("domains"):
         raise ModelError(f"{model}: config.json names no domains, so it is no mixture; a card needs one")
     experts = {
-        domain: _json(path)
+        domain: read_json(path)
         for domain in config["domains"]
         if (path := model / "experts" / domain / "expert.json").is_file()
     }
-    training, export = model / "metrics.json", model / "export.json"
     return Subject(
-        name or model.resolve().name, config, experts, _json(training) if training.is_file() else {},
-        _json(export).get("calibration", {}) if export.is_file() else {},
+        name or model.resolve().name, config, experts, read_json(model / "metrics.json", absent={}),
+        read_json(model / "export.json", absent={}).get("calibration", {}),
     )  # fmt: skip
-
-
-def _json(path: Path) -> dict[str, Any]:
-    from finsa_moe.errors import DataError
-
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: holds no JSON object")
-    return found

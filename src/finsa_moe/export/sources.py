@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from finsa_moe.data.marks import Noted
 from finsa_moe.errors import DataError
 from finsa_moe.export.rows import held_out, training
 from finsa_moe.export.tuned import Earlier
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.model.checkpoint import read_config
 from finsa_moe.model.reading import READING, Reading
 
@@ -52,7 +51,7 @@ def trained_on(folder: Path) -> Sources:
     Raises:
         ModelError: If the file is damaged.
     """
-    facts = _facts(folder)
+    facts = read_json(folder / "metrics.json", absent={})
     noted, readings = facts.get("data", {}), _readings(facts)
     found: dict[str, Path] = {}
     lost: dict[str, str] = {}
@@ -73,15 +72,10 @@ def given(folder: Path, data: Mapping[str, Path]) -> Sources:
     Raises:
         ModelError: If the mixture's ``metrics.json`` is damaged.
     """
-    readings = _readings(_facts(folder))
+    readings = _readings(read_json(folder / "metrics.json", absent={}))
     loose = {name: Reading(replace(one.columns, loose=True), one.labels) for name, one in readings.items()}
     lost = {name: "none (no --data of it)" for name in read_config(folder).domains if name not in data}
     return Sources(dict(data), lost, loose)
-
-
-def _facts(folder: Path) -> dict[str, Any]:
-    file = folder / "metrics.json"
-    return read_json(file) if file.is_file() else {}
 
 
 def _readings(facts: Mapping[str, object]) -> dict[str, Reading]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.runtime.folder import CONFIG, GraphSet, Manifest
 
 

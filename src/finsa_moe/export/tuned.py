@@ -23,7 +23,7 @@ from finsa_moe.export.known import Known, token_counts
 from finsa_moe.export.novelty import fit
 from finsa_moe.export.rows import Texts
 from finsa_moe.export.states import Measured, measure
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, Manifest
 from finsa_moe.runtime.graph_engine import GraphEngine
 
@@ -66,7 +66,7 @@ class Earlier:
 
 def _calibration(report: Path) -> dict[str, Calibration]:
     """What an export's report says of calibration, by domain; nothing where there is none."""
-    told = read_json(report).get("calibration", {}) if report.is_file() else {}
+    told = read_json(report, absent={}).get("calibration", {})
     try:
         return {name: Calibration(**found) for name, found in told.items()}
     except (AttributeError, TypeError):

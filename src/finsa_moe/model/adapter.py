@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ModelError
+from finsa_moe.files import read_json
 from finsa_moe.polarity import NAMES
 
 ADAPTER, ADAPTER_CONFIG, HEAD, FACTS = (
@@ -134,7 +135,7 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
             raise ModelError(f"{folder}: adapts {key.removeprefix(PREFIX)}, which the backbone does not have: "
                              "it was trained on another backbone")  # fmt: skip
         state[f"{PREFIX}{name}.lora_{'A' if '.lora_A.' in key else 'B'}.weight"] = tensor
-    facts = read_json(folder / FACTS) if (folder / FACTS).exists() else {}
+    facts = read_json(folder / FACTS, absent={})
     if facts and facts.get("labels") != list(NAMES):
         raise ModelError(
             f"{folder}: its labels stand in the order {facts.get('labels')}, expected {list(NAMES)}; retrain its head"
@@ -161,25 +162,6 @@ def _of_backbone(key: str, modules: Mapping[str, nn.Module]) -> bool:
     parts = key.split(".")
     own = [name for end in range(1, len(parts)) if (name := _resolve(".".join(parts[:end]), modules))]
     return ".lora_" in key or any(name.partition(".")[0] != "pooler" for name in own)
-
-
-def read_json(path: Path, remedy: str = "restore it from where the folder was made") -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        ModelError: If it is missing or no JSON object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path}: missing; {remedy}") from None
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        value = None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: damaged, no JSON object; {remedy}")
-    return value
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

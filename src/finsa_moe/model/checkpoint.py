@@ -20,8 +20,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from finsa_moe import hub
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import FinSAError, ModelError
-from finsa_moe.files import working_folder
-from finsa_moe.model.adapter import read_expert, read_json, read_tensors, write_expert
+from finsa_moe.files import read_json, working_folder
+from finsa_moe.model.adapter import read_expert, read_tensors, write_expert
 from finsa_moe.model.backbone import DTYPES, fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.moe import FinSAMoE

@@ -20,9 +20,9 @@ from torch import Tensor
 from finsa_moe.data.domains import check_domain
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.files import working_folder
+from finsa_moe.files import read_json, working_folder
 from finsa_moe.model import history
-from finsa_moe.model.adapter import read_json, read_tensors
+from finsa_moe.model.adapter import read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, read_config
 from finsa_moe.model.configuration import FinSAMoEConfig
 from finsa_moe.model.replay import write_replay

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 
 HISTORY, METRICS, CONFIG = "history", "metrics.json", "config.yaml"
 _BY_DOMAIN = ("data", "reading", "unlabelled", "domains", "sent_to_own")

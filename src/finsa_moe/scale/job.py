@@ -5,14 +5,13 @@ Made once by who starts the run, sent to every worker. It opens no graph and rea
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finsa_moe import shipped
 from finsa_moe.errors import DataError, ModelError, closest
+from finsa_moe.files import read_json, sha256
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.folder import CONFIG, MODEL_TYPE, Manifest, precision_of
 from finsa_moe.runtime.sessions import check_engine, has_openvino
@@ -105,13 +104,4 @@ def read_config(folder: Path) -> tuple[dict[str, Any], str]:
         ModelError: If it is not there or damaged.
     """
     file = folder / CONFIG
-    try:
-        content = file.read_bytes()
-        raw = json.loads(content)
-    except OSError as error:
-        raise ModelError(f"model folder {folder}: {CONFIG} cannot be read ({error.strerror}); name a model") from error
-    except ValueError as error:
-        raise ModelError(f"{file} is damaged ({error}); copy the model folder again") from error
-    if not isinstance(raw, dict):
-        raise ModelError(f"{file} holds a {type(raw).__name__}, not an object; copy the model folder again")
-    return raw, hashlib.sha256(content).hexdigest()
+    return read_json(file, "name an exported model's folder, or copy it again"), sha256(file)

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ModelError
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training.expert import longest

@@ -25,7 +25,8 @@ from transformers import PreTrainedModel
 from finsa_moe.config import AdaptConfig, ExpertConfig, TrainConfig
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.model.adapter import FACTS, HEAD, read_json, read_tensors
+from finsa_moe.files import read_json
+from finsa_moe.model.adapter import FACTS, HEAD, read_tensors
 from finsa_moe.model.backbone import check_backbone, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import adapt

@@ -24,7 +24,8 @@ from finsa_moe.data.marks import Noted, mark_of
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_texts
 from finsa_moe.errors import ConfigError, DataError, ModelError
-from finsa_moe.model.adapter import FACTS, read_json, read_tensors
+from finsa_moe.files import read_json
+from finsa_moe.model.adapter import FACTS, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture, read_config
 from finsa_moe.model.growth import add, check_new, widened
 from finsa_moe.model.moe import FinSAMoE
@@ -131,11 +132,12 @@ def add_domain(
         )
     head = read_tensors(out / EXPERT / "head.safetensors")
     sketches[domain] = Sketch.of(new, settings.seed)
+    before = read_json(source / METRICS, absent={})
     facts |= {
         "started_from": start.name if start else FRESH,
         "sent_to_own": _sent(old, layers, {**known, domain: new}, domain),
-        "data": {**_old(source, "data"), domain: Noted.of(data).as_dict()},
-        READING: {**_old(source, READING), domain: Reading.of(columns, labels).as_dict()},
+        "data": {**before.get("data", {}), domain: Noted.of(data).as_dict()},
+        READING: {**before.get(READING, {}), domain: Reading.of(columns, labels).as_dict()},
     }
 
     def more(folder: Path) -> None:
@@ -237,8 +239,3 @@ def _sent(old: Router, layers: nn.Sequential, states: Mapping[str, Tensor], doma
                       for logits in (before, torch.cat([before, own], dim=1))]  # fmt: skip
             found[name] = {"before": None if name == domain else shares[0], "after": shares[1]}
     return found
-
-
-def _old(source: Path, entry: str) -> dict[str, Any]:
-    file = source / METRICS
-    return dict(read_json(file).get(entry, {})) if file.is_file() else {}

@@ -29,7 +29,8 @@ from finsa_moe.data.domains import check_domain
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError, ModelError
-from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, Expert, read_expert, read_json, write_head
+from finsa_moe.files import read_json
+from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, Expert, read_expert, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from finsa_moe.errors import ModelError
-from finsa_moe.model.adapter import read_json, read_tensors
+from finsa_moe.files import read_json
+from finsa_moe.model.adapter import read_tensors
 from finsa_moe.polarity import ENGLISH, NAMES
 
 FACTS, HEADS = "adapt.json", "heads.safetensors"

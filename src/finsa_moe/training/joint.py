@@ -23,7 +23,7 @@ from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
 from finsa_moe.model.checkpoint import BUNDLE_LIMIT, EXPERTS, WEIGHTS, load_mixture, read_config, save_mixture
 from finsa_moe.model.losses import balance_loss, routing_loss

@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase, set_seed
 from finsa_moe.config import MergeConfig
 from finsa_moe.data.domains import check_domain
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_expert, read_json
+from finsa_moe.files import read_json
+from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_expert
 from finsa_moe.model.backbone import (
     fingerprint,
     first_expert_layer,

@@ -14,7 +14,7 @@ from typing import Any
 
 from finsa_moe.config import StageConfig
 from finsa_moe.errors import ConfigError
-from finsa_moe.model.adapter import read_json
+from finsa_moe.files import read_json
 from finsa_moe.training.resume import same_inputs, same_settings
 
 EXPERT, STARTED = "expert", "started.json"
@@ -37,7 +37,7 @@ def check_same(out: Path, now: Mapping[str, Any], settings: StageConfig, *, resu
         ConfigError: If it began as another.
     """
     marker = out / STARTED
-    begun = read_json(marker) if marker.is_file() else {}
+    begun = read_json(marker, absent={})
     for name, told in _TOLD.items():
         if begun.get(name, now[name]) != now[name]:
             found = told.format(begun.get(name))
