@@ -28,7 +28,7 @@ from finsa_moe.data.read import read_texts
 from finsa_moe.export.known import KNOWN
 from finsa_moe.files import working_folder
 from finsa_moe.model.checkpoint import BACKBONE
-from finsa_moe.training.heads import FACTS, HEADS
+from finsa_moe.training.heads import HEAD_FACTS, HEADS
 
 PACKAGE, WEIGHTS = Path("src/finsa_moe/assets/default"), Path("models/default")
 TRAINED = (
@@ -91,9 +91,9 @@ def weights(source: Path, target: Path, name: Path) -> None:
 def heads(student: Path, target: Path) -> None:
     """The student's heads beside its weights, for experts that start from one (`finsa train-expert --head`)."""
     shutil.copy(student / HEADS, target)
-    tasks = read(student / FACTS)["tasks"]
+    tasks = read(student / HEAD_FACTS)["tasks"]
     kept = {name: {key: task[key] for key in ("rows", "names")} for name, task in tasks.items()}
-    write(target / FACTS, {"tasks": kept})
+    write(target / HEAD_FACTS, {"tasks": kept})
 
 
 def agreement(trained: Path, shipped: Path, data: Path) -> dict[str, int]:

@@ -21,7 +21,7 @@ source runs/stages.sh
 source runs/default_rows.sh
 
 say "news' expert reads on"
-made_of "$out/phrases.csv" "PHRASES=$phrases"
+made_of "$out/phrases.csv" "PHRASES=$phrases" runs/phrases/words.yaml
 [ -f "$out/phrases.csv" ] || python runs/phrases.py "$out/phrases.csv" --rows "$phrases"
 later=()
 for name in news other; do
@@ -30,11 +30,7 @@ done
 expert_rows "$out/on/all" "$out/data/news" ${later[@]+"${later[@]}"} "${held[@]}"
 expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" \
   --hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv "${held[@]}"
-made_of "$out/on/expert" "$mixture" "$out/on/news" "$config:expert"
-[ -f "$out/on/expert/expert.json" ] ||
-  finsa train-expert news "$out/on/news" --out "$out/on/expert" --backbone "$mixture/backbone" \
-    --start "$mixture/experts/news" --config "$config" --resume
-made_of "$out/read" "$mixture" "$out/on/expert"
-[ -f "$out/read/config.json" ] || python runs/replace_expert.py "$mixture" "$out/read" news "$out/on/expert"
+made_of "$out/read" "$mixture" "$out/on/news" "$config:expert"
+[ -f "$out/read/config.json" ] || python runs/read_on.py "$mixture" "$out/read" news "$out/on/news" --config "$config"
 
-MIXTURE="$out/read" bash runs/tables.sh "$data" "$out"
+MIXTURE="$out/read" FROM="$mixture" bash runs/tables.sh "$data" "$out"

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from finsa_moe.training.heads import FACTS, HEADS, Head, read_heads
+from finsa_moe.training.heads import HEAD_FACTS, HEADS, Head, read_heads
 
 WEIGHTS = "model.safetensors"
 
@@ -52,17 +52,22 @@ def mean_heads(students: list[Path]) -> tuple[list[str], dict[str, Tensor]]:
 
 def soup(out: Path, students: list[Path]) -> None:
     """Write the mean as a backbone's folder, whole or not at all."""
-    facts = [json.loads((student / FACTS).read_text(encoding="utf-8")) for student in students]
+    facts = [json.loads((student / HEAD_FACTS).read_text(encoding="utf-8")) for student in students]
     weights, (tasks, heads) = mean_weights(students), mean_heads(students)
+    if len(prompts := {one.get("prompt", "none") for one in facts}) > 1:
+        named = ", ".join(map(str, students))
+        raise SystemExit(f"{named}: they read under unlike prompts: {', '.join(sorted(prompts))}")
     working = out.with_name(f".{out.name}.tmp{os.getpid()}")
     working.mkdir(parents=True)
     for file in students[0].glob("*.json"):
-        if file.name != FACTS:
+        if file.name != HEAD_FACTS:
             shutil.copy2(file, working)
     for name, tensors in ((WEIGHTS, weights), (HEADS, heads)):
         save_file(tensors, working / name, metadata={"format": "pt"})
-    described = {"mean_of": facts, "tasks": {name: facts[0]["tasks"][name] for name in tasks}}
-    (working / FACTS).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
+    described = {
+        "mean_of": facts, "tasks": {name: facts[0]["tasks"][name] for name in tasks}, "prompt": prompts.pop(),
+    }  # fmt: skip
+    (working / HEAD_FACTS).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
     working.replace(out)
 
 

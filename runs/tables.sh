@@ -17,8 +17,9 @@ mkdir -p "$out"
 source runs/stages.sh
 source runs/default_rows.sh
 
-if [ ! -d "$out/kept" ]; then # it was made elsewhere: how it came to be, for the card
-  made_of "$out/before.json" "$mixture"
+from=${FROM:-$mixture} # what it went on from, where runs/read_on.sh let it
+if [ "$from" != "$out/kept" ]; then # it was made elsewhere: how it came to be, for the card
+  made_of "$out/before.json" "$from"
   [ -f "$out/before.json" ] || cp src/finsa_moe/assets/default/card.json "$out/before.json"
 fi
 unseen=() # headlines to judge the router by: it must not have met them

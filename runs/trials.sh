@@ -71,11 +71,11 @@ lines() { # lines FILE EACH TEXTS… : a file of every EACH-th text
   [ -f "$1" ] || python -c 'import sys
 from itertools import chain, islice
 from pathlib import Path
-from finsa_moe.data.lines import read_lines
+from finsa_moe.data.lines import normalised_lines
 from finsa_moe.data.read import read_texts
 from finsa_moe.files import write
 target, each, *sources = sys.argv[1:]
-found = chain(*(read_texts([file]) if file.suffix == ".csv" else read_lines([file]) for file in map(Path, sources)))
+found = chain(*(read_texts([file]) if file.suffix == ".csv" else normalised_lines([file]) for file in map(Path, sources)))
 write(Path(target), "".join(" ".join(text.split()) + "\n" for text in islice(found, 0, None, int(each))))' "$@"
 }
 

@@ -45,3 +45,16 @@ def test_students_of_no_common_task_have_no_mean(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="they share no task"):
         soup(tmp_path / "mean", [one, two])
     assert not (tmp_path / "mean").exists()
+
+
+def test_the_prompt_that_they_read_under_stays_and_unlike_ones_have_no_mean(tmp_path: Path) -> None:
+    one, two = (student(tmp_path / name, 1, {"news": ["a"]}) for name in ("one", "two"))
+    for folder, prompt in ((one, "neutral"), (two, "neutral")):
+        facts = json.loads((folder / "adapt.json").read_text(encoding="utf-8")) | {"prompt": prompt}
+        (folder / "adapt.json").write_text(json.dumps(facts), encoding="utf-8")
+    soup(tmp_path / "mean", [one, two])
+    assert json.loads((tmp_path / "mean" / "adapt.json").read_text(encoding="utf-8"))["prompt"] == "neutral"
+    three = student(tmp_path / "three", 1, {"news": ["a"]})
+    with pytest.raises(SystemExit, match="under unlike prompts: neutral, none"):
+        soup(tmp_path / "none", [one, three])
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", "three", "mean"}
