@@ -10,7 +10,7 @@ import torch
 from finsa_moe.config import AdaptConfig
 from finsa_moe.model.backbone import load_backbone, load_tokenizer, text_encoder
 from finsa_moe.training.adapt import adapt
-from finsa_moe.training.answers import TaskModelAnswers, pooled_states
+from finsa_moe.training.answers import TaskModelAnswers, answer_states
 from tests.training.test_adapt import KINDS, QUICK, write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,7 +42,7 @@ def test_a_decoder_is_trained_and_asked_with_the_prompt_that_an_expert_gets(
     backbone, tokenizer = load_backbone(str(out), device="cpu"), load_tokenizer(out)
 
     def states(prompt: str) -> torch.Tensor:
-        return pooled_states(backbone, text_encoder(tokenizer, prompt=prompt, max_length=96), ["周三净利翻倍"])
+        return answer_states(backbone, text_encoder(tokenizer, prompt=prompt, max_length=96), ["周三净利翻倍"])
 
     found = TaskModelAnswers(out, device="cpu").states(["周三净利翻倍"])
     torch.testing.assert_close(found, states(prompt))

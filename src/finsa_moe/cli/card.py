@@ -92,6 +92,7 @@ def _notes(target: Path, *, force: bool) -> str:
 def _subject(model: Path, name: str | None) -> Subject:
     from finsa_moe.errors import ModelError
     from finsa_moe.evaluation.card import Subject
+    from finsa_moe.model.history import METRICS
 
     if not (model / "config.json").is_file():
         raise ModelError(f"{model}: holds no model (no config.json); name the folder that train-joint or export wrote")
@@ -104,6 +105,6 @@ def _subject(model: Path, name: str | None) -> Subject:
         if (path := model / "experts" / domain / "expert.json").is_file()
     }
     return Subject(
-        name or model.resolve().name, config, experts, read_json(model / "metrics.json", absent={}),
+        name or model.resolve().name, config, experts, read_json(model / METRICS, absent={}),
         read_json(model / "export.json", absent={}).get("calibration", {}),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Id, Label, Labels, Text, named
+from finsa_moe.cli.options import BatchTokens, Date, Device, DType, Id, Label, Labels, Text, pairs_of
 from finsa_moe.runtime import BATCH_TOKENS
 
 SEEDS, SHARES = "13,21,42,87,123", "0.05,0.1,0.25,0.5"
@@ -103,7 +103,7 @@ def compare(
     drawn = [_seed(word) for word in seeds.split(",")]
     if doubled := [seed for at, seed in enumerate(drawn) if seed in drawn[:at]]:
         raise ConfigError(f"--seeds {seeds}: {doubled[0]} stands twice; name every seed once")
-    domains = [name.partition("/")[0] for name in named(test, "--test", FILE)]
+    domains = [name.partition("/")[0] for name in pairs_of(test, "--test", FILE)]
     asked = with_forms(models, experts, domains) if matrix else models
     cells = planned(asked, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
     held = next((spec for spec, name in names.items() if name == reference), reference or models[0])

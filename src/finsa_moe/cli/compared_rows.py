@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finsa_moe.cli.options import named, one_split
+from finsa_moe.cli.options import one_split, pairs_of
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.leakage import audit
 from finsa_moe.data.read import read_rows
@@ -35,7 +35,7 @@ def labelled(pairs: list[str], option: str, columns: Columns, labels: LabelMap) 
     texts: list[str] = []
     ids: list[int] = []
     domains: list[str] = []
-    for name, path in named(pairs, option, FILE).items():
+    for name, path in pairs_of(pairs, option, FILE).items():
         frame = _frame(path, columns, labels)
         texts += frame["text"].to_list()
         ids += class_ids(frame["label"]).tolist()
@@ -50,7 +50,7 @@ def judged_sets(
 
     Errors as `labelled`.
     """
-    frames = {name: _frame(path, columns, labels) for name, path in named(pairs, "--test", FILE).items()}
+    frames = {name: _frame(path, columns, labels) for name, path in pairs_of(pairs, "--test", FILE).items()}
     asked = {name: frame.select("text", "label") for name, frame in frames.items()}
     together = audit(asked)  # of texts near to one another in several sets all are drawn at once
     made = []

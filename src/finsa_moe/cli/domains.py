@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from finsa_moe.cli import grown
-from finsa_moe.cli.options import Config, Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, named
+from finsa_moe.cli.options import Config, Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, pairs_of
 from finsa_moe.cli.targets import check_folder
 
 Export = Annotated[bool, typer.Option("--export/--no-export", help="Also write the torch-free runtime.")]
@@ -77,12 +77,12 @@ def add_domain(
     check_new(before, source, name)
     columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
     loose = Columns(text=text, label=label, loose=True)
-    checks = grown.read_checks(named(check, "--check") if check else {}, before.domains, name, loose, spelling)
+    checks = grown.read_checks(pairs_of(check, "--check") if check else {}, before.domains, name, loose, spelling)
     if name not in checks and (own := grown.own_rows(data)):
         checks |= grown.read_checks({name: own}, before.domains, name, columns, spelling)
     facts = run(
         source, name, data, out, settings=settings, resume=resume, device=device, columns=columns, labels=spelling,
-        replay=named(replay, "--replay") if replay else None, held_out=read_texts(hold_out or [], text), say=_say,
+        replay=pairs_of(replay, "--replay") if replay else None, held_out=read_texts(hold_out or [], text), say=_say,
     )  # fmt: skip
     moved = grown.scores(source, out / MOE, checks, device)
     grown.show(facts["sent_to_own"], moved)

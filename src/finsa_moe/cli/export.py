@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import named
+from finsa_moe.cli.options import pairs_of
 from finsa_moe.cli.screen import screen
 from finsa_moe.cli.targets import check_folder
 
@@ -65,7 +65,7 @@ def export(
     check_folder(out)
     from finsa_moe.export.export import export_mixture
 
-    folders = named(data, "--data") if data else None
+    folders = pairs_of(data, "--data") if data else None
     made = export_mixture(
         model, out, precisions=precision or (), single=single, data=folders, background=background or (),
         graphs_of=graphs, say=lambda step: typer.echo(step, err=True),

@@ -84,7 +84,7 @@ def is_file(text: str) -> bool:
         return False
 
 
-def named(pairs: list[str], option: str, example: str = "news=work/news") -> dict[str, Path]:
+def pairs_of(pairs: list[str], option: str, example: str = "news=work/news") -> dict[str, Path]:
     """``NAME=PATH`` options as a mapping, in the order given."""
     named: dict[str, Path] = {}
     for pair in pairs:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finsa_moe.cli.options import Config, Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, named
+from finsa_moe.cli.options import Config, Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, pairs_of
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.targets import check_folder
 from finsa_moe.cli.trained import of_step, say, stoppable
@@ -97,7 +97,7 @@ def adapt(
     check_folder(out)
     settings = AdaptConfig.load(config, set_ or [])
     columns, spelling = _columns(text, label, None, None, labels)
-    tasks, answers = named(task or [], "--task"), named(soft or [], "--soft")
+    tasks, answers = pairs_of(task or [], "--task"), pairs_of(soft or [], "--soft")
     with stoppable(out):
         facts = run(
             backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=read_texts(hold_out or [], text),
@@ -185,7 +185,7 @@ def merge(
 
     check_folder(out)
     settings = MergeConfig.load(config, set_ or [])
-    facts = run(named(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
+    facts = run(pairs_of(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
     fresh = f"; fresh heads: {', '.join(facts['fresh_heads'])}" if facts["fresh_heads"] else ""
     typer.echo(f"{out}: experts {', '.join(facts['domains'])} on {facts['linears']} linears, "
                f"routed at layer {facts['route_layer']}{fresh}")  # fmt: skip
@@ -222,8 +222,8 @@ def train_joint(
     columns, spelling = _columns(text, label, id, date, labels)
     with stoppable(out):
         facts = run(
-            start, named(data, "--data"), out, settings=settings, resume=resume, device=device,
-            columns=columns, labels=spelling, unlabelled=named(unlabelled, "--unlabelled") if unlabelled else None,
+            start, pairs_of(data, "--data"), out, settings=settings, resume=resume, device=device,
+            columns=columns, labels=spelling, unlabelled=pairs_of(unlabelled, "--unlabelled") if unlabelled else None,
             held_out=read_texts(hold_out or [], text),
         )  # fmt: skip
     for name, phase in facts.items():

@@ -15,6 +15,7 @@ from finsa_moe.export.rows import held_out, training
 from finsa_moe.export.tuned import Earlier
 from finsa_moe.files import read_json
 from finsa_moe.model.checkpoint import read_config
+from finsa_moe.model.history import METRICS
 from finsa_moe.model.reading import READING, Reading
 
 
@@ -51,7 +52,7 @@ def trained_on(folder: Path) -> Sources:
     Raises:
         ModelError: If the file is damaged.
     """
-    facts = read_json(folder / "metrics.json", absent={})
+    facts = read_json(folder / METRICS, absent={})
     noted, readings = facts.get("data", {}), _readings(facts)
     found: dict[str, Path] = {}
     lost: dict[str, str] = {}
@@ -72,7 +73,7 @@ def given(folder: Path, data: Mapping[str, Path]) -> Sources:
     Raises:
         ModelError: If the mixture's ``metrics.json`` is damaged.
     """
-    readings = _readings(read_json(folder / "metrics.json", absent={}))
+    readings = _readings(read_json(folder / METRICS, absent={}))
     loose = {name: Reading(replace(one.columns, loose=True), one.labels) for name, one in readings.items()}
     lost = {name: "none (no --data of it)" for name in read_config(folder).domains if name not in data}
     return Sources(dict(data), lost, loose)

@@ -24,7 +24,7 @@ from finsa_moe.errors import ModelError
 from finsa_moe.files import read_json
 from finsa_moe.polarity import NAMES
 
-ADAPTER, ADAPTER_CONFIG, HEAD, FACTS = (
+ADAPTER, ADAPTER_CONFIG, HEAD, EXPERT_FACTS = (
     "adapter_model.safetensors", "adapter_config.json", "head.safetensors", "expert.json",
 )  # fmt: skip
 PREFIX = "base_model.model."
@@ -91,7 +91,7 @@ def write_head(
     if head is not None:
         save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, folder / HEAD, metadata={"format": "pt"})
     text = json.dumps({**facts, "labels": list(NAMES)}, ensure_ascii=False, indent=2)
-    (folder / FACTS).write_text(text, encoding="utf-8")
+    (folder / EXPERT_FACTS).write_text(text, encoding="utf-8")
 
 
 def read_expert(folder: Path, backbone: nn.Module) -> Expert:
@@ -135,7 +135,7 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
             raise ModelError(f"{folder}: adapts {key.removeprefix(PREFIX)}, which the backbone does not have: "
                              "it was trained on another backbone")  # fmt: skip
         state[f"{PREFIX}{name}.lora_{'A' if '.lora_A.' in key else 'B'}.weight"] = tensor
-    facts = read_json(folder / FACTS, absent={})
+    facts = read_json(folder / EXPERT_FACTS, absent={})
     if facts and facts.get("labels") != list(NAMES):
         raise ModelError(
             f"{folder}: its labels stand in the order {facts.get('labels')}, expected {list(NAMES)}; retrain its head"

@@ -24,12 +24,13 @@ from finsa_moe.files import read_json, working_folder
 from finsa_moe.model.adapter import read_expert, read_tensors, write_expert
 from finsa_moe.model.backbone import DTYPES, fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
+from finsa_moe.model.history import HISTORY, METRICS, SETTINGS
 from finsa_moe.model.moe import FinSAMoE
 
 WEIGHTS, BACKBONE, EXPERTS = "model.safetensors", "backbone", "experts"
 OF_ONE_MODEL = {
-    BACKBONE, EXPERTS, WEIGHTS, "config.json", "config.yaml", "metrics.json", "replay.safetensors",
-    "novelty.safetensors", "history", ROUTER_TABLE,
+    BACKBONE, EXPERTS, WEIGHTS, "config.json", SETTINGS, METRICS, "replay.safetensors",
+    "novelty.safetensors", HISTORY, ROUTER_TABLE,
 }  # fmt: skip
 """Entries of a mixture's folder that would be wrong of another mixture."""
 BUNDLE_LIMIT = 256 * 2**20

@@ -108,7 +108,7 @@ def add(
         shutil.copytree(
             expert,
             working / EXPERTS / domain,
-            ignore=shutil.ignore_patterns("run", "config.yaml", "metrics.json", "token*"),
+            ignore=shutil.ignore_patterns("run", history.SETTINGS, history.METRICS, "token*"),
         )
         history.keep(source, working, domain)
         more(working)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from finsa_moe.files import read_json
 
-HISTORY, METRICS, CONFIG = "history", "metrics.json", "config.yaml"
+HISTORY, METRICS, SETTINGS = "history", "metrics.json", "config.yaml"
 _BY_DOMAIN = ("data", "reading", "unlabelled", "domains", "sent_to_own")
 """Entries of ``metrics.json`` that have one value a domain."""
 
@@ -48,7 +48,7 @@ def bring_back(source: Path, working: Path, domain: str, added: Sequence[str]) -
 
 def _copy(record: Path, target: Path, without: str | None = None) -> None:
     """Copy both files as far as they are there; `metrics.json` is written anew only where it speaks of a domain."""
-    for file in (METRICS, CONFIG):
+    for file in (METRICS, SETTINGS):
         if not (record / file).is_file():
             continue
         target.mkdir(parents=True, exist_ok=True)

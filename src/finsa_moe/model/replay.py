@@ -18,6 +18,7 @@ from torch import Tensor
 from finsa_moe.errors import ModelError
 from finsa_moe.files import whole_path
 from finsa_moe.model.adapter import read_tensors
+from finsa_moe.model.history import METRICS
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.sketch import Sketch
 
@@ -69,7 +70,7 @@ def read_replay(folder: Path, domains: Sequence[str]) -> dict[str, Sketch]:
     remedy = "name texts of its domains with " + " ".join(f"--replay {name}=FILE" for name in domains)
     if not path.is_file():
         told = "this mixture was trained before sketches of its states were kept: "
-        if not (folder / "metrics.json").is_file():  # as merge writes it, or save_pretrained
+        if not (folder / METRICS).is_file():  # as merge writes it, or save_pretrained
             told = "train-joint writes it, and this folder is none of train-joint's; give one that is, or "
         raise ModelError(f"{path}: missing; {told}{remedy}")
     found = read_tensors(path)

@@ -20,7 +20,7 @@ from finsa_moe.errors import ModelError
 
 Reals = NDArray[np.float32]
 Integers = NDArray[np.int64]
-ROUTED = -1
+BY_ROUTER = -1
 """The entry of `experts` that leaves the choice to the router."""
 
 
@@ -96,7 +96,7 @@ class Engine(ABC):
         Args:
             ids: Token ids, (b, t), padded on the right.
             mask: 1 for a token, 0 for padding, (b, t).
-            experts: The expert to use for each text, (b,); `ROUTED` leaves it to the router, and so does None for all.
+            experts: The expert to use for each text, (b,); `BY_ROUTER` leaves it to the router, as None does for all.
             prior: What is added to the router's logits, (b, E); NaN where it says nothing of a domain.
         """
 

@@ -21,7 +21,7 @@ from finsa_moe.polarity import ENGLISH, NAMES
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.answers import Numbers, refusal, row_type
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.engine import ROUTED, Engine, Scores
+from finsa_moe.runtime.engine import BY_ROUTER, Engine, Scores
 from finsa_moe.runtime.forks import in_child
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.repeats import Repeats, Rows
@@ -173,13 +173,13 @@ class Predictor:
             yield start, experts[start : start + WINDOW]
 
     def expert(self, domain: str | None) -> int:
-        """The place of a domain's expert in the gate; `ROUTED` for None.
+        """The place of a domain's expert in the gate; `BY_ROUTER` for None.
 
         Raises:
             DataError: For an unknown domain.
         """
         if domain is None:
-            return ROUTED
+            return BY_ROUTER
         if domain not in self._index:
             known = list(self._index)
             raise DataError(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.answers import Numbers, refusal
 from finsa_moe.runtime.batches import by_length, pad
-from finsa_moe.runtime.engine import ROUTED
+from finsa_moe.runtime.engine import BY_ROUTER
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.runtime.tables import Prior, with_tables
@@ -25,7 +25,7 @@ from finsa_moe.runtime.tables import Prior, with_tables
 
 @dataclass(slots=True)
 class Opened:
-    """A text ready for the engine: its ids, whether its middle was cut, and its expert, if known (else `ROUTED`).
+    """A text ready for the engine: its ids, whether its middle was cut, and its expert, if known (else `BY_ROUTER`).
 
     `prior` is what its router is told beside the ids, (E,), empty where it is told nothing.
     """
@@ -60,7 +60,7 @@ def open_texts(
         else refusal(text, at)
         for at, (text, encoded, prior) in enumerate(zip(texts, engine.encode(texts), priors, strict=True))
     ]
-    if bulk and expert == ROUTED and engine.routes_early:
+    if bulk and expert == BY_ROUTER and engine.routes_early:
         some = [each for each in found if isinstance(each, Opened)]
         for batch in by_length([len(each.ids) for each in some], predictor.batch_tokens):
             ids, prior = [some[at].ids for at in batch], _stacked([some[at] for at in batch])

@@ -50,7 +50,7 @@ def with_tables(engine: Engine, scores: Scores, texts: Sequence[str], experts: N
         engine: What answered.
         scores: Its numbers.
         texts: The raw texts, (b,).
-        experts: The expert asked for by each text, (b,); `ROUTED` where it was left to the router.
+        experts: The expert asked for by each text, (b,); `BY_ROUTER` where it was left to the router.
     """
     if not _tables(engine):
         return scores

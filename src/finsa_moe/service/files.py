@@ -28,7 +28,7 @@ from finsa_moe.runtime.rows import read
 from finsa_moe.runtime.writers import lines_into
 from finsa_moe.service.bodies import check_head, media_type
 from finsa_moe.service.inspect import Found, inspect
-from finsa_moe.service.predict import check_domain, too_long
+from finsa_moe.service.predict import known_domain, too_long
 from finsa_moe.service.problems import Problem
 from finsa_moe.service.served import Served
 from finsa_moe.service.shapes import ASKED, refusals
@@ -124,7 +124,7 @@ async def predict_file(
         said = f"a Content-Type that names the format, or a name ending in {', '.join(ENDINGS)}, is needed"
         raise Problem(415, "media-type", said)
     served = state.shelf.served
-    check_domain(domain, served, "/query/domain")
+    known_domain(domain, served, "/query/domain")
     path = await received(request, ending, state)
 
     def release() -> None:

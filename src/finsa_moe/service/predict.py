@@ -151,7 +151,7 @@ async def _answer(state: State, served: Served, texts: list[str], asked: Predict
     return json.dumps({"predictions": found, "model": served.name}, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def check_domain(domain: str | None, served: Served, where: str) -> None:
+def known_domain(domain: str | None, served: Served, where: str) -> None:
     """Refuse an expert that the model does not have.
 
     Raises:
@@ -179,7 +179,7 @@ def _check_count(texts: int, explain: bool, settings: Settings) -> None:
 def _check(texts: list[str], asked: PredictRequest, served: Served, state: State) -> None:
     settings = state.settings
     _check_count(len(texts), asked.explain, settings)
-    check_domain(asked.domain, served, "/domain")
+    known_domain(asked.domain, served, "/domain")
     long = [at for at, text in enumerate(texts) if len(text) > settings.max_chars]
     if long:
         said = too_long(served, state)

@@ -39,7 +39,7 @@ from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import longest, prompt_for
-from finsa_moe.training.heads import FACTS, HEADS, start_heads
+from finsa_moe.training.heads import HEAD_FACTS, HEADS, start_heads
 from finsa_moe.training.processes import Processes
 from finsa_moe.training.resume import check_finished, check_own, finish
 from finsa_moe.training.tasks import Split, Task, read_tasks
@@ -140,7 +140,7 @@ def adapt(
             the run in `out` began with; ConfigError if `out` is the backbone, or holds a model that no run in it made;
             ModelError if training diverges.
     """
-    finished = (out / FACTS).exists()
+    finished = (out / HEAD_FACTS).exists()
     if finished and not resume:
         raise ConfigError(f"{out}: holds a finished backbone; name another --out, or remove it first")
     check_own(out, Path(backbone), begun=finished or (out / "run" / "checkpoints").exists())
@@ -181,7 +181,7 @@ def adapt(
     if finished:  # there is nothing left to do, but for what a kill after the last word left
         check_finished(stage.folder, settings, inputs)
         finish(stage.folder)
-        return dict(json.loads((out / FACTS).read_text(encoding="utf-8")))
+        return dict(json.loads((out / HEAD_FACTS).read_text(encoding="utf-8")))
     with loop.entered(stage.folder, settings, inputs, resume=resume):
         facts = loop.run(stage, resume=resume)
         facts |= {"heads": started, "prompt": prompt}
@@ -198,7 +198,7 @@ def adapt(
             head = {name: value.detach().cpu().contiguous() for name, value in model.head.state_dict().items()}
             save_file(head, out / HEADS)
             settings.save(out / "adapt.yaml")
-            write(out / FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
+            write(out / HEAD_FACTS, json.dumps(facts, ensure_ascii=False, indent=2) + "\n")
             finish(stage.folder)
         processes.wait()
     return facts

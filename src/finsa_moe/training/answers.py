@@ -22,7 +22,7 @@ from finsa_moe.files import read_json
 from finsa_moe.model.backbone import last_hidden, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.model.router import masked_mean
 from finsa_moe.training.expert import longest
-from finsa_moe.training.heads import FACTS, read_heads
+from finsa_moe.training.heads import HEAD_FACTS, read_heads
 
 
 class TaskModelAnswers:
@@ -44,7 +44,7 @@ class TaskModelAnswers:
         self._backbone = load_backbone(str(folder), device=device).eval()
         self.classes = {name: head.names for name, head in self._heads.items()}
         """Names of each task's classes, in the order of its head."""
-        prompt = read_json(folder / FACTS).get("prompt", "none")  # which folders of earlier versions do not tell
+        prompt = read_json(folder / HEAD_FACTS).get("prompt", "none")  # which folders of earlier versions do not tell
         tokenizer, longest_ = load_tokenizer(str(folder)), longest(self._backbone, max_length)
         self._encode = text_encoder(tokenizer, prompt=prompt, max_length=longest_)
 
@@ -56,7 +56,7 @@ class TaskModelAnswers:
             texts: Raw texts, (n,).
             batch_tokens: Most tokens at once, padding counted.
         """
-        return pooled_states(self._backbone, self._encode, texts, batch_tokens=batch_tokens, bf16=self._bf16)
+        return answer_states(self._backbone, self._encode, texts, batch_tokens=batch_tokens, bf16=self._bf16)
 
     def shares(self, states: Tensor, task: str) -> NDArray[np.float32]:
         """Shares (n, classes) of a task's classes, rows that sum to 1; a polarity's as bearish, neutral, bullish.
@@ -76,7 +76,7 @@ class TaskModelAnswers:
         return found
 
 
-def pooled_states(
+def answer_states(
     backbone: PreTrainedModel, encode: TextEncoder, texts: Sequence[str], *, batch_tokens: int = 8192,
     bf16: bool = False,
 ) -> Tensor:  # fmt: skip

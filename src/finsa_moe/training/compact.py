@@ -24,6 +24,7 @@ from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.files import write
 from finsa_moe.model.backbone import load_tokenizer
 from finsa_moe.model.device import usable_device
+from finsa_moe.model.history import SETTINGS
 from finsa_moe.training.corpus import PAD, SPECIAL, Corpus, train_tokenizer
 from finsa_moe.training.masking import WholeWordMasker
 from finsa_moe.training.pretrain import Pretrainer
@@ -73,12 +74,12 @@ def pretrain(
     fresh = not run.exists()
     if processes.first:
         check_own(out, *([init] if init else []), begun=(run / TOKENIZER).exists())
-        _check_run(run / "config.yaml", settings, resume)
+        _check_run(run / SETTINGS, settings, resume)
     with at_work(run, first=processes.first):
         try:
             if processes.first:
                 keep_inputs(run, _inputs(sources, held_out, init), resume=resume)
-                settings.save(run / "config.yaml")
+                settings.save(run / SETTINGS)
             with processes.in_turn():
                 dropped: list[str] = []
                 tokenizer = _tokenizer(lambda: _lines(sources, held_out), run / TOKENIZER, settings, init)

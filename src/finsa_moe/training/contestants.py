@@ -26,11 +26,11 @@ from finsa_moe.config import AdaptConfig, ExpertConfig, TrainConfig
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import read_json
-from finsa_moe.model.adapter import FACTS, HEAD, read_tensors
+from finsa_moe.model.adapter import EXPERT_FACTS, HEAD, read_tensors
 from finsa_moe.model.backbone import check_backbone, load_backbone, load_tokenizer, text_encoder
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.adapt import adapt
-from finsa_moe.training.answers import TaskModelAnswers, pooled_states
+from finsa_moe.training.answers import TaskModelAnswers, answer_states
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
 
@@ -237,7 +237,7 @@ def _expert_answers(
     folder: Path, backbone: str, settings: ExpertConfig, device: str | None
 ) -> Callable[[Sequence[str]], Reals]:
     """The expert in a folder, as plain peft loads it, and its table, answering texts after the folder is gone."""
-    facts, head = read_json(folder / FACTS), read_tensors(folder / HEAD)
+    facts, head = read_json(folder / EXPERT_FACTS), read_tensors(folder / HEAD)
     plain = load_backbone(backbone, quantisation=settings.quantisation, dtype=settings.dtype, device=device)
     network = cast(PreTrainedModel, PeftModel.from_pretrained(plain, str(folder)).eval().base_model.model)
     encode = text_encoder(load_tokenizer(folder), prompt=facts["prompt"], max_length=facts["max_tokens"])
@@ -246,7 +246,7 @@ def _expert_answers(
 
     def answer(texts: Sequence[str]) -> Reals:
         with torch.inference_mode():
-            states: Tensor = pooled_states(network, encode, texts)
+            states: Tensor = answer_states(network, encode, texts)
             logits = (states @ weight.T + bias).cpu()
             if table is not None:
                 logits += torch.from_numpy(table(texts))

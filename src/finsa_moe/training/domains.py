@@ -25,9 +25,10 @@ from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_texts
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.files import read_json
-from finsa_moe.model.adapter import FACTS, read_tensors
+from finsa_moe.model.adapter import EXPERT_FACTS, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture, read_config
 from finsa_moe.model.growth import add, check_new, widened
+from finsa_moe.model.history import METRICS, SETTINGS
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.reading import READING, Reading
 from finsa_moe.model.replay import read_replay
@@ -43,7 +44,7 @@ from finsa_moe.training.started import EXPERT, check_same, started, texts_mark
 from finsa_moe.training.unlabelled import head_lengths, routing_rows
 from finsa_moe.training.widen import new_layers
 
-MOE, METRICS = "moe", "metrics.json"
+MOE = "moe"
 FEW, FRESH = 100, "fresh"
 DRAWN = 16_384
 """States drawn of each old domain: half of them to teach, half to tell a share of 0.0001 by."""
@@ -95,7 +96,7 @@ def add_domain(
         if resume:
             return read_json(out / MOE / METRICS)
         raise ConfigError(f"{out / MOE}: exists already; name another --out, or remove it first")
-    if (out / EXPERT / FACTS).exists() and not resume:
+    if (out / EXPERT / EXPERT_FACTS).exists() and not resume:
         raise ConfigError(f"{out}: holds an unfinished run; add --resume to go on, or name another --out")
     device = training_device(device)
     config = read_config(source)
@@ -142,7 +143,7 @@ def add_domain(
 
     def more(folder: Path) -> None:
         (folder / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
-        settings.save(folder / "config.yaml")
+        settings.save(folder / SETTINGS)
 
     small = widened(read_tensors(source / WEIGHTS), head, layers.state_dict())
     add(

@@ -30,7 +30,7 @@ from finsa_moe.data.near import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.files import read_json
-from finsa_moe.model.adapter import ADAPTER, FACTS, HEAD, Expert, read_expert, write_head
+from finsa_moe.model.adapter import ADAPTER, EXPERT_FACTS, HEAD, Expert, read_expert, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
@@ -44,6 +44,7 @@ from finsa_moe.model.backbone import (
     text_encoder,
 )
 from finsa_moe.model.checkpoint import lasting_name
+from finsa_moe.model.history import METRICS, SETTINGS
 from finsa_moe.model.router import masked_mean
 from finsa_moe.polarity import NAMES, LabelMap
 from finsa_moe.training import loop, ngrams
@@ -128,11 +129,11 @@ def train_expert(
             training diverges.
     """
     check_domain(domain)
-    finished = (out / FACTS).exists()
+    finished = (out / EXPERT_FACTS).exists()
     if finished and not resume:
         raise ConfigError(f"{out}: holds a finished expert; name another --out, or remove it first")
     if finished:
-        same_inputs(out / FACTS, read_json(out / FACTS), {"domain": domain})
+        same_inputs(out / EXPERT_FACTS, read_json(out / EXPERT_FACTS), {"domain": domain})
     check_own(out, Path(backbone), begun=finished or (out / "run" / "checkpoints").exists())
     device = training_device(device)
     train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
@@ -180,7 +181,7 @@ def train_expert(
     if finished:  # there is nothing left to do, but for what a kill after the last word left
         check_finished(stage.folder, settings, inputs)
         finish(stage.folder)
-        return read_json(out / "metrics.json")
+        return read_json(out / METRICS)
     with loop.entered(stage.folder, settings, inputs, resume=resume):
         facts = loop.run(stage, resume=resume)
         facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
@@ -252,9 +253,9 @@ def _write(
     model.peft.save_pretrained(str(working))
     (working / "README.md").unlink(missing_ok=True)  # peft's empty card
     write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts, table)
-    settings.save(working / "config.yaml")
+    settings.save(working / SETTINGS)
     tokenizer.save_pretrained(working)
-    (working / "metrics.json").write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
-    for file in sorted(working.iterdir(), key=lambda path: path.name == FACTS):
+    (working / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
+    for file in sorted(working.iterdir(), key=lambda path: path.name == EXPERT_FACTS):
         os.replace(file, out / file.name)
     working.rmdir()

@@ -17,7 +17,7 @@ from finsa_moe.files import read_json
 from finsa_moe.model.adapter import read_tensors
 from finsa_moe.polarity import ENGLISH, NAMES
 
-FACTS, HEADS = "adapt.json", "heads.safetensors"
+HEAD_FACTS, HEADS = "adapt.json", "heads.safetensors"
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def read_heads(folder: Path) -> dict[str, Head]:
     """
     if not (folder / HEADS).is_file():
         raise ModelError(f"{folder}: no {HEADS}; name a folder that finsa adapt finished")
-    facts, tensors = read_json(folder / FACTS), read_tensors(folder / HEADS)
+    facts, tensors = read_json(folder / HEAD_FACTS), read_tensors(folder / HEADS)
     try:
         tasks = facts["tasks"]
         sizes = [len(task["names"]) for task in tasks.values()]
         weights, biases = torch.split(tensors["weight"], sizes), torch.split(tensors["bias"], sizes)
     except (AttributeError, KeyError, TypeError, RuntimeError) as error:
         told = " ".join(str(error).split())
-        raise ModelError(f"{folder}: {FACTS} and {HEADS} do not fit each other ({told}); restore both") from None
+        raise ModelError(f"{folder}: {HEAD_FACTS} and {HEADS} do not fit each other ({told}); restore both") from None
     return {
         name: Head(tuple(task["names"]), weight, bias)
         for (name, task), weight, bias in zip(tasks.items(), weights, biases, strict=True)

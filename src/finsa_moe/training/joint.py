@@ -26,6 +26,7 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder
 from finsa_moe.model.checkpoint import BUNDLE_LIMIT, EXPERTS, WEIGHTS, load_mixture, read_config, save_mixture
+from finsa_moe.model.history import METRICS, SETTINGS
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.reading import READING, Reading
@@ -44,7 +45,7 @@ from finsa_moe.training.unlabelled import NO_CLASS, routing_rows
 
 _UNSEEN = ("route_at", "scaling", "router_dropout", "head_dropout", "expert_dropout")
 """What a mixture's configuration says that its tensors do not show, and its training depends on."""
-WARMUP, JOINT, METRICS = "router_warmup", "moe_joint", "metrics.json"
+WARMUP, JOINT = "router_warmup", "moe_joint"
 
 
 def train_joint(
@@ -152,7 +153,7 @@ def train_joint(
 
         def more_in(working: Path) -> None:
             write_replay(working, seen)
-            settings.save(working / "config.yaml")
+            settings.save(working / SETTINGS)
             (working / METRICS).write_text(json.dumps(facts, ensure_ascii=False, indent=2), encoding="utf-8")
 
         if processes.first:

@@ -18,7 +18,7 @@ from finsa_moe.config import MergeConfig
 from finsa_moe.data.domains import check_domain
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.files import read_json
-from finsa_moe.model.adapter import ADAPTER_CONFIG, FACTS, HEAD, Expert, read_expert
+from finsa_moe.model.adapter import ADAPTER_CONFIG, EXPERT_FACTS, HEAD, Expert, read_expert
 from finsa_moe.model.backbone import (
     fingerprint,
     first_expert_layer,
@@ -28,6 +28,7 @@ from finsa_moe.model.backbone import (
 )
 from finsa_moe.model.checkpoint import save_mixture
 from finsa_moe.model.configuration import FinSAMoEConfig
+from finsa_moe.model.history import SETTINGS
 from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.training.expert import longest, prompt_for
 
@@ -94,7 +95,7 @@ def merge(
     fresh = _fill(model, read)
     save_mixture(
         model, out, tokenizer=_tokenizer(reference["name"], experts),
-        more=lambda working: settings.save(working / "config.yaml"),
+        more=lambda working: settings.save(working / SETTINGS),
     )  # fmt: skip
     return {"domains": list(read), "route_layer": lowest, "linears": len(order), "fresh_heads": fresh}
 
@@ -111,11 +112,11 @@ def _tokenizer(backbone: str, experts: Mapping[str, Path]) -> PreTrainedTokenize
 
 def _reference(experts: Mapping[str, Path], backbone: str | None) -> dict[str, Any]:
     """What the mixture will say of its backbone: from the first of our own experts, or from peft's config."""
-    ours = [folder for folder in experts.values() if (folder / FACTS).is_file()]
+    ours = [folder for folder in experts.values() if (folder / EXPERT_FACTS).is_file()]
     for folder in ours:
-        _check_facts(folder / FACTS)
+        _check_facts(folder / EXPERT_FACTS)
     if ours:
-        reference = dict(read_json(ours[0] / FACTS)["backbone"])
+        reference = dict(read_json(ours[0] / EXPERT_FACTS)["backbone"])
         return {**reference, "name": backbone or reference["name"]}
     folder = next(iter(experts.values()))
     name = backbone or read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")

@@ -19,6 +19,7 @@ from transformers import TrainerState
 from finsa_moe.config import StageConfig
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import FULL, locked, sha256, write
+from finsa_moe.model.history import SETTINGS
 
 STATE, INPUTS, LOCK = "trainer_state.json", "inputs.json", "lock"
 _MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
@@ -94,7 +95,7 @@ def keep_settings(folder: Path, settings: StageConfig, *, resume: bool) -> None:
     Raises:
         ConfigError: If another setting would change the result; two halves of two runs are neither.
     """
-    path = folder / "config.yaml"
+    path = folder / SETTINGS
     if resume and path.exists():
         same_settings(path, type(settings).load(path).as_dict(), settings)
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def check_finished(folder: Path, settings: StageConfig, inputs: Mapping[str, str
     Raises:
         ConfigError: If its settings or an input are others.
     """
-    path = folder / "config.yaml"
+    path = folder / SETTINGS
     before = settings
     with suppress(ConfigError):  # of an earlier version, with what is no setting any more
         before = type(settings).load(path) if path.exists() else settings
