@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.evaluation.cells import Answers
-from finsa_moe.evaluation.clustered import Draws, difference
+from finsa_moe.evaluation.comparison.cells import Answers
+from finsa_moe.evaluation.comparison.clustered import Draws, difference
 from finsa_moe.evaluation.metrics import confusion, ratios
 
 Found = Mapping[tuple[Any, int], Answers]

@@ -28,7 +28,8 @@ import finsa_moe
 from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
 from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.prepare import prepare
-from finsa_moe.evaluation.cells import Answers, Cell, Cells, of_folder
+from finsa_moe.evaluation.comparison.cells import Answers, Cell, Cells
+from finsa_moe.evaluation.fingerprints import of_folder
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.joint import JOINT, train_joint

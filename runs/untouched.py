@@ -39,7 +39,7 @@ from finsa_moe.data.clusters import near_clusters
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_texts
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.clustered import Draws, difference
+from finsa_moe.evaluation.comparison.clustered import Draws, difference
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.files import write
 from finsa_moe.polarity import NAMES

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from finsa_moe.evaluation.cells import Answers
+from finsa_moe.evaluation.comparison.cells import Answers
 from tests.fakes import fake_finsa
 
 RUNS = Path(__file__).parents[1] / "runs"

@@ -15,7 +15,7 @@ from finsa_moe import shipped
 from finsa_moe.cli import main
 from finsa_moe.cli.contenders import Running, registry
 from finsa_moe.errors import ConfigError
-from finsa_moe.evaluation import cells
+from finsa_moe.evaluation import fingerprints as prints
 from finsa_moe.evaluation.baselines.spec import Spec
 from tests.families import made_rows, write_rows
 
@@ -96,8 +96,8 @@ def test_a_comparison_in_the_folder_of_its_model(
 ) -> None:
     """Its results are no part of the model: they are kept for the next run, and of the weights a card is made for."""
     read: list[Path] = []
-    of_files = cells._of_files
-    monkeypatch.setattr(cells, "_of_files", lambda folder, taken: read.append(folder) or of_files(folder, taken))
+    of_files = prints._of_files
+    monkeypatch.setattr(prints, "_of_files", lambda folder, taken: read.append(folder) or of_files(folder, taken))
     folder, test = tmp_path / "m", tmp_path / "test.csv"
     shutil.copytree(shipped.model(), folder)
     write_rows(test, made_rows("news", 12), "news")

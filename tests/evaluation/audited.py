@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from finsa_moe.data.leakage import LeakReport, audit
-from finsa_moe.evaluation.leak import Harm, harms
+from finsa_moe.evaluation.leak.harm import Harm, harms
 
 UP, DOWN = "净利润大幅增长", "遭到立案调查"
 BOTH = "这条消息两边都有"

@@ -12,7 +12,7 @@ import yaml
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.evaluation.card import EMPTY, MARK, NOTES, Subject, card, notes_of
-from finsa_moe.evaluation.cells import of_weights
+from finsa_moe.evaluation.fingerprints import of_weights
 from finsa_moe.evaluation.measured import Beside, Line, measured
 
 CONFIG = {

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from finsa_moe.errors import DataError
-from finsa_moe.evaluation.cells import Answers, Cell, Cells, of_folder, of_weights
+from finsa_moe.evaluation.comparison.cells import Answers, Cell, Cells
+from finsa_moe.evaluation.fingerprints import of_folder, of_weights
 
 PROBS = np.random.default_rng(0).dirichlet((1, 1, 1), 4).astype(np.float32)
 INPUTS: dict[str, list[object]] = {"train": [["a", "b"], [0, 1]], "test/x": [["c"], [2]]}

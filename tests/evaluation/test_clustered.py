@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import f1_score
 
-from finsa_moe.evaluation.clustered import Draws, difference, interval
+from finsa_moe.evaluation.comparison.clustered import Draws, difference, interval
 
 RNG = np.random.default_rng(5)
 TRUTH = RNG.integers(0, 3, 120)

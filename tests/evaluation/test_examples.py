@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from finsa_moe.evaluation.cells import Answers
-from finsa_moe.evaluation.comparison import TestSet
-from finsa_moe.evaluation.examples import Example, wrong
+from finsa_moe.evaluation.comparison.cells import Answers
+from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.comparison.examples import Example, wrong
 from finsa_moe.evaluation.explained import examples_section
 from finsa_moe.explain.explain import Settings, explain
 from finsa_moe.polarity import Polarity

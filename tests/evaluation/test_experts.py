@@ -10,12 +10,12 @@ import pytest
 from sklearn.metrics import f1_score
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import POOLED, Comparison, TestSet
-from finsa_moe.evaluation.comparison_page import page
-from finsa_moe.evaluation.comparison_tables import markdown, unranked_lines
-from finsa_moe.evaluation.experts import matrices, with_forms
-from finsa_moe.evaluation.judge import compare
+from finsa_moe.evaluation.comparison.cells import Answers, Cell
+from finsa_moe.evaluation.comparison.comparison import POOLED, Comparison, TestSet
+from finsa_moe.evaluation.comparison.experts import matrices, with_forms
+from finsa_moe.evaluation.comparison.page import page
+from finsa_moe.evaluation.comparison.scoring import compare
+from finsa_moe.evaluation.comparison.tables import markdown, unranked_lines
 
 RNG = np.random.default_rng(4)
 SETS = [

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from finsa_moe.data.leakage import LeakReport, audit
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
-from finsa_moe.evaluation.leak import _alike, harms, judged_on, lines
+from finsa_moe.evaluation.leak.harm import _alike, harms, judged_on, lines
 from finsa_moe.polarity import NAMES
 
 UP = ["净利润大幅增长", "订单饱满", "股价涨停", "获得大额合同", "业绩超预期", "机构上调评级"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from finsa_moe.evaluation.leak_page import audit_page
+from finsa_moe.evaluation.leak.page import audit_page
 from tests.evaluation.audited import BOTH, alone, audited
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from finsa_moe.data.leakage import audit
-from finsa_moe.evaluation.leak_tables import audit_tables, remarks, verdict
+from finsa_moe.evaluation.leak.tables import audit_tables, remarks, verdict
 from tests.evaluation.audited import alone, audited
 
 

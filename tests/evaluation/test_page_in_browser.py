@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import TestSet
-from finsa_moe.evaluation.comparison_page import page
-from finsa_moe.evaluation.examples import wrong
-from finsa_moe.evaluation.judge import compare
+from finsa_moe.evaluation.comparison.cells import Answers, Cell
+from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.comparison.examples import wrong
+from finsa_moe.evaluation.comparison.page import page
+from finsa_moe.evaluation.comparison.scoring import compare
 from finsa_moe.explain.explain import Settings, explain
 from tests.browser import chromium
 from tests.fakes import fake_finsa

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from finsa_moe.evaluation.paired import mcnemar
+from finsa_moe.evaluation.comparison.paired import mcnemar
 
 
 def told(ours: int, theirs: int) -> tuple[list[int], list[int], list[int]]:

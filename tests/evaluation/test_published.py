@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import TestSet
+from finsa_moe.evaluation.comparison.cells import Answers, Cell
+from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.comparison.scoring import compare
 from finsa_moe.evaluation.evaluate import evaluate
-from finsa_moe.evaluation.judge import compare
 from finsa_moe.evaluation.published import (
     HEADS,
     OTHER_DATA,

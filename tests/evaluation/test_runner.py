@@ -11,11 +11,11 @@ import pytest
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.evaluation.baselines.registry import make
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.cells import Answers, Cell, Cells
-from finsa_moe.evaluation.comparison import TestSet
-from finsa_moe.evaluation.comparison_tables import cost_rows
-from finsa_moe.evaluation.judge import compare
-from finsa_moe.evaluation.runner import TrainRows, planned, run
+from finsa_moe.evaluation.comparison.cells import Answers, Cell, Cells
+from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.comparison.runner import TrainRows, planned, run
+from finsa_moe.evaluation.comparison.scoring import compare
+from finsa_moe.evaluation.comparison.tables import cost_rows
 from tests.families import made_rows
 
 ROWS = {domain: made_rows(domain, 60, seed=1) for domain in ("news", "forum")}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from finsa_moe.errors import ModelError
-from finsa_moe.evaluation.accounts import REFUSED, SUMMED, UNANSWERED
 from finsa_moe.evaluation.baselines import make
-from finsa_moe.evaluation.cells import Answers, Cells
-from finsa_moe.evaluation.runner import planned, run
+from finsa_moe.evaluation.baselines.accounts import REFUSED, SUMMED, UNANSWERED
+from finsa_moe.evaluation.comparison.cells import Answers, Cells
+from finsa_moe.evaluation.comparison.runner import planned, run
 from tests.evaluation.test_runner import SETS, TRAIN
 from tests.llm.server import says, serving
 

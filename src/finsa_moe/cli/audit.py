@@ -20,7 +20,7 @@ from finsa_moe.files import write
 
 if TYPE_CHECKING:
     from finsa_moe.data.leakage import LeakReport
-    from finsa_moe.evaluation.leak import Harm
+    from finsa_moe.evaluation.leak.harm import Harm
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +69,7 @@ def audit(
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.leakage import audit as find
     from finsa_moe.data.sets import named_splits, overlooked, read_splits
-    from finsa_moe.evaluation.leak_tables import audit_tables, remarks, verdict
+    from finsa_moe.evaluation.leak.tables import audit_tables, remarks, verdict
     from finsa_moe.polarity import LabelMap
 
     check_targets(json_out, html, plot)
@@ -109,7 +109,7 @@ def audit(
 def _harms(report: LeakReport, missing: list[str], bar: Bar) -> list[Harm]:
     """Scores with and without the leak; adds to `missing` why some are."""
     from finsa_moe.errors import MissingExtra, require
-    from finsa_moe.evaluation.leak import FEWEST, harms
+    from finsa_moe.evaluation.leak.harm import FEWEST, harms
 
     tfidf = True
     try:
@@ -128,8 +128,8 @@ def _harms(report: LeakReport, missing: list[str], bar: Bar) -> list[Harm]:
 def _save(
     report: LeakReport, harms: list[Harm], json_out: Path | None, html: Path | None, plot: Path | None, command: str
 ) -> None:
-    from finsa_moe.evaluation.leak_figure import audit_picture
-    from finsa_moe.evaluation.leak_page import audit_page
+    from finsa_moe.evaluation.leak.figure import audit_picture
+    from finsa_moe.evaluation.leak.page import audit_page
 
     if json_out is not None:
         content = {**report.as_dict(), "scores": [harm.as_dict() for harm in harms]}

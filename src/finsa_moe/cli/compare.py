@@ -90,11 +90,12 @@ def compare(
     from finsa_moe.cli.targets import check_targets
     from finsa_moe.data.columns import Columns
     from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.cells import Cells, of_weights
-    from finsa_moe.evaluation.comparison_tables import chosen_lines
-    from finsa_moe.evaluation.experts import with_forms
-    from finsa_moe.evaluation.judge import compare as judge
-    from finsa_moe.evaluation.runner import planned, run
+    from finsa_moe.evaluation.comparison.cells import Cells
+    from finsa_moe.evaluation.comparison.experts import with_forms
+    from finsa_moe.evaluation.comparison.runner import planned, run
+    from finsa_moe.evaluation.comparison.scoring import compare as judge
+    from finsa_moe.evaluation.comparison.tables import chosen_lines
+    from finsa_moe.evaluation.fingerprints import of_weights
     from finsa_moe.polarity import LabelMap
 
     if protocol not in ("ours", "finsa"):

@@ -15,8 +15,8 @@ from finsa_moe.cli.screen import screen
 from finsa_moe.files import write
 
 if TYPE_CHECKING:
-    from finsa_moe.evaluation.comparison import Comparison
-    from finsa_moe.evaluation.examples import Example
+    from finsa_moe.evaluation.comparison.comparison import Comparison
+    from finsa_moe.evaluation.comparison.examples import Example
 
 FILES = ("comparison.html", "comparison.md", "comparison.json")
 """What `publish` writes."""
@@ -56,9 +56,9 @@ def publish(
     """
     import typer
 
-    from finsa_moe.evaluation.comparison_page import page
-    from finsa_moe.evaluation.comparison_tables import UNSURE, leak_lines, markdown, unranked_lines
-    from finsa_moe.evaluation.comparison_tables import screen as table
+    from finsa_moe.evaluation.comparison.page import page
+    from finsa_moe.evaluation.comparison.tables import UNSURE, leak_lines, markdown, unranked_lines
+    from finsa_moe.evaluation.comparison.tables import screen as table
     from finsa_moe.evaluation.published import absent, as_dict, of_comparison, protocol_tables, section
     from finsa_moe.evaluation.published import markdown as protocol_markdown
 
@@ -86,7 +86,7 @@ def publish(
 
 def _facts(result: Comparison, words: str, examples: Sequence[Example], prints: Mapping[str, str]) -> dict[str, Any]:
     from finsa_moe import __version__
-    from finsa_moe.evaluation.experts import matrices
+    from finsa_moe.evaluation.comparison.experts import matrices
 
     return {
         "finsa_moe": __version__,

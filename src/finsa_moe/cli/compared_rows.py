@@ -16,9 +16,9 @@ from finsa_moe.cli.options import one_split, pairs_of
 from finsa_moe.data.columns import Columns
 from finsa_moe.data.leakage import audit
 from finsa_moe.data.read import read_rows
-from finsa_moe.evaluation.comparison import TestSet
+from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.comparison.runner import TrainRows
 from finsa_moe.evaluation.evaluate import class_ids
-from finsa_moe.evaluation.runner import TrainRows
 from finsa_moe.polarity import LabelMap
 
 FILE = "news=work/news/test.csv"

@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finsa_moe.cli.options import is_file
-from finsa_moe.evaluation.cells import of_folder, of_weights
-from finsa_moe.evaluation.runs import MIXTURE, ORACLE, ROUTED
+from finsa_moe.evaluation.comparison.comparison import MIXTURE
+from finsa_moe.evaluation.fingerprints import of_folder, of_weights
+from finsa_moe.evaluation.results import ORACLE, ROUTED
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.cells import Answers, Cell
-    from finsa_moe.evaluation.comparison import TestSet
-    from finsa_moe.evaluation.examples import Example
+    from finsa_moe.evaluation.comparison.cells import Answers, Cell
+    from finsa_moe.evaluation.comparison.comparison import TestSet
+    from finsa_moe.evaluation.comparison.examples import Example
 
 EVALUATIONS = 300
 """Coalitions of a wrong answer's words that are asked: enough to see what misled, few enough for forty texts."""
@@ -127,7 +128,7 @@ def registry(
 
 
 def _mixture(spec: Spec, running: Running) -> Any:
-    from finsa_moe.evaluation.forms import MixtureForm
+    from finsa_moe.evaluation.comparison.forms import MixtureForm
     from finsa_moe.face import FinSA, load
 
     gate = spec.word("gate", "", ("", "hard", "soft"))
@@ -174,7 +175,7 @@ def mistakes(
     """
     from finsa_moe.errors import MissingExtra
     from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.examples import wrong
+    from finsa_moe.evaluation.comparison.examples import wrong
 
     models = dict.fromkeys((reference, *(cell.model for cell in found)))
     spec = next((s for s in map(Spec.parse, models) if s.name == MIXTURE), Spec.parse(reference))

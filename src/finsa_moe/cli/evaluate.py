@@ -177,7 +177,7 @@ def _show(result: Evaluation, paper: Mapping[str, Ours], *, refused: int, second
 
 def _facts(result: Evaluation, model: Path, finsa: FinSA, table: Table) -> dict[str, object]:
     from finsa_moe import __version__, shipped
-    from finsa_moe.evaluation.cells import of_weights
+    from finsa_moe.evaluation.fingerprints import of_weights
 
     return {
         "finsa_moe": __version__,

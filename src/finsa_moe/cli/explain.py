@@ -242,7 +242,7 @@ def _file(
 def _named(finsa: FinSA, model: Path | None, dtype: str | None) -> dict[str, str]:
     """What tells one model from another: its files, and how they are run."""
     from finsa_moe import shipped
-    from finsa_moe.evaluation.cells import of_folder
+    from finsa_moe.evaluation.fingerprints import of_folder
 
     return {"folder": of_folder(shipped.place(model)), "engine": finsa.predictor.engine.name, "dtype": dtype or ""}
 

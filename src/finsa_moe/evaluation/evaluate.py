@@ -17,8 +17,7 @@ from finsa_moe.data.clusters import I64, near_clusters
 from finsa_moe.data.domains import check_apart
 from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError, closest
 from finsa_moe.evaluation.metrics import Counts, Scores, confusion, score
-from finsa_moe.evaluation.results import Evaluation, Routing, Run
-from finsa_moe.evaluation.runs import ORACLE, ROUTED
+from finsa_moe.evaluation.results import ORACLE, ROUTED, Evaluation, Routing, Run
 from finsa_moe.polarity import NAMES, LabelMap, Polarity
 
 FIXED, GIVEN, MODEL = "fixed:", "given", "model"

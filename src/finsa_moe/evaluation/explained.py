@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 
 from finsa_moe.evaluation import report
-from finsa_moe.evaluation.examples import Example
+from finsa_moe.evaluation.comparison.examples import Example
 from finsa_moe.evaluation.report import Cell, Section
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.word_table import WordRow, WordTable

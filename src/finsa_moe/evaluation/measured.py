@@ -13,8 +13,9 @@ from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.cells import of_weights
-from finsa_moe.evaluation.runs import MIXTURE, ROUTED
+from finsa_moe.evaluation.comparison.comparison import MIXTURE
+from finsa_moe.evaluation.fingerprints import of_weights
+from finsa_moe.evaluation.results import ROUTED
 
 
 @dataclass(frozen=True)

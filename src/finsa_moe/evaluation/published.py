@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from finsa_moe.evaluation import report
-from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.method import PAPER as HEADS
-from finsa_moe.evaluation.method import numbers
+from finsa_moe.evaluation.comparison.comparison import Comparison
+from finsa_moe.evaluation.comparison.method import PAPER as HEADS
+from finsa_moe.evaluation.comparison.method import numbers
 from finsa_moe.evaluation.report import Section
 from finsa_moe.evaluation.results import Evaluation
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from finsa_moe.evaluation.metrics import Scores
 
+ROUTED, ORACLE = "routed", "oracle"
+"""The ways to run a mixture: each text by the expert the router chose, or its true domain's; else one expert's name."""
+
 
 @dataclass(frozen=True)
 class Run:

@@ -16,7 +16,7 @@ import numpy as np
 
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, EndpointError, ModelError, RefusedError
-from finsa_moe.evaluation.accounts import CUT, REFUSED, STRANGE, UNANSWERED
+from finsa_moe.evaluation.baselines.accounts import CUT, REFUSED, STRANGE, UNANSWERED
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from finsa_moe.evaluation.cells import Answers
-from finsa_moe.evaluation.comparison import TestSet
+from finsa_moe.evaluation.comparison.cells import Answers
+from finsa_moe.evaluation.comparison.comparison import TestSet
 
 
 def pool(sets: Sequence[TestSet], name: str) -> TestSet:

@@ -1,6 +1,6 @@
 """Models × test sets: every model's scores, their spread over seeds, and how each differs from a named reference.
 
-Filled by `judge`, read by the tables, the page and the card, saved as JSON by ``as_dict``. It computes no score.
+Filled by `scoring`, read by the tables, the page and the card, saved as JSON by ``as_dict``. It computes no score.
 """
 
 from __future__ import annotations
@@ -13,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.clustered import Difference, Interval
+from finsa_moe.evaluation.comparison.clustered import Difference, Interval
+from finsa_moe.evaluation.comparison.paired import McNemar
 from finsa_moe.evaluation.metrics import Scores
-from finsa_moe.evaluation.paired import McNemar
-from finsa_moe.evaluation.runs import MIXTURE, ORACLE, PER
+from finsa_moe.evaluation.results import ORACLE
 
 Ids = NDArray[np.int64]
 SURE = 0.7
 """Share of the surest texts whose accuracy is reported."""
+MIXTURE = "finsa"
+"""What the spec of a mixture begins with."""
+PER = "per"
+"""The option by which a baseline is trained for each domain, and each text answered by its own domain's model."""
 POOLED = "all sets"
 """The name under which the texts of all test sets are judged as one set."""
 BySeed = Mapping[str, tuple[float, ...]]

@@ -12,9 +12,9 @@ import numpy as np
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.cells import Answers
-from finsa_moe.evaluation.comparison import TestSet
-from finsa_moe.evaluation.runs import ORACLE, ROUTED
+from finsa_moe.evaluation.comparison.cells import Answers
+from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.results import ORACLE, ROUTED
 
 
 class MixtureForm:

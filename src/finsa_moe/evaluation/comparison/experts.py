@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.comparison import Comparison
-from finsa_moe.evaluation.runs import MIXTURE, ORACLE, ROUTED
+from finsa_moe.evaluation.comparison.comparison import MIXTURE, Comparison
+from finsa_moe.evaluation.results import ORACLE, ROUTED
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from finsa_moe.evaluation.cells import Answers
-from finsa_moe.evaluation.comparison import TestSet
+from finsa_moe.evaluation.comparison.cells import Answers
+from finsa_moe.evaluation.comparison.comparison import TestSet
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.polarity import Polarity
 

@@ -11,12 +11,12 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.comparison import POOLED, Comparison, TestSet
-from finsa_moe.evaluation.comparison_page import page
-from finsa_moe.evaluation.comparison_tables import leak_lines, markdown, method_rows, screen
-from finsa_moe.evaluation.judge import compare
-from finsa_moe.evaluation.method import NUMBERS
+from finsa_moe.evaluation.comparison.cells import Answers, Cell
+from finsa_moe.evaluation.comparison.comparison import POOLED, Comparison, TestSet
+from finsa_moe.evaluation.comparison.method import NUMBERS
+from finsa_moe.evaluation.comparison.page import page
+from finsa_moe.evaluation.comparison.scoring import compare
+from finsa_moe.evaluation.comparison.tables import leak_lines, markdown, method_rows, screen
 from finsa_moe.polarity import NAMES
 
 RNG = np.random.default_rng(11)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,6 @@ from finsa_moe.errors import DataError
 from finsa_moe.files import whole_file
 
 Probs = NDArray[np.float32]
-_WEIGHTS, _READ = (".safetensors", ".onnx"), ("config.json", "tokenizer.json")
-_TABLE = re.compile(r"(router_)?ngrams\d*\.npz")  # cells of a comparison, which may lie there too, end like it
 
 
 @dataclass(frozen=True)
@@ -112,24 +110,3 @@ class Cells:
         arrays |= {f"experts/{name}": np.array(part) for name, part in answers.experts.items()}
         with whole_file(path) as file:
             np.savez_compressed(file, facts=np.array(facts), **arrays)
-
-
-def of_folder(folder: Path) -> str:
-    """A fingerprint of a model's folder: names, sizes and content of its files, but for its card and hidden ones."""
-    return _of_files(folder, lambda path: path != folder / "README.md" and not path.name.startswith("."))
-
-
-def of_weights(folder: Path) -> str:
-    """A fingerprint of what answers in a model's folder, whatever results, notes and logs lie beside it."""
-    return _of_files(
-        folder, lambda path: path.suffix in _WEIGHTS or path.name in _READ or _TABLE.fullmatch(path.name) is not None
-    )
-
-
-def _of_files(folder: Path, taken: Callable[[Path], bool]) -> str:
-    found = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and taken(path)):
-        found.update(f"{path.relative_to(folder)}\n{path.stat().st_size}\n".encode())
-        with path.open("rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()

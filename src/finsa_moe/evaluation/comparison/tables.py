@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from finsa_moe.evaluation import accounts
-from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry, TestSet
-from finsa_moe.evaluation.examples import Example
-from finsa_moe.evaluation.experts import matrices
-from finsa_moe.evaluation.method import NUMBERS
+from finsa_moe.evaluation.baselines import accounts
+from finsa_moe.evaluation.comparison.comparison import POOLED, Comparison, Entry, TestSet
+from finsa_moe.evaluation.comparison.examples import Example
+from finsa_moe.evaluation.comparison.experts import matrices
+from finsa_moe.evaluation.comparison.method import NUMBERS
 
 UNSURE = "≈"
 """Stands after a score whose difference from the reference may be chance."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from finsa_moe.data.leakage import NOTIONS, LeakReport
 from finsa_moe.evaluation import report as page
-from finsa_moe.evaluation.leak import Harm, lines
-from finsa_moe.evaluation.leak_figure import CALLED, audit_picture
-from finsa_moe.evaluation.leak_tables import counted, remarks
+from finsa_moe.evaluation.leak.figure import CALLED, audit_picture
+from finsa_moe.evaluation.leak.harm import Harm, lines
+from finsa_moe.evaluation.leak.tables import counted, remarks
 from finsa_moe.evaluation.report import Cell, Section, html_page
 from finsa_moe.polarity import NAMES, english
 
@@ -21,7 +21,7 @@ def audit_page(report: LeakReport, harms: Sequence[Harm], command: str = "") -> 
 
     Args:
         report: What `data.leakage.audit` found.
-        harms: What `evaluation.leak.harms` measured.
+        harms: What `harm.harms` measured.
         command: How to make the page again.
     """
     sections = [_summary(report, harms), _shared(report), _splits(report), _repeats(report), _worst(report)]

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.accounts import UNANSWERED, added, kept, lost, none, useless
+from finsa_moe.evaluation.baselines.accounts import UNANSWERED, added, kept, lost, none, useless
 from finsa_moe.evaluation.baselines.spec import Spec
-from finsa_moe.evaluation.cells import Answers, Cell, Cells
-from finsa_moe.evaluation.comparison import TestSet
-from finsa_moe.evaluation.runs import MIXTURE, PER
+from finsa_moe.evaluation.comparison.cells import Answers, Cell, Cells
+from finsa_moe.evaluation.comparison.comparison import MIXTURE, PER, TestSet
 
 DRAWN = ("fasttext", "textcnn", "bilstm", "lora", "finetune")
 """Models whose training draws at random: they are run for every seed."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from finsa_moe.data.fonts import drawable
-from finsa_moe.evaluation.comparison import Comparison
+from finsa_moe.evaluation.comparison.comparison import Comparison
 from finsa_moe.figures import COLOURS, INK, LINE, SOFT, alone, figure, look, panel, png_bytes, short, use_font
 
 _LONGEST = 40

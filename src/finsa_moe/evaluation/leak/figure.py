@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finsa_moe.data.leakage import NOTIONS, LeakReport
-from finsa_moe.evaluation.leak import MODELS, Harm, lines
+from finsa_moe.evaluation.leak.harm import MODELS, Harm, lines
 from finsa_moe.figures import COLOURS, INK, bare, figure, png_bytes, short, use_font
 
 CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near"}
@@ -26,7 +26,7 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
 
     Args:
         report: What `data.leakage.audit` found.
-        harms: What `evaluation.leak.harms` measured; the last is drawn, for the test split stands last.
+        harms: What `harm.harms` measured; the last is drawn, for the test split stands last.
     """
     harm = harms[-1] if harms else None
     called = dict(zip(report.splits, short(report.splits, _LONGEST), strict=True))

@@ -2,18 +2,22 @@
 
 In come a `Comparison` and wrong answers, out comes a string: summary, scores, the method's metrics, differences,
 pictures, experts, routing, leaks, wrong answers, how to reproduce. It computes nothing and draws only by
-`comparison_figures` and `figures`.
+`comparison.figures` and `evaluation.figures`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from finsa_moe.evaluation import accounts, report
-from finsa_moe.evaluation.comparison import POOLED, Comparison, Entry
-from finsa_moe.evaluation.comparison_figures import curves, intervals, labels, reliability
-from finsa_moe.evaluation.comparison_figures import matrix as expert_map
-from finsa_moe.evaluation.comparison_tables import (
+from finsa_moe.evaluation import report
+from finsa_moe.evaluation.baselines import accounts
+from finsa_moe.evaluation.comparison.comparison import POOLED, Comparison, Entry
+from finsa_moe.evaluation.comparison.examples import Example
+from finsa_moe.evaluation.comparison.experts import Matrix, matrices
+from finsa_moe.evaluation.comparison.figures import curves, intervals, labels, reliability
+from finsa_moe.evaluation.comparison.figures import matrix as expert_map
+from finsa_moe.evaluation.comparison.method import NUMBERS
+from finsa_moe.evaluation.comparison.tables import (
     COSTS,
     METHOD,
     account_rows,
@@ -25,14 +29,11 @@ from finsa_moe.evaluation.comparison_tables import (
     score_words,
     unranked_lines,
 )
-from finsa_moe.evaluation.examples import Example
-from finsa_moe.evaluation.experts import Matrix, matrices
 from finsa_moe.evaluation.explained import CSS as EXPLAINED
 from finsa_moe.evaluation.explained import examples_section
 from finsa_moe.evaluation.figures import coverage_curves, heatmap
-from finsa_moe.evaluation.method import NUMBERS
 from finsa_moe.evaluation.report import Cell, Section
-from finsa_moe.evaluation.runs import ORACLE, ROUTED
+from finsa_moe.evaluation.results import ORACLE, ROUTED
 from finsa_moe.polarity import ENGLISH, NAMES
 
 CLEAN = (

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.evaluation.accounts import added
-from finsa_moe.evaluation.cells import Answers, Cell
-from finsa_moe.evaluation.clustered import RESAMPLES, Draws, difference, interval
-from finsa_moe.evaluation.comparison import POOLED, SURE, BySeed, Comparison, Entry, Ids, TestSet
+from finsa_moe.evaluation.baselines.accounts import added
+from finsa_moe.evaluation.comparison.cells import Answers, Cell
+from finsa_moe.evaluation.comparison.clustered import RESAMPLES, Draws, difference, interval
+from finsa_moe.evaluation.comparison.comparison import POOLED, SURE, BySeed, Comparison, Entry, Ids, TestSet
+from finsa_moe.evaluation.comparison.method import by_seed
+from finsa_moe.evaluation.comparison.paired import mcnemar
+from finsa_moe.evaluation.comparison.pooled import pool, pooled_answers
 from finsa_moe.evaluation.coverage import surest
-from finsa_moe.evaluation.method import by_seed
 from finsa_moe.evaluation.metrics import Reals, Scores, score
-from finsa_moe.evaluation.paired import mcnemar
-from finsa_moe.evaluation.pooled import pool, pooled_answers
 
 ENOUGH = 50
 """Texts that do not leak which are scored apart."""

@@ -1,6 +1,6 @@
 """What a chat model's answers came to: accounts of several seeds or domains as one, and the cells of a table.
 
-Accounts as `baselines.llm` gives them go in. It knows no endpoint and no price.
+Accounts as `llm` gives them go in. It knows no endpoint and no price.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""An audit told: what a leak does to scores, as tables, a picture, a page."""
