@@ -94,7 +94,7 @@ class Taken:
         self.protocol.loop = SimpleNamespace(time=lambda: self.now, call_later=self.call_later)  # type: ignore[assignment]
         self.protocol.flow = SimpleNamespace(pause_writing=lambda: None, resume_writing=lambda: None)  # type: ignore[assignment]
         self.protocol.transport = SimpleNamespace(  # type: ignore[assignment]
-            get_write_buffer_size=lambda: int(self.held), abort=lambda: setattr(self, "ended", True)
+            get_write_buffer_size=lambda: int(self.held), abort=lambda: setattr(self, "ended", True), written=0
         )
 
     def call_later(self, seconds: float, work: Callable[[], None]) -> SimpleNamespace:
@@ -114,6 +114,7 @@ class Taken:
     def write(self, size: int) -> None:
         """Send a piece, once there is room, as the transport and the answer do."""
         self.held += size
+        self.protocol.transport.written += size  # type: ignore[attr-defined]
         if self.held <= 65536:
             return
         self.protocol.pause_writing()

@@ -8,6 +8,8 @@ for, would stay for ever.
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -22,6 +24,27 @@ TAKE_SECONDS = 30.0
 """So much longer than it would at `RATE` may a client take over what waits for it."""
 
 
+SENDING = 256 << 10
+"""Bytes that the system may hold for a client. It asks for more once it is rid of a third of them: left to itself, which
+is megabytes, it would take a client at `RATE` longer than `TAKE_SECONDS`."""
+
+
+class _Counted:
+    """A transport that counts what is written to it."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self.written = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Count before writing, which may pause the answer."""
+        self.written += len(data)
+        self._transport.write(data)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
@@ -30,15 +53,18 @@ class BoundedProtocol(HttpToolsProtocol):
     timer: asyncio.TimerHandle | None = None
     taking: asyncio.TimerHandle | None = None
     late = 0.0
-    """Seconds that the client has so far waited with what was ready for it, beyond those it would need at `RATE`."""
+    """Seconds of this answer that the client has waited with what was ready for it, beyond those it needs at `RATE`."""
     waited_from = 0.0
     """Since when the client has to take what waits for it before there is more."""
-    waiting = 0
-    """Bytes that waited for it then."""
+    given = 0
+    """Bytes that the system had taken when `late` was last brought up to date."""
 
     def connection_made(self, transport: Any) -> None:
         """Give a new connection so long to send a head."""
         super().connection_made(transport)
+        self.transport = _Counted(transport)  # type: ignore[assignment]
+        with suppress(OSError):  # it may be closed by now
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
         self.timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -48,19 +74,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """More waits for the client than is held for it."""
+        """More waits for the client than is held for it; what the system took since the last time it has taken."""
         super().pause_writing()
-        self.waited_from, self.waiting = self.loop.time(), self.transport.get_write_buffer_size()
+        self.waited_from = self.loop.time()
+        self._count_late()
         self._watch()
 
     def resume_writing(self) -> None:
         """It has taken most of that; what it lost by then it has lost, whatever small pieces the answer comes in."""
-        self.late = max(0.0, self._late_by_now())
+        self._count_late()
         self._taken()
         super().resume_writing()
 
+    def _count_late(self) -> None:
+        self.late, self.given = max(0.0, self._late_by_now()), self._given_by_now()
+        self.waited_from = self.loop.time()
+
+    def _given_by_now(self) -> int:
+        return int(self.transport.written) - self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+
     def _late_by_now(self) -> float:
-        taken = self.waiting - self.transport.get_write_buffer_size()
+        taken = self._given_by_now() - self.given
         return self.late + self.loop.time() - self.waited_from - taken / RATE
 
     def _watch(self) -> None:
@@ -91,7 +125,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self.in_head = True
+        self.in_head, self.late = True, 0.0  # a proxy's connection carries answers to many
         if self.timer is None:
             self.timer = self.loop.call_later(HEAD_SECONDS, self._late)
 
