@@ -40,9 +40,9 @@ def in_own_words(prepared: Path, folder: Path) -> Path:
 
 
 def test_what_was_given_comes_back_from_json() -> None:
-    told = Reading.of(Columns(text="title+body", label="mark"), LabelMap.parse("finsa"))
+    told = Reading(Columns(text="title+body", label="mark"), LabelMap.parse("finsa"))
     assert Reading.read(json.loads(json.dumps(told.as_dict()))) == told
-    assert Reading.of(None, None).as_dict() == {}
+    assert Reading().as_dict() == {}
     for note in (None, {}, [], {"columns": 3}, {"columns": {"later": "x"}}, {"labels": {"0": "no class"}}):
         assert Reading.read(note) == Reading()
 
@@ -76,7 +76,7 @@ def test_a_mixture_of_rows_in_the_user_s_own_words_is_exported_with_them(
 ) -> None:
     data = {domain: in_own_words(prepared[domain], tmp_path / domain) for domain in DOMAINS}
     train_joint(trained("modernbert").start, data, tmp_path / "j", settings=JointConfig.load(None, JOINT), device="cpu",
-                columns=Columns(text="headline", label="mark"), labels=LabelMap.parse("finsa"))  # fmt: skip
+                reading=Reading(Columns(text="headline", label="mark"), LabelMap.parse("finsa")))  # fmt: skip
     mixture = tmp_path / "j" / "moe_joint"
     assert json.loads((mixture / "metrics.json").read_text(encoding="utf-8"))["reading"] == dict.fromkeys(DOMAINS, OWN)
     told: list[str] = []

@@ -20,6 +20,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_backbone, load_tokenizer, save_weights
+from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import ENGLISH, NAMES, LabelMap
 from finsa_moe.training.adapt import TaskModel, TaskRows, adapt, hide_tokens, soft_cross_entropy
 from finsa_moe.training.answers import TaskModelAnswers
@@ -109,17 +110,17 @@ def test_tasks_in_the_user_s_own_words(events: Path, answers: Path, tmp_path: Pa
     rows = [[f"第{at}条", f"内文{at}", str(at % 3), "up"] for at in range(60)]
     own = write(tmp_path / "own.csv", ["headline", "content", "mark", "label"], rows)
     columns, labels = Columns(text="headline+content", label="mark"), LabelMap.parse("0=利空,1=中性,2=利好")
-    tasks = read_tasks({"own": own, "events": events}, {"taught": answers}, columns=columns, labels=labels)
+    tasks = read_tasks({"own": own, "events": events}, {"taught": answers}, reading=Reading(columns, labels))
     assert [task.classes for task in tasks] == [tuple(sorted(NAMES)), tuple(sorted(KINDS)), ENGLISH]
     texts = tasks[0].train.texts + tasks[0].valid.texts
     assert sorted(texts) == sorted(f"第{at}条 内文{at}" for at in range(60))
     shares = dict(zip(texts, np.concatenate([tasks[0].train.targets, tasks[0].valid.targets]), strict=True))
     assert all(tasks[0].classes[shares[f"第{at}条 内文{at}"].argmax()] == NAMES[at % 3] for at in range(60))
-    assert read_tasks({"own": own}, {}, columns=columns)[0].classes == ("0", "1", "2")
+    assert read_tasks({"own": own}, {}, reading=Reading(columns))[0].classes == ("0", "1", "2")
     words = write(tmp_path / "words.csv", ["text", "label"], [["甲", "up"], ["乙", "down"], ["丙", "1"]])
-    assert read_tasks({"words": words}, {}, labels=labels)[0].classes == ("down", "up", "中性")
+    assert read_tasks({"words": words}, {}, reading=Reading(labels=labels))[0].classes == ("down", "up", "中性")
     with pytest.raises(DataError, match=r"odd.csv: no column 'mark'; columns found: headline"):
-        read_tasks({"odd": write(tmp_path / "odd.csv", ["headline"], [["甲"]])}, {}, columns=columns)
+        read_tasks({"odd": write(tmp_path / "odd.csv", ["headline"], [["甲"]])}, {}, reading=Reading(columns))
 
 
 def test_it_learns_and_the_backbone_can_be_trained_on(

@@ -15,6 +15,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import DataError
+from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training.batches import Collator, EncodedRows, LengthGroupedSampler, Rows, read_split, steps_of
 from tests.families import tokenizer_for
@@ -33,7 +34,9 @@ def test_a_split_in_order_with_its_counts(tmp_path: Path) -> None:
 
 def test_a_split_of_others_by_their_columns_and_labels(tmp_path: Path) -> None:
     split(tmp_path, "title,body,y\n甲,涨,1\n乙,跌,-1\n", "valid")
-    rows = read_split(tmp_path, "valid", Columns(text="title+body", label="y"), LabelMap.parse("-1=利空,1=利好"))
+    rows = read_split(
+        tmp_path, "valid", Reading(Columns(text="title+body", label="y"), LabelMap.parse("-1=利空,1=利好"))
+    )
     assert (rows.texts, rows.labels) == (["甲 涨", "乙 跌"], [2, 0])
 
 

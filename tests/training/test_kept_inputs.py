@@ -14,6 +14,7 @@ import pytest
 from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig
 from finsa_moe.data.columns import Columns
 from finsa_moe.errors import ConfigError
+from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import domains as growing
 from finsa_moe.training.adapt import adapt
@@ -174,9 +175,9 @@ def test_a_further_domain(
     with pytest.raises(ConfigError, match="holds a run of another mixture; name another --out"):
         run(source)
     with pytest.raises(ConfigError, match="holds a run that read its rows by other columns or labels"):
-        run(model, labels=LabelMap.parse("利空=利好,利好=利空"))
+        run(model, reading=Reading(labels=LabelMap.parse("利空=利好,利好=利空")))
     with pytest.raises(ConfigError, match="holds a run that read its rows by other columns or labels"):
-        run(model, columns=Columns(text="id"))
+        run(model, reading=Reading(Columns(text="id")))
     marker = out / "started.json"
     for override in ("seed=77", "router_steps=3", "start=fresh"):
         other = DomainConfig.load(None, [*FAST, override])

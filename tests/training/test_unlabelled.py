@@ -15,6 +15,7 @@ from finsa_moe.data.near import HeldOut
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture
+from finsa_moe.model.reading import Reading
 from finsa_moe.training.batches import Rows, read_split
 from finsa_moe.training.domains import _whole_and_cut
 from finsa_moe.training.joint import joint_loss, set_trained, train_joint
@@ -134,7 +135,7 @@ def test_joint_training_with_them(
         )
     more = {domain: folder / "more.csv" for domain, folder in own.items()}
     again = train_joint(start, own, tmp_path / "h", settings=settings, device="cpu", unlabelled=more,
-                        columns=Columns(text="headline"))  # fmt: skip
+                        reading=Reading(Columns(text="headline")))  # fmt: skip
     assert again["moe_joint"]["unlabelled"] == {"news": 10, "forum": 10}
     assert again["moe_joint"]["train_loss"] == facts["moe_joint"]["train_loss"], "the very same rows"
     with pytest.raises(DataError, match=r"nothing given for domain forum; give --unlabelled NAME=FILE once for each"):

@@ -67,6 +67,7 @@ def add_domain(
     from finsa_moe.data.read import read_texts
     from finsa_moe.model.checkpoint import read_config
     from finsa_moe.model.growth import check_new
+    from finsa_moe.model.reading import Reading
     from finsa_moe.polarity import LabelMap
     from finsa_moe.training.domains import MOE
     from finsa_moe.training.domains import add_domain as run
@@ -75,13 +76,13 @@ def add_domain(
     settings = DomainConfig.load(config, set_ or [])
     before = read_config(source)
     check_new(before, source, name)
-    columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
-    loose = Columns(text=text, label=label, loose=True)
-    checks = grown.read_checks(pairs_of(check, "--check") if check else {}, before.domains, name, loose, spelling)
+    reading = Reading(Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels))
+    loose = Reading(Columns(text=text, label=label, loose=True), reading.labels)
+    checks = grown.read_checks(pairs_of(check, "--check") if check else {}, before.domains, name, loose)
     if name not in checks and (own := grown.own_rows(data)):
-        checks |= grown.read_checks({name: own}, before.domains, name, columns, spelling)
+        checks |= grown.read_checks({name: own}, before.domains, name, reading)
     facts = run(
-        source, name, data, out, settings=settings, resume=resume, device=device, columns=columns, labels=spelling,
+        source, name, data, out, settings=settings, resume=resume, device=device, reading=reading,
         replay=pairs_of(replay, "--replay") if replay else None, held_out=read_texts(hold_out or [], text), say=_say,
     )  # fmt: skip
     moved = grown.scores(source, out / MOE, checks, device)

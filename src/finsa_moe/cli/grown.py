@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from finsa_moe.cli.screen import screen
 
 if TYPE_CHECKING:
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.polarity import LabelMap
+    from finsa_moe.model.reading import Reading
 
 MOST = 0.3
 """Points of routed macro-F1 by which an old domain may move before the user is warned."""
@@ -37,26 +36,21 @@ class Moved:
     after: float
 
 
-def read_checks(
-    files: Mapping[str, Path], old: Sequence[str], new: str, columns: Columns | None = None,
-    labels: LabelMap | None = None,
-) -> dict[str, Checked]:  # fmt: skip
+def read_checks(files: Mapping[str, Path], old: Sequence[str], new: str, reading: Reading) -> dict[str, Checked]:
     """The rows named by ``--check``, read before anything is trained.
 
     Raises:
         ConfigError: If one is of a domain that neither mixture has.
         DataError: If a file cannot be read, or has a row that cannot be used.
     """
-    from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_rows
     from finsa_moe.errors import ConfigError
-    from finsa_moe.polarity import LabelMap
 
     found = {}
     for name, path in files.items():
         if name not in (*old, new):
             raise ConfigError(f"--check {name}={path}: there is no domain {name}; allowed are {', '.join((*old, new))}")
-        table = read_rows([path], columns or Columns(), labels or LabelMap(), None)
+        table = read_rows([path], reading.columns, reading.labels, None)
         table.check()
         found[name] = Checked(table.frame["text"].to_list(), table.frame["label"].to_list())
     return found

@@ -16,8 +16,7 @@ from finsa_moe.cli.targets import check_folder
 from finsa_moe.cli.trained import of_step, say, stoppable
 
 if TYPE_CHECKING:
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.polarity import LabelMap
+    from finsa_moe.model.reading import Reading
 
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
@@ -96,12 +95,12 @@ def adapt(
 
     check_folder(out)
     settings = AdaptConfig.load(config, set_ or [])
-    columns, spelling = _columns(text, label, None, None, labels)
+    reading = _reading(text, label, None, None, labels)
     tasks, answers = pairs_of(task or [], "--task"), pairs_of(soft or [], "--soft")
     with stoppable(out):
         facts = run(
             backbone, out, tasks=tasks, soft=answers, settings=settings, held_out=read_texts(hold_out or [], text),
-            resume=resume, device=device, columns=columns, labels=spelling,
+            resume=resume, device=device, reading=reading,
         )  # fmt: skip
     say(out, facts)
 
@@ -147,13 +146,12 @@ def train_expert(
     from finsa_moe.training.expert import train_expert as run
 
     settings = ExpertConfig.load(config, set_ or [])
-    columns, spelling = _columns(text, label, id, date, labels)
+    reading = _reading(text, label, id, date, labels)
     if estimate:
         from finsa_moe.training.estimate import estimate_expert
 
         found = estimate_expert(
-            data, backbone=backbone or str(shipped.weights()), settings=settings, device=device, columns=columns,
-            labels=spelling,
+            data, backbone=backbone or str(shipped.weights()), settings=settings, device=device, reading=reading,
         )  # fmt: skip
         for line in found.lines():
             typer.echo(line)
@@ -166,7 +164,7 @@ def train_expert(
     with stoppable(out):
         facts = run(
             domain, data, out, backbone=backbone or str(shipped.weights()), settings=settings, resume=resume,
-            device=device, columns=columns, labels=spelling, heads=head or [], start=start,
+            device=device, reading=reading, heads=head or [], start=start,
         )  # fmt: skip
     say(out, facts)
 
@@ -219,21 +217,20 @@ def train_joint(
 
     check_folder(out)
     settings = JointConfig.load(config, set_ or [])
-    columns, spelling = _columns(text, label, id, date, labels)
+    reading = _reading(text, label, id, date, labels)
     with stoppable(out):
         facts = run(
             start, pairs_of(data, "--data"), out, settings=settings, resume=resume, device=device,
-            columns=columns, labels=spelling, unlabelled=pairs_of(unlabelled, "--unlabelled") if unlabelled else None,
+            reading=reading, unlabelled=pairs_of(unlabelled, "--unlabelled") if unlabelled else None,
             held_out=read_texts(hold_out or [], text),
         )  # fmt: skip
     for name, phase in facts.items():
         say(out / name, phase)
 
 
-def _columns(
-    text: str | None, label: str | None, id_: str | None, date: str | None, labels: str | None
-) -> tuple[Columns, LabelMap]:
+def _reading(text: str | None, label: str | None, id_: str | None, date: str | None, labels: str | None) -> Reading:
     from finsa_moe.data.columns import Columns
+    from finsa_moe.model.reading import Reading
     from finsa_moe.polarity import LabelMap
 
-    return Columns(text=text, label=label, id=id_, date=date), LabelMap.parse(labels)
+    return Reading(Columns(text=text, label=label, id=id_, date=date), LabelMap.parse(labels))

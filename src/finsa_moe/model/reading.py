@@ -31,11 +31,6 @@ class Reading:
     labels: LabelMap = field(default_factory=LabelMap)
 
     @classmethod
-    def of(cls, columns: Columns | None, labels: LabelMap | None) -> Reading:
-        """As they were given, None for nothing."""
-        return cls(columns or Columns(), labels or LabelMap())
-
-    @classmethod
     def read(cls, note: object) -> Reading:
         """A note as it stands in JSON; the usual names where there is none, or none that can be read."""
         told = note if isinstance(note, Mapping) else {}
@@ -53,3 +48,7 @@ class Reading:
         columns = {spec.name: value for spec in fields(Columns) if (value := getattr(self.columns, spec.name))}
         labels = {key: polarity.chinese for key, polarity in self.labels.entries.items()}
         return {key: part for key, part in (("columns", columns), ("labels", labels)) if part}
+
+
+USUAL = Reading()
+"""Nothing given: columns are found by their usual names, classes by every spelling that is known."""

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
 from finsa_moe.config import AdaptConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
 from finsa_moe.files import write
@@ -33,8 +32,8 @@ from finsa_moe.model.backbone import (
     set_dropout,
     text_encoder,
 )
+from finsa_moe.model.reading import USUAL, Reading
 from finsa_moe.model.router import masked_mean
-from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop
 from finsa_moe.training.batches import EncodedRows
 from finsa_moe.training.device import training_device
@@ -115,8 +114,7 @@ class TaskRows(EncodedRows):
 
 def adapt(
     backbone: str, out: Path, *, tasks: Mapping[str, Path], soft: Mapping[str, Path], settings: AdaptConfig,
-    held_out: Sequence[str] = (), resume: bool = False, device: str | None = None, columns: Columns | None = None,
-    labels: LabelMap | None = None,
+    held_out: Sequence[str] = (), resume: bool = False, device: str | None = None, reading: Reading = USUAL,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a backbone on tasks and write it.
 
@@ -129,8 +127,7 @@ def adapt(
         held_out: Texts to be judged by later; rows equal or near to one are dropped.
         resume: Go on with the run in `out`; of a finished one its facts are given back.
         device: Torch device name.
-        columns: Where text and label stand, in the files that have such columns.
-        labels: What some labels stand for (`finsa_moe.training.tasks.read_tasks`).
+        reading: Columns and classes by the user's own names (`finsa_moe.training.tasks.read_tasks`).
 
     Returns:
         The facts written to ``adapt.json``.
@@ -150,7 +147,7 @@ def adapt(
     tokenizer = load_tokenizer(backbone)
     if settings.token_dropout and tokenizer.mask_token_id is None:
         raise ConfigError(f"{backbone}: its tokenizer has no mask token to hide tokens behind; set token_dropout=0")
-    found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed, columns=columns, labels=labels)
+    found = read_tasks(tasks, soft, held_out=held_out, seed=settings.seed, reading=reading)
     set_seed(settings.seed)
     network = ready_to_train(load_backbone(backbone, device=device, frozen=False))
     reference = fingerprint(network)

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from finsa_moe.config import TrainConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_rows
 from finsa_moe.errors import DataError
-from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.model.reading import USUAL, Reading
+from finsa_moe.polarity import NAMES
 
 Ids = NDArray[np.integer[Any]]
 Reals = NDArray[np.float32]
@@ -57,7 +57,7 @@ class Rows:
         return Rows(self.file, [self.texts[at] for at in kept], [self.labels[at] for at in kept])
 
 
-def read_split(folder: Path, split: str, columns: Columns | None = None, labels: LabelMap | None = None) -> Rows:
+def read_split(folder: Path, split: str, reading: Reading = USUAL) -> Rows:
     """Read ``<split>.csv`` of a prepared folder.
 
     Raises:
@@ -66,7 +66,7 @@ def read_split(folder: Path, split: str, columns: Columns | None = None, labels:
     file = folder / f"{split}.csv"
     if not file.is_file():
         raise DataError(f"{file}: missing; make the folder with: finsa prepare SRC --domain NAME --out {folder}")
-    table = read_rows([file], columns or Columns(), labels or LabelMap(), None)
+    table = read_rows([file], reading.columns, reading.labels, None)
     if table.rejects.height:  # a file of no rows at all has a remedy of its own
         table.check("mend it or run finsa prepare")
     if not len(table.frame):

@@ -18,7 +18,6 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from finsa_moe.config import DomainConfig, ExpertConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted, mark_of
 from finsa_moe.data.near import HeldOut
@@ -30,11 +29,11 @@ from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture,
 from finsa_moe.model.growth import add, check_new, widened
 from finsa_moe.model.history import METRICS, SETTINGS
 from finsa_moe.model.moe import FinSAMoE
-from finsa_moe.model.reading import READING, Reading
+from finsa_moe.model.reading import READING, USUAL, Reading
 from finsa_moe.model.replay import read_replay
 from finsa_moe.model.router import Router
 from finsa_moe.model.sketch import Sketch
-from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.polarity import NAMES
 from finsa_moe.training.batches import Rows, read_split, steps_of
 from finsa_moe.training.device import training_device
 from finsa_moe.training.expert import train_expert
@@ -52,7 +51,7 @@ DRAWN = 16_384
 
 def add_domain(
     source: Path, domain: str, data: Path, out: Path, *, settings: DomainConfig, resume: bool = False,
-    device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+    device: str | None = None, reading: Reading = USUAL,
     replay: Mapping[str, Path] | None = None, held_out: Sequence[str] = (), say: Any = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train the expert, widen the router, write ``out/moe``; `source` is only read.
@@ -65,8 +64,7 @@ def add_domain(
         settings: The resolved configuration.
         resume: Go on with the run in `out`; of a finished one its facts are given back.
         device: Torch device name.
-        columns: Where text and label stand when the files were not made by ``finsa prepare``.
-        labels: How the classes are spelt there.
+        reading: Columns and classes by the user's own names, when the files were not made by ``finsa prepare``.
         replay: A file of texts of each old domain, where `source` keeps no sketch of their states.
         held_out: Texts that the model is going to be judged by; training rows and replayed texts equal or near to one
             are dropped.
@@ -83,9 +81,9 @@ def add_domain(
         ConfigError: If `out` holds a finished mixture, or an unfinished run and `resume` is off, or the run of another
             domain, of other rows or of other settings.
     """
-    spoken = columns.text if columns else None
+    spoken = reading.columns.text
     begun = {
-        "domain": domain, "rows": mark_of(data), "reading": Reading.of(columns, labels).as_dict(),
+        "domain": domain, "rows": mark_of(data), "reading": reading.as_dict(),
         "model": files_mark(source / WEIGHTS, source / EXPERTS), "settings": settings.as_dict(),
         "held-out texts": texts_mark(sorted(set(held_out))),
         "replayed texts": {name: texts_mark(read_texts([file], spoken)) for name, file in (replay or {}).items()},
@@ -101,7 +99,7 @@ def add_domain(
     device = training_device(device)
     config = read_config(source)
     check_new(config, source, domain)
-    train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
+    train, valid = (read_split(data, split, reading) for split in ("train", "valid"))
     held = HeldOut(held_out)
     train = train.apart(held)
     for line in _beware(domain, train, valid, settings):
@@ -116,7 +114,7 @@ def add_domain(
     with started(out, begun):
         facts = train_expert(
             domain, data, out / EXPERT, backbone=str(bundled if bundled.is_dir() else config.backbone["name"]),
-            settings=settled, resume=resume, device=device, columns=columns, labels=labels, start=start,
+            settings=settled, resume=resume, device=device, reading=reading, start=start,
             tokenizer_from=source, targets=config.targets, held_out=held_out,
         )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
@@ -138,7 +136,7 @@ def add_domain(
         "started_from": start.name if start else FRESH,
         "sent_to_own": _sent(old, layers, {**known, domain: new}, domain),
         "data": {**before.get("data", {}), domain: Noted.of(data).as_dict()},
-        READING: {**before.get(READING, {}), domain: Reading.of(columns, labels).as_dict()},
+        READING: {**before.get(READING, {}), domain: reading.as_dict()},
     }
 
     def more(folder: Path) -> None:

@@ -22,7 +22,6 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from finsa_moe import hub
 from finsa_moe.config import ExpertConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.model.backbone import (
     DTYPES,
     expert_targets,
@@ -34,7 +33,8 @@ from finsa_moe.model.backbone import (
     text_encoder,
 )
 from finsa_moe.model.device import usable_device
-from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.model.reading import USUAL, Reading
+from finsa_moe.polarity import NAMES
 from finsa_moe.training.batches import Rows, read_split, steps_of
 from finsa_moe.training.expert import ExpertModel, longest, prompt_for
 
@@ -97,8 +97,7 @@ class Estimate:
 
 
 def estimate_expert(
-    data: Path, *, backbone: str, settings: ExpertConfig, device: str | None = None, columns: Columns | None = None,
-    labels: LabelMap | None = None,
+    data: Path, *, backbone: str, settings: ExpertConfig, device: str | None = None, reading: Reading = USUAL,
 ) -> Estimate:  # fmt: skip
     """Estimate stage 1.
 
@@ -107,15 +106,14 @@ def estimate_expert(
         backbone: A folder or hub name; only its ``config.json`` and its tokenizer are read.
         settings: The resolved configuration.
         device: Torch device; None picks a GPU when there is one.
-        columns: Where text and label stand when the files were not made by ``finsa prepare``.
-        labels: How the classes are spelt there.
+        reading: Columns and classes by the user's own names, when the files were not made by ``finsa prepare``.
 
     Raises:
         DataError, ModelError: For rows or a backbone that cannot be read.
         ConfigError: If there is no such device.
     """
     where = usable_device(device)
-    rows_read = read_split(data, "train", columns, labels)
+    rows_read = read_split(data, "train", reading)
     with hub.found(backbone, f"backbone {backbone}: no readable config.json", "name a folder or a hub name") as here:
         config = AutoConfig.from_pretrained(backbone, local_files_only=here)
     config = config.get_text_config()

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
 from finsa_moe.config import ExpertConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.domains import check_domain
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
@@ -45,8 +44,9 @@ from finsa_moe.model.backbone import (
 )
 from finsa_moe.model.checkpoint import lasting_name
 from finsa_moe.model.history import METRICS, SETTINGS
+from finsa_moe.model.reading import USUAL, Reading
 from finsa_moe.model.router import masked_mean
-from finsa_moe.polarity import NAMES, LabelMap
+from finsa_moe.polarity import NAMES
 from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
@@ -97,7 +97,7 @@ class ExpertModel(nn.Module):
 
 def train_expert(
     domain: str, data: Path, out: Path, *, backbone: str, settings: ExpertConfig, resume: bool = False,
-    device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+    device: str | None = None, reading: Reading = USUAL,
     start: Path | None = None, heads: Sequence[str] = (), tokenizer_from: Path | None = None,
     targets: Sequence[str] | None = None, held_out: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
@@ -111,8 +111,7 @@ def train_expert(
         settings: The resolved configuration.
         resume: Go on with the run in `out`; of a finished one its statistics are given back.
         device: Torch device name.
-        columns: Where text and label stand when the files were not made by ``finsa prepare``.
-        labels: How the classes are spelt there.
+        reading: Columns and classes by the user's own names, when the files were not made by ``finsa prepare``.
         start: Folder of an expert on the same backbone to start from; None starts from an update of zero. Its table of
             n-grams stays where it is of the same domain and the settings ask for no new one.
         heads: Tasks of `finsa adapt`, which trained the backbone: the mean of their heads is the head to start from.
@@ -136,7 +135,7 @@ def train_expert(
         same_inputs(out / EXPERT_FACTS, read_json(out / EXPERT_FACTS), {"domain": domain})
     check_own(out, Path(backbone), begun=finished or (out / "run" / "checkpoints").exists())
     device = training_device(device)
-    train, valid = (read_split(data, split, columns, labels) for split in ("train", "valid"))
+    train, valid = (read_split(data, split, reading) for split in ("train", "valid"))
     train = train.apart(HeldOut(held_out))
     _check_classes(train)
     set_seed(settings.seed)

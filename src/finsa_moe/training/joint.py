@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from finsa_moe.config import JointConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted
 from finsa_moe.data.near import HeldOut
@@ -29,10 +28,9 @@ from finsa_moe.model.checkpoint import BUNDLE_LIMIT, EXPERTS, WEIGHTS, load_mixt
 from finsa_moe.model.history import METRICS, SETTINGS
 from finsa_moe.model.losses import balance_loss, routing_loss
 from finsa_moe.model.moe import FinSAMoE
-from finsa_moe.model.reading import READING, Reading
+from finsa_moe.model.reading import READING, USUAL, Reading
 from finsa_moe.model.replay import write_replay
 from finsa_moe.model.sketch import Sketch
-from finsa_moe.polarity import LabelMap
 from finsa_moe.training import loop, ngrams
 from finsa_moe.training.batches import EncodedRows, Rows, read_split
 from finsa_moe.training.device import training_device
@@ -50,7 +48,7 @@ WARMUP, JOINT = "router_warmup", "moe_joint"
 
 def train_joint(
     start: Path, data: Mapping[str, Path], out: Path, *, settings: JointConfig, resume: bool = False,
-    device: str | None = None, columns: Columns | None = None, labels: LabelMap | None = None,
+    device: str | None = None, reading: Reading = USUAL,
     unlabelled: Mapping[str, Path] | None = None, held_out: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Run both phases and write both mixtures.
@@ -62,8 +60,7 @@ def train_joint(
         settings: The resolved configuration.
         resume: Go on with the run in `out`; of a finished one its statistics are given back.
         device: Torch device name.
-        columns: Where text and label stand when the files were not made by ``finsa prepare``.
-        labels: How the classes are spelt there.
+        reading: Columns and classes by the user's own names, when the files were not made by ``finsa prepare``.
         unlabelled: A file of texts of each domain, to teach the router alone (`training.unlabelled`).
         held_out: Texts that the model is going to be judged by; training rows and unlabelled texts equal or near to one
             are dropped.
@@ -93,7 +90,7 @@ def train_joint(
             word = "nothing given for" if odd[0] in domains else "no expert for"
             raise DataError(f"{start}: {word} domain {odd[0]}; give {option} once for each of {', '.join(domains)}")
     parts: dict[str, list[tuple[Rows, int]]] = {
-        split: [(read_split(data[name], split, columns, labels), index) for index, name in enumerate(domains)]
+        split: [(read_split(data[name], split, reading), index) for index, name in enumerate(domains)]
         for split in ("train", "valid")
     }
     whole = [len(rows.texts) for rows, _ in parts["train"]]
@@ -105,7 +102,7 @@ def train_joint(
     noted = {name: Noted.of(place).as_dict() for name, place in data.items()}
     more = routing_rows(
         unlabelled or {}, most=settings.unlabelled_rows, held_out=held_out, seed=settings.seed,
-        text=columns.text if columns else None,
+        text=reading.columns.text,
     )  # fmt: skip
     teaching = [*parts["train"], *((rows, domains.index(name)) for name, rows in more.items())]
     train, valid = EncodedRows(teaching, encoder), EncodedRows(parts["valid"], encoder)
@@ -142,7 +139,7 @@ def train_joint(
         facts = loop.run(stage, resume=resume)
         model.harden = False
         facts["data"] = noted
-        facts[READING] = dict.fromkeys(noted, Reading.of(columns, labels).as_dict())
+        facts[READING] = dict.fromkeys(noted, reading.as_dict())
         facts["held_out"] = dropped
         facts["unlabelled"] = {name: len(rows.texts) for name, rows in more.items()}
         facts["router_ngrams"] = 0 if model.router_ngrams is None else len(model.router_ngrams.keys)

@@ -14,12 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finsa_moe.data.columns import Columns, find_text, listed, resolve
+from finsa_moe.data.columns import find_text, listed, resolve
 from finsa_moe.data.near import HeldOut
 from finsa_moe.data.read import read_frame
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.polarity import ENGLISH, LabelMap
+from finsa_moe.model.reading import USUAL, Reading
+from finsa_moe.polarity import ENGLISH
 
 ONE_IN, MOST = 50, 500
 """Of a file without a validation file beside it one row in so many is set aside, and never more than so many rows."""
@@ -55,18 +56,9 @@ class Task:
     dropped: int
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """How every file is read."""
-
-    columns: Columns
-    labels: LabelMap
-    held_out: HeldOut
-
-
 def read_tasks(
     hard: Mapping[str, Path], soft: Mapping[str, Path], *, held_out: Sequence[str] = (), seed: int = 13,
-    columns: Columns | None = None, labels: LabelMap | None = None,
+    reading: Reading = USUAL,
 ) -> list[Task]:  # fmt: skip
     """Read every task.
 
@@ -75,8 +67,8 @@ def read_tasks(
         soft: By name: a file of texts and ``bearish``, ``neutral``, ``bullish``, as `finsa predict` writes.
         held_out: Texts that the model is going to be judged by; rows equal or near to one are dropped.
         seed: Chooses the rows set aside of a file that has no validation file.
-        columns: Where text and label stand, in the files that have such columns.
-        labels: What some labels stand for: such a label becomes the class 利空, 中性 or 利好, every other one stays.
+        reading: Where text and label stand, in the files that have such columns, and what some labels stand for: such
+            a label becomes the class 利空, 中性 or 利好, every other one stays.
 
     Raises:
         DataError: If a file, a column or a class is missing, or a share is no number.
@@ -84,19 +76,19 @@ def read_tasks(
     """
     if both := sorted(set(hard) & set(soft)):
         raise ConfigError(f"task {both[0]!r} is named by --task and by --soft; give each a name of its own")
-    way = _Reading(replace(columns or Columns(), loose=True), labels or LabelMap(), HeldOut(held_out))
-    found = [_hard(name, place, way, seed) for name, place in hard.items()]
-    return found + [_soft(name, place, way, seed) for name, place in soft.items()]
+    reading, held = replace(reading, columns=replace(reading.columns, loose=True)), HeldOut(held_out)
+    found = [_hard(name, place, reading, held, seed) for name, place in hard.items()]
+    return found + [_soft(name, place, reading, held, seed) for name, place in soft.items()]
 
 
-def _hard(name: str, place: Path, way: _Reading, seed: int) -> Task:
+def _hard(name: str, place: Path, reading: Reading, held: HeldOut, seed: int) -> Task:
     if not place.is_dir():
-        texts, labels, dropped = _labelled(place, way)
+        texts, labels, dropped = _labelled(place, reading, held)
         classes = _classes(place, labels)
         return Task(name, classes, *_set_aside(Split(texts, _one_hot(labels, classes)), seed), dropped)
-    texts, labels, dropped = _labelled(place / "train.csv", way)
+    texts, labels, dropped = _labelled(place / "train.csv", reading, held)
     classes = _classes(place / "train.csv", labels)
-    others, known, more = _labelled(place / "valid.csv", way)
+    others, known, more = _labelled(place / "valid.csv", reading, held)
     if not others:
         near = f", {more} near to held-out texts" if more else ""
         raise DataError(f"{place / 'valid.csv'}: no rows to choose the checkpoint by{near}; add some")
@@ -107,11 +99,11 @@ def _hard(name: str, place: Path, way: _Reading, seed: int) -> Task:
     )
 
 
-def _soft(name: str, file: Path, way: _Reading, seed: int) -> Task:
+def _soft(name: str, file: Path, reading: Reading, held: HeldOut, seed: int) -> Task:
     frame = _frame(file)
     if missing := [column for column in ENGLISH if column not in frame.columns]:
         raise DataError(f"{file}: no column {missing[0]!r}; it has {listed(frame.columns)}")
-    texts = _texts(frame, find_text(frame.columns, way.columns.text, file, loose=True))
+    texts = _texts(frame, find_text(frame.columns, reading.columns.text, file, loose=True))
     try:
         shares = np.array([[float(value) for value in frame[column]] for column in ENGLISH], dtype=np.float32).T
     except (TypeError, ValueError) as error:
@@ -120,7 +112,7 @@ def _soft(name: str, file: Path, way: _Reading, seed: int) -> Task:
     wrong = np.flatnonzero(~right)
     if len(wrong):
         raise DataError(f"{file}: row {wrong[0] + 1}: the shares {shares[wrong[0]].tolist()} do not sum to 1")
-    kept = [at for at, text in enumerate(texts) if text and way.held_out.match(text) is None]
+    kept = [at for at, text in enumerate(texts) if text and held.match(text) is None]
     if len(kept) < 2:
         raise DataError(
             f"{file}: {len(kept)} of {len(texts)} rows can be used, the others are empty or near to held-out texts; "
@@ -130,17 +122,17 @@ def _soft(name: str, file: Path, way: _Reading, seed: int) -> Task:
     return Task(name, tuple(ENGLISH), *_set_aside(split, seed), len(texts) - len(kept))
 
 
-def _labelled(file: Path, way: _Reading) -> tuple[list[str], list[str], int]:
+def _labelled(file: Path, reading: Reading, held: HeldOut) -> tuple[list[str], list[str], int]:
     frame = _frame(file)
-    where = resolve(frame.columns, way.columns, file)
+    where = resolve(frame.columns, reading.columns, file)
     assert where.label is not None
     texts, labels, dropped = [], [], 0
     for row, (text, label) in enumerate(zip(_texts(frame, where.text), _cells(frame, where.label), strict=True), 1):
         if not text or not label.strip():
             raise DataError(f"{file}: row {row}: {'no text' if not text else 'no label'}; fill it or take the row out")
-        if way.held_out.match(text) is None:
+        if held.match(text) is None:
             texts.append(text)
-            known = way.labels.given(label)
+            known = reading.labels.given(label)
             labels.append(label.strip() if known is None else known.chinese)
         else:
             dropped += 1
