@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.served import Service, Settings, serving, until
+from tests.service.served import Reply, Service, Settings, serving, until
 
 from finsa_moe.runtime.writers import Writer  # isort: skip
 from finsa_moe.service import uploads  # isort: skip
@@ -29,7 +29,7 @@ def service(spool: Path) -> Iterator[Service]:
         yield found
 
 
-def full(*_: object) -> None:
+def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -69,6 +69,13 @@ def test_an_upload_that_the_disk_does_not_take(
     until(lambda: not list(spool.iterdir()))
 
 
+def problem_told(reply: Reply) -> str:
+    """The type of the problem with which events end."""
+    *_, kind, data = reply.body.decode().strip().splitlines()
+    assert kind == "event: problem"
+    return str(json.loads(data.removeprefix("data: "))["type"])
+
+
 def test_an_answer_that_the_disk_does_not_take(service: Service, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(self: Writer, _: object) -> None:
         raise self._unwritable(OSError(errno.ENOSPC, "No space left on device"))
@@ -77,8 +84,36 @@ def test_an_answer_that_the_disk_does_not_take(service: Service, spool: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "write", write)
         reply = service.ask("POST", "/v1/predict/file", "text\n涨\n".encode(), CSV | {"Accept": "text/event-stream"})
-    *_, kind, data = reply.body.decode().strip().splitlines()
-    assert kind == "event: problem"
-    assert json.loads(data.removeprefix("data: "))["type"] == "urn:finsa:storage"
+    assert problem_told(reply) == "urn:finsa:storage"
+    assert refused(service) == before + 1
+    until(lambda: not list(spool.iterdir()))
+
+
+def test_a_parquet_answer_that_the_disk_does_not_take_is_refused_before_it_begins(
+    service: Service, spool: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def write(self: Writer, _: object) -> None:
+        raise self._unwritable(OSError(errno.ENOSPC, "No space left on device"))
+
+    pl = pytest.importorskip("polars", reason="the extra data is not installed")
+    pl.DataFrame({"text": ["涨"]}).write_parquet(tmp_path / "a.parquet")
+    kind = {"Content-Type": "application/vnd.apache.parquet"}
+    before = refused(service)
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write", write)
+        reply = service.ask("POST", "/v1/predict/file", (tmp_path / "a.parquet").read_bytes(), kind)
+    assert (reply.status, reply.json()["type"]) == (507, "urn:finsa:storage")
+    assert refused(service) == before + 1
+    until(lambda: not list(spool.iterdir()))
+
+
+def test_an_answer_whose_name_the_disk_does_not_take(
+    service: Service, spool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = refused(service)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        reply = service.ask("POST", "/v1/predict/file", "text\n涨\n".encode(), CSV | {"Accept": "text/event-stream"})
+    assert problem_told(reply) == "urn:finsa:storage"
     assert refused(service) == before + 1
     until(lambda: not list(spool.iterdir()))

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import FileResponse, Response
 
 from finsa_moe.data.rows import EMPTY, Batch
 from finsa_moe.errors import DataError
@@ -34,6 +33,7 @@ from finsa_moe.service.served import Served
 from finsa_moe.service.shapes import ASKED, refusals
 from finsa_moe.service.spool import ANSWERS, ENDINGS, ending_of, saved_as, shown_as, written
 from finsa_moe.service.state import State, of
+from finsa_moe.service.streamed import Streamed
 from finsa_moe.service.summary import Summary
 from finsa_moe.service.uploads import no_storage, received
 
@@ -83,20 +83,6 @@ class Upload:
     bom: bool
 
 
-class _Streamed(StreamingResponse):
-    """A stream that gives back what it holds, also where the client left before it began."""
-
-    def __init__(self, content: AsyncIterator[bytes], release: Callable[[], None], **more: Any) -> None:
-        super().__init__(content, **more)
-        self._release = release
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._release()
-
-
 @router.post(
     "/v1/predict/file", response_class=Response, openapi_extra=_UPLOAD, tags=["predict"],
     responses=refusals(*ASKED, 408, 413, 415, 422, 503, 507) | _ANSWER,
@@ -139,8 +125,8 @@ async def predict_file(
         upload = Upload(state, served, path, ending, called, domain, bom)
         if EVENTS in request.headers.get("accept", ""):
             quiet = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-            return _Streamed(_events(upload, found), release, media_type=EVENTS, headers=quiet)
-        return _Streamed(
+            return Streamed(_events(upload, found), release, media_type=EVENTS, headers=quiet)
+        return Streamed(
             _stream(upload, found), release, media_type=ENDINGS[ending], headers=shown_as(saved_as(called, ending))
         )
     except BaseException:
@@ -232,14 +218,17 @@ async def _stream(upload: Upload, found: Found) -> AsyncIterator[bytes]:
 
 
 async def _written(upload: Upload, found: Found, summary: Summary, told: Callable[[int], None]) -> Path:
-    """The whole answer in a file of the spool."""
+    """The whole answer in a file of the spool; 507 where the disk does not take it."""
     part = upload.state.spool.new(upload.ending)
     names, done = [*found.layout.columns, _free(found)], 0
-    async with written(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom) as write:
-        async for rows in _portions(upload, found, summary):
-            await write(rows)
-            done += len(rows)
-            told(done)
+    try:
+        async with written(part, names, {**found.layout.types, names[-1]: str}, bom=upload.bom) as write:
+            async for rows in _portions(upload, found, summary):
+                await write(rows)
+                done += len(rows)
+                told(done)
+    except DataError as error:  # the rows were read once, so what fails now is the disk
+        raise no_storage(error) from error
     return part
 
 
@@ -260,13 +249,13 @@ async def _events(upload: Upload, found: Found) -> AsyncIterator[bytes]:
                 yield b": still at work\n\n"  # so that no proxy takes the silence for the end
         try:
             part = work.result()
-        except (Problem, DataError) as error:  # the rows were read once, so what fails now is the disk
+            kept = upload.state.spool.finish(part, upload.ending, saved_as(upload.called, upload.ending))
+        except (Problem, OSError) as error:
             problem = error if isinstance(error, Problem) else no_storage(error)
             upload.state.meters.refused(problem.kind)
             yield _event("problem", problem.body())
             return
         yield _event("progress", {"rows": found.rows, "of": found.rows})
-        kept = upload.state.spool.finish(part, upload.ending, saved_as(upload.called, upload.ending))
         table = summary.table()
         answered = sum(table["all"].values())  # type: ignore[attr-defined]
         yield _event("done", {

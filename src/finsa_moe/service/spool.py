@@ -63,12 +63,21 @@ class Spool:
         return self.folder / f"{secrets.token_hex(16)}.part{ending}"
 
     def finish(self, part: Path, ending: str, name: str) -> Kept:
-        """Keep a finished answer, to be fetched by its id."""
+        """Keep a finished answer, to be fetched by its id.
+
+        Raises:
+            OSError: If the disk takes no more; nothing of the answer stays.
+        """
         kept = Kept(secrets.token_hex(16), ending, name)
-        part.replace(self.folder / f"{kept.id}{ending}")
-        fact = self.folder / f"{kept.id}.json.part"
-        fact.write_text(json.dumps(asdict(kept)), encoding="utf-8")
-        fact.replace(self.folder / f"{kept.id}.json")
+        answer, fact = self.folder / f"{kept.id}{ending}", self.folder / f"{kept.id}.json.part"
+        try:
+            part.replace(answer)
+            fact.write_text(json.dumps(asdict(kept)), encoding="utf-8")
+            fact.replace(self.folder / f"{kept.id}.json")
+        except OSError:
+            for left in (part, answer, fact):
+                left.unlink(missing_ok=True)
+            raise
         return kept
 
     def find(self, asked: str) -> tuple[Kept, Path] | None:
