@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.service.served import Settings, until, uvicorn
+from tests.service.served import until, uvicorn
 
 from finsa_moe.service import protocol  # isort: skip
 from finsa_moe.service.run import bound, configured  # isort: skip
+from finsa_moe.service.settings import Settings  # isort: skip
 
 RATE, SECONDS = 800_000, 1.0
 PIECES, PIECE = 160, b"a" * 65_536

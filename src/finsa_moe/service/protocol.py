@@ -25,8 +25,8 @@ TAKE_SECONDS = 30.0
 
 
 SENDING = 256 << 10
-"""Bytes that the system may hold for a client. It asks for more once it is rid of a third of them: left to itself, which
-is megabytes, it would take a client at `RATE` longer than `TAKE_SECONDS`."""
+"""Bytes that the system may hold for a client. It asks for more once it is rid of a third of them: by itself it would
+hold megabytes, and a client at `RATE` would take a third of those in over `TAKE_SECONDS`."""
 
 
 class _Counted:
