@@ -89,14 +89,14 @@ def answer_states(
         batch_tokens: Most tokens at once, padding counted.
         bf16: Compute in bfloat16.
     """
-    rows = [encoded.ids for encoded in encode(texts)]
-    device = backbone.device
-    found = torch.zeros(len(rows), backbone.config.get_text_config().hidden_size, device=device)
-    left = sorted(range(len(rows)), key=lambda at: len(rows[at]))
+    packed, starts = encode.packed(texts)
+    lengths, device = np.diff(starts), backbone.device
+    found = torch.zeros(len(lengths), backbone.config.get_text_config().hidden_size, device=device)
+    left = np.argsort(lengths, kind="stable").tolist()
     while left:
-        fitting = max(1, batch_tokens // len(rows[left[-1]]))
+        fitting = max(1, batch_tokens // int(lengths[left[-1]]))
         batch, left = left[-fitting:], left[:-fitting]
-        parts = [torch.tensor(rows[at]) for at in batch]
+        parts = [torch.tensor(packed[starts[at] : starts[at + 1]], dtype=torch.long) for at in batch]
         ids = pad_sequence(parts, batch_first=True, padding_value=encode.pad_id).to(device)
         mask = pad_sequence([torch.ones_like(part) for part in parts], batch_first=True).to(device)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
