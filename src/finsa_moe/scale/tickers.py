@@ -11,9 +11,12 @@ from finsa_moe.data.cells import tickers_of
 
 
 def spelt(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Cells as one name each; whole floats without ``.0``, as pandas makes floats of numbers beside an empty cell."""
+    """Cells as one name each; whole floats without ``.0``, as pandas makes floats of numbers beside an empty cell.
+
+    So are those that it has written to a file of text.
+    """
     if not kind.is_float():
-        return column.cast(pl.String)
+        return column.cast(pl.String).str.replace(r"^(\d+)\.0$", "$1")
     number = column.fill_nan(None)
     whole = number.cast(pl.Int64, strict=False)
     return pl.when(whole == number).then(whole.cast(pl.String)).otherwise(number.cast(pl.String))
