@@ -232,7 +232,7 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is not scored; run `finsa score`"):
         make_index([tmp_path / "b.parquet"], "ticker", "date")
     (tmp_path / "c.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DataError, match=r"c\.parquet: not a readable Parquet file"):
+    with pytest.raises(DataError, match=r"c\.parquet: cannot be read"):
         make_index([tmp_path / "c.parquet"], "ticker", "date")
     with pytest.raises(ConfigError, match="half_life is 0"):
         make_index([path], "ticker", "date", Rules(half_life=0))

@@ -91,7 +91,7 @@ def index(
     check_picture(plot, "--plot")
     check_picture(heatmap, "--heatmap")
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, [*scored, *([returns] if returns else [])])
-    until = learnt_until(scored) if trained_until is None else parse_day(trained_until, "--trained-until")
+    given = None if trained_until is None else parse_day(trained_until, "--trained-until")
     prices = None
     if returns is not None:
         require("statsmodels", "scale", "--returns")
@@ -105,6 +105,7 @@ def index(
     if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
         raise DataError(f"--show {unknown[0]}: no text has this ticker")
     made.save(out)
+    until = given or learnt_until(made.daily.files)
     _tell(made, out)
     _draw(made, plot, heatmap, show)
     if prices is None:

@@ -1,6 +1,6 @@
 """Whether an index looks ahead: its days beside the last one that the model has learnt from, as far as that is known.
 
-Days and folders of answers go in, one line or nothing comes out. It knows no prices, and no model but by a manifest.
+Days and files of answers go in, one line or nothing comes out. It knows no prices, and no model but by a manifest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.scale.manifest import NAME
+from finsa_moe.scale.scored import manifest_of
 
 
 def looks_ahead(days: pl.Series, trained_until: date | None) -> str | None:
@@ -36,13 +36,13 @@ def looks_ahead(days: pl.Series, trained_until: date | None) -> str | None:
     )
 
 
-def learnt_until(sources: Sequence[Path]) -> date | None:
-    """The last day that any model behind these answers has learnt from; None where one source does not tell.
+def learnt_until(files: Sequence[Path]) -> date | None:
+    """The last day that any model behind these answers has learnt from; None where one file does not tell.
 
     Args:
-        sources: Folders of `finsa score`, whose manifests may tell; anything else tells nothing.
+        files: Shards of `finsa score`, whose manifests may tell; any other file tells nothing.
     """
-    told = [_told(source / NAME) for source in sources]
+    told = [None if found is None else _told(found) for found in {manifest_of(file) for file in files}]
     return max((day for day in told if day is not None), default=None) if None not in told else None
 
 

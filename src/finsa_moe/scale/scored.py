@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
@@ -20,6 +20,7 @@ from finsa_moe.runtime.prediction import answer_columns
 from finsa_moe.scale.manifest import NAME
 from finsa_moe.scale.tickers import listed, spelt
 
+SHARDS = "scores"  # the folder of `scale.job.Job.scores`
 ANSWERS = ("sentiment", "bearish", "bullish", "confidence")
 _BLOCK = tuple(answer_columns(()))[:6]  # up to the expert, they stand side by side
 _TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
@@ -64,8 +65,20 @@ def open_scored(
     found = _files(sources)
     groups: list[_Group] = []
     skipped: dict[str, str] = {}
-    for files in _alike(list(found)):
-        group = _open(files)
+
+    def unreadable(file: Path, error: Exception) -> None:
+        said = f"cannot be read ({str(error).partition(chr(10))[0]})"
+        if found[file] or manifest_of(file) is not None:
+            raise DataError(f"{file}: {said}; score it again") from error
+        skipped[str(file)] = said
+
+    for files in _alike(list(found), unreadable):
+        try:
+            group = _open(files)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            for file in files:
+                unreadable(file, error)
+            continue
         lacking = [name for name in (*ANSWERS, *(["expert"] if source is None else [])) if name not in group.schema]
         if not lacking:
             groups.append(group)
@@ -102,10 +115,17 @@ def _files(sources: Sequence[Path]) -> dict[Path, bool]:
     return dict(found.values())
 
 
+def manifest_of(file: Path) -> Path | None:
+    """The manifest of the folder of `finsa score` that a file is a shard of; None for any other file."""
+    place = file.resolve().parent
+    manifest = place.with_name(NAME)
+    return manifest if place.name == SHARDS and manifest.is_file() else None
+
+
 def _inside(folder: Path, seen: set[Path]) -> Iterator[Path]:
     """Tables of a folder and those in it, hidden ones left out; of a folder of `finsa score` its shards alone."""
-    if (folder / NAME).is_file():
-        folder = folder / "scores"
+    if (folder / NAME).is_file() and (folder / SHARDS).is_dir():  # other tools call files so too
+        folder = folder / SHARDS
     if (place := folder.resolve()) in seen:
         return
     seen.add(place)
@@ -118,7 +138,7 @@ def _inside(folder: Path, seen: set[Path]) -> Iterator[Path]:
             yield path
 
 
-def _alike(files: Sequence[Path]) -> list[list[Path]]:
+def _alike(files: Sequence[Path], unreadable: Callable[[Path, Exception], None]) -> list[list[Path]]:
     """Files with the same columns and types together, since one scan has one schema."""
     groups: dict[object, list[Path]] = {}
     for file in files:
@@ -128,26 +148,22 @@ def _alike(files: Sequence[Path]) -> list[list[Path]]:
                 with file.open("rb") as stream:  # a name would be read as a pattern
                     key = tuple(pl.read_parquet_schema(stream).items())
             except (pl.exceptions.PolarsError, OSError) as error:
-                said = str(error).split("\n", 1)[0]
-                raise DataError(f"{file}: not a readable Parquet file ({said}); score it again") from error
+                unreadable(file, error)
+                continue
         groups.setdefault(key, []).append(file)
     return list(groups.values())
 
 
 def _open(files: list[Path]) -> _Group:
     ending = files[0].suffix.lower()
-    try:
-        if ending == ".parquet":
-            frame = pl.scan_parquet(files, glob=False)
-        elif ending in (".csv", ".tsv"):  # as text: a ticker 000001 is no number
-            separator = "\t" if ending == ".tsv" else ","
-            frame = pl.scan_csv(files, infer_schema=False, separator=separator, glob=False)
-        else:  # every row may bring a key, or a type that the first ones had not
-            frame = pl.scan_ndjson([glob.escape(str(file)) for file in files], infer_schema_length=None)
-        return _Group(files, frame, frame.collect_schema())
-    except (pl.exceptions.PolarsError, OSError) as error:
-        said = str(error).split("\n", 1)[0]
-        raise DataError(f"{files[0]}: cannot be read ({said}); score it again") from error
+    if ending == ".parquet":
+        frame = pl.scan_parquet(files, glob=False)
+    elif ending in (".csv", ".tsv"):  # as text: a ticker 000001 is no number
+        separator = "\t" if ending == ".tsv" else ","
+        frame = pl.scan_csv(files, infer_schema=False, separator=separator, glob=False)
+    else:  # every row may bring a key, or a type that the first ones had not
+        frame = pl.scan_ndjson([glob.escape(str(file)) for file in files], infer_schema_length=None)
+    return _Group(files, frame, frame.collect_schema())
 
 
 def _rows(
