@@ -30,7 +30,7 @@ from sklearn.metrics import f1_score
 from benchmarks.measure import keep, need
 from finsa_moe import load
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.labelling.sample import Settings, sample
+from finsa_moe.labelling.sample import SampleSettings, sample
 from finsa_moe.labelling.sampling import choose, standing, worth
 from finsa_moe.runtime.distinct import Pool
 from finsa_moe.runtime.predictor import Predictor
@@ -132,7 +132,7 @@ def one_shot(rows: Rows, left: NDArray[np.int64], n: int, seed: int) -> NDArray[
         repeats=np.ones(len(own), dtype=np.int64), probs=rows.probs[own], novelty=rows.novelty[own],
         experts=rows.experts[own], domains=rows.predictor.engine.domains, rows=len(left), refused=0,
     )  # fmt: skip
-    return np.array([int(str(row["id"])) for row in sample(rows.predictor, pool, Settings(n, seed=seed))])
+    return np.array([int(str(row["id"])) for row in sample(rows.predictor, pool, SampleSettings(n, seed=seed))])
 
 
 def curve(rows: Rows, way: str, kind: str, seed: int) -> list[float]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measure import keep, need
 from finsa_moe import FinSA, load
-from finsa_moe.explain.explain import Settings, explain
+from finsa_moe.explain.explain import ExplainSettings, explain
 
 DATA = Path("../shared/data")
 TEXTS, EVALUATIONS, MANY = 100, 500, 2000
@@ -37,9 +37,9 @@ def texts() -> list[str]:
 def timed(model: FinSA, asked: list[str]) -> dict[str, Any]:
     """One run, after a warm-up that opens the engines and the libraries."""
     began = time.perf_counter()
-    explain(model, asked[:1], settings=Settings(evaluations=EVALUATIONS))
+    explain(model, asked[:1], settings=ExplainSettings(evaluations=EVALUATIONS))
     ready = time.perf_counter()
-    found = explain(model, asked, settings=Settings(evaluations=EVALUATIONS))
+    found = explain(model, asked, settings=ExplainSettings(evaluations=EVALUATIONS))
     seconds, total = time.perf_counter() - ready, sum(e.evaluations for e in found)
     return {
         "engine": model.predictor.engine_for(EVALUATIONS).name,
@@ -59,8 +59,8 @@ def main() -> None:
     asked = texts()
     result: dict[str, Any] = {"runs": [timed(load(engine="onnxruntime"), asked), timed(load(), asked)]}
     model, longer = load(), [text for text in asked if len(text) > 40][::8][:4]
-    few = explain(model, longer, settings=Settings(evaluations=EVALUATIONS))
-    many = explain(model, longer, settings=Settings(evaluations=MANY, seed=14))
+    few = explain(model, longer, settings=ExplainSettings(evaluations=EVALUATIONS))
+    many = explain(model, longer, settings=ExplainSettings(evaluations=MANY, seed=14))
     pairs = [(a.values, b.values) for a, b in zip(few, many, strict=True)]
     result[f"{EVALUATIONS} beside {MANY} evaluations"] = {
         "texts": len(longer),

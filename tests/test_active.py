@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import active
 from finsa_moe.data.near import jaccard, ngrams
-from finsa_moe.labelling.sample import Settings, sample
+from finsa_moe.labelling.sample import SampleSettings, sample
 from finsa_moe.runtime.distinct import read_pool
 from tests.fakes import StateEngine, fake_finsa
 
@@ -46,7 +46,7 @@ def test_one_shot_gives_the_commands_own_rows(rows: active.Rows, tmp_path: Path)
     (tmp_path / "half.csv").write_text("\n".join(["text", *lines]) + "\n", encoding="utf-8")
     pool = read_pool(rows.predictor, tmp_path / "half.csv")
     assert len(pool) < 60, "no text stands twice: the test shows nothing"
-    assert found == [row["text"] for row in sample(rows.predictor, pool, Settings(10, seed=7))]
+    assert found == [row["text"] for row in sample(rows.predictor, pool, SampleSettings(10, seed=7))]
     assert max(jaccard(ngrams(one), ngrams(other)) for one, other in combinations(found, 2)) < 0.7
 
 

@@ -124,9 +124,9 @@ class FinSA:
             ConfigError: For a budget too small.
             MissingExtra: If shap or rjieba is not installed.
         """
-        from finsa_moe.explain.explain import Settings, explain
+        from finsa_moe.explain.explain import ExplainSettings, explain
 
-        settings = Settings(evaluations=evaluations, seed=seed)
+        settings = ExplainSettings(evaluations=evaluations, seed=seed)
         found = explain(self.predictor, _texts(texts, column), domain=domain, settings=settings)
         return found[0] if isinstance(texts, str) else found
 

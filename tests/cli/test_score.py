@@ -17,10 +17,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
 
-    def run(sources: list[str], out: Path, **settings: Any) -> score.Report:
+    def run(sources: list[str], out: Path, **settings: Any) -> score.RunReport:
         found.update(sources=sources, out=out, **settings)
         settings["progress"](5, 10, 0)
-        return score.Report(
+        return score.RunReport(
             rows=10,
             answered=8,
             refused=2,
@@ -59,7 +59,7 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
 def test_a_run_of_a_moment_has_no_rate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from finsa_moe.scale import score
 
-    report = score.Report(rows=60, answered=60, shards=1, new_rows=60, answering=0.1, seconds=15.0)
+    report = score.RunReport(rows=60, answered=60, shards=1, new_rows=60, answering=0.1, seconds=15.0)
     monkeypatch.setattr(score, "score", lambda *_, **__: report)
     assert main(["score", "a.csv", "--out", "o"]) == 0
     assert capsys.readouterr().err == "o: 60 of 60 rows answered in 1 shards; this run 60 rows\n"
@@ -71,7 +71,7 @@ def test_bad_files_are_named_and_the_status_tells(
     from finsa_moe.scale import score
 
     asked: dict[str, Any] = {}
-    report = score.Report(
+    report = score.RunReport(
         rows=5, answered=5, shards=1, skipped={"in/e.csv": "the file is empty"}, bad={"in/b.csv": "no text column"}
     )
     monkeypatch.setattr(score, "score", lambda *_, **settings: asked.update(settings) or report)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 import pytest
 
-from finsa_moe.data.augment import MADE, REFUSED, Settings, augment
+from finsa_moe.data.augment import MADE, REFUSED, AugmentSettings, augment
 from finsa_moe.data.clusters import CLUSTER_THRESHOLD
 from finsa_moe.data.near import HELD_OUT_THRESHOLD, HeldOut, jaccard, ngrams
 from finsa_moe.data.text import duplicate_key
@@ -49,7 +49,7 @@ class Fake:
 
 
 def test_synonyms_alone() -> None:
-    found = augment(rows(), Settings(synonyms=1.0))
+    found = augment(rows(), AugmentSettings(synonyms=1.0))
     assert found.rows.schema == MADE
     assert found.refused.schema == REFUSED
     assert found.left == 0
@@ -64,13 +64,13 @@ def test_synonyms_alone() -> None:
     assert found.rows.group_by("source_id").len()["len"].max() <= 3
     keys = [duplicate_key(text) for text in [*found.rows["text"], *rows()["text"]]]
     assert len(keys) == len(set(keys))
-    assert augment(rows(), Settings(synonyms=1.0)).rows.equals(found.rows)
-    assert not augment(rows(), Settings(synonyms=1.0, seed=14)).rows.equals(found.rows)
+    assert augment(rows(), AugmentSettings(synonyms=1.0)).rows.equals(found.rows)
+    assert not augment(rows(), AugmentSettings(synonyms=1.0, seed=14)).rows.equals(found.rows)
 
 
 def test_shares_are_kept_and_without_an_endpoint_the_rest_waits() -> None:
     many = rows(400)
-    found = augment(many, Settings(synonyms=0.2))
+    found = augment(many, AugmentSettings(synonyms=0.2))
     in_synonyms = set(found.rows["source_id"]) | set(found.refused["source_id"])
     assert 0.14 < len(in_synonyms) / 400 < 0.26
     assert found.left == 400 - len(in_synonyms)
@@ -85,7 +85,7 @@ def test_rewrites_are_kept_or_refused_with_the_reason() -> None:
         return PassingError("http://a: status 500") if text == TEXTS[2] else f"{text[:2]}换{turn}次"
 
     asker = Fake(answer)
-    found = augment(rows(), Settings(synonyms=0.0), asker=asker)
+    found = augment(rows(), AugmentSettings(synonyms=0.0), asker=asker)
     assert asker.asked == [text for text in TEXTS for _ in range(3)]
     made = {(row["source_id"], row["text"]) for row in found.rows.to_dicts()}
     assert {("a0", "第一种完全不同的说法"), ("a1", "二号改写")} <= made
@@ -105,7 +105,7 @@ def test_a_rewrite_that_was_cut_off_is_none() -> None:
     def answer(text: str, turn: int) -> str | Answer:
         return Answer(f"<think>想</think>第{turn}种说法的前半", 9, 1024, cut=turn == 1)
 
-    found = augment(rows(1), Settings(synonyms=0.0, copies=2), asker=Fake(answer))
+    found = augment(rows(1), AugmentSettings(synonyms=0.0, copies=2), asker=Fake(answer))
     assert found.rows["text"].to_list() == ["第2种说法的前半"]
     assert found.refused.select("reason", "text").rows() == [("cut off before its end", "第1种说法的前半")]
 
@@ -116,7 +116,7 @@ def test_the_checker_must_agree() -> None:
 
     found = augment(
         rows(2),
-        Settings(synonyms=0.0, copies=2),
+        AugmentSettings(synonyms=0.0, copies=2),
         asker=Fake(lambda text, turn: f"全新的话{turn}{text[:4]}"),
         check=check,
     )
@@ -129,25 +129,25 @@ def test_the_checker_must_agree() -> None:
 
 def test_nothing_that_a_model_is_judged_by_is_made() -> None:
     judged = ["大股东公告减少持股,股价下跌", "无关的另一条测试文本内容"]
-    found = augment(rows(1), Settings(synonyms=1.0, words=0.01, copies=20), judged_by=judged)
+    found = augment(rows(1), AugmentSettings(synonyms=1.0, words=0.01, copies=20), judged_by=judged)
     held = HeldOut(judged)
     assert all(held.match(text) is None for text in found.rows["text"])
     found = augment(
-        rows(1), Settings(synonyms=0.0), judged_by=judged, asker=Fake(lambda text, turn: f"{judged[1]}{turn}")
+        rows(1), AugmentSettings(synonyms=0.0), judged_by=judged, asker=Fake(lambda text, turn: f"{judged[1]}{turn}")
     )
     assert found.reasons() == {"near to a held-out text": 3}
 
 
 def test_what_is_no_training_split_is_turned_away() -> None:
     with pytest.raises(DataError, match="2 of 5 rows equal texts of valid or test, the first is 'a1': augment a"):
-        augment(rows(), Settings(), judged_by=[TEXTS[1] + "!", TEXTS[3]])
+        augment(rows(), AugmentSettings(), judged_by=[TEXTS[1] + "!", TEXTS[3]])
 
 
 def test_of_a_row_near_to_what_a_model_is_judged_by_nothing_is_made() -> None:
     """`prepare` parts texts of a similarity of 0.7 and more; what is held out is compared at 0.6."""
     judged = TEXTS[1] + ",后市可期待"
     assert HELD_OUT_THRESHOLD < jaccard(ngrams(TEXTS[1]), ngrams(judged)) < CLUSTER_THRESHOLD
-    for settings, way in ((Settings(synonyms=1.0), "synonyms"), (Settings(synonyms=0.0), "rewrite")):
+    for settings, way in ((AugmentSettings(synonyms=1.0), "synonyms"), (AugmentSettings(synonyms=0.0), "rewrite")):
         asker = Fake(lambda text, turn: f"全新的话{turn}{text[:4]}")
         found = augment(rows(), settings, judged_by=[judged], asker=asker)
         assert set(found.rows["source_id"]) == {"a0", "a2", "a3", "a4"}
@@ -155,17 +155,17 @@ def test_of_a_row_near_to_what_a_model_is_judged_by_nothing_is_made() -> None:
             ("a1", way, "its original is near to a held-out text", "")
         ]
         assert TEXTS[1] not in asker.asked
-    assert augment(rows(), Settings(synonyms=0.0), judged_by=[judged]).left == 4
+    assert augment(rows(), AugmentSettings(synonyms=0.0), judged_by=[judged]).left == 4
 
 
 @pytest.mark.parametrize("values", [{"synonyms": -0.1}, {"synonyms": 1.1}, {"words": 2}, {"copies": 0}, {"copies": 21}])
 def test_settings_that_mean_nothing(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="allowed"):
-        Settings(**values)  # type: ignore[arg-type]
+        AugmentSettings(**values)  # type: ignore[arg-type]
 
 
 def test_an_id_that_is_taken_is_not_given_twice() -> None:
     taken = rows(1).vstack(rows(1).with_columns(id=pl.lit("a0-s1"), text=pl.lit("另外一条")))
-    found = augment(taken, Settings(synonyms=1.0))
+    found = augment(taken, AugmentSettings(synonyms=1.0))
     assert "a0-s1" not in found.rows["id"].to_list()
     assert found.rows["id"].n_unique() == found.rows.height

@@ -10,7 +10,7 @@ from finsa_moe.evaluation.comparison.cells import Answers
 from finsa_moe.evaluation.comparison.comparison import TestSet
 from finsa_moe.evaluation.comparison.examples import Example, wrong
 from finsa_moe.evaluation.explained import examples_section
-from finsa_moe.explain.explain import Settings, explain
+from finsa_moe.explain.explain import ExplainSettings, explain
 from finsa_moe.polarity import Polarity
 from tests.fakes import fake_finsa
 
@@ -54,7 +54,7 @@ def test_without_reasons_the_text_stands_plain_and_escaped() -> None:
 def test_with_reasons_the_words_are_marked_for_the_answer_given() -> None:
     finsa = fake_finsa()
     text = "公告 涨 升"
-    (why,) = explain(finsa, [text], settings=Settings(evaluations=50))
+    (why,) = explain(finsa, [text], settings=ExplainSettings(evaluations=50))
     example = Example("late", text, Polarity.BEARISH, Polarity.BULLISH, why.confidence, why.expert, why)
     shown = examples_section([example])
     assert '<p class="said bullish"' in shown.body

@@ -15,7 +15,7 @@ from finsa_moe.evaluation.comparison.comparison import TestSet
 from finsa_moe.evaluation.comparison.examples import wrong
 from finsa_moe.evaluation.comparison.page import page
 from finsa_moe.evaluation.comparison.scoring import compare
-from finsa_moe.explain.explain import Settings, explain
+from finsa_moe.explain.explain import ExplainSettings, explain
 from tests.browser import chromium
 from tests.fakes import fake_finsa
 
@@ -49,7 +49,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = compare(SETS, found, reference=MIXTURE, resamples=200)
     path = tmp_path_factory.mktemp("page") / "comparison.html"
     examples = wrong(SETS, found[Cell(MIXTURE, None)], 2)
-    why = explain(fake_finsa(), ["公告 涨 升"], settings=Settings(evaluations=50))[0]
+    why = explain(fake_finsa(), ["公告 涨 升"], settings=ExplainSettings(evaluations=50))[0]
     examples[0] = replace(examples[0], text=why.text, said=why.polarity, why=why)
     path.write_text(page(result, "finsa compare " + "--model x " * 60, examples), encoding="utf-8")
     return path

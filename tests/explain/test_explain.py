@@ -8,7 +8,7 @@ import pytest
 
 from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError
 from finsa_moe.explain import explain as room
-from finsa_moe.explain.explain import Settings, explain
+from finsa_moe.explain.explain import ExplainSettings, explain
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.game import HIDDEN
 from finsa_moe.explain.judges import Mixture
@@ -66,7 +66,7 @@ def test_values_are_those_of_the_expert_that_spoke() -> None:
 )
 def test_values_add_up(text: str, evaluations: int) -> None:
     finsa = fake_finsa()
-    (found,) = explain(finsa, [text], settings=Settings(evaluations=evaluations))
+    (found,) = explain(finsa, [text], settings=ExplainSettings(evaluations=evaluations))
     answer = finsa.predict(text)
     whole = finsa.predict_proba([text], domain=answer.expert)[0]
     nothing = finsa.predict_proba([HIDDEN], domain=answer.expert)[0]
@@ -80,20 +80,20 @@ def test_values_add_up(text: str, evaluations: int) -> None:
 
 def test_many_texts_are_one_stream_and_as_if_alone() -> None:
     model, texts = Rising(), ["涨 停 了", "大 涨 涨", "跌", "平 盘 整 理"]
-    found = explain(model, texts, settings=Settings(evaluations=100))
+    found = explain(model, texts, settings=ExplainSettings(evaluations=100))
     assert len(model.calls) == 1
     assert model.calls[0] == sum(entry.evaluations for entry in found)
     for text, entry in zip(texts, found, strict=True):
-        (alone,) = explain(Rising(), [text], settings=Settings(evaluations=100))
+        (alone,) = explain(Rising(), [text], settings=ExplainSettings(evaluations=100))
         np.testing.assert_array_equal(entry.values, alone.values)
         assert entry.text == text
 
 
 def test_portions_do_not_change_a_thing(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"{'涨' * (at % 4)} 公告 {'跌' * (at % 3)} 了 {at}" for at in range(7)]
-    whole = explain(fake_finsa(), texts, settings=Settings(evaluations=40))
+    whole = explain(fake_finsa(), texts, settings=ExplainSettings(evaluations=40))
     monkeypatch.setattr(room, "STREAM", 80)
-    for one, other in zip(explain(fake_finsa(), texts, settings=Settings(evaluations=40)), whole, strict=True):
+    for one, other in zip(explain(fake_finsa(), texts, settings=ExplainSettings(evaluations=40)), whole, strict=True):
         np.testing.assert_array_equal(one.values, other.values)
 
 
@@ -101,7 +101,7 @@ def test_a_text_over_the_limit_is_explained_as_far_as_it_is_read() -> None:
     """The fake engine reads 62 characters: 42 of the head, 20 of the tail; hidden words must not bring the middle back."""
     text = "平高" * 15 + "涨," + "跌落" * 50 + "升" + "平低" * 9
     finsa = fake_finsa()
-    (found,) = explain(finsa, [text], settings=Settings(evaluations=400))
+    (found,) = explain(finsa, [text], settings=ExplainSettings(evaluations=400))
     assert found.truncated
     unread = [word for word in found.words if not word.read]
     assert unread
@@ -120,7 +120,7 @@ def test_a_text_over_the_limit_is_explained_as_far_as_it_is_read() -> None:
 
 def test_the_model_says_what_stands_for_hidden_words() -> None:
     assert Mixture(fake_finsa().predictor).hidden == HIDDEN  # [MASK] is six tokens to it
-    (found,) = explain(fake_finsa(), ["公告 大涨"], settings=Settings(hidden="涨"))
+    (found,) = explain(fake_finsa(), ["公告 大涨"], settings=ExplainSettings(hidden="涨"))
     np.testing.assert_allclose(list(found.base.values()), probabilities("涨", 0), atol=TOLERANCE)
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_explained() -> None:
     with pytest.raises(ConfigError, match="this model has none"):
         explain(Rising(), ["涨"], domain="news")
     with pytest.raises(ConfigError, match="evaluations is 2"):
-        explain(Rising(), ["涨"], settings=Settings(evaluations=2))
+        explain(Rising(), ["涨"], settings=ExplainSettings(evaluations=2))
     with pytest.raises(ConfigError, match="object has no predict_proba"):
         explain(object(), ["涨"])
     assert explain(Rising(), []) == []
@@ -162,7 +162,7 @@ def test_the_face_explains_one_or_many() -> None:
 
 
 def test_an_explanation_survives_json() -> None:
-    found = explain(fake_finsa(), ["公告 大涨," + "跌" * 100], settings=Settings(evaluations=99))[0].rounded()
+    found = explain(fake_finsa(), ["公告 大涨," + "跌" * 100], settings=ExplainSettings(evaluations=99))[0].rounded()
     again = Explanation.from_dict(json.loads(json.dumps(found.as_dict())))
     assert again.as_dict() == found.as_dict()
     np.testing.assert_array_equal(again.values, found.values)

@@ -12,7 +12,7 @@ from finsa_moe.data.columns import Columns
 from finsa_moe.data.rows import NESTED
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.explain import explain as room
-from finsa_moe.explain.explain import Settings
+from finsa_moe.explain.explain import ExplainSettings
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.file import Tally, explain_file
 from finsa_moe.polarity import LabelMap, Polarity
@@ -22,7 +22,7 @@ from tests.fakes import fake_finsa
 pytest.importorskip("shap", reason="the extra explain is not installed")
 pytest.importorskip("rjieba", reason="the extra explain is not installed")
 
-SETTINGS = Settings(evaluations=20)
+SETTINGS = ExplainSettings(evaluations=20)
 ROWS = [
     ("a", "公告 涨 了", "2"), ("b", "跌 了", "0"), ("c", "", "0"), ("d", "平 盘", "1"), ("e", "公告 跌 停", "0"),
     ("f", "涨 升 涨", "2"), ("g", "空 跌 跌 空 了 呢", "0"),
@@ -188,7 +188,7 @@ def test_another_question_starts_anew(source: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "slip", [{"columns": Columns(text="nosuch")}, {"domain": "nosuch"}, {"settings": Settings(evaluations=3)}]
+    "slip", [{"columns": Columns(text="nosuch")}, {"domain": "nosuch"}, {"settings": ExplainSettings(evaluations=3)}]
 )
 def test_a_slip_leaves_nothing_and_takes_nothing_away(source: Path, tmp_path: Path, slip: dict[str, object]) -> None:
     def stop(_rows: int) -> None:
@@ -256,7 +256,7 @@ def test_what_cannot_be_done(source: Path, tmp_path: Path) -> None:
         ({"output": tmp_path / "no" / "why.jsonl"}, DataError, "there is no folder"),
         ({"columns": Columns(text="txt")}, DataError, "no column 'txt'"),
         ({"domain": "new"}, DataError, "domain 'new'"),
-        ({"settings": Settings(evaluations=3)}, ConfigError, "evaluations is 3"),
+        ({"settings": ExplainSettings(evaluations=3)}, ConfigError, "evaluations is 3"),
     ):
         with pytest.raises(error, match=says):
             Run(source, **how)

@@ -12,7 +12,7 @@ import pytest
 from finsa_moe.data.columns import USUAL
 from finsa_moe.data.near import jaccard, ngrams
 from finsa_moe.errors import ConfigError
-from finsa_moe.labelling.sample import COLUMNS, Settings, sample, write_sample
+from finsa_moe.labelling.sample import COLUMNS, SampleSettings, sample, write_sample
 from finsa_moe.labelling.sheet import read_sheet
 from finsa_moe.runtime.distinct import Pool, read_pool
 from finsa_moe.runtime.predictor import Predictor
@@ -48,7 +48,7 @@ def pool(tmp_path: Path, predictor: Predictor) -> Pool:
 
 def test_no_two_are_near_and_none_was_labelled_before(pool: Pool, predictor: Predictor) -> None:
     known = [pool.texts[at][:-1] + "吗" for at in range(0, 120, 4)]
-    rows = sample(predictor, pool, Settings(20), known=known)
+    rows = sample(predictor, pool, SampleSettings(20), known=known)
     texts = [str(row["text"]) for row in rows]
     assert len(texts) == 20
     grams = [ngrams(text) for text in texts]
@@ -57,7 +57,7 @@ def test_no_two_are_near_and_none_was_labelled_before(pool: Pool, predictor: Pre
 
 
 def test_everything_is_given_out_once_when_more_is_asked_than_there_is(pool: Pool, predictor: Predictor) -> None:
-    rows = sample(predictor, pool, Settings(10_000))
+    rows = sample(predictor, pool, SampleSettings(10_000))
     assert 75 <= len(rows) <= 85  # a third of the rows are copies of others
     assert len({row["id"] for row in rows}) == len(rows)
 
@@ -70,7 +70,7 @@ def test_doubtful_texts_come_first(predictor: Predictor, tmp_path: Path) -> None
     pool = read_pool(predictor, tmp_path / "posts.csv")
 
     def doubtful(**how: bool) -> float:
-        rows = [row for seed in range(6) for row in sample(predictor, pool, Settings(10, 2, seed=seed, **how))]
+        rows = [row for seed in range(6) for row in sample(predictor, pool, SampleSettings(10, 2, seed=seed, **how))]
         return float(np.mean(["涨升" not in str(row["text"]) for row in rows]))
 
     assert doubtful() > 0.75
@@ -78,7 +78,7 @@ def test_doubtful_texts_come_first(predictor: Predictor, tmp_path: Path) -> None
 
 
 def test_experts_get_equal_shares(pool: Pool, predictor: Predictor) -> None:
-    rows = sample(predictor, pool, Settings(20, by_expert=True))
+    rows = sample(predictor, pool, SampleSettings(20, by_expert=True))
     assert [row["expert"] for row in rows].count("news") == 10
     texts = [ngrams(str(row["text"])) for row in rows]
     assert max(jaccard(left, right) for left, right in combinations(texts, 2)) < 0.7
@@ -90,7 +90,7 @@ def test_what_one_expert_lacks_the_others_give(predictor: Predictor, tmp_path: P
     posts = ["锂电券商地产半导体白酒航运光伏银行煤炭钢铁" + "啊呢吧吗"[at % 4] * (1 + at // 20) for at in range(40)]
     notices = ["公告" + "".join(rng.choice(list(WORDS), 24)) for _ in range(30)]
     (tmp_path / "posts.csv").write_text("text\n" + "\n".join(posts + notices) + "\n", encoding="utf-8")
-    rows = sample(predictor, read_pool(predictor, tmp_path / "posts.csv"), Settings(20, by_expert=True))
+    rows = sample(predictor, read_pool(predictor, tmp_path / "posts.csv"), SampleSettings(20, by_expert=True))
     experts = [row["expert"] for row in rows]
     assert len(rows) == len({row["id"] for row in rows}) == 20
     assert experts.count("forum") < 5
@@ -98,7 +98,7 @@ def test_what_one_expert_lacks_the_others_give(predictor: Predictor, tmp_path: P
 
 def test_chance_hangs_on_the_seed_alone(pool: Pool, predictor: Predictor) -> None:
     def ids(seed: int) -> list[object]:
-        return [row["id"] for row in sample(predictor, pool, Settings(15, at_random=True, seed=seed))]
+        return [row["id"] for row in sample(predictor, pool, SampleSettings(15, at_random=True, seed=seed))]
 
     assert ids(1) == ids(1) != ids(2)
 
@@ -112,7 +112,7 @@ def test_chance_gives_every_row_as_good_a_chance(rows: int, n: int, tmp_path: Pa
     pool = read_pool(predictor, tmp_path / "posts.csv")
     times = np.zeros(rows)
     for seed in range(300):
-        for row in sample(predictor, pool, Settings(n, at_random=True, seed=seed)):
+        for row in sample(predictor, pool, SampleSettings(n, at_random=True, seed=seed)):
             times[texts.index(str(row["text"]))] += 1
     share = n / rows
     assert times.sum() == 300 * n
@@ -123,7 +123,7 @@ def test_chance_gives_every_row_as_good_a_chance(rows: int, n: int, tmp_path: Pa
 
 
 def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path) -> None:
-    rows = sample(predictor, pool, Settings(12))
+    rows = sample(predictor, pool, SampleSettings(12))
     answers = dict(zip(pool.texts, predictor.predict(pool.texts), strict=True))
     for row in rows:
         answer = answers[str(row["text"])]
@@ -145,7 +145,7 @@ def test_a_file_of_copies_is_searched_to_its_end(tmp_path: Path, predictor: Pred
     copies = [f"{text[:at]}好{text[at:]}" for at in range(0, 62, 2)]  # near, not equal
     others = ["今天天气不错适合出门走走看看花开了没有", "涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨涨升升升升"]
     path.write_text("\n".join([*copies, *others]) + "\n", encoding="utf-8")
-    rows = sample(predictor, read_pool(predictor, path), Settings(3, breadth=1))
+    rows = sample(predictor, read_pool(predictor, path), SampleSettings(3, breadth=1))
     assert {str(row["text"]) for row in rows} >= set(others)
     assert len(rows) == 3
 
@@ -159,7 +159,7 @@ def test_rows_of_one_id_get_one_each_that_another_sample_gives_them_too(tmp_path
         encoding="utf-8",
     )
     pool = read_pool(predictor, path)
-    samples = [sample(predictor, pool, Settings(n, at_random=True, seed=n)) for n in (25, 1000)]
+    samples = [sample(predictor, pool, SampleSettings(n, at_random=True, seed=n)) for n in (25, 1000)]
     assert all(len({row["id"] for row in rows}) == len(rows) for rows in samples)
     named = [{row["text"]: row["id"] for row in rows} for rows in samples]
     assert all(named[1].get(text, name) == name for text, name in named[0].items())
@@ -170,4 +170,4 @@ def test_rows_of_one_id_get_one_each_that_another_sample_gives_them_too(tmp_path
 
 def test_settings_that_mean_nothing() -> None:
     with pytest.raises(ConfigError, match="--n 0"):
-        Settings(0)
+        SampleSettings(0)

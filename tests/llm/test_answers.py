@@ -9,7 +9,7 @@ import pytest
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.files import hold
-from finsa_moe.llm.answers import Answers
+from finsa_moe.llm.answers import AnswerFile
 from finsa_moe.llm.endpoint import Answer
 
 ONE, TWO = Answer("涨\n了\u2028😀", 7, 3), Answer("", 0, 0, cut=True)
@@ -17,44 +17,44 @@ ONE, TWO = Answer("涨\n了\u2028😀", 7, 3), Answer("", 0, 0, cut=True)
 
 def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "answers.jsonl"
-    answers = Answers(path)
+    answers = AnswerFile(path)
     answers.keep("a", ONE)
     answers.keep("b", TWO)
-    again = Answers(path)
+    again = AnswerFile(path)
     assert (again.get("a"), again.get("b"), again.get("c"), len(again)) == (ONE, TWO, None, 2)
 
 
 def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
-    answers = Answers(path)
+    answers = AnswerFile(path)
     answers.keep("a", ONE)
     first = len(path.read_bytes())
     answers.keep("b", TWO)
     content = path.read_bytes()
     for end in range(len(content) + 1):
         path.write_bytes(content[:end])
-        mended = Answers(path)
+        mended = AnswerFile(path)
         assert (mended.get("a") == ONE, mended.get("b") == TWO) == (end >= first - 1, end >= len(content) - 1), end
         mended.keep("c", ONE)  # the next line stands on its own
-        assert Answers(path).get("c") == ONE
+        assert AnswerFile(path).get("c") == ONE
 
 
 def test_a_line_cut_off_while_another_run_writes_costs_itself_alone(tmp_path: Path) -> None:
     """Two runs share a file; the one that is killed leaves half a line, behind which the other goes on."""
     path = tmp_path / "answers.jsonl"
-    answers = Answers(path)
+    answers = AnswerFile(path)
     answers.keep("a", ONE)
     half = path.read_bytes().replace(b'"a"', b'"b"')
     for end in range(1, len(half)):
         path.write_bytes(half.replace(b'"b"', b'"a"') + half[:end])
         answers.keep("c", TWO)
         before = path.read_bytes()
-        again = Answers(path)
+        again = AnswerFile(path)
         lost = None if end < len(half) - 1 else ONE
         assert (again.get("a"), again.get("b"), again.get("c")) == (ONE, lost, TWO), end
         assert path.read_bytes() == before
         again.keep("b", ONE)
-        assert Answers(path).get("b") == ONE
+        assert AnswerFile(path).get("b") == ONE
 
 
 @pytest.mark.parametrize("content", ["id,text\n1,涨\n", "s3cret", "{}", '{"request": 1}\n', "[1]\n", "5", "\n"])
@@ -62,22 +62,22 @@ def test_another_file_is_not_touched(content: str, tmp_path: Path) -> None:
     path = tmp_path / "named by mistake"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(ConfigError, match="not a file of answers; name another"):
-        Answers(path)
+        AnswerFile(path)
     assert path.read_text(encoding="utf-8") == content
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be a file of answers"):
-        Answers(tmp_path)
+        AnswerFile(tmp_path)
 
 
 def test_a_run_that_opens_a_file_waits_for_the_line_of_another(tmp_path: Path) -> None:
     """Without that it would take the half line away that the other is still writing."""
     path = tmp_path / "answers.jsonl"
-    Answers(path).keep("a", ONE)
+    AnswerFile(path).keep("a", ONE)
     line = path.read_bytes()
-    opened: list[Answers] = []
-    reader = threading.Thread(target=lambda: opened.append(Answers(path)))
+    opened: list[AnswerFile] = []
+    reader = threading.Thread(target=lambda: opened.append(AnswerFile(path)))
     with path.open("ab", buffering=0) as file:
         hold(file, wait=True)
         file.write(line[:20])

@@ -13,7 +13,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.scale import score as score_of
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.manifest import Manifest
-from finsa_moe.scale.score import Report
+from finsa_moe.scale.score import RunReport
 from finsa_moe.scale.stores import find_sources
 from finsa_moe.scale.worker import Outcome
 from tests.scale.test_score import score, scored
@@ -114,7 +114,7 @@ def test_the_time_of_answering_leaves_the_start_out(tmp_path: Path, monkeypatch:
             yield Outcome(score_of.Piece(source, number, 0, 10), {"rows": 10, "seconds": seconds}, tmp_path / "x")
 
     monkeypatch.setattr(score_of, "_outcomes", outcomes)
-    report = Report()
+    report = RunReport()
     job = Job(tmp_path / "out", tmp_path, "", "onnxruntime", "int8")
     score_of._run(iter(()), job, Manifest(tmp_path / "m", {}, {}, {}), report, "pool", 1, None, lambda: None)
     assert (report.new_rows, report.answering) == (20, 7.0)

@@ -24,7 +24,7 @@ from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.scale import manifest as manifest_of
 from finsa_moe.scale import shard as shards_room
 from finsa_moe.scale.manifest import alone_in
-from finsa_moe.scale.score import Report
+from finsa_moe.scale.score import RunReport
 from finsa_moe.scale.score import score as scored
 from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Worker
@@ -34,7 +34,7 @@ from tests.scale.texts import answers, frame, left_behind, probabilities, texts
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def score(*sources: Path | str, out: Path, **settings: Any) -> Report:
+def score(*sources: Path | str, out: Path, **settings: Any) -> RunReport:
     return scored(list(sources), out, engine="onnxruntime", **{"shard_rows": 20, **settings})
 
 

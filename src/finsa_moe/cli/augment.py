@@ -88,7 +88,7 @@ def augment(
     from finsa_moe.errors import ConfigError, require
 
     require("polars", "data", "finsa augment")
-    from finsa_moe.data.augment import Settings
+    from finsa_moe.data.augment import AugmentSettings
     from finsa_moe.data.augment import augment as make
     from finsa_moe.data.columns import Columns
     from finsa_moe.data.read import read_rows, read_texts
@@ -100,7 +100,7 @@ def augment(
     check_targets(out, _rejects_of(out), kept if endpoint is not None else None)
     check_csv(out, "--out")
     refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out)}, [source, *(hold_out or [])])
-    settings = Settings(synonyms, copies, words, seed)
+    settings = AugmentSettings(synonyms, copies, words, seed)
     price = _prices(prices)
     asked = None
     if endpoint is not None:

@@ -194,9 +194,9 @@ def mistakes(
 
 
 def _explained(examples: Sequence[Example], form: Any, domains: Mapping[str, str]) -> list[Example]:
-    from finsa_moe.explain.explain import Settings, explain
+    from finsa_moe.explain.explain import ExplainSettings, explain
 
-    settings, reasons = Settings(evaluations=EVALUATIONS), []
+    settings, reasons = ExplainSettings(evaluations=EVALUATIONS), []
     for name in dict.fromkeys(example.name for example in examples):
         texts = [example.text for example in examples if example.name == name]
         domain = None if form.run == ROUTED else domains[name] if form.run == ORACLE else form.run

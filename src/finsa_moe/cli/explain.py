@@ -38,7 +38,7 @@ from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.cli.outputs import Outputs
-    from finsa_moe.explain.explain import Settings
+    from finsa_moe.explain.explain import ExplainSettings
     from finsa_moe.explain.file import Tally
     from finsa_moe.face import FinSA
     from finsa_moe.polarity import LabelMap, Polarity
@@ -112,7 +112,7 @@ def explain(
     """
     from finsa_moe.cli.outputs import Outputs
     from finsa_moe.errors import ConfigError, require
-    from finsa_moe.explain.explain import Settings
+    from finsa_moe.explain.explain import ExplainSettings
     from finsa_moe.explain.shapley import check_budget
     from finsa_moe.explain.word_table import read_lexicon
     from finsa_moe.polarity import LabelMap
@@ -148,7 +148,7 @@ def explain(
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
     if finsa.predictor.engine.name == "torch":
         typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
-    settings = Settings(evaluations=evaluations, seed=seed, known=tuple(known or ()))
+    settings = ExplainSettings(evaluations=evaluations, seed=seed, known=tuple(known or ()))
     if input is not None:
         from finsa_moe.data.columns import Columns
 
@@ -192,7 +192,7 @@ def _piped() -> list[str]:
     return texts
 
 
-def _texts(finsa: FinSA, texts: list[str], asked: Outputs, settings: Settings, domain: str | None) -> None:
+def _texts(finsa: FinSA, texts: list[str], asked: Outputs, settings: ExplainSettings, domain: str | None) -> None:
     from finsa_moe.cli.explained import show
     from finsa_moe.errors import DataError
     from finsa_moe.explain.explain import stream
@@ -210,7 +210,7 @@ def _texts(finsa: FinSA, texts: list[str], asked: Outputs, settings: Settings, d
 
 
 def _file(
-    finsa: FinSA, source: Path, asked: Outputs, settings: Settings, *, named: dict[str, str], **how: object
+    finsa: FinSA, source: Path, asked: Outputs, settings: ExplainSettings, *, named: dict[str, str], **how: object
 ) -> Tally:
     from finsa_moe.explain.file import explain_file
 

@@ -83,11 +83,11 @@ def sample(
     guess and why it was chosen; `finsa label` takes the file.
     """
     from finsa_moe.errors import DataError, require
-    from finsa_moe.labelling.sample import Settings, write_sample
+    from finsa_moe.labelling.sample import SampleSettings, write_sample
     from finsa_moe.labelling.sample import sample as chosen_of
     from finsa_moe.runtime.writers import check_ending
 
-    settings = Settings(n, breadth, by_expert, at_random, seed)
+    settings = SampleSettings(n, breadth, by_expert, at_random, seed)
     check_ending(out)
     check_targets(out)
     refuse_inputs({"--out": out}, [file, *(without or [])])

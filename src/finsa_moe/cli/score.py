@@ -17,7 +17,7 @@ from finsa_moe.cli.progress import Bar
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
-    from finsa_moe.scale.score import Report
+    from finsa_moe.scale.score import RunReport
 
 _MEASURED = 2.0
 """Seconds of answering from which on a rate says something; it leaves out the start of the workers."""
@@ -122,7 +122,7 @@ def _shown(bar: Bar) -> Callable[[int, int, int], None]:
     return show
 
 
-def _tell(report: Report, out: Path) -> None:
+def _tell(report: RunReport, out: Path) -> None:
     for path, reason in (*report.skipped.items(), *report.bad.items()):
         typer.echo(f"left out: {path}: {reason}", err=True)
     if report.changed:

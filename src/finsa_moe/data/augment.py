@@ -40,7 +40,7 @@ class Asker(Protocol):
 
 
 @dataclass(frozen=True)
-class Settings:
+class AugmentSettings:
     """How rows are made.
 
     Attributes:
@@ -114,7 +114,7 @@ class _Work:
 
 def augment(
     rows: pl.DataFrame,
-    settings: Settings,
+    settings: AugmentSettings,
     *,
     judged_by: Sequence[str] = (),
     asker: Asker | None = None,
@@ -171,7 +171,7 @@ def _refuse_judged(rows: pl.DataFrame, judged_by: Sequence[str]) -> None:
         )
 
 
-def _put_in_synonyms(row: dict[str, str], settings: Settings, work: _Work) -> None:
+def _put_in_synonyms(row: dict[str, str], settings: AugmentSettings, work: _Work) -> None:
     """Up to `copies` new wordings; a draw that repeats another is drawn again a few times."""
     reason: str | None = None
     made = 0
@@ -198,7 +198,7 @@ def _fault(found: Answer | EndpointError) -> str | None:
 
 def _rewrite(
     rows: list[dict[str, str]],
-    settings: Settings,
+    settings: AugmentSettings,
     work: _Work,
     asker: Asker,
     check: Check | None,

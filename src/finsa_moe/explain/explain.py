@@ -28,7 +28,7 @@ STREAM = 4096
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExplainSettings:
     """What changes the values.
 
     Attributes:
@@ -50,7 +50,7 @@ class Settings:
 
 
 def explain(
-    model: Any, texts: Iterable[str], *, domain: str | None = None, settings: Settings | None = None
+    model: Any, texts: Iterable[str], *, domain: str | None = None, settings: ExplainSettings | None = None
 ) -> list[Explanation]:
     """Explain every text, in the order given.
 
@@ -65,7 +65,7 @@ def explain(
         ConfigError: For a budget too small, or a domain where there are no experts.
         MissingExtra: If shap or rjieba is not installed.
     """
-    settings = settings or Settings()
+    settings = settings or ExplainSettings()
     found: list[Explanation] = []
     for portion in stream(model, texts, domain=domain, settings=settings):
         for entry in portion:
@@ -76,7 +76,7 @@ def explain(
 
 
 def stream(
-    model: Any, texts: Iterable[str], *, domain: str | None = None, settings: Settings
+    model: Any, texts: Iterable[str], *, domain: str | None = None, settings: ExplainSettings
 ) -> Iterator[list[Explanation | DataError]]:
     """Explain an iterable a portion at a time, with the error in the place of a text that cannot be answered.
 
@@ -92,7 +92,7 @@ def stream(
 
 
 def _portion(
-    asked: Judge, texts: list[str], domain: str | None, settings: Settings, before: int
+    asked: Judge, texts: list[str], domain: str | None, settings: ExplainSettings, before: int
 ) -> list[Explanation | DataError]:
     first = asked.first(texts, domain)
     good = [at for at, answer in enumerate(first) if not isinstance(answer, DataError)]
@@ -127,7 +127,7 @@ def _portion(
     ]
 
 
-def _game(asked: Judge, text: str, answer: Prediction | DataError | None, settings: Settings) -> Game:
+def _game(asked: Judge, text: str, answer: Prediction | DataError | None, settings: ExplainSettings) -> Game:
     words = segment(text, settings.known)
     if getattr(answer, "truncated", False):
         words = _marked(asked, text, words)
@@ -144,7 +144,7 @@ def _marked(asked: Judge, text: str, words: Sequence[Word]) -> list[Word]:
 
 def _explained(
     asked: Judge, game: Game, answer: Any, voice: Voice, said: dict[str, dict[str, float]], domain: str | None,
-    settings: Settings,
+    settings: ExplainSettings,
 ) -> Explanation:  # fmt: skip
     game.ask = lambda texts: asked.ask(texts, [voice] * len(texts))
     found = values(game, settings.evaluations, settings.seed)

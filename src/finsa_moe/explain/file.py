@@ -17,7 +17,7 @@ from finsa_moe.data import names
 from finsa_moe.data.columns import Columns, resolve
 from finsa_moe.data.rows import EMPTY, Batch, as_text
 from finsa_moe.errors import DataError
-from finsa_moe.explain.explain import Settings, stream
+from finsa_moe.explain.explain import ExplainSettings, stream
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.ledger import ERROR, Ledger
 from finsa_moe.files import sha256
@@ -74,7 +74,7 @@ def explain_file(
     source: Path,
     use: Use,
     *,
-    settings: Settings,
+    settings: ExplainSettings,
     columns: Columns | None = None,
     labels: LabelMap | None = None,
     only: Polarity | None = None,
@@ -139,7 +139,7 @@ def explain_file(
 
 
 def _go_on(
-    model: Any, rows: Iterator[Row], use: Use, tally: Tally, settings: Settings, domain: str | None,
+    model: Any, rows: Iterator[Row], use: Use, tally: Tally, settings: ExplainSettings, domain: str | None,
     ledger: Ledger | None, progress: Callable[[int], None] | None,
 ) -> None:  # fmt: skip
     while portion := list(islice(rows, settings.portion)):

@@ -33,7 +33,7 @@ RANDOM = "at random"
 
 
 @dataclass(frozen=True)
-class Settings:
+class SampleSettings:
     """What is asked for.
 
     Attributes:
@@ -56,8 +56,9 @@ class Settings:
 
 
 def sample(
-    predictor: Predictor, pool: Pool, settings: Settings, *, known: Sequence[str] = (), progress: Progress | None = None
-) -> list[dict[str, object]]:
+    predictor: Predictor, pool: Pool, settings: SampleSettings, *, known: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> list[dict[str, object]]:  # fmt: skip
     """Choose rows of a pool.
 
     Args:
@@ -130,7 +131,7 @@ def write_sample(target: Path, rows: Sequence[dict[str, object]], *, bom: bool =
 
 def _standing(
     pool: Pool, worths: NDArray[np.float64], noise: NDArray[np.float64], group: NDArray[np.int64], n: int,
-    settings: Settings, taken: Sequence[str],
+    settings: SampleSettings, taken: Sequence[str],
 ) -> NDArray[np.int64]:  # fmt: skip
     """Positions that stand for choice: near to none of those taken, and no two near each other."""
     breadth = 1.0 if settings.at_random else settings.breadth

@@ -20,7 +20,7 @@ from finsa_moe.llm.endpoint import Answer
 _BEGINNING = b'{"request": "'
 
 
-class Answers:
+class AnswerFile:
     """The answers in a file, or in memory alone.
 
     Args:

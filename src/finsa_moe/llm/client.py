@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
-from finsa_moe.llm.answers import Answers
+from finsa_moe.llm.answers import AnswerFile
 from finsa_moe.llm.endpoint import Answer, Endpoint, Message
 
 _ENOUGH = 8
@@ -120,7 +120,7 @@ class Client:
         self.endpoint, self.manners, self.bill = endpoint, manners or Manners(), Bill()
         self._stopped = threading.Event()
         self._sleep, self._lock, self._next = sleep or self._stopped.wait, threading.Lock(), 0.0
-        self._answers = Answers(kept)
+        self._answers = AnswerFile(kept)
         self._billed: set[str] = set()
 
     def ask_all(

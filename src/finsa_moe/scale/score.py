@@ -30,7 +30,7 @@ Progress = Callable[[int, int, int], None]
 
 
 @dataclass
-class Report:
+class RunReport:
     """What became of a run; `rows` = `answered` + `refused`, over the whole folder.
 
     Attributes:
@@ -78,7 +78,7 @@ def score(
     skip_bad_files: bool = False,
     progress: Progress | None = None,
     **settings: Any,
-) -> Report:
+) -> RunReport:
     """Answer every row of files into ``out/scores/*.parquet``, with ``out/rejects/*.csv`` and ``out/manifest.jsonl``.
 
     Args:
@@ -118,7 +118,7 @@ def score(
     with alone_in(job.out):
         most = shard_rows or min(MOST, max(LEAST, -(-look.rows // (workers * SHARE))))
         manifest, changed, gone = open_manifest(job, found, most, verify=verify)
-        report = Report(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped, bad=bad)
+        report = RunReport(kept=len(manifest.entries), changed=changed, gone=gone, skipped=skipped, bad=bad)
         if shard_rows is not None:
             cuts = {source.name: manifest.cut(source.name) for source in good}
             report.cut_before = {name: cut for name, cut in cuts.items() if cut != shard_rows}
@@ -164,7 +164,7 @@ def score(
 
 
 def _run(
-    pieces: Iterator[Piece], job: Job, manifest: Manifest, report: Report, backend: str, workers: int,
+    pieces: Iterator[Piece], job: Job, manifest: Manifest, report: RunReport, backend: str, workers: int,
     address: str | None, tell: Callable[[], object],
 ) -> None:  # fmt: skip
     begin: float | None = None
