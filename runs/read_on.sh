@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # News' expert of a finished mixture reads on: bare phrases (runs/phrases.py) and the written sentences, among labelled rows
-# enough that it unlearns none; then runs/tables.sh. The posts' expert and the router stay as they are: posts' that read on
+# enough that it unlearns none, those that name companies under other names as well; then runs/tables.sh. The posts' expert and the router stay as they are: posts' that read on
 # lost on investors' and FinFE's what it gained elsewhere (EXPERIMENTS.md).
 # runs/default_model.sh ends with it; MIXTURE=models/default lets what ships read on.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/read_on.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; READ_ON=file (runs/read_on.yaml)
-#        ON=22000, PHRASES=7000 rows beside the written sentences; those of runs/tables.sh
+#        ON=22000 labelled rows, PHRASES=so many (all) beside the written sentences; those of runs/tables.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 out=${2:-work/default}
 mixture=${MIXTURE:-models/default}
 config=${READ_ON:-runs/read_on.yaml}
-phrases=${PHRASES:-7000}
+phrases=${PHRASES:-}
 export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
 [ -d "$data" ] || { echo "runs/read_on.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 [ -d "$mixture" ] || { echo "runs/read_on.sh: $mixture: no such folder; MIXTURE names a finished one" >&2; exit 2; }
@@ -22,13 +22,13 @@ source runs/default_rows.sh
 
 say "news' expert reads on"
 made_of "$out/phrases.csv" "PHRASES=$phrases" runs/phrases/words.yaml
-[ -f "$out/phrases.csv" ] || python runs/phrases.py "$out/phrases.csv" --rows "$phrases"
+[ -f "$out/phrases.csv" ] || python runs/phrases.py "$out/phrases.csv" ${phrases:+--rows "$phrases"}
 later=()
 for name in news other; do
   ! told "$out/fresh/$name.csv" || later+=(--more "$out/fresh/$name.csv")
 done
 expert_rows "$out/on/all" "$out/data/news" ${later[@]+"${later[@]}"} "${held[@]}"
-expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" \
+expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" --companies \
   --hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv "${held[@]}"
 made_of "$out/read" "$mixture" "$out/on/news" "$config:expert"
 [ -f "$out/read/config.json" ] || python runs/read_on.py "$mixture" "$out/read" news "$out/on/news" --config "$config"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ from finsa_moe import shipped
 from tests.behaviour.suite import read_cases, score
 
 ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
 PLAIN = {
     "澜江重工中标城际铁路项目,合同金额12.6亿元,约占上年营收的三成。": ("利好", "news"),
     "北屿医药因信息披露违规被立案调查,股价开盘跌停。": ("利空", "news"),
@@ -123,6 +125,17 @@ def test_it_answers_where_no_other_extra_than_fast_is_installed() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("利空")
+
+
+@pytest.mark.skipif(not (DATA / "news" / "train.csv").is_file(), reason="../shared/data is not there")
+def test_no_text_that_it_learnt_is_later_than_the_day_it_is_said_to_have_learnt_until() -> None:
+    """An index of later days does not look ahead: `finsa index` warns by this day."""
+    learnt = ("news/train", "other/announcement_weak_binary")  # those that say their days; the others are older sets
+    days = []
+    for name in learnt:
+        with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            days += [row["date"] for row in csv.DictReader(file)]
+    assert max(days) == shipped.TRAINED_UNTIL
 
 
 @pytest.mark.slow
