@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # News' expert of a finished mixture reads on: bare phrases (runs/phrases.py) and the written sentences, among labelled rows
-# enough that it unlearns none, those that name companies under other names as well; then runs/tables.sh. The posts' expert and the router stay as they are: posts' that read on
-# lost on investors' and FinFE's what it gained elsewhere (EXPERIMENTS.md).
+# enough that it unlearns none, those that name companies under other names as well; then runs/tables.sh. The posts' expert
+# and the router stay as they are: a posts' expert that read on lost on investors' posts and FinFE what it gained elsewhere
+# (EXPERIMENTS.md).
 # runs/default_model.sh ends with it; MIXTURE=models/default lets what ships read on.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/read_on.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; READ_ON=file (runs/read_on.yaml)
