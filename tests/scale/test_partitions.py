@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from finsa_moe.errors import ConfigError
 from finsa_moe.scale.index import MARKET, Rules, make_index
 from finsa_moe.scale.stores import find_sources
 from tests.scale.test_index import saved, scored
@@ -77,6 +79,39 @@ def test_only_folders_below_the_named_one_count(posts: Path, tmp_path: Path) -> 
 
     assert parts(posts / "date=2026-08-03")[0] == (("ticker", "000001"),)
     assert parts(posts / "date=2026-08-03" / "ticker=000001" / "part-0.parquet") == [()]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_keeps_the_columns_of_its_folders_that_it_was_begun_with(posts: Path, tmp_path: Path) -> None:
+    """Of answers that lack one, an index by it would fail, whatever is done later."""
+    out, day = tmp_path / "out", posts / "date=2026-08-03"
+    score(day, out=out)
+    before = answers(out)
+    with pytest.raises(ConfigError) as told:
+        score(posts, out=out)
+    file = day / "ticker=000001" / "part-0.parquet"
+    assert str(told.value) == (
+        f"{out}: its answers to {file} have ticker of the file's folders, now they would have date, ticker; name the "
+        "folder that was named before, or another --out"
+    )
+    assert answers(out).equals(before)
+    score(day, out=out)
+    frame(5).write_parquet(file)  # scored anew in any case
+    (day / "ticker=600519%2ESH" / "part-0.csv").unlink()
+    score(posts, out=out)
+    assert answers(out).filter(pl.col("ticker") == "000001")["date"].null_count() == 0
+
+
+@pytest.mark.usefixtures("here")
+def test_answers_of_the_first_format_have_no_columns_of_folders(posts: Path, tmp_path: Path) -> None:
+    score(posts, out=tmp_path / "out")
+    file = tmp_path / "out" / "manifest.jsonl"
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        line.pop("parts", None)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match="have no column of the file's folders, now they would have date, ticker"):
+        score(posts, out=tmp_path / "out")
 
 
 def test_answers_in_deep_folders_are_found(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import locked, sha256, whole_path
+from finsa_moe.scale.earlier import check_keys, check_parts, gone_files
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.shard import Entry, unwritable
-from finsa_moe.scale.stores import Source, is_gone
+from finsa_moe.scale.stores import Source
 
 NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 2
 _READ = (1, FORMAT)
@@ -151,8 +152,8 @@ def open_manifest(
         The manifest, how many files have changed, and those of earlier runs that are no longer there.
 
     Raises:
-        ConfigError: If the folder holds answers of other settings, or something else, if a file has moved since, or if
-            shards of two files would have one name.
+        ConfigError: If the folder holds answers of other settings, or something else, if a file has moved since, has
+            other columns in its path, or if shards of two files would have one name.
         DataError: If a shard is damaged whose file this run does not name, so that it cannot be made again.
     """
     path = job.out / NAME
@@ -172,8 +173,9 @@ def open_manifest(
                     "run with the old one, or name another --out"
                 )
     manifest.header |= noted
-    _check_keys(manifest, sources)
-    gone = _gone(manifest, sources)
+    check_keys(manifest, sources)
+    check_parts(manifest, sources)
+    gone = gone_files(manifest, sources)
     for folder in (job.scores, job.rejects, job.temporary):
         folder.mkdir(exist_ok=True)
     for left in (*job.temporary.iterdir(), *job.out.glob(_UNFINISHED)):  # by a run that was killed
@@ -212,36 +214,6 @@ def _ours(entry: Path, job: Job) -> bool:
     if entry in (job.scores, job.rejects, job.temporary):
         return entry.is_dir() and not any(entry.iterdir())
     return entry.name == LOCK or entry.match(_UNFINISHED)
-
-
-def _check_keys(manifest: Manifest, sources: Sequence[Source]) -> None:
-    """Refuse two files whose shards would have one name; digests of eight digits meet among many thousands of files."""
-    owners = {name.rpartition("-")[0]: str(entry["source"]) for name, entry in manifest.entries.items()}
-    for source in sources:
-        if (owner := owners.setdefault(source.key, source.name)) != source.name:
-            raise ConfigError(f"{source.name}: its shards would be called as those of {owner}; rename one of the two")
-
-
-def _gone(manifest: Manifest, sources: Sequence[Source]) -> list[str]:
-    """Files of earlier runs that are no longer there.
-
-    A file that is scored and then put away is a use of this; one that is named anew would count twice.
-
-    Raises:
-        ConfigError: If one has the same size and time as a new file: it has moved.
-    """
-    here = {source.name for source in sources}
-    known = {entry["source"]: entry["stamp"] for entry in (*manifest.entries.values(), *manifest.files.values())}
-    roots = {source.root for source in sources if source.root}
-    gone = sorted(name for name in known.keys() - here if is_gone(name, roots))
-    new = {source.stamp: source.name for source in sources if not source.root and source.name not in known}
-    for name in gone:
-        if known[name] in new:
-            raise ConfigError(
-                f"{manifest.path.parent}: holds the answers to {name}, which is now {new[known[name]]} (same size and "
-                "time): its rows would count twice; move it back, or name another --out"
-            )
-    return gone
 
 
 def _whole(shard: Path, entry: Entry, *, verify: bool) -> bool:

@@ -74,6 +74,7 @@ def score_piece(predictor: Predictor, piece: Piece, job: Job) -> tuple[Path, Ent
         raise unwritable(job.out, error) from error
     entry: Entry = {
         "shard": f"{piece.name}.parquet", "source": piece.source.name, "stamp": piece.source.stamp,
+        "parts": piece.source.part_names,
         "piece": piece.number, "first_row": piece.first + 1, "rows": piece.rows,
         "row_groups": list(piece.groups) if piece.groups else None, **tally,
         "bytes": temporary.stat().st_size, "sha256": digest, "model": job.model_id,

@@ -63,6 +63,11 @@ class Source:
         plain = re.sub(r"[^-.\w]+", "_", self.stem)[:40]
         return f"{plain}-{digest}"
 
+    @property
+    def part_names(self) -> list[str]:
+        """The columns that its path holds."""
+        return [name for name, _ in self.parts]
+
     def open(self) -> Any:
         """The bytes, as a seekable pyarrow file.
 

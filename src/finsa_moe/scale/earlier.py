@@ -1,0 +1,61 @@
+"""Files of a run beside those of earlier ones: what keeps them from standing in one folder of answers, what is gone.
+
+A manifest and sources go in; it changes neither, and opens no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from finsa_moe.errors import ConfigError
+from finsa_moe.scale.stores import Source, is_gone
+
+if TYPE_CHECKING:
+    from finsa_moe.scale.manifest import Manifest
+
+
+def check_keys(manifest: Manifest, sources: Sequence[Source]) -> None:
+    """Refuse two files whose shards would have one name; digests of eight digits meet among many thousands of files."""
+    owners = {name.rpartition("-")[0]: str(entry["source"]) for name, entry in manifest.entries.items()}
+    for source in sources:
+        if (owner := owners.setdefault(source.key, source.name)) != source.name:
+            raise ConfigError(f"{source.name}: its shards would be called as those of {owner}; rename one of the two")
+
+
+def check_parts(manifest: Manifest, sources: Sequence[Source]) -> None:
+    """Refuse a file that has shards with other columns of its folders than it would get now: some would lack them.
+
+    In a manifest of the first format no shard has any.
+    """
+    now = {(source.name, source.stamp): source.part_names for source in sources}
+    for entry in manifest.entries.values():
+        then = entry.get("parts", [])
+        if (found := now.get((entry["source"], entry["stamp"]), then)) != then:
+            before, after = (", ".join(names) or "no column" for names in (then, found))
+            raise ConfigError(
+                f"{manifest.path.parent}: its answers to {entry['source']} have {before} of the file's folders, now "
+                f"they would have {after}; name the folder that was named before, or another --out"
+            )
+
+
+def gone_files(manifest: Manifest, sources: Sequence[Source]) -> list[str]:
+    """Files of earlier runs that are no longer there.
+
+    A file that is scored and then put away is a use of this; one that is named anew would count twice.
+
+    Raises:
+        ConfigError: If one has the same size and time as a new file: it has moved.
+    """
+    here = {source.name for source in sources}
+    known = {entry["source"]: entry["stamp"] for entry in (*manifest.entries.values(), *manifest.files.values())}
+    roots = {source.root for source in sources if source.root}
+    gone = sorted(name for name in known.keys() - here if is_gone(name, roots))
+    new = {source.stamp: source.name for source in sources if not source.root and source.name not in known}
+    for name in gone:
+        if known[name] in new:
+            raise ConfigError(
+                f"{manifest.path.parent}: holds the answers to {name}, which is now {new[known[name]]} (same size and "
+                "time): its rows would count twice; move it back, or name another --out"
+            )
+    return gone
