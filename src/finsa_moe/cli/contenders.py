@@ -7,7 +7,6 @@ Specs go in, models come out that the evaluation room runs. It stands here since
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +17,7 @@ from finsa_moe.cli.options import is_file
 from finsa_moe.evaluation.comparison.comparison import MIXTURE
 from finsa_moe.evaluation.fingerprints import of_folder, of_weights
 from finsa_moe.evaluation.results import ORACLE, ROUTED
+from finsa_moe.files import read_json
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -67,10 +67,9 @@ def experts(spec: Spec) -> list[str]:
     from finsa_moe.errors import ModelError
 
     folder = place(spec)
-    try:
-        found: list[str] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["domains"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"model {spec.text}: {folder} holds no mixture ({error})") from None
+    found: list[str] = read_json(folder / "config.json", absent={}).get("domains", [])
+    if not found:
+        raise ModelError(f"model {spec.text}: {folder} holds no mixture; name the folder of one")
     return found
 
 
@@ -150,10 +149,7 @@ def _exported(folder: Path) -> bool:
     """Whether a folder holds graphs, which run on the CPU beside whatever runs on the device named."""
     from finsa_moe.runtime.folder import MODEL_TYPE
 
-    try:
-        return bool(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"] == MODEL_TYPE)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # opening it says what is wrong
+    return read_json(folder / "config.json", absent={}).get("model_type") == MODEL_TYPE
 
 
 def mistakes(

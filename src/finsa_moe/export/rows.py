@@ -18,13 +18,12 @@ from finsa_moe.data.samples import DOMAINS
 from finsa_moe.data.samples import path as sample
 from finsa_moe.errors import DataError
 from finsa_moe.export.calibrate import FEWEST
-from finsa_moe.model.reading import Reading
+from finsa_moe.model.reading import USUAL, Reading
 from finsa_moe.polarity import NAMES
 
 PROVED, PROVED_EACH = 1000, 400
 """Fewest texts that a parity is measured on, and fewest that every expert is given of them."""
 UNKNOWN = -1
-_USUAL = Reading()
 
 
 @dataclass
@@ -50,7 +49,7 @@ class Texts:
         """The same, to be added to."""
         return Texts(list(self.texts), list(self.labels), list(self.domains), list(self.places))
 
-    def add(self, file: Path, domain: int, most: int | None = None, reading: Reading = _USUAL) -> None:
+    def add(self, file: Path, domain: int, most: int | None = None, reading: Reading = USUAL) -> None:
         """Add the labelled rows of a file, at most `most` of them, evenly drawn from all.
 
         Raises:
@@ -100,7 +99,7 @@ def held_out(data: Mapping[str, Path], domains: Sequence[str], readings: Mapping
         before = len(rows)
         for file in files:
             if file.is_file():
-                rows.add(file, domains.index(name), reading=(readings or {}).get(name, _USUAL))
+                rows.add(file, domains.index(name), reading=(readings or {}).get(name, USUAL))
         if len(rows) == before:
             raise DataError(f"{folder}: no rows in valid.csv or test.csv; make the folder with finsa prepare")
     return rows
@@ -113,7 +112,7 @@ def training(
     rows = Texts()
     for name, folder in data.items():
         if (folder / "train.csv").is_file():
-            rows.add(folder / "train.csv", domains.index(name), most, (readings or {}).get(name, _USUAL))
+            rows.add(folder / "train.csv", domains.index(name), most, (readings or {}).get(name, USUAL))
     return rows
 
 
@@ -133,7 +132,7 @@ def fitting(
         for split in ("valid", "test"):
             before = len(rows)
             if (folder / f"{split}.csv").is_file():
-                rows.add(folder / f"{split}.csv", domains.index(name), reading=(readings or {}).get(name, _USUAL))
+                rows.add(folder / f"{split}.csv", domains.index(name), reading=(readings or {}).get(name, USUAL))
             if len(rows) > before and split == "test":
                 tested.append(name)
             if len(rows) - start >= FEWEST:

@@ -36,7 +36,7 @@ from finsa_moe.training.expert import train_expert
 
 Reals = NDArray[np.float32]
 Dev = tuple[Sequence[str], Iterable[object]]
-Settings = TypeVar("Settings", bound=TrainConfig)
+Config = TypeVar("Config", bound=TrainConfig)
 TASK = "polarity"
 _FINETUNE = {"epochs": "4", "batch_size": "32", "eval_steps": "100", "patience": "5", "bf16": "false"}
 """What fine-tuning differs in from `AdaptConfig`, whose defaults are for tens of thousands of rows."""
@@ -196,11 +196,11 @@ def _parts(spec: Named, default: Callable[[], Path]) -> tuple[str, list[str], st
     return backbone, [f"{key}={value}" for key, value in options.items()], config, device
 
 
-def _settings(kind: type[Settings], config: str | None, overrides: Sequence[str]) -> Settings:
+def _settings(kind: type[Config], config: str | None, overrides: Sequence[str]) -> Config:
     return kind.load(Path(config) if config else None, ["trackers=none", *overrides])
 
 
-def _with_seed(settings: Settings, seed: int) -> Settings:
+def _with_seed(settings: Config, seed: int) -> Config:
     return dataclasses.replace(settings, seed=seed)
 
 
