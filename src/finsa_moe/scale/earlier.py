@@ -30,7 +30,7 @@ def check_parts(manifest: Manifest, sources: Sequence[Source]) -> None:
     """
     now = {(source.name, source.stamp): source.part_names for source in sources}
     for entry in manifest.entries.values():
-        then = entry.get("parts", [])
+        then: list[str] = entry.get("parts", [])
         if (found := now.get((entry["source"], entry["stamp"]), then)) != then:
             before, after = (", ".join(names) or "no column" for names in (then, found))
             raise ConfigError(
