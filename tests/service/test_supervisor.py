@@ -30,6 +30,8 @@ class Worker:
     def __init__(self, *_: object) -> None:
         self.alive, self.ready = True, False
         self.pid = 1000 + len(self.made)
+        self.exitcode: int | None = None
+        self.process = SimpleNamespace(pid=self.pid)
         self.child_conn = SimpleNamespace(close=lambda: None)
         self.made.append(self)
 
@@ -38,6 +40,9 @@ class Worker:
     def kill(self) -> None: ...
 
     def join(self) -> None: ...
+
+    def end(self, code: int) -> None:
+        self.alive, self.exitcode = False, code
 
     def is_alive(self, _: float) -> bool:
         return self.alive
@@ -61,14 +66,54 @@ def supervisor(monkeypatch: pytest.MonkeyPatch) -> run.Supervisor:
     return found
 
 
-def test_a_first_start_that_fails_ends_the_service(supervisor: run.Supervisor) -> None:
+def test_where_no_worker_starts_the_service_ends_and_says_how_they_did(
+    supervisor: run.Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(run.log, "propagate", True)
     supervisor.keep_subprocess_alive()
     assert not supervisor.should_exit.is_set()
-    Worker.made[1].alive = False
+    Worker.made[1].end(-9)
+    for _ in range(3):
+        supervisor.keep_subprocess_alive()
+        supervisor.clock.now += 100  # type: ignore[attr-defined]
+    assert not supervisor.should_exit.is_set()  # the other is still starting
+    Worker.made[0].end(3)
     supervisor.keep_subprocess_alive()
     assert supervisor.failed
     assert supervisor.should_exit.is_set()
     assert len(Worker.made) == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "a worker ended by signal 9 (the system lacks memory, or it gave no sign of life) before it was ready",
+        "a worker ended with status 3 before it was ready",
+    ]
+
+
+def test_a_first_start_that_fails_is_tried_again_once_another_is_ready(supervisor: run.Supervisor) -> None:
+    Worker.made[0].end(3)
+    supervisor.keep_subprocess_alive()
+    Worker.made[1].ready = True
+    supervisor.keep_subprocess_alive()
+    supervisor.clock.now += 1  # type: ignore[attr-defined]
+    supervisor.keep_subprocess_alive()
+    assert supervisor.processes == [Worker.made[2], Worker.made[1]]
+    assert not supervisor.should_exit.is_set()
+
+
+def test_a_signal_goes_to_no_worker_that_has_ended(supervisor: run.Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its id may be that of another program; what ended is started anew by it, as the cause may be mended."""
+    told: list[int] = []
+    monkeypatch.setattr(run.os, "kill", lambda pid, _: told.append(pid))
+    first, second = Worker.made
+    first.ready = second.ready = True
+    supervisor.keep_subprocess_alive()
+    second.end(0)
+    supervisor.keep_subprocess_alive()
+    Worker.made[2].end(3)  # before it was ready
+    supervisor.keep_subprocess_alive()
+    supervisor.handle_hup()
+    assert told == [first.pid]
+    supervisor.keep_subprocess_alive()
+    assert supervisor.processes == [first, Worker.made[3]]
 
 
 def test_a_later_start_that_fails_is_tried_again_later_and_later(supervisor: run.Supervisor) -> None:

@@ -56,8 +56,8 @@ class Supervisor(Multiprocess):
     """uvicorn's, but that SIGHUP has every worker reload its model instead of ending it, and counts of the dead go.
 
     A worker that starts meanwhile reloads once it is ready, and one that dies while it is asked for a sign of life is
-    missed at once. One that ends before it is ready ends the service where none has been ready yet; else it is started
-    anew, later and later, while the others answer.
+    missed at once. One that ends before it is ready is started anew, later and later, once any has been ready; where all
+    end before that, the service ends.
 
     Attributes:
         failed: Whether it ended because no worker could start, and not because it was told to.
@@ -72,8 +72,11 @@ class Supervisor(Multiprocess):
         self._due: dict[Process, float] = {}  # when what has ended is started anew
 
     def handle_hup(self) -> None:
-        """Pass the signal on."""
+        """Pass the signal on; what has ended, whose id may be another's by now, is started anew at once instead."""
         for process in self.processes:
+            if process in self._due:
+                self._due[process] = time.monotonic()
+                continue
             with suppress(ProcessLookupError):
                 os.kill(process.process.pid, signal.SIGHUP)  # type: ignore[arg-type]
 
@@ -105,13 +108,13 @@ class Supervisor(Multiprocess):
                 process.kill()  # it may hang
                 process.join()
                 multiprocess.mark_process_dead(process.pid)  # type: ignore[no-untyped-call]
-                if not self._waits(place, process):
-                    self.failed = True
-                    self.should_exit.set()
-                    return
-            if time.monotonic() >= self._due[process]:
+                self._miss(place, process)
+            if self._served and time.monotonic() >= self._due[process]:
                 del self._due[process]
                 self.processes[place] = self._started()
+        if not self._served and self._due.keys() >= set(self.processes):
+            self.failed = True
+            self.should_exit.set()
 
     def _lives(self, place: int, process: Process) -> bool:
         patience = self.config.timeout_worker_healthcheck
@@ -122,18 +125,21 @@ class Supervisor(Multiprocess):
             self._failures[place], self._served = 0, True
         return True
 
-    def _waits(self, place: int, process: Process) -> bool:
-        """Say when a worker that has ended is started anew; False where none ever was ready."""
+    def _miss(self, place: int, process: Process) -> None:
+        """Say how a worker has ended, and settle when it is started anew."""
+        code = process.exitcode or 0
+        how = f"by signal {-code}" if code < 0 else f"with status {code}"
+        how += " (the system lacks memory, or it gave no sign of life)" if code == -9 else ""
         pause = 0.0
-        if process not in self._ready:
-            if not self._served:
-                return False
+        if process in self._ready:
+            log.error("a worker ended %s; it is started anew", how)
+        else:
             pause = min(LONGEST_PAUSE, 2.0 ** self._failures[place])
             self._failures[place] += 1
-            log.error("a worker ended before it was ready; it is started anew in %g seconds", pause)
+            then = f"; it is started anew in {pause:g} seconds" if self._served else ""
+            log.error("a worker ended %s before it was ready%s", how, then)
         self._ready.discard(process)
         self._due[process] = time.monotonic() + pause
-        return True
 
 
 @contextmanager
