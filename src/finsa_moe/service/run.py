@@ -56,8 +56,8 @@ class Supervisor(Multiprocess):
     """uvicorn's, but that SIGHUP has every worker reload its model instead of ending it, and counts of the dead go.
 
     A worker that starts meanwhile reloads once it is ready, and one that dies while it is asked for a sign of life is
-    missed at once. One that ends before it is ready is started anew, later and later, once any has been ready; where all
-    end before that, the service ends.
+    missed at once. One that ends before it is ready is started anew, later and later, once any has been ready; where
+    all end before that, the service ends.
 
     Attributes:
         failed: Whether it ended because no worker could start, and not because it was told to.
