@@ -6,6 +6,7 @@ number, is first opened in a process that may not take more than so much memory.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.runtime.bulk import Layout
 from finsa_moe.runtime.rows import read, too_wide
 from finsa_moe.service.problems import Problem
+from finsa_moe.service.settings import TOKEN
 
 MEMORY = 2 << 30
 SECONDS = 60
@@ -117,8 +119,10 @@ def inspect(
 def _open_apart(path: Path, called: str, most: int, most_columns: int, many: Problem) -> None:
     limits = [str(path), *map(str, (MEMORY, most, MEMORY // 8, most_columns))]
     columns = 0
+    env = {name: value for name, value in os.environ.items() if name != TOKEN}  # which a file must not get at
+    command = [sys.executable, "-c", _OPEN, *limits]
     try:
-        done = subprocess.run([sys.executable, "-c", _OPEN, *limits], timeout=SECONDS, check=False, capture_output=True)
+        done = subprocess.run(command, timeout=SECONDS, check=False, capture_output=True, env=env)
         status = done.returncode
         columns = int(done.stdout) if status == 6 else 0
     except subprocess.TimeoutExpired:
