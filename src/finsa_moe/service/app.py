@@ -272,9 +272,7 @@ def _describe(app: FastAPI, token: bool) -> None:
     for path in found["paths"].values():
         for operation in path.values():
             if operation["responses"].get("422", {}).get("description") == "Validation Error":
-                del operation["responses"][
-                    "422"
-                ]  # which FastAPI has of every parameter, also of one that takes anything
+                del operation["responses"]["422"]  # FastAPI's, of every parameter, also of one that takes anything
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     shape = {"schema": {"$ref": "#/components/schemas/ProblemShape"}}
