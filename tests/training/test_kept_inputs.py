@@ -13,7 +13,7 @@ import pytest
 
 from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig
 from finsa_moe.data.columns import Columns
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import LabelMap
 from finsa_moe.training import domains as growing
@@ -21,6 +21,7 @@ from finsa_moe.training.adapt import adapt
 from finsa_moe.training.domains import add_domain
 from finsa_moe.training.expert import train_expert
 from finsa_moe.training.joint import train_joint
+from finsa_moe.training.resume import check_finished, keep_inputs
 from tests.conftest import DOMAINS, EXPERT, JOINT, Trained
 from tests.families import made_rows, make_backbone, make_mixture, write_rows
 from tests.training.test_domains import FAST
@@ -192,3 +193,15 @@ def test_a_further_domain(
     assert run(model)["domain"] == "notices"
     refused(marker, "held-out texts", lambda: run(model, held_out=["锂电龙头净利翻倍"]))
     assert run(model)["domain"] == "notices"
+
+
+def test_damaged_marks_are_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "inputs.json").write_text('{"rows": ')
+    for look in (
+        lambda: keep_inputs(tmp_path, {"rows": "x"}, resume=True),
+        lambda: check_finished(tmp_path, ExpertConfig.load(None, []), {"rows": "x"}),
+    ):
+        with pytest.raises(
+            ModelError, match=r"inputs\.json: damaged, .*; name another --out, or remove the run first$"
+        ):
+            look()

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, set_seed
 from finsa_moe.config import AdaptConfig
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.errors import ConfigError
-from finsa_moe.files import write
+from finsa_moe.files import read_json, write
 from finsa_moe.model.backbone import (
     fingerprint,
     last_hidden,
@@ -178,7 +178,7 @@ def adapt(
     if finished:  # there is nothing left to do, but for what a kill after the last word left
         check_finished(stage.folder, settings, inputs)
         finish(stage.folder)
-        return dict(json.loads((out / HEAD_FACTS).read_text(encoding="utf-8")))
+        return read_json(out / HEAD_FACTS)
     with loop.entered(stage.folder, settings, inputs, resume=resume):
         facts = loop.run(stage, resume=resume)
         facts |= {"heads": started, "prompt": prompt}

@@ -18,10 +18,11 @@ from transformers import TrainerState
 
 from finsa_moe.config import StageConfig
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import FULL, locked, sha256, write
+from finsa_moe.files import FULL, locked, read_json, sha256, write
 from finsa_moe.model.history import SETTINGS
 
 STATE, INPUTS, LOCK = "trainer_state.json", "inputs.json", "lock"
+_REMEDY = "name another --out, or remove the run first"
 _MAY_CHANGE = {"trackers", "log_steps", "eval_batch_size"}  # no weight depends on these
 _DISK = (*FULL, errno.EROFS, errno.EIO)
 
@@ -112,10 +113,11 @@ def keep_inputs(folder: Path, inputs: Mapping[str, str], *, resume: bool) -> Non
 
     Raises:
         ConfigError: If an input is another one; two halves of two runs are neither.
+        ModelError: If the marks kept there are damaged.
     """
     path = folder / INPUTS
-    if resume and path.exists():
-        same_inputs(path, json.loads(path.read_text(encoding="utf-8")), inputs)
+    if resume:
+        same_inputs(path, read_json(path, _REMEDY, absent={}), inputs)
     write(path, json.dumps(dict(inputs), ensure_ascii=False, indent=2) + "\n")
 
 
@@ -124,6 +126,7 @@ def check_finished(folder: Path, settings: StageConfig, inputs: Mapping[str, str
 
     Raises:
         ConfigError: If its settings or an input are others.
+        ModelError: If the marks kept there are damaged.
     """
     path = folder / SETTINGS
     before = settings
@@ -131,8 +134,7 @@ def check_finished(folder: Path, settings: StageConfig, inputs: Mapping[str, str
         before = type(settings).load(path) if path.exists() else settings
     same_settings(path, before.as_dict(), settings)
     path = folder / INPUTS
-    if path.exists():
-        same_inputs(path, json.loads(path.read_text(encoding="utf-8")), inputs)
+    same_inputs(path, read_json(path, _REMEDY, absent={}), inputs)
 
 
 def same_settings(path: Path, before: Mapping[str, object], settings: StageConfig) -> None:
