@@ -292,32 +292,3 @@ def test_what_is_copied_runs(page: Any, service: Service) -> None:
         ran.append(done.stdout)
     assert json.loads(ran[0])["predictions"][0]["sentiment"] == "利好"
     assert ran[1].split()[0] == "利好"
-
-
-def test_a_token_is_asked_for_once(browser_page: Any, tmp_path: Path) -> None:
-    secret = tmp_path / "token"
-    secret.write_text("0123456789abcdef0123")
-    with serving(Settings(token_file=str(secret))) as guarded:
-        browser_page.goto(guarded.url)
-        browser_page.wait_for_selector("#asking[open]")
-        assert browser_page.inner_text("#wrong") == ""
-        browser_page.fill("#token", "0123456789abcdef4567")
-        browser_page.keyboard.press("Enter")
-        browser_page.wait_for_selector("#wrong:not(:empty)")
-        assert browser_page.inner_text("#wrong") == "The token was refused; look at it again."
-        browser_page.fill("#token", "0123456789abcdef0123")
-        browser_page.keyboard.press("Enter")
-        loaded(browser_page)
-        judged(browser_page, "涨停了")
-
-
-def test_who_gives_no_token_is_told_once(browser_page: Any, tmp_path: Path) -> None:
-    secret = tmp_path / "token"
-    secret.write_text("0123456789abcdef0123")
-    with serving(Settings(token_file=str(secret))) as guarded:
-        browser_page.goto(guarded.url)
-        browser_page.wait_for_selector("#asking[open]")
-        browser_page.keyboard.press("Escape")
-        browser_page.wait_for_selector("#said:not(:empty)")
-        assert browser_page.inner_text("#said").startswith("this service asks for a token")
-        assert not browser_page.is_visible("#asking")

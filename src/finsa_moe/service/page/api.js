@@ -10,15 +10,24 @@ let asking = null;  // one dialog for all requests that are refused together
 // Whether a token was given; who leaves the dialog by Esc gives none.
 async function given() {
   const dialog = document.getElementById("asking"), field = document.getElementById("token");
-  document.getElementById("wrong").textContent = token() ? say("wrong") : "";
-  field.value = "";
-  dialog.returnValue = "";
-  dialog.showModal();
-  await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
-  asking = null;
-  if (dialog.returnValue !== "given") return false;
-  sessionStorage.setItem("finsa-token", field.value.trim());
-  return true;
+  const wrong = document.getElementById("wrong");
+  wrong.textContent = token() ? say("wrong") : "";
+  try {
+    for (;;) {
+      field.value = "";
+      dialog.returnValue = "";
+      dialog.showModal();
+      await new Promise((done) => dialog.addEventListener("close", done, { once: true }));
+      if (dialog.returnValue !== "given") return false;
+      const found = field.value.trim();
+      wrong.textContent = say("wrong");
+      if (!/^[ -~]*$/.test(found)) continue;  // no header could bear it
+      sessionStorage.setItem("finsa-token", found);
+      return true;
+    }
+  } finally {
+    asking = null;
+  }
 }
 
 export async function call(path, options = {}) {
