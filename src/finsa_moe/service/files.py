@@ -127,8 +127,9 @@ async def predict_file(
             quiet = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             return Streamed(_events(upload, found), release, media_type=EVENTS, headers=quiet)
         return Streamed(
-            _stream(upload, found), release, media_type=ENDINGS[ending], headers=shown_as(saved_as(called, ending))
-        )
+            _stream(upload, found), release, made_first=ending == ".parquet", media_type=ENDINGS[ending],
+            headers=shown_as(saved_as(called, ending)),
+        )  # fmt: skip
     except BaseException:
         release()
         raise
