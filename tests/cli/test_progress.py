@@ -24,3 +24,19 @@ def test_a_person_sees_how_far_it_is_and_a_pipe_gets_nothing(
         assert not out
         assert bool(err) == bool(looks and told)
     assert all(word in err for word in told)
+
+
+def test_the_next_step_begins_anew_and_names_are_shown_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bar that had come to its end keeps the time of its end, and a name in brackets was markup."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Bar() as bar:
+        bar.show("reading", 5, 5)
+        assert bar._progress.tasks[0].finished
+        bar.show("comparing a[/b].csv", 1, 5)
+        assert not bar._progress.tasks[0].finished
+        assert bar._progress.tasks[0].completed == 1
+    assert "comparing a[/b].csv" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from finsa_moe.cli import grown
-from finsa_moe.cli.options import Config, Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, pairs_of
+from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, pairs_of
 from finsa_moe.cli.targets import check_folder
 
 Export = Annotated[bool, typer.Option("--export/--no-export", help="Also write the torch-free runtime.")]
@@ -34,7 +34,7 @@ def add_domain(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new domain.")],
     data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="Its folder of rows, made by finsa prepare.")],
     out: Annotated[Path, typer.Option("--out", help="Folder to write; it gets the folders expert, moe and runtime.")],
-    config: Config = None,
+    config: Annotated[Path | None, typer.Option(metavar="YAML", help="Settings file with a section 'domain'.")] = None,
     set_: Set = None,
     check: Annotated[
         list[str] | None,

@@ -25,7 +25,6 @@ from finsa_moe.cli.options import (
     Id,
     Label,
     Labels,
-    Model,
     Text,
     Threads,
     seed_for,
@@ -66,7 +65,9 @@ def sample(
         ),
     ] = False,
     seed: Annotated[int, seed_for("drawing texts and for grouping similar ones")] = 13,
-    model: Model = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Exported model, with --at-random any; left out: the default model.")
+    ] = None,
     text: Text = None,
     id: Id = None,  # noqa: A002
     date: Date = None,

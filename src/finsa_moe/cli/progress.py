@@ -29,13 +29,14 @@ class Bar:
             TimeRemainingColumn,
         )
 
-        said, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+        said, note = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}"))
         known = (said, BarColumn(), TaskProgressColumn(), note, TimeRemainingColumn(elapsed_when_finished=True))
         self._progress = Progress(
             *(known if self._ends else (SpinnerColumn(), said, TimeElapsedColumn())), console=Console(stderr=True),
             disable=self._hidden or not sys.stderr.isatty(), transient=True, speed_estimate_period=120,
         )  # fmt: skip
         self._task = self._progress.add_task(self._title, total=None, note="")
+        self._done = 0
         self._progress.start()
         return self
 
@@ -43,5 +44,11 @@ class Bar:
         self._progress.stop()
 
     def show(self, step: str, done: int, total: int | None = None, note: str = "") -> None:
-        """Say what is under way, how much of it is done, and what else there is to say of it."""
+        """Say what is under way, how much of it is done, and what else there is to say of it.
+
+        Less done than was said before is the next thing's beginning.
+        """
+        if done < self._done:
+            self._progress.reset(self._task)
+        self._done = done
         self._progress.update(self._task, description=step, completed=done, total=total, note=note)
