@@ -1,8 +1,9 @@
 """Bare phrases of our own in which a verb turns what a noun says: a loss that narrows, a sale of shares called off.
 
-``python runs/phrases.py OUT.csv [--rows N]`` writes ``id,text,label``: every noun of ``phrases/words.yaml`` with all
-that may be said of it there. In labelled news a loss is bad, whatever it does; whoever types four characters to try a
-model asks what it does. ``runs/skills.py`` draws whole sentences instead.
+``python runs/phrases.py OUT.csv [--rows N] [--hold-out FILE …]`` writes ``id,text,label``: every noun of
+``phrases/words.yaml`` with all that may be said of it there, but what is near to a text of ``--hold-out``. In labelled
+news a loss is bad, whatever it does; whoever types four characters to try a model asks what it does.
+``runs/skills.py`` draws whole sentences instead.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import random
 from pathlib import Path
 
 import yaml
+from expert_rows import rows
 from whole_csv import write
 
+from finsa_moe.data.near import HeldOut
 from finsa_moe.polarity import NAMES
 
 WORDS = Path(__file__).with_suffix("") / "words.yaml"
@@ -36,8 +39,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--rows", type=int, help="so many, drawn at random (all)")
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
     args = parser.parse_args()
-    made = phrases()
+    apart = HeldOut([text for file in args.hold_out for text, _ in rows(file)])
+    made = [row for row in phrases() if apart.match(row[0]) is None]
     if args.rows is not None and args.rows < len(made):
         made = random.Random(args.seed).sample(made, args.rows)
     write(args.out, ("id", "text", "label"), ([f"phrase-{at}", *row] for at, row in enumerate(made)))

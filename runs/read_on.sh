@@ -13,7 +13,6 @@ data=${1:-../shared/data}
 out=${2:-work/default}
 mixture=${MIXTURE:-models/default}
 config=${READ_ON:-runs/read_on.yaml}
-phrases=${PHRASES:-}
 export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
 [ -d "$data" ] || { echo "runs/read_on.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
 [ -d "$mixture" ] || { echo "runs/read_on.sh: $mixture: no such folder; MIXTURE names a finished one" >&2; exit 2; }
@@ -22,8 +21,7 @@ source runs/stages.sh
 source runs/default_rows.sh
 
 say "news' expert reads on"
-made_of "$out/phrases.csv" "PHRASES=$phrases" runs/phrases/words.yaml
-[ -f "$out/phrases.csv" ] || python runs/phrases.py "$out/phrases.csv" ${phrases:+--rows "$phrases"}
+phrases "$out/phrases.csv"
 later=()
 for name in news other; do
   ! told "$out/fresh/$name.csv" || later+=(--more "$out/fresh/$name.csv")

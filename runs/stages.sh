@@ -9,6 +9,12 @@ expert_rows() { # expert_rows OUT WORD… : rows to learn from and to judge by (
   [ -f "$1/valid.csv" ] || python runs/expert_rows.py "$@"
 }
 
+phrases() { # phrases OUT : bare phrases of our own (runs/phrases.py), but those near to what judges; setting: PHRASES=so many (all)
+  local held=(--hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv)
+  made_of "$1" "PHRASES=${PHRASES:-}" runs/phrases/words.yaml "${held[@]}"
+  [ -f "$1" ] || python runs/phrases.py "$1" ${PHRASES:+--rows "$PHRASES"} "${held[@]}"
+}
+
 mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merged, trained jointly; makes OUT/joint/moe_joint
   local out=$1 backbone=$2 rows=$3 config=$4 domain
   made_of "$out/experts" "$backbone" "$rows" "$config:expert"

@@ -2,8 +2,9 @@
 
 ``python runs/tables.py MIXTURE OUT DOMAIN=FOLDER …``: MIXTURE with one table for the expert of each domain and one for
 the router, all fitted anew on ``FOLDER/train.csv``. A mixture without rows of one of the classes has no table there.
-``--weight DOMAIN=TIMES`` is what an expert's table counts beside its logits (1): more helps where the network reads a
-domain poorly, and costs what turns on the order of words (EXPERIMENTS.md).
+``--router DOMAIN=FILE`` gives the router's table the texts of one more file of that domain. ``--weight DOMAIN=TIMES``
+is what an expert's table counts beside its logits (1): more helps where the network reads a domain poorly, and costs what
+turns on the order of words (EXPERIMENTS.md).
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ def main() -> None:
     parser.add_argument("rows", nargs="+", metavar="DOMAIN=FOLDER")
     parser.add_argument("--ngrams", type=int, default=MOST, help="most n-grams of a table")
     parser.add_argument("--weight", action="append", default=[], metavar="DOMAIN=TIMES")
+    parser.add_argument("--router", action="append", default=[], metavar="DOMAIN=FILE")
     args = parser.parse_args()
+    more = [word.split("=", 1) for word in args.router]
     weights = {name: float(times) for name, times in (word.split("=", 1) for word in args.weight)}
     folders = {name: Path(folder) for name, folder in (word.split("=", 1) for word in args.rows)}
     domains = read_json(args.mixture / "config.json")["domains"]
     if set(folders) != set(domains):
         parser.error(f"{args.mixture}: name rows of each of {', '.join(domains)}, found {', '.join(folders)}")
-    if odd := set(weights) - set(domains):
-        parser.error(f"--weight {min(odd)}: no such expert; known: {', '.join(domains)}")
+    for option, named in (("--weight", set(weights)), ("--router", {name for name, _ in more})):
+        if odd := named - set(domains):
+            parser.error(f"{option} {min(odd)}: no such expert; known: {', '.join(domains)}")
     learnt = {name: rows(folders[name] / "train.csv") for name in domains}
     working = args.out.with_name(f".{args.out.name}.tmp{os.getpid()}")
     shutil.copytree(args.mixture, working)
@@ -61,6 +65,9 @@ def main() -> None:
         keep(name, fitted, working / EXPERTS / name / EXPERT_TABLE, len(texts))
     every = [text for found in learnt.values() for text, _ in found]
     places = [at for at, found in enumerate(learnt.values()) for _ in found]
+    for name, file in more:
+        texts = [text for text, _ in rows(Path(file))]
+        every, places = every + texts, places + [domains.index(name)] * len(texts)
     table = fit_router(every, places, args.ngrams, experts=len(domains))
     keep("router", table, working / ROUTER_TABLE, len(every))
     change(working / "metrics.json", {"tables": facts})
