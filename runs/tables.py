@@ -3,8 +3,8 @@
 ``python runs/tables.py MIXTURE OUT DOMAIN=FOLDER …``: MIXTURE with one table for the expert of each domain and one for
 the router, all fitted anew on ``FOLDER/train.csv``. A mixture without rows of one of the classes has no table there.
 ``--router DOMAIN=FILE`` gives the router's table the texts of one more file of that domain. ``--weight DOMAIN=TIMES``
-is what an expert's table counts beside its logits (1): more helps where the network reads a domain poorly, and costs what
-turns on the order of words (EXPERIMENTS.md).
+is what an expert's table counts beside its logits (1): more helps where the network reads a domain poorly, and costs
+what turns on the order of words (EXPERIMENTS.md).
 """
 
 from __future__ import annotations
