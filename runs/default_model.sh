@@ -36,9 +36,9 @@ student=${STUDENT:-$out/student}
 pool=${POOL:-32000}
 from=${START-models/pretrained}
 export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
-[ -d "$data" ] || { echo "runs/default_model.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
-mkdir -p "$out"
 source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
+mkdir -p "$out"
 ends_at() { if [ "${UNTIL:-}" = "$1" ]; then say "done: $out/$1"; exit 0; fi; }
 backbone=${BACKBONE:-$out/backbone}
 source runs/default_rows.sh

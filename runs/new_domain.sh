@@ -12,12 +12,12 @@ data=${1:-../shared/data}
 out=${2:-work/new_domain}
 config=runs/new_domain.yaml
 export PATH="$PWD/.venv/bin:$PATH"
-[ -d "$data" ] || { echo "runs/new_domain.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
+source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
 held=()
 for file in "$data"/*/dev*.csv "$data"/{other/announcement_weak_binary,other/weibo_risk_binary,forum/train_investors,news/extra_xmu_binary}.csv; do
   held+=(--hold-out "$file")
 done
-source runs/stages.sh
 
 say "rows"
 [ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"

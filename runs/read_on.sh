@@ -14,10 +14,10 @@ out=${2:-work/default}
 mixture=${MIXTURE:-models/default}
 config=${READ_ON:-runs/read_on.yaml}
 export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
-[ -d "$data" ] || { echo "runs/read_on.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
-[ -d "$mixture" ] || { echo "runs/read_on.sh: $mixture: no such folder; MIXTURE names a finished one" >&2; exit 2; }
-mkdir -p "$out"
 source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
+needs "$mixture" "MIXTURE names a finished one"
+mkdir -p "$out"
 source runs/default_rows.sh
 
 say "news' expert reads on"
@@ -28,7 +28,7 @@ for name in news other; do
 done
 expert_rows "$out/on/all" "$out/data/news" ${later[@]+"${later[@]}"} "${held[@]}"
 expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" --companies \
-  --hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv "${held[@]}"
+  "${probing[@]}" "${held[@]}"
 made_of "$out/read" "$mixture" "$out/on/news" "$config:expert"
 [ -f "$out/read/config.json" ] || python runs/read_on.py "$mixture" "$out/read" news "$out/on/news" --config "$config"
 

@@ -8,9 +8,9 @@ data=${1:-../shared/data}
 out=${2:-work/real}
 config=runs/real.yaml
 export PATH="$PWD/.venv/bin:$PATH"
-[ -d "$data" ] || { echo "runs/real.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
-mkdir -p "$out"
 source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
+mkdir -p "$out"
 
 for domain in news forum; do
   [ -f "$out/data/$domain/report.json" ] ||

@@ -1,5 +1,9 @@
 # For the scripts of this folder to source: what more than one of them says and does.
 
+needs() { # needs FOLDER WORDS : ends the run where there is no such folder, with what to do
+  [ -d "$1" ] || { echo "runs/${0##*/}: $1: no such folder; $2" >&2; exit 2; }
+}
+
 say() { echo "[$(date +%H:%M:%S)] $*"; }
 
 made_of() { python runs/made_of.py "$@"; } # made_of OUTPUT WORD… : ends the run where OUTPUT stands and is of other WORDs
@@ -9,10 +13,10 @@ expert_rows() { # expert_rows OUT WORD… : rows to learn from and to judge by (
   [ -f "$1/valid.csv" ] || python runs/expert_rows.py "$@"
 }
 
+probing=(--hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv) # sentences of our own that judge
 phrases() { # phrases OUT : bare phrases of our own (runs/phrases.py), but those near to what judges; setting: PHRASES=so many (all)
-  local held=(--hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv)
-  made_of "$1" "PHRASES=${PHRASES:-}" runs/phrases/words.yaml "${held[@]}"
-  [ -f "$1" ] || python runs/phrases.py "$1" ${PHRASES:+--rows "$PHRASES"} "${held[@]}"
+  made_of "$1" "PHRASES=${PHRASES:-}" runs/phrases/words.yaml "${probing[@]}"
+  [ -f "$1" ] || python runs/phrases.py "$1" ${PHRASES:+--rows "$PHRASES"} "${probing[@]}"
 }
 
 mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merged, trained jointly; makes OUT/joint/moe_joint

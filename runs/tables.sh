@@ -11,10 +11,10 @@ data=${1:-../shared/data}
 out=${2:-work/default}
 mixture=${MIXTURE:-models/default}
 export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
-[ -d "$data" ] || { echo "runs/tables.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
-[ -d "$mixture" ] || { echo "runs/tables.sh: $mixture: no such folder; MIXTURE names a finished one" >&2; exit 2; }
-mkdir -p "$out"
 source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
+needs "$mixture" "MIXTURE names a finished one"
+mkdir -p "$out"
 source runs/default_rows.sh
 
 from=${FROM:-$mixture} # what it went on from, where runs/read_on.sh let it

@@ -31,9 +31,9 @@ case $trial in
   prompts) arms=${ARMS:-none neutral} of=("$backbone" $config:expert $config:merge) ;;
   *) echo "runs/trials.sh: no trial $trial; name consensus, curricula, vocabulary or prompts" >&2; exit 2 ;;
 esac
-[ -d "$data" ] || { echo "runs/trials.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
-mkdir -p "$out"
 source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
+mkdir -p "$out"
 found=$out/$trial.txt
 for made in "$found" "$out/$trial"; do made_of "$made" "${of[@]}" "$data"/{news,forum,other}; done
 touch "$found"

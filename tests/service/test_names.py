@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
 
 from finsa_moe.service.spool import shown_as
-from tests.service.served import Service, Settings, serving, until
+from tests.service.served import Service, until
 
 CSV = {"Content-Type": "text/csv"}
 NAMES = [
@@ -20,17 +19,6 @@ NAMES = [
     "a.answers.b.answers.csv",
     "副.本.csv",
 ]
-
-
-@pytest.fixture(scope="module")
-def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("spool")
-
-
-@pytest.fixture(scope="module")
-def service(spool: Path) -> Iterator[Service]:
-    with serving(Settings(files_at_once=1, spool=str(spool))) as found:
-        yield found
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.browser import browser_page, chromium
 from tests.service.served import Settings, serving
@@ -12,44 +15,43 @@ from tests.service.test_page import judged, loaded
 __all__ = ["browser_page", "chromium"]
 
 
-def test_a_token_is_asked_for_once(browser_page: Any, tmp_path: Path) -> None:
+TOKEN = "0123456789abcdef0123"
+
+
+@pytest.fixture
+def asking(browser_page: Any, tmp_path: Path) -> Iterator[Any]:
+    """The page of a service with a token, which it asks for."""
     secret = tmp_path / "token"
-    secret.write_text("0123456789abcdef0123")
+    secret.write_text(TOKEN)
     with serving(Settings(token_file=str(secret))) as guarded:
         browser_page.goto(guarded.url)
         browser_page.wait_for_selector("#asking[open]")
-        assert browser_page.inner_text("#wrong") == ""
-        browser_page.fill("#token", "0123456789abcdef4567")
-        browser_page.keyboard.press("Enter")
-        browser_page.wait_for_selector("#wrong:not(:empty)")
-        assert browser_page.inner_text("#wrong") == "The token was refused; look at it again."
-        browser_page.fill("#token", "0123456789abcdef0123")
-        browser_page.keyboard.press("Enter")
-        loaded(browser_page)
-        judged(browser_page, "涨停了")
+        yield browser_page
 
 
-def test_a_token_that_no_header_can_bear_is_refused_where_it_is_given(browser_page: Any, tmp_path: Path) -> None:
-    secret = tmp_path / "token"
-    secret.write_text("0123456789abcdef0123")
-    with serving(Settings(token_file=str(secret))) as guarded:
-        browser_page.goto(guarded.url)
-        browser_page.wait_for_selector("#asking[open]")
-        browser_page.fill("#token", "０123456789abcdef0123")  # its first digit is a Chinese keyboard's
-        browser_page.keyboard.press("Enter")
-        browser_page.wait_for_selector("#wrong:not(:empty)")
-        browser_page.fill("#token", "0123456789abcdef0123")
-        browser_page.keyboard.press("Enter")
-        loaded(browser_page)
+def test_a_token_is_asked_for_once(asking: Any) -> None:
+    assert asking.inner_text("#wrong") == ""
+    asking.fill("#token", "0123456789abcdef4567")
+    asking.keyboard.press("Enter")
+    asking.wait_for_selector("#wrong:not(:empty)")
+    assert asking.inner_text("#wrong") == "The token was refused; look at it again."
+    asking.fill("#token", TOKEN)
+    asking.keyboard.press("Enter")
+    loaded(asking)
+    judged(asking, "涨停了")
 
 
-def test_who_gives_no_token_is_told_once(browser_page: Any, tmp_path: Path) -> None:
-    secret = tmp_path / "token"
-    secret.write_text("0123456789abcdef0123")
-    with serving(Settings(token_file=str(secret))) as guarded:
-        browser_page.goto(guarded.url)
-        browser_page.wait_for_selector("#asking[open]")
-        browser_page.keyboard.press("Escape")
-        browser_page.wait_for_selector("#said:not(:empty)")
-        assert browser_page.inner_text("#said").startswith("this service asks for a token")
-        assert not browser_page.is_visible("#asking")
+def test_a_token_that_no_header_can_bear_is_refused_where_it_is_given(asking: Any) -> None:
+    asking.fill("#token", "０123456789abcdef0123")  # its first digit is a Chinese keyboard's
+    asking.keyboard.press("Enter")
+    asking.wait_for_selector("#wrong:not(:empty)")
+    asking.fill("#token", TOKEN)
+    asking.keyboard.press("Enter")
+    loaded(asking)
+
+
+def test_who_gives_no_token_is_told_once(asking: Any) -> None:
+    asking.keyboard.press("Escape")
+    asking.wait_for_selector("#said:not(:empty)")
+    assert asking.inner_text("#said").startswith("this service asks for a token")
+    assert not asking.is_visible("#asking")

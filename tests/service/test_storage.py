@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.service.served import Reply, Service, Settings, serving, until
+from tests.service.served import Reply, Service, until
 
 from finsa_moe.runtime.writers import Writer  # isort: skip
 from finsa_moe.service import uploads  # isort: skip
@@ -18,19 +17,16 @@ from finsa_moe.service import uploads  # isort: skip
 CSV = {"Content-Type": "text/csv"}
 
 
-@pytest.fixture(scope="module")
-def spool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("spool")
-
-
-@pytest.fixture(scope="module")
-def service(spool: Path) -> Iterator[Service]:
-    with serving(Settings(files_at_once=1, spool=str(spool))) as found:
-        yield found
-
-
 def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.fixture
+def no_answer_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(self: Writer, _: object) -> None:
+        raise self._unwritable(OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(Writer, "write", write)
 
 
 def refused(service: Service) -> float:
@@ -76,32 +72,24 @@ def problem_told(reply: Reply) -> str:
     return str(json.loads(data.removeprefix("data: "))["type"])
 
 
-def test_an_answer_that_the_disk_does_not_take(service: Service, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(self: Writer, _: object) -> None:
-        raise self._unwritable(OSError(errno.ENOSPC, "No space left on device"))
-
+@pytest.mark.usefixtures("no_answer_fits")
+def test_an_answer_that_the_disk_does_not_take(service: Service, spool: Path) -> None:
     before = refused(service)
-    with monkeypatch.context() as patch:
-        patch.setattr(Writer, "write", write)
-        reply = service.ask("POST", "/v1/predict/file", "text\n涨\n".encode(), CSV | {"Accept": "text/event-stream"})
+    reply = service.ask("POST", "/v1/predict/file", "text\n涨\n".encode(), CSV | {"Accept": "text/event-stream"})
     assert problem_told(reply) == "urn:finsa:storage"
     assert refused(service) == before + 1
     until(lambda: not list(spool.iterdir()))
 
 
+@pytest.mark.usefixtures("no_answer_fits")
 def test_a_parquet_answer_that_the_disk_does_not_take_is_refused_before_it_begins(
-    service: Service, spool: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: Service, spool: Path, tmp_path: Path
 ) -> None:
-    def write(self: Writer, _: object) -> None:
-        raise self._unwritable(OSError(errno.ENOSPC, "No space left on device"))
-
     pl = pytest.importorskip("polars", reason="the extra data is not installed")
     pl.DataFrame({"text": ["涨"]}).write_parquet(tmp_path / "a.parquet")
     kind = {"Content-Type": "application/vnd.apache.parquet"}
     before = refused(service)
-    with monkeypatch.context() as patch:
-        patch.setattr(Writer, "write", write)
-        reply = service.ask("POST", "/v1/predict/file", (tmp_path / "a.parquet").read_bytes(), kind)
+    reply = service.ask("POST", "/v1/predict/file", (tmp_path / "a.parquet").read_bytes(), kind)
     assert (reply.status, reply.json()["type"]) == (507, "urn:finsa:storage")
     assert refused(service) == before + 1
     until(lambda: not list(spool.iterdir()))
