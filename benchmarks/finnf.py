@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from finsa_moe.data.near import jaccard, ngrams
+from finsa_moe.data.duplicates.held_out import jaccard, ngrams
 
 FIRST = "瑞晟岚柏钧霖禾曜泽铭翰宏祺沐启川朗昱恒嘉锦彤淮屿澜旭"
 SECOND = "源和达信通丰科盛远新康泰隆华越立正安明诚业凯迪兴昌胜"

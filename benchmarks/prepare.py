@@ -68,7 +68,7 @@ def one(way: str, folder: Path, out: Path) -> None:
         if way == "pandas":
             kept = by_rows(folder, out)
         else:
-            from finsa_moe.data.prepare import prepare
+            from finsa_moe.data.preparing.prepare import prepare
 
             processes = len(os.sched_getaffinity(0))
             kept = prepare([folder], domain="news", out=out, by=way, processes=processes).rows["kept"]
@@ -140,9 +140,9 @@ def folder(name: str, files: int, rows: int) -> Path:
 
 def found_pairs(path: Path) -> dict[str, Any]:
     """Recall of the planted pairs at Jaccard 0.8 and more, and the share of near pairs that are near by the strings."""
-    from finsa_moe.data.clusters import CLUSTER_THRESHOLD, near_clusters
-    from finsa_moe.data.near import jaccard, ngrams
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.duplicates.clusters import CLUSTER_THRESHOLD, near_clusters
+    from finsa_moe.data.duplicates.held_out import jaccard, ngrams
+    from finsa_moe.data.reading.read import read_texts
 
     truth = json.loads(path.with_name(f"{path.name}.truth.json").read_text(encoding="utf-8"))
     texts = read_texts([path])

@@ -26,8 +26,8 @@ from ablation_table import picture, table
 
 import finsa_moe
 from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
-from finsa_moe.data.clusters import near_clusters
-from finsa_moe.data.prepare import prepare
+from finsa_moe.data.duplicates.clusters import near_clusters
+from finsa_moe.data.preparing.prepare import prepare
 from finsa_moe.evaluation.comparison.cells import Answers, Cell, Cells
 from finsa_moe.evaluation.fingerprints import of_folder
 from finsa_moe.polarity import NAMES

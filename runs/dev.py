@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from finsa_moe import load
-from finsa_moe.data.clusters import near_clusters
+from finsa_moe.data.duplicates.clusters import near_clusters
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.polarity import NAMES
 

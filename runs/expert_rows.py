@@ -21,7 +21,7 @@ from pathlib import Path
 from companies import also_exchanged
 from whole_csv import write
 
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.text import normalise
 
 SEED = 13

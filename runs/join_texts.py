@@ -7,7 +7,7 @@ from pathlib import Path
 
 from whole_csv import write
 
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.reading.read import read_texts
 
 
 def main() -> None:

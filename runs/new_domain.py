@@ -24,7 +24,7 @@ from made_of import made_of
 
 import finsa_moe
 from finsa_moe.config import DomainConfig
-from finsa_moe.data.prepare import prepare
+from finsa_moe.data.preparing.prepare import prepare
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.model.checkpoint import load_mixture

@@ -17,8 +17,8 @@ import polars as pl
 from rich.console import Console
 
 from finsa_moe import load
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.reading.columns import Columns
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.evaluate import evaluate
 from finsa_moe.evaluation.figures import training_curves

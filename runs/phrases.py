@@ -16,7 +16,7 @@ import yaml
 from expert_rows import rows
 from whole_csv import write
 
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.polarity import NAMES
 
 WORDS = Path(__file__).with_suffix("") / "words.yaml"

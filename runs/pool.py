@@ -18,7 +18,7 @@ from pathlib import Path
 from whole_csv import write
 
 from finsa_moe.data.lines import normalised_lines
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.data.text import normalise
 
 SHORTEST, LONGEST = 8, 200

@@ -24,7 +24,7 @@ from dev import FILES, TFIDF, check_data
 
 from finsa_moe import load
 from finsa_moe.data.ngrams import ROUTER_TABLE
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.export.known import KNOWN
 from finsa_moe.files import working_folder
 from finsa_moe.model.checkpoint import BACKBONE

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from whole_csv import write
 
-from finsa_moe.data.read import read_frame
+from finsa_moe.data.reading.read import read_frame
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.polarity import ENGLISH, NAMES

@@ -19,7 +19,7 @@ import numpy as np
 from dev import TFIDF
 from joblib import Parallel, delayed
 
-from finsa_moe.data.read import read_frame
+from finsa_moe.data.reading.read import read_frame
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import score
 from finsa_moe.files import write

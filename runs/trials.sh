@@ -72,7 +72,7 @@ lines() { # lines FILE EACH TEXTS… : a file of every EACH-th text
 from itertools import chain, islice
 from pathlib import Path
 from finsa_moe.data.lines import normalised_lines
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.files import write
 target, each, *sources = sys.argv[1:]
 found = chain(*(read_texts([file]) if file.suffix == ".csv" else normalised_lines([file]) for file in map(Path, sources)))

@@ -35,9 +35,9 @@ from tfidf import GIVEN, LAST, Rows, rows
 from tfidf import joined as all_of
 
 from finsa_moe import load
-from finsa_moe.data.clusters import near_clusters
-from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.duplicates.clusters import near_clusters
+from finsa_moe.data.duplicates.held_out import HeldOut
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.comparison.clustered import Draws, difference
 from finsa_moe.evaluation.metrics import score

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import active
-from finsa_moe.data.near import jaccard, ngrams
+from finsa_moe.data.duplicates.held_out import jaccard, ngrams
 from finsa_moe.labelling.sample import SampleSettings, sample
 from finsa_moe.runtime.distinct import read_pool
 from tests.fakes import StateEngine, fake_finsa

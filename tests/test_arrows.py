@@ -41,12 +41,19 @@ ALLOWED = {
     "cli": BASE | TOP | {"export", "face"},
     "paper": {"cli"},
 }
+SHARED = {"text", "keys", "hashing", "shares", "domains", "encode", "lines", "ngrams", "samples", "fonts", "marks"}
+WITHIN_DATA = {
+    "reading": SHARED,
+    "duplicates": SHARED,
+    "preparing": SHARED | {"reading", "duplicates"},
+    "augmenting": SHARED | {"duplicates"},
+} | dict.fromkeys(SHARED, SHARED)
 TORCH_FREE = ("data", "llm", "figures", "runtime", "explain", "labelling", "drift", "scale", "service")
 HEAVY = {"torch", "transformers", "peft", "accelerate"}
 
 
 def imports(file: Path) -> set[str]:
-    """Modules a file imports anywhere, those for type checking left out."""
+    """What a file imports anywhere, by its whole dotted name; what is for type checking is left out."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     typing_only = {
         id(inner)
@@ -61,15 +68,14 @@ def imports(file: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= names if node.module == "finsa_moe" else {node.module}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def rooms() -> dict[str, list[Path]]:
+def rooms(source: Path = SOURCE) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
-    for file in SOURCE.rglob("*.py"):
-        files.setdefault(file.relative_to(SOURCE).parts[0].removesuffix(".py"), []).append(file)
+    for file in source.rglob("*.py"):
+        files.setdefault(file.relative_to(source).parts[0].removesuffix(".py"), []).append(file)
     return files
 
 
@@ -87,21 +93,37 @@ def test_every_room_has_its_arrows() -> None:
     assert set(rooms()) - {"__init__", "__main__", "_version", "assets"} == set(ALLOWED)
 
 
+@pytest.mark.parametrize("room", sorted(WITHIN_DATA))
+def test_within_data_too_arrows_point_one_way(room: str) -> None:
+    for file in rooms(SOURCE / "data")[room]:
+        for module in imports(file):
+            if module.startswith("finsa_moe.data."):
+                assert module.split(".")[2] in WITHIN_DATA[room] | {room}, f"{file.name} imports {module}"
+
+
+def test_every_file_of_data_has_its_room() -> None:
+    assert set(rooms(SOURCE / "data")) - {"__init__"} == set(WITHIN_DATA)
+
+
+def rows_under(header: str, lines: list[str]) -> list[list[set[str]]]:
+    """The names in each cell of a table of the docs."""
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines[lines.index(header) + 2 :])
+    return [[set(re.findall(r"`(\w+)`", cell)) for cell in row.strip("|").split("|")] for row in rows]
+
+
 def test_the_map_of_the_docs_is_this_one() -> None:
     lines = MAP.read_text(encoding="utf-8").splitlines()
-    start = lines.index("| room | may import |") + 2
     written = {}
-    for line in itertools.takewhile(lambda line: line.startswith("|"), lines[start:]):
-        names, below = (set(re.findall(r"`(\w+)`", cell)) for cell in line.strip("|").split("|"))
+    for names, below in rows_under("| room | may import |", lines):
         written |= dict.fromkeys(names, below)
     bare = ("errors", "files", "polarity", "config", "llm", "hub", "shipped", "paper", "settings")
     assert written == {
         room: below if room in bare else (below - BASE if room != "cli" else set()) for room, below in ALLOWED.items()
     }
-    described = {
-        name for line in lines[:start] if line.startswith("|") for name in re.findall(r"`(\w+)`", line.split("|")[1])
-    }
-    assert described == set(ALLOWED)
+    described = rows_under("| room | knows | does not know |", lines)
+    assert set().union(*(names for names, *_ in described)) == set(ALLOWED)
+    within = {room: below for (room,), _, below in rows_under("| within `data` | holds | may import |", lines)}
+    assert within == {room: below - SHARED for room, below in WITHIN_DATA.items() if room not in SHARED}
 
 
 @pytest.mark.parametrize("room", TORCH_FREE)

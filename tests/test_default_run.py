@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.text import normalise
 from finsa_moe.model.checkpoint import load_mixture
 from finsa_moe.training.heads import mean_head

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.polarity import NAMES
 from tests.behaviour.suite import read_cases
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from finsa_moe.cli import main
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.samples import path as sample
 from finsa_moe.llm.endpoint import KEY
 from finsa_moe.polarity import NAMES

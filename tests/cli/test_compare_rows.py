@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from finsa_moe.cli import main
 from finsa_moe.cli.compared_rows import judged_sets, labelled
-from finsa_moe.data.columns import Columns
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.data.text import normalise
 from finsa_moe.polarity import NAMES, LabelMap
 from tests.families import made_rows

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from finsa_moe.cli import options, prepare
 from finsa_moe.data import samples
-from finsa_moe.data.clusters import CLUSTER_THRESHOLD
-from finsa_moe.data.near import HELD_OUT_THRESHOLD
+from finsa_moe.data.duplicates.clusters import CLUSTER_THRESHOLD
+from finsa_moe.data.duplicates.held_out import HELD_OUT_THRESHOLD
 from finsa_moe.errors import ConfigError, DataError, FinSAError
 
 LABELS = ["利空", "中性", "利好"]
@@ -118,10 +118,10 @@ def test_the_data_room_never_loads_torch(raw, tmp_path):
         "from finsa_moe.data.text import normalise\n"
         "assert normalise('漲') == '涨'\n"
         "assert not {'torch', 'polars', 'transformers', 'sklearn'} & set(sys.modules), 'normalise loads too much'\n"
-        "from finsa_moe.data.prepare import prepare\n"
+        "from finsa_moe.data.preparing.prepare import prepare\n"
         "from finsa_moe.polarity import LabelMap\n"
         f"prepare([Path({str(raw)!r})], domain='news', out=Path({str(tmp_path / 'out')!r}), labels=LabelMap.parse('finsa'),\n"
-        "        columns=__import__('finsa_moe.data.read', fromlist=['Columns']).Columns('headline', 'mark'))\n"
+        "        columns=__import__('finsa_moe.data.reading.read', fromlist=['Columns']).Columns('headline', 'mark'))\n"
         "assert not {'torch', 'transformers', 'sklearn'} & set(sys.modules), 'prepare loads too much'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from finsa_moe.data import samples
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.reading.columns import Columns
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import NAMES, LabelMap
 

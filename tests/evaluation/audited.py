@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from finsa_moe.data.leakage import LeakReport, audit
+from finsa_moe.data.duplicates.leakage import LeakReport, audit
 from finsa_moe.evaluation.leak.harm import Harm, harms
 
 UP, DOWN = "净利润大幅增长", "遭到立案调查"

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from finsa_moe.data.leakage import LeakReport, audit
+from finsa_moe.data.duplicates.leakage import LeakReport, audit
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.leak.harm import _alike, harms, judged_on, lines
 from finsa_moe.polarity import NAMES

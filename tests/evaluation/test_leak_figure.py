@@ -8,7 +8,7 @@ import pytest
 
 from finsa_moe import figures
 from finsa_moe.data import fonts
-from finsa_moe.data.leakage import audit
+from finsa_moe.data.duplicates.leakage import audit
 from finsa_moe.evaluation.leak import figure as leak_figure
 from finsa_moe.evaluation.leak import harm as leak
 from finsa_moe.evaluation.leak.figure import audit_picture

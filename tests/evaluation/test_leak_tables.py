@@ -9,7 +9,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from finsa_moe.data.leakage import audit
+from finsa_moe.data.duplicates.leakage import audit
 from finsa_moe.evaluation.leak.tables import audit_tables, remarks, verdict
 from tests.evaluation.audited import alone, audited
 

@@ -8,15 +8,15 @@ from typing import BinaryIO
 
 import pytest
 
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.rows import NESTED
+from finsa_moe.data.reading.columns import Columns
+from finsa_moe.data.reading.rows import NESTED
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.explain import explain as room
 from finsa_moe.explain.explain import ExplainSettings
 from finsa_moe.explain.explanation import Explanation
 from finsa_moe.explain.file import Tally, explain_file
 from finsa_moe.polarity import LabelMap, Polarity
-from tests.data.workbook import write_workbook
+from tests.data.reading.workbook import write_workbook
 from tests.fakes import fake_finsa
 
 pytest.importorskip("shap", reason="the extra explain is not installed")

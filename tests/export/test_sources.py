@@ -12,8 +12,8 @@ import pytest
 
 from finsa_moe.cli import main
 from finsa_moe.config import JointConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.marks import Noted
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.export.export import export_mixture
 from finsa_moe.export.rows import held_out

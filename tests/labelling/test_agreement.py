@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finsa_moe.data.columns import Columns
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.labelling.agreement import Labelled, cohens_kappa, compare, read_labels
 from finsa_moe.polarity import LabelMap, Polarity

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.reading.columns import Columns
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import hold
 from finsa_moe.labelling.desk import Desk

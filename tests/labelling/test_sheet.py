@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.data.columns import Columns
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.labelling.agreement import read_labels
 from finsa_moe.labelling.sheet import read_sheet

@@ -16,7 +16,7 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime import rows
 from finsa_moe.runtime.bulk import Tally, predict_file, predict_stream
 from finsa_moe.runtime.predictor import BULK, Predictor
-from tests.data.workbook import write_workbook
+from tests.data.reading.workbook import write_workbook
 from tests.fakes import FakeEngine
 
 ANSWERS = [

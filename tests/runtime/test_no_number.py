@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.reading.columns import Columns
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.polarity import LabelMap
 from finsa_moe.runtime.bulk import predict_file
 from finsa_moe.runtime.predictor import Predictor

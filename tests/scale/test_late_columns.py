@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("here")
 @pytest.fixture
 def posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Headlines alone in 45 rows, then 15 with a body, of which every second is null; read ten rows at a time."""
-    for place in ("finsa_moe.data.json_rows.BATCH_ROWS", "finsa_moe.runtime.rows.BATCH_ROWS"):
+    for place in ("finsa_moe.data.reading.json_rows.BATCH_ROWS", "finsa_moe.runtime.rows.BATCH_ROWS"):
         monkeypatch.setattr(place, 10)
     rows: list[dict[str, Any]] = [{"title": f"{text},公告", "date": "2026-08-03"} for text in texts(60)]
     for at, (row, body) in enumerate(zip(rows[45:], texts(15, 100), strict=True)):

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from finsa_moe.data.rows import ESCAPED, NESTED
+from finsa_moe.data.reading.rows import ESCAPED, NESTED
 from finsa_moe.scale.stores import find_sources
 from tests.scale.test_score import score, write_bytes
 from tests.scale.texts import answers, texts

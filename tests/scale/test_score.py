@@ -28,7 +28,7 @@ from finsa_moe.scale.score import RunReport
 from finsa_moe.scale.score import score as scored
 from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Worker
-from tests.data.workbook import write_workbook
+from tests.data.reading.workbook import write_workbook
 from tests.scale.texts import answers, frame, left_behind, probabilities, texts
 
 pytestmark = pytest.mark.usefixtures("here")

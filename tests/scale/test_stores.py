@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.data.formats import read_batches
+from finsa_moe.data.reading.formats import read_batches
 from finsa_moe.errors import DataError
 from finsa_moe.scale.stores import find_sources, is_gone
 

@@ -61,7 +61,7 @@ def test_keys_without_end_are_read_no_further_than_the_limit(tmp_path: Path) -> 
 
 
 def test_a_header_is_counted_before_names_are_made_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("finsa_moe.data.delimited.unique_names", lambda names: pytest.fail("names were made"))
+    monkeypatch.setattr("finsa_moe.data.reading.delimited.unique_names", lambda names: pytest.fail("names were made"))
     path = tmp_path / "a.csv"
     path.write_text("\n" + "a," * 20_000 + "\n")
     with pytest.raises(DataError, match="20,001 columns; up to 1,000"):

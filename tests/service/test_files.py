@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from finsa_moe.data.cells import day_of
+from finsa_moe.data.reading.cells import day_of
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.service.spool import Spool, ending_of, saved_as
 from finsa_moe.service.summary import Summary
@@ -260,7 +260,7 @@ def test_names_of_files_become_harmless() -> None:
 
 def test_days_are_read_as_files_write_them() -> None:
     """Against the data room's own reader, which works on frames."""
-    from finsa_moe.data.days import days
+    from finsa_moe.data.reading.days import days
 
     written = [
         "2026-07-31",

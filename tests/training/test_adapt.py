@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from finsa_moe.cli import app
 from finsa_moe.config import AdaptConfig
-from finsa_moe.data.columns import Columns
 from finsa_moe.data.encode import TextEncoder
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.model.backbone import load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.reading import Reading

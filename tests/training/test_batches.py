@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finsa_moe.config import TrainConfig
-from finsa_moe.data.columns import Columns
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.encode import TextEncoder
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import LabelMap

@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from finsa_moe.cli import main
 from finsa_moe.config import PretrainConfig
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.errors import ConfigError, DataError, FinSAError, ModelError
 from finsa_moe.model.backbone import expert_targets, is_causal, load_backbone
 from finsa_moe.training import compact

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from finsa_moe.config import AdaptConfig, DomainConfig, ExpertConfig, JointConfig
-from finsa_moe.data.columns import Columns
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.model.reading import Reading
 from finsa_moe.polarity import LabelMap

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from finsa_moe.config import JointConfig
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.model.checkpoint import load_mixture

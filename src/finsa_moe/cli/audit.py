@@ -19,7 +19,7 @@ from finsa_moe.cli.targets import check_picture, check_targets, refuse_inputs
 from finsa_moe.files import write
 
 if TYPE_CHECKING:
-    from finsa_moe.data.leakage import LeakReport
+    from finsa_moe.data.duplicates.leakage import LeakReport
     from finsa_moe.evaluation.leak.harm import Harm
 
 
@@ -66,9 +66,9 @@ def audit(
     from finsa_moe.errors import DataError, require
 
     require("polars", "data", "finsa audit")
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.leakage import audit as find
-    from finsa_moe.data.sets import named_splits, overlooked, read_splits
+    from finsa_moe.data.duplicates.leakage import audit as find
+    from finsa_moe.data.reading.columns import Columns
+    from finsa_moe.data.reading.sets import named_splits, overlooked, read_splits
     from finsa_moe.evaluation.leak.tables import audit_tables, remarks, verdict
     from finsa_moe.polarity import LabelMap
 

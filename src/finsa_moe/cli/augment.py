@@ -19,7 +19,7 @@ from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
 if TYPE_CHECKING:
     import polars as pl
 
-    from finsa_moe.data.augment import Augmented
+    from finsa_moe.data.augmenting.augment import Augmented
     from finsa_moe.llm.client import Client
 
 _OF_REWRITING = (
@@ -88,10 +88,10 @@ def augment(
     from finsa_moe.errors import ConfigError, require
 
     require("polars", "data", "finsa augment")
-    from finsa_moe.data.augment import AugmentSettings
-    from finsa_moe.data.augment import augment as make
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.read import read_rows, read_texts
+    from finsa_moe.data.augmenting.augment import AugmentSettings
+    from finsa_moe.data.augmenting.augment import augment as make
+    from finsa_moe.data.reading.columns import Columns
+    from finsa_moe.data.reading.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
 
     if endpoint is None and (useless := idle(context, *_OF_REWRITING)):
@@ -128,7 +128,7 @@ def _siblings(source: Path) -> list[Path]:
     Raises:
         DataError: If the file is one of them.
     """
-    from finsa_moe.data.prepare import made_here
+    from finsa_moe.data.preparing.prepare import made_here
     from finsa_moe.errors import DataError
 
     folder = source.resolve().parent
@@ -173,7 +173,7 @@ def _checker(model: str | None) -> Callable[[Sequence[str]], list[str]] | None:
 def _save(rows: pl.DataFrame, found: Augmented, out: Path, *, only_new: bool) -> None:
     import polars as pl
 
-    from finsa_moe.data.stats import save_csv
+    from finsa_moe.data.preparing.stats import save_csv
 
     columns = [name for name in ("id", "text", "label", "domain", "date", "source_id") if name in rows.columns]
     parts = [found.rows] if only_new else [rows.select(columns), found.rows]

@@ -88,7 +88,7 @@ def compare(
     from finsa_moe.cli.compared_rows import FILE, inputs, judged_sets, labelled
     from finsa_moe.cli.contenders import Running, experts, fingerprints, mistakes, registry
     from finsa_moe.cli.targets import check_targets
-    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.reading.columns import Columns
     from finsa_moe.evaluation.baselines.spec import Spec
     from finsa_moe.evaluation.comparison.cells import Cells
     from finsa_moe.evaluation.comparison.experts import with_forms

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finsa_moe.cli.options import one_split, pairs_of
-from finsa_moe.data.columns import Columns
-from finsa_moe.data.leakage import audit
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.duplicates.leakage import audit
+from finsa_moe.data.reading.columns import Columns
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.evaluation.comparison.comparison import TestSet
 from finsa_moe.evaluation.comparison.runner import TrainRows
 from finsa_moe.evaluation.evaluate import class_ids

@@ -63,8 +63,8 @@ def add_domain(
     require("torch", "train", "adding a domain")
     check_folder(out)
     from finsa_moe.config import DomainConfig
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.reading.columns import Columns
+    from finsa_moe.data.reading.read import read_texts
     from finsa_moe.model.checkpoint import read_config
     from finsa_moe.model.growth import check_new
     from finsa_moe.model.reading import Reading

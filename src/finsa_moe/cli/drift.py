@@ -75,7 +75,7 @@ def drift(
     refuse_inputs({"--plot": plot, "--json": json_out}, [old, new])
     for module in ("polars", "rjieba", *(["matplotlib"] if plot else [])):
         require(module, "data", "finsa drift")
-    from finsa_moe.data.columns import find_text
+    from finsa_moe.data.reading.columns import find_text
     from finsa_moe.drift.shift import compare
     from finsa_moe.face import load
     from finsa_moe.runtime.distinct import read_pool

@@ -34,8 +34,8 @@ from finsa_moe.files import write
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.read import Table
+    from finsa_moe.data.reading.columns import Columns
+    from finsa_moe.data.reading.read import Table
     from finsa_moe.evaluation.published import Ours
     from finsa_moe.evaluation.results import Evaluation
     from finsa_moe.face import FinSA
@@ -81,7 +81,7 @@ def evaluate(
     from finsa_moe.errors import ConfigError, require
 
     require("polars", "data", "evaluating files")
-    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.reading.columns import Columns
     from finsa_moe.evaluation.evaluate import PROTOCOLS
     from finsa_moe.evaluation.evaluate import evaluate as measure
     from finsa_moe.evaluation.published import as_dict, of_evaluation, section
@@ -123,7 +123,7 @@ def evaluate(
 
 def _read(files: list[Path], columns: Columns, labels: str | None, domain: str | None, *, allow_rejects: bool) -> Table:
     """The labelled rows; one that cannot be used is an error, as a score without it would be of another test set."""
-    from finsa_moe.data.read import read_rows
+    from finsa_moe.data.reading.read import read_rows
     from finsa_moe.polarity import LabelMap
 
     for path in files:

@@ -150,7 +150,7 @@ def explain(
         typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
     settings = ExplainSettings(evaluations=evaluations, seed=seed, known=tuple(known or ()))
     if input is not None:
-        from finsa_moe.data.columns import Columns
+        from finsa_moe.data.reading.columns import Columns
 
         columns = Columns(text=text, label=label, id=id)
         tally = _file(finsa, input, asked, settings, columns=columns, labels=spelt, only=only, domain=domain,

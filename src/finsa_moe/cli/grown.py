@@ -43,7 +43,7 @@ def read_checks(files: Mapping[str, Path], old: Sequence[str], new: str, reading
         ConfigError: If one is of a domain that neither mixture has.
         DataError: If a file cannot be read, or has a row that cannot be used.
     """
-    from finsa_moe.data.read import read_rows
+    from finsa_moe.data.reading.read import read_rows
     from finsa_moe.errors import ConfigError
 
     found = {}
@@ -58,7 +58,7 @@ def read_checks(files: Mapping[str, Path], old: Sequence[str], new: str, reading
 
 def own_rows(data: Path) -> Path | None:
     """The prepared file of held-out rows that the new domain is judged by: its test split, else its valid split."""
-    from finsa_moe.data.read import read_frame
+    from finsa_moe.data.reading.read import read_frame
 
     paths = [data / f"{split}.csv" for split in ("test", "valid")]
     return next((path for path in paths if path.is_file() and read_frame(path).height), None)

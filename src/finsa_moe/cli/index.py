@@ -81,7 +81,7 @@ def index(
     before), and texts and score by source. Rows of ticker `market` are all texts together.
     """
     require("polars", "data", "finsa index")
-    from finsa_moe.data.days import parse_day
+    from finsa_moe.data.reading.days import parse_day
     from finsa_moe.scale.index import ENDINGS, Rules, make_index
     from finsa_moe.scale.lookahead import learnt_until, looks_ahead
 

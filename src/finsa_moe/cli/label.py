@@ -94,7 +94,7 @@ def sample(
     refuse_inputs({"--out": out}, [file, *(without or [])])
     for module in ("polars", "rensa"):
         require(module, "data", "finsa sample")
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.reading.read import read_texts
     from finsa_moe.face import load
     from finsa_moe.runtime.distinct import read_pool
 
@@ -214,7 +214,7 @@ def _compare(
     id: str | None,  # noqa: A002
     labels: str | None,
 ) -> None:
-    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.reading.columns import Columns
     from finsa_moe.labelling.agreement import compare, read_labels
     from finsa_moe.polarity import LabelMap
 

@@ -64,7 +64,7 @@ HoldOut = Annotated[
     ),
 ]
 
-# What near-duplicates are, as in data.clusters, which is not loaded for a list of options.
+# What near-duplicates are, as in data.duplicates.clusters, which is not loaded for a list of options.
 CLUSTER_THRESHOLD, GRAMS = 0.7, 4
 NEAR = "Jaccard similarity of their n-grams from which on two texts count as near."
 Threshold = Annotated[float, typer.Option(help=NEAR)]
@@ -103,7 +103,7 @@ def one_split(path: Path) -> None:
     Raises:
         DataError: Naming the file that could be meant, never one of training rows or a part of a split.
     """
-    from finsa_moe.data.sets import splits_of
+    from finsa_moe.data.reading.sets import splits_of
 
     if "train" not in (inside := splits_of(path)):
         return

@@ -159,7 +159,7 @@ def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: 
 
 def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     """Answer a pipe line by line: whatever has arrived is answered together, so a slow writer does not wait."""
-    from finsa_moe.data.rows import EMPTY
+    from finsa_moe.data.reading.rows import EMPTY
     from finsa_moe.errors import DataError
     from finsa_moe.runtime.pipe import arriving, decoded
     from finsa_moe.runtime.predictor import BULK

@@ -32,7 +32,7 @@ from finsa_moe.cli.targets import check_csv, check_targets
 from finsa_moe.runtime import cores
 
 if TYPE_CHECKING:
-    from finsa_moe.data.report import Report
+    from finsa_moe.data.preparing.report import Report
 
 
 def register(app: typer.Typer) -> None:
@@ -102,10 +102,10 @@ def prepare(
     from finsa_moe.errors import require
 
     require("polars", "data", "finsa prepare")
-    from finsa_moe.data.columns import Columns
-    from finsa_moe.data.days import parse_day
-    from finsa_moe.data.prepare import prepare as run
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.preparing.prepare import prepare as run
+    from finsa_moe.data.reading.columns import Columns
+    from finsa_moe.data.reading.days import parse_day
+    from finsa_moe.data.reading.read import read_texts
     from finsa_moe.polarity import LabelMap
 
     columns = Columns(text=text, label=label, id=id, date=date)
@@ -134,8 +134,8 @@ def stats(
     check_targets(plot, csv)
     check_csv(csv, "--csv")
     require("polars", "data", "finsa stats")
-    from finsa_moe.data.profile import profile
-    from finsa_moe.data.stats import plot_polarity, polarity_table, read_prepared, save_csv
+    from finsa_moe.data.preparing.profile import profile
+    from finsa_moe.data.preparing.stats import plot_polarity, polarity_table, read_prepared, save_csv
 
     frames = read_prepared(folders)
     with Bar() as bar:
@@ -174,7 +174,7 @@ def _parse_ratios(value: str | None) -> tuple[float, float, float] | None:
 
 
 def _show_report(report: Report, out: Path) -> None:
-    from finsa_moe.data.split import SPLITS
+    from finsa_moe.data.preparing.split import SPLITS
 
     counts = report.splits
     _show_table(

@@ -44,7 +44,7 @@ def pretrain(
 ) -> None:  # fmt: skip
     """Train a tokenizer and a compact backbone from raw text (masked-language modelling)."""
     from finsa_moe.config import PretrainConfig
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.reading.read import read_texts
     from finsa_moe.training.compact import pretrain as run
     from finsa_moe.training.processes import Processes
 
@@ -90,7 +90,7 @@ def adapt(
     利空, 中性 and 利好; the others are classes as they stand.
     """
     from finsa_moe.config import AdaptConfig
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.reading.read import read_texts
     from finsa_moe.training.adapt import adapt as run
 
     check_folder(out)
@@ -212,7 +212,7 @@ def train_joint(
 ) -> None:  # fmt: skip
     """Stage 3: warm the router up, then train router, heads and all experts jointly."""
     from finsa_moe.config import JointConfig
-    from finsa_moe.data.read import read_texts
+    from finsa_moe.data.reading.read import read_texts
     from finsa_moe.training.joint import train_joint as run
 
     check_folder(out)
@@ -229,7 +229,7 @@ def train_joint(
 
 
 def _reading(text: str | None, label: str | None, id_: str | None, date: str | None, labels: str | None) -> Reading:
-    from finsa_moe.data.columns import Columns
+    from finsa_moe.data.reading.columns import Columns
     from finsa_moe.model.reading import Reading
     from finsa_moe.polarity import LabelMap
 

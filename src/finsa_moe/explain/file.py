@@ -13,9 +13,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data import names
-from finsa_moe.data.columns import Columns, resolve
-from finsa_moe.data.rows import EMPTY, Batch, as_text
+from finsa_moe.data.reading import names
+from finsa_moe.data.reading.columns import Columns, resolve
+from finsa_moe.data.reading.rows import EMPTY, Batch, as_text
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explain import ExplainSettings, stream
 from finsa_moe.explain.explanation import Explanation

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.domains import ALL, check_apart
-from finsa_moe.data.encoding import open_text
+from finsa_moe.data.reading.encoding import open_text
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.explain.explanation import Explanation

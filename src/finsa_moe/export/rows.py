@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.data.samples import DOMAINS
 from finsa_moe.data.samples import path as sample
 from finsa_moe.errors import DataError

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.columns import Columns, listed
-from finsa_moe.data.rows import cell, text_of
+from finsa_moe.data.reading.columns import Columns, listed
+from finsa_moe.data.reading.rows import cell, text_of
 from finsa_moe.data.shares import wilson
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import DataError

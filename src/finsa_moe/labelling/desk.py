@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from finsa_moe.data.rows import cell
+from finsa_moe.data.reading.rows import cell
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import locked
 from finsa_moe.labelling.journal import Journal

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.clusters import near_clusters
+from finsa_moe.data.duplicates.clusters import near_clusters
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.data.rows import told_apart
+from finsa_moe.data.reading.rows import told_apart
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sampling import BREADTH, Chosen, choose, gumbel, shares, standing, worth
 from finsa_moe.polarity import ENGLISH, NAMES

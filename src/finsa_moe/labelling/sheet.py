@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from finsa_moe.data.columns import Columns, Resolved, resolve
-from finsa_moe.data.rows import Batch, cell, text_of
+from finsa_moe.data.reading.columns import Columns, Resolved, resolve
+from finsa_moe.data.reading.rows import Batch, cell, text_of
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.rows import read
 
@@ -66,7 +66,7 @@ def sound_batches(path: Path, columns: Columns, *, need_label: bool = True) -> I
 
     Raises:
         DataError: If the file cannot be read or lacks a column; of the first row that is broken, or whose text is none
-            (`data.rows.no_text`).
+            (`data.reading.rows.no_text`).
     """
     at = None
     for batch in read(path):

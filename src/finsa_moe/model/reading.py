@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from finsa_moe.data.columns import Columns
+from finsa_moe.data.reading.columns import Columns
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import LabelMap
 

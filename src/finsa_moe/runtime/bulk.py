@@ -12,9 +12,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
-from finsa_moe.data.columns import find_column, find_text, listed
-from finsa_moe.data.encoding import foreign_encoding
-from finsa_moe.data.rows import EMPTY, as_text
+from finsa_moe.data.reading.columns import find_column, find_text, listed
+from finsa_moe.data.reading.encoding import foreign_encoding
+from finsa_moe.data.reading.rows import EMPTY, as_text
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import BULK, Predictor

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.columns import find_column, find_text
 from finsa_moe.data.keys import duplicate_keys
-from finsa_moe.data.rows import cell
+from finsa_moe.data.reading.columns import find_column, find_text
+from finsa_moe.data.reading.rows import cell
 from finsa_moe.errors import DataError
 from finsa_moe.polarity import ENGLISH
 from finsa_moe.runtime.prediction import Prediction

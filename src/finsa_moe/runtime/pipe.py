@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from finsa_moe.data.encoding import mostly_utf8
+from finsa_moe.data.reading.encoding import mostly_utf8
 
 BLOCK = 1 << 16
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -13,13 +13,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data.delimited import sniff
-from finsa_moe.data.encoding import open_text
-from finsa_moe.data.formats import find_files, load_frame, read_batches
-from finsa_moe.data.json_rows import json_portions, json_values
-from finsa_moe.data.names import named
-from finsa_moe.data.rows import BATCH_ROWS, Batch
-from finsa_moe.data.typed import portions
+from finsa_moe.data.reading.delimited import sniff
+from finsa_moe.data.reading.encoding import open_text
+from finsa_moe.data.reading.formats import find_files, load_frame, read_batches
+from finsa_moe.data.reading.json_rows import json_portions, json_values
+from finsa_moe.data.reading.names import named
+from finsa_moe.data.reading.rows import BATCH_ROWS, Batch
+from finsa_moe.data.reading.typed import portions
 from finsa_moe.errors import DataError, require
 
 JSON = (".json", ".jsonl", ".ndjson")

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, Self, TextIO
 
-from finsa_moe.data.rows import as_text
-from finsa_moe.data.typed import Instant
+from finsa_moe.data.reading.rows import as_text
+from finsa_moe.data.reading.typed import Instant
 from finsa_moe.errors import ConfigError, DataError, require
 from finsa_moe.files import beside
 
@@ -247,7 +247,7 @@ def _number(value: object) -> object:
 
 
 def _cell(value: object) -> str | None:
-    """A value as `data.rows.as_text` has it, but that infinities are kept, and NaN within a list is null."""
+    """A value as `data.reading.rows.as_text` has it, but that infinities are kept, and NaN within a list is null."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):

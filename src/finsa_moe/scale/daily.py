@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.days import days
+from finsa_moe.data.reading.days import days
 from finsa_moe.errors import DataError
 from finsa_moe.scale.scored import open_scored
 from finsa_moe.scale.tickers import listed
@@ -64,7 +64,7 @@ def daily_sums(
             twice counts once, and what holds no answers in a folder is left out.
         by: Column of the ticker: one name, or a list of them, as such or written as JSON (a text then counts for
             each); texts of a file without it count for the market alone.
-        date: Column of the date or time: a date type, or written as `data.days` reads it.
+        date: Column of the date or time: a date type, or written as `data.reading.days` reads it.
         source: Column that tells news from forum; None takes the expert that answered.
         split: What separates several tickers in a string; None takes the string whole.
         close: From this minute on, as it is written, a text counts on the next calendar day; texts without a time stay

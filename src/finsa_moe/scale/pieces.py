@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data.columns import find_column, find_text, listed
-from finsa_moe.data.formats import load_frame, read_batches
-from finsa_moe.data.rows import Broken, Row
+from finsa_moe.data.reading.columns import find_column, find_text, listed
+from finsa_moe.data.reading.formats import load_frame, read_batches
+from finsa_moe.data.reading.rows import Broken, Row
 from finsa_moe.errors import DataError, require
 from finsa_moe.scale.stores import EXTRA, Source
 
@@ -168,7 +168,7 @@ def staged_pieces(
     """Cut any other format, staging only the pieces whose shard's name is `wanted`; the others come with `staged` None.
 
     Every piece has all columns of the file, so that the text and the id are the same ones in each. `text` names the
-    column of texts: a row with what is none there (`data.rows.no_text`) is staged as one that cannot be read.
+    column of texts: a row with what is none there (`data.reading.rows.no_text`) is staged as one that cannot be read.
 
     Raises:
         DataError: If the file cannot be read or has no such column, or an OSError comes from writing the staged rows.

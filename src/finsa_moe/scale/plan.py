@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from finsa_moe.data.names import named
+from finsa_moe.data.reading.names import named
 from finsa_moe.errors import DataError
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.manifest import NAME, Manifest, read_manifest

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.days import days
+from finsa_moe.data.reading.days import days
 from finsa_moe.errors import DataError
 from finsa_moe.scale.tickers import spelt
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finsa_moe.data.columns import find_column, find_text
-from finsa_moe.data.rows import EMPTY, as_text, no_text, text_of
+from finsa_moe.data.reading.columns import find_column, find_text
+from finsa_moe.data.reading.rows import EMPTY, as_text, no_text, text_of
 from finsa_moe.errors import BadPieceError, DataError, require
 from finsa_moe.runtime.bulk import REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names

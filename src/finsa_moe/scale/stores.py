@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
-from finsa_moe.data.formats import KNOWN, READERS, find_files
-from finsa_moe.data.names import named
+from finsa_moe.data.reading.formats import KNOWN, READERS, find_files
+from finsa_moe.data.reading.names import named
 from finsa_moe.errors import DataError, require
 
 EXTRA = "scale"

@@ -1,13 +1,13 @@
 """Columns of tickers as names: one a cell or several, whatever type a table holds them in.
 
-Expressions of polars go in and come out; what a single cell means is the data room's to say (`data.cells`).
+Expressions of polars go in and come out; what a single cell means is the data room's to say (`data.reading.cells`).
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from finsa_moe.data.cells import tickers_of
+from finsa_moe.data.reading.cells import tickers_of
 
 
 def spelt(column: pl.Expr, kind: pl.DataType) -> pl.Expr:

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
-from finsa_moe.data.rows import EMPTY, Batch
+from finsa_moe.data.reading.rows import EMPTY, Batch
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.rows import read

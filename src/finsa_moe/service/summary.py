@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 
-from finsa_moe.data.cells import day_of, tickers_of
-from finsa_moe.data.columns import find_column
+from finsa_moe.data.reading.cells import day_of, tickers_of
+from finsa_moe.data.reading.columns import find_column
 from finsa_moe.polarity import ENGLISH
 
 TICKERS = (

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from finsa_moe.config import TrainConfig
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.encode import TextEncoder
-from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import read_rows
+from finsa_moe.data.reading.read import read_rows
 from finsa_moe.errors import DataError
 from finsa_moe.model.reading import USUAL, Reading
 from finsa_moe.polarity import NAMES

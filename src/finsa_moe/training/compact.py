@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from finsa_moe.config import PretrainConfig
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.lines import normalised_lines
-from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, FinSAError, ModelError
 from finsa_moe.files import write
 from finsa_moe.model.backbone import load_tokenizer

@@ -18,10 +18,10 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from finsa_moe.config import DomainConfig, ExpertConfig
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted, mark_of
-from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.files import read_json
 from finsa_moe.model.adapter import EXPERT_FACTS, read_tensors

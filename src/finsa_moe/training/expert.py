@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, set_seed
 
 from finsa_moe.config import ExpertConfig
 from finsa_moe.data.domains import check_domain
-from finsa_moe.data.near import HeldOut
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.files import read_json

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from finsa_moe.config import JointConfig
+from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.encode import TextEncoder
 from finsa_moe.data.marks import Noted
-from finsa_moe.data.near import HeldOut
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import read_json
 from finsa_moe.model.backbone import load_tokenizer, ready_to_train, text_encoder

@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finsa_moe.data.columns import find_text, listed, resolve
-from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import read_frame
+from finsa_moe.data.duplicates.held_out import HeldOut
+from finsa_moe.data.reading.columns import find_text, listed, resolve
+from finsa_moe.data.reading.read import read_frame
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.model.reading import USUAL, Reading

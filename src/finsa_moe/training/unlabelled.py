@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.near import HeldOut
-from finsa_moe.data.read import read_texts
+from finsa_moe.data.duplicates.held_out import HeldOut
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.data.text import normalise
 from finsa_moe.errors import DataError
 from finsa_moe.training.batches import Rows

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from finsa_moe.data import samples
-from finsa_moe.data.read import read_frame
+from finsa_moe.data.reading.read import read_frame
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation.baselines import Baseline, make, names
 from finsa_moe.evaluation.metrics import score

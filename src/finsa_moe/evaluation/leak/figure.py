@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finsa_moe.data.leakage import NOTIONS, LeakReport
+from finsa_moe.data.duplicates.leakage import NOTIONS, LeakReport
 from finsa_moe.evaluation.leak.harm import MODELS, Harm, lines
 from finsa_moe.figures import COLOURS, INK, bare, figure, png_bytes, short, use_font
 
@@ -25,7 +25,7 @@ def audit_picture(report: LeakReport, harms: Sequence[Harm]) -> bytes:
     """Rows shared by splits (of one split alone, rows that repeat), and scores with 95 % intervals where measured.
 
     Args:
-        report: What `data.leakage.audit` found.
+        report: What `data.duplicates.leakage.audit` found.
         harms: What `harm.harms` measured; the last is drawn, for the test split stands last.
     """
     harm = harms[-1] if harms else None

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finsa_moe.data.leakage import LeakReport
+from finsa_moe.data.duplicates.leakage import LeakReport
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.evaluation.metrics import cluster_counts, cluster_draws, confusion, macro_f1_of_draws, score
 from finsa_moe.polarity import NAMES
@@ -90,7 +90,7 @@ def harms(
     """Measure what the leak of each pair of `judged_on` brings, one TF-IDF for each training split.
 
     Args:
-        report: What `data.leakage.audit` found.
+        report: What `data.duplicates.leakage.audit` found.
         tfidf: Whether TF-IDF is trained, which takes seconds to a minute; of under 50 rows it is not.
         most: Most rows that TF-IDF learns from: of more, those whose text leaks come first, the others are drawn.
         progress: Called with the pairs done and the pairs in all.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from finsa_moe.data.leakage import NOTIONS, LeakReport
+from finsa_moe.data.duplicates.leakage import NOTIONS, LeakReport
 from finsa_moe.evaluation import report as page
 from finsa_moe.evaluation.leak.figure import CALLED, audit_picture
 from finsa_moe.evaluation.leak.harm import Harm, lines
@@ -20,7 +20,7 @@ def audit_page(report: LeakReport, harms: Sequence[Harm], command: str = "") -> 
     """The page: what is shared, what it does to scores, each split, and the clusters that do most harm.
 
     Args:
-        report: What `data.leakage.audit` found.
+        report: What `data.duplicates.leakage.audit` found.
         harms: What `harm.harms` measured.
         command: How to make the page again.
     """

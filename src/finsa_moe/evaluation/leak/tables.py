@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from finsa_moe.data.leakage import NOTIONS, LeakReport
+from finsa_moe.data.duplicates.leakage import NOTIONS, LeakReport
 from finsa_moe.evaluation.leak.figure import CALLED
 from finsa_moe.evaluation.leak.harm import Harm, lines
 from finsa_moe.polarity import NAMES

@@ -1,0 +1,1 @@
+"""Texts in, which are the same or nearly so out. It reads no file."""

@@ -1,0 +1,1 @@
+"""Raw files in, audited splits out: read, told apart, split, counted, written whole."""
