@@ -8,7 +8,6 @@ alone, whose layers are ``x + attention(x)`` and ``x + feed_forward(x)``; its fi
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from finsa_moe.files import working_folder
 
 WEIGHTS = "model.safetensors"
 SILENT = ("attn.Wo.weight", "mlp.Wo.weight")
@@ -48,13 +49,12 @@ def grow(backbone: Path, out: Path, after: list[int]) -> None:
         raise SystemExit(f"{backbone}: layers {after} to copy; name some of 2 to {layers}, each once")
     config["num_hidden_layers"] = layers + len(after)
     config["layer_types"] = [kind for at, kind in enumerate(config["layer_types"], 1) for _ in range(1 + (at in after))]
-    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    working.mkdir(parents=True)
-    for file in (path for path in backbone.iterdir() if path.is_file() and path.name != WEIGHTS):
-        shutil.copy2(file, working)
-    save_file(deeper(load_file(backbone / WEIGHTS), after), working / WEIGHTS, metadata={"format": "pt"})
-    (working / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-    working.replace(out)
+    with working_folder(out) as working:
+        for file in (path for path in backbone.iterdir() if path.is_file() and path.name != WEIGHTS):
+            shutil.copy2(file, working)
+        save_file(deeper(load_file(backbone / WEIGHTS), after), working / WEIGHTS, metadata={"format": "pt"})
+        (working / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+        working.replace(out)
 
 
 if __name__ == "__main__":

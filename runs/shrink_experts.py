@@ -8,7 +8,6 @@ dev files (EXPERIMENTS.md).
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from soup_experts import ADAPTER, HEAD, WEIGHTS, change
 
-from finsa_moe.files import read_json
+from finsa_moe.files import read_json, working_folder
 from finsa_moe.training.heads import mean_head
 
 
@@ -26,22 +25,22 @@ def shrink(mixture: Path, out: Path, share: float, student: Path, tasks: dict[st
     domains = read_json(mixture / "config.json")["domains"]
     if set(tasks) != set(domains):
         raise SystemExit(f"{mixture}: name the tasks of each of {', '.join(domains)}, found {', '.join(tasks)}")
-    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    shutil.copytree(mixture, working)
-    whole = load_file(mixture / WEIGHTS)
-    for at, domain in enumerate(domains):
-        folder = Path("experts") / domain
-        start = mean_head(student, tasks[domain])
-        head = {name: torch.lerp(start[name], whole[f"heads.{name}"][at], share) for name in start}
-        for name, tensor in head.items():
-            whole[f"heads.{name}"][at] = tensor
-        save_file(head, working / folder / HEAD, metadata={"format": "pt"})
-        adapter = load_file(mixture / folder / ADAPTER)
-        kept = {name: tensor * share if ".lora_B." in name else tensor for name, tensor in adapter.items()}
-        save_file(kept, working / folder / ADAPTER, metadata={"format": "pt"})
-    save_file(whole, working / WEIGHTS, metadata={"format": "pt"})
-    change(working / "metrics.json", {"share_of_the_way": share})
-    working.replace(out)
+    with working_folder(out) as working:
+        shutil.copytree(mixture, working, dirs_exist_ok=True)
+        whole = load_file(mixture / WEIGHTS)
+        for at, domain in enumerate(domains):
+            folder = Path("experts") / domain
+            start = mean_head(student, tasks[domain])
+            head = {name: torch.lerp(start[name], whole[f"heads.{name}"][at], share) for name in start}
+            for name, tensor in head.items():
+                whole[f"heads.{name}"][at] = tensor
+            save_file(head, working / folder / HEAD, metadata={"format": "pt"})
+            adapter = load_file(mixture / folder / ADAPTER)
+            kept = {name: tensor * share if ".lora_B." in name else tensor for name, tensor in adapter.items()}
+            save_file(kept, working / folder / ADAPTER, metadata={"format": "pt"})
+        save_file(whole, working / WEIGHTS, metadata={"format": "pt"})
+        change(working / "metrics.json", {"share_of_the_way": share})
+        working.replace(out)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ start where they had a common one (`finsa adapt` begins from the heads that lie 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from finsa_moe.files import working_folder
 from finsa_moe.training.heads import HEAD_FACTS, HEADS, Head, read_heads
 
 WEIGHTS = "model.safetensors"
@@ -57,18 +57,17 @@ def soup(out: Path, students: list[Path]) -> None:
     if len(prompts := {one.get("prompt", "none") for one in facts}) > 1:
         named = ", ".join(map(str, students))
         raise SystemExit(f"{named}: they read under unlike prompts: {', '.join(sorted(prompts))}")
-    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    working.mkdir(parents=True)
-    for file in students[0].glob("*.json"):
-        if file.name != HEAD_FACTS:
-            shutil.copy2(file, working)
-    for name, tensors in ((WEIGHTS, weights), (HEADS, heads)):
-        save_file(tensors, working / name, metadata={"format": "pt"})
-    described = {
-        "mean_of": facts, "tasks": {name: facts[0]["tasks"][name] for name in tasks}, "prompt": prompts.pop(),
-    }  # fmt: skip
-    (working / HEAD_FACTS).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
-    working.replace(out)
+    with working_folder(out) as working:
+        for file in students[0].glob("*.json"):
+            if file.name != HEAD_FACTS:
+                shutil.copy2(file, working)
+        for name, tensors in ((WEIGHTS, weights), (HEADS, heads)):
+            save_file(tensors, working / name, metadata={"format": "pt"})
+        described = {
+            "mean_of": facts, "tasks": {name: facts[0]["tasks"][name] for name in tasks}, "prompt": prompts.pop(),
+        }  # fmt: skip
+        (working / HEAD_FACTS).write_text(json.dumps(described, ensure_ascii=False, indent=2), encoding="utf-8")
+        working.replace(out)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ which sees the embeddings alone and no expert, is that of the first.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from finsa_moe.files import working_folder
 
 WEIGHTS, ADAPTER, HEAD = "model.safetensors", "adapter_model.safetensors", "head.safetensors"
 
@@ -51,25 +52,25 @@ def soup(out: Path, mixtures: list[Path]) -> None:
         raise SystemExit(
             f"{named}: not of one form; name mixtures of one backbone, of the same domains, rank and targets"
         )
-    working = out.with_name(f".{out.name}.tmp{os.getpid()}")
-    shutil.copytree(mixtures[0], working)
-    rank = configs[0]["rank"] * len(mixtures)
-    change(working / "config.json", {"rank": rank})
-    wholes = [load_file(mixture / WEIGHTS) for mixture in mixtures]
-    kept = {name: mean(wholes, name) if name.startswith("heads.") else wholes[0][name] for name in wholes[0]}
-    save_file(kept, working / WEIGHTS, metadata={"format": "pt"})
-    for domain, scaling in zip(configs[0]["domains"], configs[0]["scaling"], strict=True):
-        folders = [mixture / "experts" / domain for mixture in mixtures]
-        save_file(
-            stacked([load_file(folder / ADAPTER) for folder in folders]),
-            working / "experts" / domain / ADAPTER, metadata={"format": "pt"},
-        )  # fmt: skip
-        heads = [load_file(folder / HEAD) for folder in folders]
-        save_file({name: mean(heads, name) for name in heads[0]}, working / "experts" / domain / HEAD)
-        change(working / "experts" / domain / "adapter_config.json", {"r": rank, "lora_alpha": scaling * rank})
-    found = [json.loads((mixture / "metrics.json").read_text(encoding="utf-8")) for mixture in mixtures]
-    change(working / "metrics.json", {"mean_of": found})
-    working.replace(out)
+    with working_folder(out) as working:
+        shutil.copytree(mixtures[0], working, dirs_exist_ok=True)
+        rank = configs[0]["rank"] * len(mixtures)
+        change(working / "config.json", {"rank": rank})
+        wholes = [load_file(mixture / WEIGHTS) for mixture in mixtures]
+        kept = {name: mean(wholes, name) if name.startswith("heads.") else wholes[0][name] for name in wholes[0]}
+        save_file(kept, working / WEIGHTS, metadata={"format": "pt"})
+        for domain, scaling in zip(configs[0]["domains"], configs[0]["scaling"], strict=True):
+            folders = [mixture / "experts" / domain for mixture in mixtures]
+            save_file(
+                stacked([load_file(folder / ADAPTER) for folder in folders]),
+                working / "experts" / domain / ADAPTER, metadata={"format": "pt"},
+            )  # fmt: skip
+            heads = [load_file(folder / HEAD) for folder in folders]
+            save_file({name: mean(heads, name) for name in heads[0]}, working / "experts" / domain / HEAD)
+            change(working / "experts" / domain / "adapter_config.json", {"r": rank, "lora_alpha": scaling * rank})
+        found = [json.loads((mixture / "metrics.json").read_text(encoding="utf-8")) for mixture in mixtures]
+        change(working / "metrics.json", {"mean_of": found})
+        working.replace(out)
 
 
 if __name__ == "__main__":

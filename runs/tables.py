@@ -10,7 +10,6 @@ what turns on the order of words (EXPERIMENTS.md).
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from expert_rows import rows
 from soup_experts import change
 
 from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
-from finsa_moe.files import read_json
+from finsa_moe.files import read_json, working_folder
 from finsa_moe.model.checkpoint import EXPERTS
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.ngrams import fit, fit_router
@@ -46,32 +45,32 @@ def main() -> None:
         if odd := named - set(domains):
             parser.error(f"{option} {min(odd)}: no such expert; known: {', '.join(domains)}")
     learnt = {name: rows(folders[name] / "train.csv") for name in domains}
-    working = args.out.with_name(f".{args.out.name}.tmp{os.getpid()}")
-    shutil.copytree(args.mixture, working)
-    facts: dict[str, dict[str, float]] = {}
+    with working_folder(args.out) as working:
+        shutil.copytree(args.mixture, working, dirs_exist_ok=True)
+        facts: dict[str, dict[str, float]] = {}
 
-    def keep(name: str, table: NGrams | None, place: Path, rows: int) -> None:
-        place.unlink(missing_ok=True)
-        if table is not None:
-            table.write(place)
-        facts[name] = {"rows": rows, "ngrams": 0 if table is None else len(table.keys)}
-        if name in weights:
-            facts[name]["weight"] = weights[name]
-        print(f"{name}: {facts[name]['ngrams']:,} n-grams of {rows:,} rows", flush=True)
+        def keep(name: str, table: NGrams | None, place: Path, rows: int) -> None:
+            place.unlink(missing_ok=True)
+            if table is not None:
+                table.write(place)
+            facts[name] = {"rows": rows, "ngrams": 0 if table is None else len(table.keys)}
+            if name in weights:
+                facts[name]["weight"] = weights[name]
+            print(f"{name}: {facts[name]['ngrams']:,} n-grams of {rows:,} rows", flush=True)
 
-    for name, found in learnt.items():
-        texts, labels = [text for text, _ in found], [NAMES.index(label) for _, label in found]
-        fitted = fit(texts, labels, args.ngrams, weight=weights.get(name, 1.0))
-        keep(name, fitted, working / EXPERTS / name / EXPERT_TABLE, len(texts))
-    every = [text for found in learnt.values() for text, _ in found]
-    places = [at for at, found in enumerate(learnt.values()) for _ in found]
-    for name, file in more:
-        texts = [text for text, _ in rows(Path(file))]
-        every, places = every + texts, places + [domains.index(name)] * len(texts)
-    table = fit_router(every, places, args.ngrams, experts=len(domains))
-    keep("router", table, working / ROUTER_TABLE, len(every))
-    change(working / "metrics.json", {"tables": facts})
-    working.replace(args.out)
+        for name, found in learnt.items():
+            texts, labels = [text for text, _ in found], [NAMES.index(label) for _, label in found]
+            fitted = fit(texts, labels, args.ngrams, weight=weights.get(name, 1.0))
+            keep(name, fitted, working / EXPERTS / name / EXPERT_TABLE, len(texts))
+        every = [text for found in learnt.values() for text, _ in found]
+        places = [at for at, found in enumerate(learnt.values()) for _ in found]
+        for name, file in more:
+            texts = [text for text, _ in rows(Path(file))]
+            every, places = every + texts, places + [domains.index(name)] * len(texts)
+        table = fit_router(every, places, args.ngrams, experts=len(domains))
+        keep("router", table, working / ROUTER_TABLE, len(every))
+        change(working / "metrics.json", {"tables": facts})
+        working.replace(args.out)
 
 
 if __name__ == "__main__":

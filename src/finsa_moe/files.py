@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -108,6 +108,58 @@ def working_folder(target: Path) -> Iterator[Path]:
             finally:
                 shutil.rmtree(working, ignore_errors=True)
             return
+
+
+@contextmanager
+def whole_folder(target: Path, replaces: Callable[[str], bool] = lambda _: True) -> Iterator[Path]:
+    """Give a new folder to fill; when the block ends without an error, it takes the place of `target`.
+
+    Killed at any moment it leaves the old folder or the new one whole: under `target`, or between two renames the old
+    one as ``.NAME.old`` beside it, which the next call takes back, or `settle_folder`.
+
+    Args:
+        target: The folder to make or to replace.
+        replaces: Whether the new folder replaces an entry of an older one, by its name; the others are carried over.
+
+    Raises:
+        OSError: As the block does, or the renames; it names the target where it names nothing else.
+    """
+    target = target.resolve()  # `.` has no name to put another beside
+    settle_folder(target, replaces)
+    with working_folder(target) as working:
+        yield working
+        stands_in = target.exists() and target.samefile(".")
+        if target.exists():
+            target.replace(aside_of(target))
+        try:
+            working.replace(target)
+        finally:
+            settle_folder(target, replaces)
+    if stands_in:  # or this process would be left in the old one, which is gone
+        os.chdir(target)
+
+
+def settle_folder(target: Path, replaces: Callable[[str], bool] = lambda _: True) -> None:
+    """Finish what a killed `whole_folder` left: the old folder comes back, or what is carried over of it moves.
+
+    Raises:
+        OSError: If an entry cannot be moved; the next call goes on.
+    """
+    aside = aside_of(target)
+    if not aside.exists():
+        return
+    if not target.exists():
+        aside.replace(target)
+        return
+    for entry in sorted(aside.iterdir()):
+        if not replaces(entry.name) and not (target / entry.name).exists():
+            entry.replace(target / entry.name)
+    shutil.rmtree(aside)
+
+
+def aside_of(target: Path) -> Path:
+    """Where the folder that `whole_folder` replaces stands between two renames."""
+    return target.with_name(f".{target.name}.old")
 
 
 @contextmanager

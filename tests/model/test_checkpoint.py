@@ -115,16 +115,16 @@ def test_killed_while_it_replaces_it_loses_neither(
     old, new = make_mixture(home), make_mixture(home, seed=3)
     saved(old, home, folder)
     (folder / "notes.txt").write_text("mine")
-    real, done = checkpoint.os.replace, []
+    real, done = Path.replace, []
 
-    def killed(source: Path, target: Path) -> None:
+    def killed(source: Path, target: Path) -> Path:
         if len(done) == renames:
             raise KillError
         done.append(target)
-        real(source, target)
+        return real(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.os, "replace", killed)
+        patch.setattr(Path, "replace", killed)
         with pytest.raises(KillError):
             saved(new, home, folder)
     left = folder if folder.exists() else tmp_path / ".m.old"

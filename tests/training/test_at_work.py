@@ -75,7 +75,7 @@ def test_a_run_that_another_process_is_at_is_left_to_it(
     assert begun.is_dir()
     assert expert()["steps"] == 4
     compact(tmp_path / "b")
-    writing = tmp_path / "b" / "run" / "state.tmp1"
+    writing = tmp_path / "b" / "run" / ".state.tmp1"
     writing.mkdir()
     with at_work(tmp_path / "b" / "run"), pytest.raises(ConfigError, match=HELD):
         compact(tmp_path / "b", True)

@@ -244,7 +244,7 @@ def test_pretraining(processes: Processes, tmp_path: Path) -> None:
         ("tokenizer.json", 0.0),
         ("corpus", 0.0),
         ("state", 0.1),
-        ("state.tmp", 0.0),
+        (".state.tmp", 0.0),
     ):
         if not (cut / "pretrain.json").exists():
             kills += processes.kill_when(again, lambda name=moment: bool(list((cut / "run").glob(f"{name}*"))), later)  # type: ignore[misc]

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from finsa_moe import hub
 from finsa_moe.data.ngrams import ROUTER_TABLE, NGrams
 from finsa_moe.errors import FinSAError, ModelError
-from finsa_moe.files import read_json, working_folder
+from finsa_moe.files import read_json, whole_folder
 from finsa_moe.model.adapter import read_expert, read_tensors, write_expert
 from finsa_moe.model.backbone import DTYPES, fingerprint, load_backbone, load_tokenizer, save_weights
 from finsa_moe.model.configuration import FinSAMoEConfig
@@ -44,8 +42,7 @@ def save_mixture(
 ) -> None:  # fmt: skip
     """Write a mixture beside `folder`, then rename; of an older `folder` stays what others put there.
 
-    Killed at any moment it leaves the old mixture or the new one whole: under `folder`, or between two renames the old
-    one as ``.NAME.old`` beside it, which the next call takes back.
+    Killed at any moment it leaves the old mixture or the new one whole, as `files.whole_folder` does.
 
     Args:
         model: The mixture.
@@ -57,21 +54,13 @@ def save_mixture(
     Raises:
         ModelError: If `folder` is no mixture's and holds what a mixture's would take the place of.
     """
-    folder = folder.resolve()  # `.` has no name to put another beside
+    folder = folder.resolve()  # of `.`, too, an error tells the name
     _check_place(folder)
-    _settle(folder)
-    with working_folder(folder) as working:
+    with whole_folder(folder, OF_ONE_MODEL.__contains__) as working:
         _write(model, working, backbone)
         if tokenizer is not None:
             tokenizer.save_pretrained(working)
         more(working)
-        stands_in = folder.exists() and folder.samefile(".")
-        if folder.exists():
-            os.replace(folder, _aside(folder))
-        os.replace(working, folder)
-    if stands_in:  # or this process would be left in the old one, which goes
-        os.chdir(folder)
-    _settle(folder)
 
 
 def _write(model: FinSAMoE, working: Path, backbone: Mapping[str, Tensor] | None) -> None:
@@ -272,24 +261,6 @@ def _check_place(folder: Path) -> None:
             f"{folder}: holds {theirs[0]}, which a mixture would take the place of, and is no mixture's folder itself; "
             "name another folder"
         ) from None
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
-
-
-def _settle(folder: Path) -> None:
-    """Finish a swap: without a new folder the old one comes back, else what others put there moves to the new one."""
-    aside = _aside(folder)
-    if not aside.exists():
-        return
-    if not folder.exists():
-        os.replace(aside, folder)
-        return
-    for old in aside.iterdir():
-        if old.name not in OF_ONE_MODEL and not (folder / old.name).exists():
-            os.replace(old, folder / old.name)
-    shutil.rmtree(aside)
 
 
 __all__ = ["load_mixture", "load_small_parts", "load_tokenizer", "read_config", "save_mixture", "small_parts"]

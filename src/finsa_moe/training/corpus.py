@@ -7,8 +7,6 @@ more memory than a batch. It knows nothing of masking, models or devices.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Sized
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.files import working_folder
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
@@ -119,7 +118,6 @@ class Corpus:
         `dropped` fills while the texts are drawn, with those that were left out; only their number is kept.
         Written beside and renamed, so a folder that exists is whole.
         """
-        working = folder.with_name(folder.name + f".tmp{os.getpid()}")
         dtype = np.uint16 if tokenizer.get_vocab_size() <= 2**16 else np.int32
         parts: list[NDArray[np.generic]] = []
         lengths: list[int] = []
@@ -134,14 +132,13 @@ class Corpus:
                     lengths.append(len(piece))
         if not parts:
             raise DataError("no text of four tokens or more in the given files; nothing to train on")
-        shutil.rmtree(working, ignore_errors=True)  # of a killed process with our number
-        working.mkdir(parents=True)
-        np.save(working / "ids.npy", np.concatenate(parts))
-        np.save(working / "ends.npy", np.cumsum(lengths, dtype=np.int64))
         facts = {"documents": len(lengths), "tokens": int(sum(lengths)), "vocab_size": tokenizer.get_vocab_size()}
         facts["dropped"] = len(dropped)
-        (working / "corpus.json").write_text(json.dumps(facts, indent=2))
-        os.replace(working, folder)
+        with working_folder(folder) as working:
+            np.save(working / "ids.npy", np.concatenate(parts))
+            np.save(working / "ends.npy", np.cumsum(lengths, dtype=np.int64))
+            (working / "corpus.json").write_text(json.dumps(facts, indent=2))
+            working.replace(folder)
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from transformers import ModernBertConfig, ModernBertModel
 
 from finsa_moe.config import PretrainConfig
 from finsa_moe.errors import ConfigError, ModelError
+from finsa_moe.files import settle_folder, whole_folder
 from finsa_moe.model.backbone import load_backbone, ready_to_train
 from finsa_moe.training.corpus import CLS, PAD, SEP, SPECIAL, Corpus, equal_length_batches
 from finsa_moe.training.masking import WholeWordMasker
@@ -243,34 +242,24 @@ class Pretrainer:
             raise self._diverged("a weight is not finite", self.progress.step)
         if not self.processes.first:
             return
-        working = self.folder / f"state.tmp{os.getpid()}"
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir(parents=True)
-        save_file({n: p.detach().contiguous() for n, p in self.model.named_parameters()}, working / "model.safetensors")
         moments = {
             f"{self._names[id(p)]}.{key}": value.contiguous()
             for optimizer in self.optimizers
             for p, entries in optimizer.state.items()
             for key, value in entries.items()
         }
-        save_file(moments, working / "optimizer.safetensors")
-        (working / "progress.json").write_text(json.dumps(vars(self.progress)))
-        old = self.folder / f"state.old{os.getpid()}"
-        if self.state_folder.exists():
-            os.replace(self.state_folder, old)
-        os.replace(working, self.state_folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with whole_folder(self.state_folder) as working:
+            weights = {n: p.detach().contiguous() for n, p in self.model.named_parameters()}
+            save_file(weights, working / "model.safetensors")
+            save_file(moments, working / "optimizer.safetensors")
+            (working / "progress.json").write_text(json.dumps(vars(self.progress)))
 
     def _diverged(self, found: str, step: int) -> ModelError:
         return ModelError(f"{self.folder}: {found} at step {step}; lower learning_rate and resume")
 
     def _mend(self) -> None:
-        """Take back what a kill between the two renames of `save` left, and clear what other kills left."""
-        spare = sorted(self.folder.glob("state.old*"), key=lambda path: path.stat().st_mtime)
-        if not self.state_folder.exists() and spare:
-            os.replace(spare.pop(), self.state_folder)
-        for left in (*spare, *self.folder.glob("state.tmp*")):
-            shutil.rmtree(left)
+        """Take back what a kill within `save` left, and of the log what came after the state."""
+        settle_folder(self.state_folder)
         kept = self.state_folder / "progress.json"
         forget_after(self.folder / "log.jsonl", int(json.loads(kept.read_text())["step"]) if kept.exists() else 0)
 

@@ -63,7 +63,7 @@ def test_an_error_leaves_the_old_output(tmp_path, error):
 @pytest.mark.parametrize("step", [2, 3])
 def test_a_rename_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch, step):
     """At the second the old folder comes back; at the third the new one stands, and the next run carries over the rest."""
-    out, rename, renames = tmp_path / "out", Path.rename, []
+    out, replace, renames = tmp_path / "out", Path.replace, []
     write(out, "old")
     (out / "notes.md").write_text("mine", encoding="utf-8")
 
@@ -71,9 +71,9 @@ def test_a_rename_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch, ste
         renames.append(target)
         if len(renames) == step:
             raise OSError(5, "Input/output error")
-        return rename(self, target)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "rename", failing)
+    monkeypatch.setattr(Path, "replace", failing)
     says = "nothing was replaced" if step == 2 else r"the next run ends what stands in .*\.out\.old"
     with pytest.raises(DataError, match=rf"out: cannot be written: Input/output error; {says}"):
         write(out, "new")
@@ -93,13 +93,13 @@ def test_killed_between_any_two_renames_nothing_is_lost(tmp_path, step):
 import os
 from pathlib import Path
 from finsa_moe.data.preparing.folder import written_whole
-renames, rename = [], Path.rename
+renames, replace = [], Path.replace
 def dying(self, target):
     if len(renames) == {step - 1}:
         os._exit(9)
     renames.append(target)
-    return rename(self, target)
-Path.rename = dying
+    return replace(self, target)
+Path.replace = dying
 with written_whole(Path({str(out)!r}), {OURS}) as folder:
     (folder / "a.txt").write_text("new", encoding="utf-8")
 """
