@@ -13,6 +13,8 @@ from finsa_moe.model import history
 
 TRAINED = {"stage": "moe_joint", "steps": 9, "data": {"news": "d/news", "forum": "d/forum"}, "domains": {"news": 5, "forum": 7}}  # fmt: skip
 
+CARD = "---\r\nlanguage: zh\r\n---\r\n# 模型\r\n\r\nGood.\r\n".encode("gb18030")  # whatever a person's editor wrote
+
 
 def says(folder: Path, facts: dict[str, object], settings: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,13 +44,14 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def said(folder: Path) -> dict[str, object]:
     """Every record, the metrics as values: those of a domain's neighbours are written anew."""
-    return {name: json.loads(c) if name.endswith("json") else c.decode() for name, c in files(folder).items()}
+    return {name: json.loads(c) if name.endswith("json") else c for name, c in files(folder).items()}
 
 
 @pytest.fixture
 def three(tmp_path: Path) -> list[Path]:
     """A trained mixture, and it with a, with a and b, with a, b and c."""
     made = [says(tmp_path / "trained", TRAINED, "gate: hard\n")]
+    (made[0] / "README.md").write_bytes(CARD)
     for domain in "abc":
         made.append(added(made[-1], domain, tmp_path / f"with_{domain}"))
     return made
@@ -79,10 +82,23 @@ def test_in_any_order_what_is_left_is_what_the_others_alone_would_say(
 
 def test_a_trained_domain_goes_from_every_record(three: list[Path], tmp_path: Path) -> None:
     records = said(removed(three[2], "news", ["a", "b"], tmp_path / "o"))
-    assert len(records) == 6
+    assert len(records) == 9
     for name, record in records.items():
-        assert name.endswith("yaml") or "news" not in json.dumps(record), name
+        assert not name.endswith("json") or "news" not in json.dumps(record), name
     assert records["history/a/metrics.json"] == TRAINED | {"data": {"forum": "d/forum"}, "domains": {"forum": 7}}
+
+
+def test_a_card_stays_and_says_who_came_and_went(three: list[Path], tmp_path: Path) -> None:
+    """What it says was found out before, so it says so; the licence in it is the grown mixture's too."""
+    head, tail = CARD.split(b"\n\r\n")
+    card = (three[2] / "README.md").read_bytes()
+    assert card.startswith(head + b"\n\n> The expert `b` came later")
+    assert card.count(b"> The expert `a` came later") == 1
+    assert card.endswith(tail)
+    left = (removed(three[2], "news", ["a", "b"], tmp_path / "o") / "README.md").read_bytes()
+    assert b"> The expert `news` was taken out" in left
+    back = removed(removed(tmp_path / "o", "b", ["a", "b"], tmp_path / "p"), "a", ["a"], tmp_path / "q")
+    assert (back / "README.md").read_bytes().count(b"> The expert") == 1
 
 
 def test_what_says_nothing_of_its_making(tmp_path: Path) -> None:

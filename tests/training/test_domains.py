@@ -46,7 +46,9 @@ def hashes(folder: Path) -> dict[str, str]:
 def added(
     trained: Callable[[str], Trained], prepared: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
-    source, out = trained("bert").joint, tmp_path_factory.mktemp("added")
+    out = tmp_path_factory.mktemp("added")
+    source = shutil.copytree(trained("bert").joint, out / "source")
+    (source / "README.md").write_text("# Mine\n\nFor research alone.\n", encoding="utf-8")
     before = hashes(source)
     grown(source, prepared["notices"], out)
     assert hashes(source) == before, "the mixture it grew from was written to"
@@ -103,7 +105,7 @@ def test_taken_out_again_the_mixture_is_what_it_was(added: tuple[Path, Path], tm
     source, moe = added
     domains = [*DOMAINS, "notices"]
     remove(moe, tmp_path / "moe", "notices", read_replay(moe, domains))
-    assert hashes(tmp_path / "moe") == hashes(source), "every file: weights, metrics, settings, tokenizer"
+    assert hashes(tmp_path / "moe") == hashes(source), "every file: weights, metrics, settings, card, tokenizer"
     one, two = (load(folder, device="cpu") for folder in (source, tmp_path / "moe"))
     assert np.array_equal(one.predict_proba(TEXTS), two.predict_proba(TEXTS))
 
