@@ -62,6 +62,32 @@ def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_a_calendar_moves_texts_to_trading_days_and_says_what_it_does_not_tell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of returns is one; a column is named behind a colon, which a file's own name may hold."""
+    monkeypatch.chdir(tmp_path)
+    days = ("2026-02-27", "2026-03-06 16:00", "2026-03-07 09:00", "2026-03-09 16:00")
+    saved([scored(date=day) for day in days], Path("a.parquet"))
+    rows = "ticker,trade_date,listed,return\na,20260309,20200102,0\na,2026-03-06,20200102,0.01\n"
+    words = ["index", "a.parquet", "--by", "ticker", "--date", "date", "--min-count", "1", "--close", "15:00"]
+    words += ["--trained-until", "2026-01-01", "--out", "i.csv", "--calendar"]
+    for name, asked in (("r.csv", "r.csv"), ("r.csv", "r.csv:trade_date"), ("r:1.csv", "r:1.csv")):
+        Path(name).write_text(rows, encoding="utf-8")
+        assert main([*words, asked]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == "i.csv: 4 texts, 1 tickers, 2026-03-09 to 2026-03-09, 2 rows\n"
+        assert shown.err == (
+            "texts whose trading day the calendar does not tell, which are in no row: 1 before its first day "
+            "(2026-03-06), 1 after its last (2026-03-09)\n"
+        )
+        assert pl.read_csv("i.csv")["texts"].to_list() == [2, 2]
+    assert main([*words, "r.csv:listed"]) == 2
+    assert "the trading day of none of its texts: 4 after its last (2020-01-02)" in capsys.readouterr().err
+    assert main([*words, "i.csv"]) == 2
+    assert "--out i.csv: is a file that is read here" in capsys.readouterr().err
+
+
 def test_days_that_the_model_has_learnt_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As the manifest of the answers tells, or the option; a file beside the folder makes it unknown."""
     folder = tmp_path / "scored"
@@ -119,6 +145,8 @@ def test_a_file_of_the_folder_that_is_read_is_not_written_over(
         (["--out", "i.csv", "--plot", "p.pdf"], "the picture is a PNG"),
         (["--out", "i.csv", "--show", "1"], "no text has this ticker"),
         (["--out", "i.csv", "--trained-until", "soon"], "allowed is a day such as"),
+        (["--out", "i.csv", "--calendar", "days.csv:day"], "days.csv:day: no such file or folder"),
+        (["--out", "i.csv", "--calendar", "a.parquet:day"], "no column 'day'"),
         (["--out", "i.csv", "--close", "3 pm"], "--close '3 pm': allowed is a time of the day such as 15:00"),
     ],
 )

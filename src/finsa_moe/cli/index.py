@@ -53,6 +53,13 @@ def index(
             help="Texts from this time on count on the next day; left out: on the day written, whatever the hour.",
         ),
     ] = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE[:COL]",
+            help="Trading days, or returns: texts of other days count on the next of these; left out: on their own.",
+        ),
+    ] = None,
     half_life: Annotated[float, typer.Option(help="Days after which a text counts half in score_recent.")] = 5.0,
     window: Annotated[int, typer.Option(min=2, help="How many earlier values the z-score compares a day with.")] = 20,
     plot: Annotated[
@@ -82,6 +89,7 @@ def index(
     """
     require("polars", "data", "finsa index")
     from finsa_moe.data.reading.days import parse_day
+    from finsa_moe.scale.calendar import read_calendar
     from finsa_moe.scale.index import ENDINGS, Rules, make_index
     from finsa_moe.scale.lookahead import learnt_until, looks_ahead
 
@@ -90,7 +98,9 @@ def index(
     check_targets(out, plot, heatmap)
     check_picture(plot, "--plot")
     check_picture(heatmap, "--heatmap")
-    refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, [*scored, *([returns] if returns else [])])
+    trading = None if calendar is None else _file_and_column(calendar)
+    others = [*([returns] if returns else []), *([trading[0]] if trading else [])]
+    refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, [*scored, *others])
     given = None if trained_until is None else parse_day(trained_until, "--trained-until")
     prices = None
     if returns is not None:
@@ -99,7 +109,8 @@ def index(
         from finsa_moe.scale.returns import read_returns
 
         prices = read_returns(returns, by)
-    rules = Rules(min_count, half_life, window, None if close is None else _minute(close))
+    trading_days = None if trading is None else read_calendar(*trading)
+    rules = Rules(min_count, half_life, window, None if close is None else _minute(close), trading_days)
     made = make_index(scored, by, date, rules, source=source, split=split)
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, made.daily.files)
     if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
@@ -109,7 +120,7 @@ def index(
     _tell(made, out)
     _draw(made, plot, heatmap, show)
     if prices is None:
-        if (ahead := looks_ahead(made.market["day"], until)) is not None:
+        if (ahead := looks_ahead(made.market["day"], until, made.daily.written)) is not None:
             typer.echo(ahead, err=True)
     else:
         study = event_study(made, prices.frame, measure=measure, trained_until=until)
@@ -121,6 +132,16 @@ def _minute(value: str) -> time:
         return datetime.strptime(value, "%H:%M").time()
     except ValueError:
         raise ConfigError(f"--close {value!r}: allowed is a time of the day such as 15:00") from None
+
+
+def _file_and_column(value: str) -> tuple[Path, str | None]:
+    """A file and, where it is written behind a colon, the column of it that is meant."""
+    from finsa_moe.data.reading.names import named
+
+    file, colon, column = value.rpartition(":")
+    if colon and not named(Path(value)).file.exists() and named(Path(file)).file.is_file():
+        return Path(file), column
+    return Path(value), None
 
 
 def _tell(made: Index, out: Path) -> None:
@@ -147,6 +168,9 @@ def _tell(made: Index, out: Path) -> None:
         typer.echo(f"{daily.utc:,} texts have times in UTC, which --close takes as written: shift the column", err=True)
     if daily.undated:
         typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
+    if daily.outside:
+        where = ", ".join(f"{texts:,} {place}" for place, texts in daily.outside.items())
+        typer.echo(f"texts whose trading day the calendar does not tell, which are in no row: {where}", err=True)
     if daily.nameless:
         typer.echo(f"{daily.nameless:,} texts name no ticker, and count for the market alone", err=True)
 

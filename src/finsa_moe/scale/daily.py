@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import date, time
 from pathlib import Path
 
 import polars as pl
 
 from finsa_moe.data.reading.days import days
 from finsa_moe.errors import DataError
+from finsa_moe.scale.calendar import folded, outside
 from finsa_moe.scale.scored import open_scored
 from finsa_moe.scale.tickers import listed
 
@@ -35,6 +36,9 @@ class Daily:
         unanswered: Rows without an answer, such as those that were refused; they are in no table and no other number.
         untimed: Where a close is given, dated texts without a time that can be read, or at midnight.
         utc: Where a close is given, dated texts whose time says that it is in UTC, and is taken as written.
+        outside: Where a calendar is given, dated texts whose trading day it does not tell, by where they lie; they are
+            in no table and no other number but `rows`.
+        written: For each day of `market` the earliest on which a text that counts on it was written.
         files: The files read.
         skipped: Files met in folders and left out, with the reason.
     """
@@ -47,13 +51,15 @@ class Daily:
     unanswered: int = 0
     untimed: int = 0
     utc: int = 0
+    outside: dict[str, int] = field(default_factory=dict)
+    written: dict[date, date] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
 
 
 def daily_sums(
     sources: Sequence[Path], by: str, date: str, *, source: str | None = None, split: str | None = None,
-    close: time | None = None,
+    close: time | None = None, calendar: Sequence[date] | None = None,
 ) -> Daily:  # fmt: skip
     """Add scored texts up by ticker, day and source.
 
@@ -69,6 +75,8 @@ def daily_sums(
         split: What separates several tickers in a string; None takes the string whole.
         close: From this minute on, as it is written, a text counts on the next calendar day; texts without a time stay
             on theirs. None leaves every text on the day written.
+        calendar: Trading days, in any order: a text counts on the first of them on or after the day that it would
+            count on, and nowhere where they do not tell it (`calendar.folded`). None takes every day.
 
     Raises:
         DataError: If a file is missing or unreadable, one that is named holds no answers, or a column is in none.
@@ -94,12 +102,19 @@ def daily_sums(
     grouped = grouped.filter(pl.col("texts") > 0)
     dated = grouped.with_columns(day=_day(grouped)).drop("when")
     undated = int(dated.filter(pl.col("day").is_null()).select(total).item())
-    dated = dated.filter(pl.col("day").is_not_null())
+    dated = dated.filter(pl.col("day").is_not_null()).with_columns(written="day")
+    if close is not None:
+        dated = dated.with_columns(pl.when("late").then(pl.col("day").dt.offset_by("1d")).otherwise("day").alias("day"))
+    lost: dict[str, int] = {}
+    if calendar is not None:
+        held = folded(dated["day"], calendar)
+        lost = outside(dated.filter(held.is_null()), calendar)
+        dated = dated.with_columns(day=held).filter(held.is_not_null())
     untimed = utc = 0
     if close is not None:
         untimed = int(dated.filter(pl.col("late").is_null()).select(total).item())
         utc = int(dated.filter("utc").select(total).item())
-        dated = dated.with_columns(pl.when("late").then(pl.col("day").dt.offset_by("1d")).otherwise("day").alias("day"))
+    written = dict(dated.group_by("day").agg(pl.col("written").min()).iter_rows())
     added = [pl.col(name).sum() for name in SUMS]
     market = dated.group_by("day", "source").agg(added).sort("day", "source")
     if dated.schema["tickers"] == pl.String and dated["tickers"].str.starts_with("[").any():
@@ -114,7 +129,10 @@ def daily_sums(
         nameless, named = int(named.filter(~known).select(total).item()), named.filter(known)
     by_ticker = named.group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
     rows = int(grouped.select(total).item())
-    return Daily(by_ticker, market, rows, undated, nameless, unanswered, untimed, utc, scored.files, scored.skipped)
+    return Daily(
+        by_ticker, market, rows, undated, nameless, unanswered, untimed, utc, lost, written, scored.files,
+        scored.skipped,
+    )  # fmt: skip
 
 
 def _day(frame: pl.DataFrame) -> pl.Series:

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from finsa_moe.errors import ConfigError, DataError, closest, require
+from finsa_moe.scale.calendar import LONGEST
 from finsa_moe.scale.index import MARKET, Index
 from finsa_moe.scale.lookahead import looks_ahead
 
@@ -27,8 +28,6 @@ FEWEST_BLOCKS = 7
 noise reach to 1 (2.45/√7 = 0.93 is the first below it, 2.45 being Student's t of 6 degrees of freedom)."""
 FEWEST_TICKERS = 5
 """Tickers of a day from which on ranks across them are compared; with fewer, one ticker at a time over days."""
-_LONGEST = 15
-"""Days over which a return is looked for: holidays are shorter, and a halt that is longer is no market to trade in."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.Data
         total = growth.rolling_sum(horizon).shift(-horizon).over("ticker", order_by="day")
         apart = pl.col("day").diff().dt.total_days()
         waits = apart.rolling_max(horizon).shift(-horizon).over("ticker", order_by="day")
-        ordered = ordered.with_columns(y=pl.when(waits <= _LONGEST).then(total.exp() - 1))
+        ordered = ordered.with_columns(y=pl.when(waits <= LONGEST).then(total.exp() - 1))
         asked = values.select("ticker", "day", at="day").sort("at")
         strategy = "forward"
     else:
@@ -162,7 +161,7 @@ def _ahead(returns: pl.DataFrame, horizon: int, values: pl.DataFrame) -> pl.Data
         return ordered.select("ticker", "day", "y", held="day").drop_nulls()
     joined = asked.join_asof(
         ordered.select("ticker", "y", at="day", held="day"), on="at", by="ticker", strategy=strategy,  # type: ignore[arg-type]
-        tolerance=f"{_LONGEST}d", check_sortedness=False,
+        tolerance=f"{LONGEST}d", check_sortedness=False,
     )  # fmt: skip
     return joined.select("ticker", "day", "y", "held").drop_nulls()
 
@@ -233,7 +232,7 @@ def _warnings(
     for horizon in set(horizons) - {c.horizon for c in found}:
         told.append(f"TOO SMALL: no day can be compared over horizon {horizon}")
     seen = index.frame.filter(pl.col(measure).is_not_null())["day"]
-    if (ahead := looks_ahead(seen, trained_until)) is not None:
+    if (ahead := looks_ahead(seen, trained_until, index.daily.written)) is not None:
         told.append(ahead)
     told.append(
         "horizons 0 and -1 are returns that texts may already tell of; those from 1 on begin at the close of the day, "

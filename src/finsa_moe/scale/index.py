@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, time
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +34,14 @@ class Rules:
         half_life: Days after which a text counts half in ``score_recent``.
         window: Values that the z-score looks back on.
         close: From this minute on a text counts on the next calendar day; None leaves it on the day written.
+        calendar: Trading days: a text counts on the first of them on or after its day; None takes every day.
     """
 
     min_count: int = 5
     half_life: float = 5.0
     window: int = 20
     close: time | None = None
+    calendar: Sequence[date] | None = None
 
     def check(self) -> None:
         """Refuse what makes no index.
@@ -53,6 +55,8 @@ class Rules:
             raise ConfigError(f"half_life is {self.half_life}; it must be over 0, in days")
         if self.window < 2:
             raise ConfigError(f"window is {self.window}; it must be 2 or more")
+        if self.calendar is not None and not self.calendar:
+            raise ConfigError("calendar is empty; it must hold a trading day, or be None")
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,12 @@ def make_index(
     """Daily sentiment by ticker and for the market; arguments and errors as `daily.daily_sums`."""
     rules = rules or Rules()
     rules.check()
-    daily = daily_sums(sources, by, date, source=source, split=split, close=rules.close)
+    daily = daily_sums(sources, by, date, source=source, split=split, close=rules.close, calendar=rules.calendar)
     if not daily.rows:
         raise DataError(f"{sources[0]}: none of its {daily.unanswered:,} rows has an answer; score it again")
+    if not daily.market.height and daily.outside:
+        where = ", ".join(f"{texts:,} {place}" for place, texts in daily.outside.items())
+        raise DataError(f"{sources[0]}: the calendar tells the trading day of none of its texts: {where}")
     if not daily.market.height:
         raise DataError(f"{sources[0]}: none of its {daily.rows:,} rows has a date that can be read in {date!r}")
     if MARKET in daily.by_ticker["ticker"]:

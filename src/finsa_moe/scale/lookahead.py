@@ -6,7 +6,7 @@ Days and files of answers go in, one line or nothing comes out. It knows no pric
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,19 +15,20 @@ import polars as pl
 from finsa_moe.scale.scored import manifest_of
 
 
-def looks_ahead(days: pl.Series, trained_until: date | None) -> str | None:
+def looks_ahead(days: pl.Series, trained_until: date | None, written: Mapping[date, date] | None = None) -> str | None:
     """What a reader has to know of the days of an index; None where they all lie after the model's training.
 
     Args:
         days: Days that have a score, each as often as it likes.
         trained_until: Last day of the texts the model was trained on; None where nobody knows.
+        written: The earliest day on which texts of each day were written (`Daily.written`); without it, that day.
     """
     if trained_until is None:
         return (
             "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with "
             "later prices, knows how they ended"
         )
-    known = int((days.unique() <= trained_until).sum())
+    known = sum((written or {}).get(day, day) <= trained_until for day in days.unique())
     if not known:
         return None
     return (

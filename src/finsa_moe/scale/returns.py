@@ -13,6 +13,7 @@ import polars as pl
 
 from finsa_moe.data.reading.days import days
 from finsa_moe.errors import DataError
+from finsa_moe.scale.calendar import DAYS
 from finsa_moe.scale.tickers import spelt
 
 USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
@@ -50,7 +51,7 @@ def read_returns(path: Path, by: str) -> Returns:
         raise DataError(f"{path}: cannot be read ({said}); give a CSV or Parquet file") from error
     names = {
         "ticker": _first(whole.columns, (by, "ticker", "代码", "股票代码"), path, "tickers"),
-        "day": _first(whole.columns, ("date", "day", "日期", "交易日期", "trade_date"), path, "dates"),
+        "day": _first(whole.columns, DAYS, path, "dates"),
         "return": _first(whole.columns, USUAL, path, "returns"),
     }
     as_text = {kind: pl.col(name).cast(pl.String) for kind, name in names.items()}
