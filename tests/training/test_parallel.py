@@ -39,6 +39,24 @@ def test_alone_nothing_is_done() -> None:
     assert processes.device("cuda") == "cuda"
 
 
+@pytest.mark.parametrize(
+    ("gpus", "nccl", "asked"), [(True, True, "cpu:gloo,cuda:nccl"), (True, False, "gloo"), (False, True, "gloo")]
+)
+def test_what_lies_on_gpus_goes_not_through_the_hosts_memory(
+    gpus: bool, nccl: bool, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what lies on the CPU can still be summed; Windows has no NCCL."""
+    begun: list[str] = []
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus)
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: nccl)
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda backend, **_: begun.append(backend))
+    monkeypatch.setattr("atexit.register", lambda _: None)
+    assert Processes().size == 2
+    assert begun == [asked]
+
+
 @pytest.mark.slow
 def test_two_processes_end_at_the_same_weights(tmp_path: Path, warm: Path) -> None:
     """To the rounding of a sum taken in another order."""

@@ -38,7 +38,9 @@ class Processes:
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.local = int(os.environ.get("LOCAL_RANK", "0"))
         if self.size > 1 and not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=PATIENCE)
+            gpus = torch.cuda.is_available() and dist.is_nccl_available()
+            # what lies on GPUs goes from one to the next; sums of our own and barriers stay on the CPU's side
+            dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
             atexit.register(_leave)  # gloo's threads, alive when Python is gone, abort a process that has finished
 
     @property
