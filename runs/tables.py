@@ -18,6 +18,7 @@ from soup_experts import change
 
 from finsa_moe.data.ngrams import EXPERT_TABLE, ROUTER_TABLE, NGrams
 from finsa_moe.files import read_json, working_folder
+from finsa_moe.model.adapter import EXPERT_FACTS
 from finsa_moe.model.checkpoint import EXPERTS
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.ngrams import fit, fit_router
@@ -62,6 +63,7 @@ def main() -> None:
             texts, labels = [text for text, _ in found], [NAMES.index(label) for _, label in found]
             fitted = fit(texts, labels, args.ngrams, weight=weights.get(name, 1.0))
             keep(name, fitted, working / EXPERTS / name / EXPERT_TABLE, len(texts))
+            change(working / EXPERTS / name / EXPERT_FACTS, {"ngrams": fitted is not None})
         every = [text for found in learnt.values() for text, _ in found]
         places = [at for at, found in enumerate(learnt.values()) for _ in found]
         for name, file in more:
@@ -69,6 +71,7 @@ def main() -> None:
             every, places = every + texts, places + [domains.index(name)] * len(texts)
         table = fit_router(every, places, args.ngrams, experts=len(domains))
         keep("router", table, working / ROUTER_TABLE, len(every))
+        change(working / "config.json", {"router_ngrams": table is not None})
         change(working / "metrics.json", {"tables": facts})
         working.replace(args.out)
 

@@ -131,7 +131,7 @@ def test_written_and_read_back(backbone_of: Backbones, tmp_path: Path) -> None:
     )
     expert = read_expert(tmp_path / "e", backbone)
     assert (expert.rank, expert.scaling, expert.base, expert.targets) == (2, 1.5, "somewhere", {target})
-    assert expert.facts == {"domain": "news", "labels": list(NAMES)}
+    assert expert.facts == {"domain": "news", "labels": list(NAMES), "ngrams": False}
     assert expert.head is not None
     for ours, theirs in ((state, expert.state), (head, expert.head)):
         assert ours.keys() == theirs.keys()

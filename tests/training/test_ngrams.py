@@ -90,7 +90,10 @@ def mixture(
 def without(mixture: Path, folder: Path) -> Path:
     """The mixture with its table taken out."""
     shutil.copytree(mixture, folder)
-    (folder / "experts" / "news" / EXPERT_TABLE).unlink()
+    expert = folder / "experts" / "news"
+    (expert / EXPERT_TABLE).unlink()
+    facts = json.loads((expert / "expert.json").read_text(encoding="utf-8"))
+    (expert / "expert.json").write_text(json.dumps(facts | {"ngrams": False}), encoding="utf-8")
     return folder
 
 

@@ -138,13 +138,22 @@ class NGrams:
         return table
 
     @classmethod
-    def read(cls, path: Path, classes: int) -> NGrams | None:
+    def read(cls, path: Path, classes: int, *, noted: object = False) -> NGrams | None:
         """The table of a file; None where there is none.
 
+        Args:
+            path: The file.
+            classes: How many there are.
+            noted: What the folder's JSON says of a table there; if true, there has to be one.
+
         Raises:
-            ModelError: If it is damaged.
+            ModelError: If it is damaged, or noted and not there.
         """
-        return cls.of(path.read_bytes(), path, classes) if path.is_file() else None
+        if path.is_file():
+            return cls.of(path.read_bytes(), path, classes)
+        if noted:
+            raise ModelError(f"{path}: missing; restore the table of n-grams from where the folder was made")
+        return None
 
 
 def text_keys(texts: Sequence[str]) -> tuple[Keys, Places]:

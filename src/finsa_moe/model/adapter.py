@@ -85,12 +85,13 @@ def write_expert(
 def write_head(
     folder: Path, head: Mapping[str, Tensor] | None, facts: Mapping[str, Any], ngrams: NGrams | None = None
 ) -> None:
-    """Write what stands beside a peft adapter: head, table of n-grams, facts."""
+    """Write what stands beside a peft adapter: head, table of n-grams, facts, which note whether there is a table."""
     if ngrams is not None:
         ngrams.write(folder / EXPERT_TABLE)
     if head is not None:
         save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, folder / HEAD, metadata={"format": "pt"})
-    text = json.dumps({**facts, "labels": list(NAMES)}, ensure_ascii=False, indent=2)
+    noted = {**facts, "labels": list(NAMES), "ngrams": ngrams is not None}
+    text = json.dumps(noted, ensure_ascii=False, indent=2)
     (folder / EXPERT_FACTS).write_text(text, encoding="utf-8")
 
 
@@ -141,10 +142,11 @@ def read_expert(folder: Path, backbone: nn.Module) -> Expert:
             f"{folder}: its labels stand in the order {facts.get('labels')}, expected {list(NAMES)}; retrain its head"
         )
     head = read_tensors(folder / HEAD) if (folder / HEAD).exists() else None
+    table = NGrams.read(folder / EXPERT_TABLE, len(NAMES), noted=facts.get("ngrams"))
     return Expert(
         folder, state, frozenset(k.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for k in state),
         int(config["r"]), float(config["lora_alpha"]) / int(config["r"]),
-        str(config.get("base_model_name_or_path") or ""), head, facts, NGrams.read(folder / EXPERT_TABLE, len(NAMES)),
+        str(config.get("base_model_name_or_path") or ""), head, facts, table,
     )  # fmt: skip
 
 

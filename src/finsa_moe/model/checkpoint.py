@@ -83,6 +83,7 @@ def _write(model: FinSAMoE, working: Path, backbone: Mapping[str, Tensor] | None
             dropout=config.expert_dropout, ngrams=model.ngrams[index],
         )  # fmt: skip
     save_file(small_parts(model), working / WEIGHTS, metadata={"format": "pt"})
+    config.router_ngrams = model.router_ngrams is not None
     if model.router_ngrams is not None:
         model.router_ngrams.write(working / ROUTER_TABLE)
     _bundle(model.backbone, config, working / BACKBONE, backbone)
@@ -141,7 +142,7 @@ def load_mixture(
             raise ModelError(f"{expert.folder}: {error}") from None
         model.ngrams[index] = expert.ngrams
     load_small_parts(model, read_tensors(folder / WEIGHTS), folder / WEIGHTS)
-    model.router_ngrams = NGrams.read(folder / ROUTER_TABLE, len(config.domains))
+    model.router_ngrams = NGrams.read(folder / ROUTER_TABLE, len(config.domains), noted=config.router_ngrams)
     model.train(False)
     return model
 

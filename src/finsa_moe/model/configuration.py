@@ -28,6 +28,7 @@ class FinSAMoEConfig(PretrainedConfig):
         route_at: Fraction of the depth at which the router reads; 1.0 is the paper's two-pass form.
         shared_head: One head for all experts (the paper's form) instead of one each.
         router_grown: How many domains, the last ones, were added to the finished mixture.
+        router_ngrams: Whether a table of n-grams belongs to the router.
         gate: ``"hard"`` runs the top expert alone at inference, ``"soft"`` the weighted sum.
         prompt: Name or template of `finsa_moe.data.encode`.
         max_tokens: Most tokens of a text with its prompt.
@@ -47,6 +48,7 @@ class FinSAMoEConfig(PretrainedConfig):
         router_hidden: int = 64,
         router_dropout: float = 0.1,
         router_grown: int = 0,
+        router_ngrams: bool = False,
         head_dropout: float = 0.1,
         expert_dropout: float = 0.05,
         gate: str = "hard",
@@ -67,6 +69,7 @@ class FinSAMoEConfig(PretrainedConfig):
         self.router_hidden = router_hidden
         self.router_dropout = router_dropout
         self.router_grown = router_grown
+        self.router_ngrams = router_ngrams
         self.head_dropout = head_dropout
         self.expert_dropout = expert_dropout
         self.gate = gate

@@ -160,6 +160,8 @@ def _made(
         # As JSON: what the library has since added to or dropped from a configuration is not ours to change here.
         raw = read_json(source / "config.json")
         raw |= {"domains": config.domains, "scaling": config.scaling, "router_grown": config.router_grown}
+        if "router_ngrams" in raw:
+            raw["router_ngrams"] = (working / ROUTER_TABLE).is_file()
         spelt = (source / "config.json").read_text(encoding="utf-8").isascii()  # as it is, Chinese escaped or not
         text = json.dumps(raw, ensure_ascii=spelt, indent=2, sort_keys=True) + "\n"
         (working / "config.json").write_text(text, encoding="utf-8")
@@ -174,8 +176,9 @@ def _router_table(source: Path, working: Path, domains: list[str]) -> None:
 
     What came later was never shown to it beside the others' texts, which a finished mixture no longer has.
     """
-    before = read_config(source).domains
-    table = NGrams.read(source / ROUTER_TABLE, len(before))
+    config = read_config(source)
+    before = config.domains
+    table = NGrams.read(source / ROUTER_TABLE, len(before), noted=config.router_ngrams)
     if table is None:
         return
     table = table.columns([before.index(name) if name in before else None for name in domains])
