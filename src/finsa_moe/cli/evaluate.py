@@ -28,6 +28,7 @@ from finsa_moe.cli.options import (
     one_split,
     seed_for,
 )
+from finsa_moe.cli.remarks import remark_on_torch
 from finsa_moe.cli.screen import remark_on_fonts, screen, typed
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.files import write
@@ -94,6 +95,7 @@ def evaluate(
     columns = Columns(text=text, label=label, id=id, date=date)
     table = _read(files, columns, labels, domain, allow_rejects=allow_rejects)
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
+    remark_on_torch(finsa, model)
     if domain is not None:
         finsa.predictor.predict([], domain)  # a domain that the mixture does not know is an error before the work
     frame = table.frame if domains_known(table) else table.frame.drop("domain")

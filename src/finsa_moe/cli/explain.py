@@ -33,6 +33,7 @@ from finsa_moe.cli.options import (
     seed_for,
 )  # fmt: skip
 from finsa_moe.cli.progress import Bar
+from finsa_moe.cli.remarks import remark_on_torch
 from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -146,8 +147,7 @@ def explain(
     from finsa_moe.face import load
 
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
-    if finsa.predictor.engine.name == "torch":
-        typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
+    remark_on_torch(finsa, model)
     settings = ExplainSettings(evaluations=evaluations, seed=seed, known=tuple(known or ()))
     if input is not None:
         from finsa_moe.data.reading.columns import Columns

@@ -29,6 +29,7 @@ from finsa_moe.cli.options import (
     is_file,
 )
 from finsa_moe.cli.progress import Bar
+from finsa_moe.cli.remarks import remark_on_cut, remark_on_strangers, remark_on_torch
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
@@ -107,8 +108,7 @@ def predict(
         model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens,
         abstain_below=abstain_below,
     )  # fmt: skip
-    if finsa.predictor.engine.name == "torch":
-        typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
+    remark_on_torch(finsa, model)
     if input is not None and output is not None:
         ending = ".jsonl" if as_json else ".csv"
         _file(finsa, input, None if output == SCREEN else output, ending, text=text, id=id, domain=domain, bom=bom)
@@ -117,7 +117,8 @@ def predict(
         with quiet_pipe():
             for answer in answers:
                 _say(answer, as_json)
-        _warn_of_strangers(sum(answer.strange for answer in answers))
+        remark_on_cut(sum(answer.truncated for answer in answers))
+        remark_on_strangers(sum(answer.strange for answer in answers))
     elif sys.stdin.isatty():
         _converse(finsa, domain, as_json)
     else:
@@ -147,11 +148,10 @@ def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: 
     )
     if tally.encoding:
         typer.echo(f"{source} was read as {tally.encoding.upper()}: it is not in UTF-8", err=True)
-    if tally.truncated:
-        typer.echo(f"{tally.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)
+    remark_on_cut(tally.truncated, "column `truncated`")
     if tally.uncertain:
         typer.echo(f"{tally.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
-    _warn_of_strangers(tally.strange)
+    remark_on_strangers(tally.strange)
     if tally.refused:
         where = f"with the reason, in {tally.rejects}" if tally.rejects else f"the first in {tally.first}"
         typer.echo(f"{tally.refused:,} rows refused, {where}", err=True)
@@ -165,7 +165,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     from finsa_moe.runtime.predictor import BULK
     from finsa_moe.runtime.repeats import Repeats
 
-    line, refused, strange, first = 0, 0, 0, ""
+    line, refused, cut, strange, first = 0, 0, 0, 0, ""
     many, repeats = False, Repeats()
     for raw in arriving(sys.stdin.buffer):
         if line == 0:  # one engine answers all that comes, the one for as many as come first
@@ -176,7 +176,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
         for words, answer in zip(texts, answers, strict=True):
             line += 1
             if not isinstance(answer, DataError):
-                strange += answer.strange
+                cut, strange = cut + answer.truncated, strange + answer.strange
                 _say(answer, as_json)
                 continue
             reason = "broken UTF-8, or neither that nor GB18030" if words is None else EMPTY
@@ -188,18 +188,10 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
         sys.stdout.flush()
     if line == 0:
         raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
-    _warn_of_strangers(strange)
+    remark_on_cut(cut)
+    remark_on_strangers(strange)
     if refused:
         typer.echo(f"{refused:,} of {line:,} lines refused (first: {first})", err=True)
-
-
-def _warn_of_strangers(count: int) -> None:
-    if count:
-        what = "1 text is" if count == 1 else f"{count:,} texts are"
-        typer.echo(
-            f"{what} unlike everything this model was trained on (`novelty` 0.99 or more): such answers mean little",
-            err=True,
-        )
 
 
 def _converse(finsa: FinSA, domain: str | None, as_json: bool) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from finsa_moe.cli.options import AbstainBelow, BatchTokens, Domain, DType, Engine, Id, Text
 from finsa_moe.cli.progress import Bar
+from finsa_moe.cli.remarks import remark_on_cut
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ def _tell(report: RunReport, out: Path) -> None:
         f"{report.new_rows:,} rows{rate}",
         err=True,
     )
-    if report.truncated:
-        typer.echo(f"{report.truncated:,} texts were too long: their middle was cut (column `truncated`)", err=True)
+    remark_on_cut(report.truncated, "column `truncated`")
     if report.uncertain:
         typer.echo(f"{report.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
     if report.strange:

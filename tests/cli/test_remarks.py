@@ -1,0 +1,81 @@
+"""What is said on stderr beside the answers, by every verb alike; what is printed stays as it is."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from finsa_moe import face
+from finsa_moe.cli import main
+from finsa_moe.face import FinSA
+from finsa_moe.runtime.predictor import Predictor
+from tests.cli.test_predict import Piped
+from tests.fakes import FakeEngine, StateEngine, fake_finsa
+
+LONG, STRANGE = "涨停" * 450, "hello"
+CUT = (
+    "1 text was too long: its middle was cut (`truncated`)",
+    "2 texts were too long: their middle was cut (`truncated`)",
+)
+UNLIKE = "unlike everything this model was trained on (`novelty` 0.99 or more): such answers mean little"
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    (tmp_path / "posts.csv").write_text("text,label\n涨,利好\n跌,利空\n平,中性\n", encoding="utf-8")
+    return tmp_path / "posts.csv"
+
+
+@pytest.mark.parametrize("verb", ["predict", "explain", "evaluate"])
+def test_a_mixture_on_torch_is_said_to_be_one(
+    verb: str, posts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in {"explain": ("shap", "rjieba"), "evaluate": ("polars",)}.get(verb, ()):
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    arguments = [verb, "m", str(posts)] if verb == "evaluate" else [verb, "--model", "m", "涨"]
+    for name, said in (
+        ("torch", ["m runs on torch; `finsa export m --out DIR` makes it many times as fast"]),
+        ("x", []),
+    ):
+        engine = FakeEngine()
+        engine.name = name
+        monkeypatch.setattr(face, "load", lambda *_, own=engine, **__: fake_finsa(own))
+        assert main(arguments) == 0
+        assert [line for line in capsys.readouterr().err.splitlines() if "torch" in line] == said
+
+
+@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize("texts", [["涨"], [LONG, "涨"], [LONG, "涨", LONG + "跌"]])
+def test_cut_texts_are_counted(
+    texts: list[str], piped: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(face, "load", lambda *_, **__: fake_finsa())
+    monkeypatch.setattr(sys, "stdin", Piped("\n".join(texts).encode()))
+    for words in ([], ["--json"]):
+        if piped:
+            sys.stdin.seek(0)
+        assert main(["predict", *words, *([] if piped else texts)]) == 0
+        shown = capsys.readouterr()
+        assert len(shown.out.splitlines()) == len(texts)
+        many = sum(len(text) > 64 for text in texts)
+        assert shown.err.splitlines() == ([CUT[many - 1]] if many else [])
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_strange_texts_are_counted(
+    piped: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finsa = FinSA(Predictor(StateEngine()))
+    monkeypatch.setattr(face, "load", lambda *_, **__: finsa)
+    for texts, said in (
+        (["涨"], []),
+        (["涨", STRANGE], [f"1 text is {UNLIKE}"]),
+        ([STRANGE, STRANGE], [f"2 texts are {UNLIKE}"]),
+    ):
+        monkeypatch.setattr(sys, "stdin", Piped("\n".join(texts).encode()))
+        assert main(["predict", *([] if piped else texts)]) == 0
+        assert capsys.readouterr().err.splitlines() == said
