@@ -138,6 +138,7 @@ class DomainConfig(PolarityConfig):
     start: str = "best"  # of the mixture's experts; a name; or "fresh"
     dropout: float = within(0.05, 0, 0.9)
     head_dropout: float = within(0.1, 0, 0.9)
+    ngrams: int = within(0, 0)  # as of an expert
     fewest_valid: int = within(50, 1)  # rows from which a checkpoint is chosen; with fewer the last is kept
     router_steps: int = within(400, 1)
     router_learning_rate: float = within(3e-3, 0)
@@ -238,8 +239,7 @@ def shipped_names() -> list[str]:
 
 
 def _section(file: Path, name: str) -> Mapping[str, Any]:
-    shipped = SHIPPED / f"{file}.yaml"
-    if not file.is_file() and shipped.is_file():  # --config laptop
+    if not file.is_file() and (shipped := SHIPPED / f"{file}.yaml").is_file():  # --config laptop
         file = shipped
     try:
         loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}

@@ -118,6 +118,8 @@ def add_domain(
             tokenizer_from=source, targets=config.targets, held_out=held_out,
         )  # fmt: skip
     say(f"expert {domain}: {facts['steps']} steps on {facts['rows']} rows in {facts['wall_seconds']} s")
+    if "no_ngrams" in facts:
+        say(f"{out / EXPERT}: {facts['no_ngrams']}")
     new = states_of(model, encode, _whole_and_cut(drawn(train, SEEN), held, settings.seed))
     old = model.router.float().cpu()
     layers = new_layers(
@@ -184,7 +186,10 @@ def _expert_settings(
 def _start(
     source: Path, model: FinSAMoE, encode: TextEncoder, train: Rows, settings: DomainConfig, say: Any
 ) -> Path | None:
-    """The folder of the expert to start from: the one whose answers to the new rows are best, or as asked."""
+    """The folder of the expert to start from: the one whose network answers the new rows best, or as asked.
+
+    Tables of n-grams are left out, since the new expert does not start with the old one's.
+    """
     domains = list(model.config.domains)
     if settings.start == FRESH:
         return None
@@ -200,7 +205,8 @@ def _start(
         )
     best = max(scores, key=lambda name: scores[name])
     told = ", ".join(f"{name} {100 * score:.1f}" for name, score in scores.items())
-    say(f"macro-F1 of the old experts on the new rows: {told}; starting from {best}")
+    bare = " without their tables of n-grams" if any(model.ngrams) else ""
+    say(f"macro-F1 of the old experts{bare} on the new rows: {told}; starting from {best}")
     return source / EXPERTS / best
 
 
