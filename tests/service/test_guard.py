@@ -1,6 +1,6 @@
 """Who is let in without a token: whoever names this machine as it may be listened at, and nobody else.
 
-And how a request is counted whose client leaves, or whose answer is broken off.
+And how a request is counted whose client leaves, or whose answer is broken off, and what is logged of a fault.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import http.client
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,27 @@ def test_an_origin_that_is_no_address_is_foreign(service: Service, origin: str) 
     for path in ("/v1/model", "/healthz"):
         reply = service.ask("GET", path, headers={"Origin": origin})
         assert (reply.status, reply.json()["type"]) == (403, "urn:finsa:origin")
+
+
+def test_a_token_is_compared_in_a_time_that_does_not_tell_how_much_of_it_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the standard library's comparison, whose word is the last."""
+    asked: list[tuple[bytes, bytes]] = []
+    right = False
+
+    def compare(given: bytes, token: bytes) -> bool:
+        asked.append((given, token))
+        return right
+
+    (tmp_path / "token").write_text("0123456789abcdef0123")
+    with serving(Settings(token_file=str(tmp_path / "token"))) as service:
+        monkeypatch.setattr("hmac.compare_digest", compare)
+        for right in (False, True):
+            for given in ("0123456789abcdef0123", "0"):
+                reply = service.ask("GET", "/v1/model", headers={"Authorization": f"Bearer {given}"})
+                assert reply.status == (200 if right else 401)
+                assert asked.pop() == (given.encode(), b"0123456789abcdef0123")
 
 
 def counted(service: Service, route: str) -> dict[str, float]:
@@ -98,6 +120,31 @@ def test_an_answer_broken_off_by_a_fault_counts_as_one() -> None:
         connection.close()
         until(lambda: service.metric("finsa_in_flight") == 1)
         assert counted(service, "/v1/predict/file") == {"500": 1.0}
+
+
+@pytest.mark.parametrize("log_texts", [False, True])
+def test_a_fault_is_told_without_its_words(log_texts: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """To the client never, and in the log where that was asked for."""
+
+    class Broken(SlowEngine):
+        works = True
+
+        def run(self, ids, mask, experts):  # type: ignore[no-untyped-def]
+            if not self.works:
+                raise RuntimeError("秘密的文本")
+            return super().run(ids, mask, experts)
+
+    engine = Broken()
+    with serving(Settings(log_texts=log_texts), engine) as service:
+        engine.works = False
+        reply = service.predict("涨")
+        assert reply.status == 500
+        assert reply.json()["type"] == "urn:finsa:fault"
+        assert "秘密" not in reply.body.decode()
+        assert service.ask("GET", "/healthz").status == 200
+    logged = "".join(capsys.readouterr())
+    assert "unforeseen RuntimeError" in logged
+    assert ("秘密的文本" in logged) == log_texts
 
 
 @pytest.mark.parametrize(
