@@ -63,6 +63,17 @@ def test_special_tokens_of_a_tokenizer_that_knows_no_chinese() -> None:
     assert TextEncoder(tokenizer, max_length=16)(["ab"])[0].ids == [0, 2, 3, 1]
 
 
+def test_a_chat_template_written_as_a_prompt_comes_out_as_its_tokens() -> None:
+    """As the tokenizer itself reads the whole, what it puts before every text included; unknown ones are letters."""
+    tokenizer = characters(end=())
+    assert "<|user|>" not in spelt(tokenizer, TextEncoder(tokenizer, prompt="<|user|>{text}")(["大涨"])[0])
+    tokenizer.add_special_tokens(["<|user|>", "<|assistant|>"])
+    encoded = TextEncoder(tokenizer, prompt="<|user|>又{text}了<|assistant|>", max_length=24)(["大涨"])[0]
+    assert spelt(tokenizer, encoded) == "[CLS]<|user|>又大涨了<|assistant|>"
+    assert encoded.ids == tokenizer.encode("<|user|>又大涨了<|assistant|>").ids
+    assert len(encoded.ids) == 7
+
+
 def test_a_long_text_keeps_two_thirds_of_head_and_one_of_tail_and_the_cue() -> None:
     tokenizer = characters()
     encoder = TextEncoder(tokenizer, prompt="又{text}了！", max_length=17)  # room: 17 - [CLS] 又 - 了 ！ [SEP] = 12
