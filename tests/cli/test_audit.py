@@ -206,3 +206,44 @@ def test_mistakes_are_one_line(
     error = capsys.readouterr().err.strip()
     assert says.replace("{a}", str(path)) in error
     assert "\n" not in error
+
+
+def test_a_split_that_was_not_asked_for_is_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--ratios 80/0/20`` leaves a header in valid.csv; rows that were refused are another thing."""
+    rows = [(f"第{n}条各不相同的内容{n * 7919}", ("利好", "利空", "中性")[n % 3]) for n in range(60)]
+    raw, out = write(tmp_path / "raw.csv", rows), tmp_path / "out"
+    assert main(["prepare", str(raw), "--domain", "forum", "--ratios", "80/0/20", "--out", str(out)]) == 0
+    capsys.readouterr()
+    words = ["audit", str(out), "--no-scores", "--fail-on-leak"]
+    assert main(words) == 0
+    assert capsys.readouterr().err == "valid: a header and no row; passed over\n"
+    write(out / "valid.csv", [(" ", "利好")])
+    assert main(words) == 2
+    assert "valid: no row that can be compared" in capsys.readouterr().err
+    write(out / "valid.csv", [])
+    write(out / "train.csv", [])
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith("finsa: train: no row that can be compared")
+
+
+def test_rows_made_of_another_split_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both files count from 1, as if apart; one row of the test names one of training as its original."""
+    header = "id,text,label,source_id\n"
+    train = [f"{n},第{n}条公告的内容{n * 7919},利好," for n in range(1, 9)] + ["a,改写后的第一条,利好,1"]
+    test = [f"{n},另一天的{n}号帖子{n * 104729},利空," for n in range(5, 9)] + [
+        "b,又一种说法,利空,5",
+        "c,不相干,利空,zz",
+    ]
+    for name, rows in (("train", train), ("test", test)):
+        (tmp_path / f"{name}.csv").write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
+    words = ["audit", str(tmp_path), "--no-scores", "--fail-on-leak"]
+    assert main(words) == 0
+    assert "1 rows name by source_id an original that is in none of the splits" in capsys.readouterr().out
+    with (tmp_path / "test.csv").open("a", encoding="utf-8") as file:
+        file.write("d,第一条换个说法,利空,1\ne,出自训练集,利空,a\n")
+    page = tmp_path / "a.html"
+    assert main([*words, "--html", str(page)]) == 1
+    told = "test leaks from train: 0 word for word, 0 but for marks, 0 equal or near, 2 made of its rows, of 8 rows"
+    assert told in capsys.readouterr().err
+    assert "made of its rows" in page.read_text(encoding="utf-8")
+    assert main([*words, "--allowed", "0.25"]) == 0

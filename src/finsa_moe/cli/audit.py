@@ -83,10 +83,14 @@ def audit(
     columns = Columns(text=text, label=label, id=id, date=date)
     with Bar() as bar:
         splits, told = read_splits(files, columns, LabelMap.parse(labels), bar.show)
+    blank = [name for name in found if name not in splits]
+    nothing = "no row that can be compared, so nothing is known of its leaks"
+    if fail_on_leak and blank and (len(splits) < 2 or blank[0] == next(iter(found))):
+        raise DataError(f"{blank[0]}: {nothing}")  # of another split without rows there is nothing to know
     for line in (*strange, *told):
         typer.echo(line, err=True)
     if fail_on_leak and (empty := [name for name, rows in splits.items() if not rows.height]):
-        raise DataError(f"{empty[0]}: no row that can be compared, so nothing is known of its leaks")
+        raise DataError(f"{empty[0]}: {nothing}")
     missing: list[str] = []
     with Bar() as bar:
         report = find(splits, threshold=threshold, n=n, progress=lambda done, of: bar.show("comparing", done, of))

@@ -121,6 +121,18 @@ def test_a_rewrite_stays_with_its_original_through_every_way(tmp_path):
         assert {row["source_id"] for row in load(out / "train.csv")} > {""}
 
 
+def test_originals_are_found_by_the_ids_that_they_get(tmp_path):
+    """Rows without ids, named by the ones that are made for them; of originals that are not there, a count is told."""
+    raw = write(tmp_path / "raw.csv", [(lone(n), LABELS[n % 3]) for n in range(60)], ("text", "label"))
+    new = [(f"a{n}", lone(10_000 + n), LABELS[n % 3], "", "", f"forum-raw-{n + 1}") for n in range(60)]
+    lost = [(f"b{n}", lone(20_000 + n), LABELS[n % 3], "", "", f"raw-{n + 1}") for n in range(7)]
+    report = prepare([raw, write(tmp_path / "new.csv", [*new, *lost], HEADER)], domain="forum", out=tmp_path / "out")
+    side = {row["id"]: name for name in SPLITS for row in load(tmp_path / "out" / f"{name}.csv")}
+    assert len(set(side.values())) == 3
+    assert all(side[f"a{n}"] == side[f"forum-raw-{n + 1}"] for n in range(60))
+    assert [told for told in report.warnings if told.startswith("7 rows name by source_id an original that is not")]
+
+
 def test_rows_made_from_another_name_it_by_the_id_that_it_gets(tmp_path):
     """Two files that both count from 1."""
     for number in range(2):

@@ -1,4 +1,4 @@
-"""What the splits of a set share: texts word for word, texts that differ in marks alone, texts nearly the same.
+"""What the splits of a set share: texts word for word, but for marks, or nearly the same, and rows made of one another.
 
 Rows by split go in, a `LeakReport` comes out, which answers questions about them. It counts; what a leak does to a
 score is measured elsewhere.
@@ -18,6 +18,8 @@ from finsa_moe.polarity import NAMES
 
 NOTIONS = ("raw", "normalised", "near")
 """When two texts count as the same: word for word; by `text.duplicate_key`; by a Jaccard similarity of n-grams."""
+MADE = "made"
+"""Beside them: one row was made of the other (``source_id``), or both of one row."""
 SHOWN = 6
 """Rows of a cluster that an `Example` holds at most."""
 
@@ -57,7 +59,8 @@ class LeakReport:
 
     Attributes:
         splits: Names, the training split first.
-        rows: ``split``, ``text``, ``label`` (null where unknown) and a cluster number for each of `NOTIONS`.
+        rows: ``split``, ``text``, ``label`` (null where unknown), ``id`` and ``source_id`` (null where there are none),
+            and a cluster number for each of `NOTIONS`.
         clusters: What was found near.
         n: Length of an n-gram, characters.
     """
@@ -71,6 +74,17 @@ class LeakReport:
     def labelled(self) -> bool:
         """Whether any row bears a known label."""
         return self.rows["label"].null_count() < self.rows.height
+
+    @property
+    def notions(self) -> tuple[str, ...]:
+        """`NOTIONS`, and `MADE` where a row names another as its original."""
+        return (*NOTIONS, MADE) if self.rows["source_id"].null_count() < self.rows.height else NOTIONS
+
+    @property
+    def orphans(self) -> int:
+        """Rows whose original is in none of the splits, so that nobody can say where it stands."""
+        named = self.rows["source_id"].drop_nulls()
+        return int((~named.is_in(self.rows["id"].drop_nulls().unique().implode())).sum())
 
     def of(self, split: str) -> pl.DataFrame:
         """The rows of one split.
@@ -95,26 +109,47 @@ class LeakReport:
         return int((labels["label"] > 1).sum())
 
     def shared(self, source: str, target: str, notion: str = "near") -> Shared:
-        """The rows of `target` whose text stands in `source` as well.
+        """The rows of `target` whose text stands in `source` as well, or by `MADE`, that hang on a row of `source`.
 
         Near texts are joined in chains, through texts of other splits too: what is near to one that is near to a text
         of `source` counts. The search does not compare all texts of one form, and would miss some without.
 
         Raises:
-            ConfigError: If there is no such split, or the notion is none of `NOTIONS`.
+            ConfigError: If there is no such split, or the notion is none of `NOTIONS` and `MADE`.
         """
-        _known(notion, NOTIONS, "notion")
-        known, asked = self.of(source)[notion].unique(), self.of(target)
-        found = asked.filter(pl.col(notion).is_in(known.implode()))
-        return Shared(found.height, asked.height, found[notion].n_unique())
+        asked = self.of(target)
+        found = asked.filter(self._shared(source, target, notion))
+        return Shared(found.height, asked.height, found["normalised" if notion == MADE else notion].n_unique())
+
+    def leaked(self, source: str, target: str, notion: str = "near") -> float:
+        """The share of `target`'s rows that leak from `source`, by the notion or by `MADE`."""
+        either = self._shared(source, target, notion) | self._shared(source, target, MADE)
+        return float(self.of(target).select(either.mean()).item() or 0)
+
+    def _shared(self, source: str, target: str, notion: str) -> pl.Expr:
+        """Which rows of `target` are shared with `source`."""
+        _known(notion, (*NOTIONS, MADE), "notion")
+        if notion != MADE:
+            return pl.col(notion).is_in(self.of(source)[notion].unique().implode())
+        if MADE not in self.notions:
+            return pl.lit(value=False)
+        ids, own = (self.of(name)["id"].drop_nulls().unique() for name in (source, target))
+        there = self.rows["id"].drop_nulls().unique()
+        named, wanted = (self.of(name)["source_id"].drop_nulls().unique() for name in (source, target))
+        # A row's original is sought in its own split first: two files that both count from 1 have nothing to do with
+        # each other.
+        abroad = named.filter(~named.is_in(ids.implode()) & named.is_in(there.implode())).implode()
+        home = wanted.filter(~wanted.is_in(own.implode()) & wanted.is_in(ids.implode())).implode()
+        tied = pl.col("id").is_in(abroad) | pl.col("source_id").is_in(abroad) | pl.col("source_id").is_in(home)
+        return tied.fill_null(value=False)
 
     def leaks(self, notion: str = "near", allowed: float = 0.0) -> bool:
-        """Whether a later split shares more than the allowed part of its rows with an earlier one."""
+        """Whether of a later split more than the allowed part of its rows leaks from an earlier one."""
         return bool(self.leaking(notion, allowed))
 
     def leaking(self, notion: str = "near", allowed: float = 0.0) -> list[tuple[str, str]]:
-        """The pairs, earlier split first, of which the later shares more than the allowed part of its rows."""
-        return [(a, b) for a, b in self.pairs() if self.shared(a, b, notion).share > allowed]
+        """The pairs, earlier split first, of which the later leaks by more than the allowed part of its rows."""
+        return [(a, b) for a, b in self.pairs() if self.leaked(a, b, notion) > allowed]
 
     def pairs(self) -> list[tuple[str, str]]:
         """Every earlier split with every later one."""
@@ -177,7 +212,7 @@ class LeakReport:
         shared = [
             {"from": a, "to": b, "notion": notion, "rows": s.rows, "of": s.of, "share": s.share, "texts": s.texts}
             for a, b in self.pairs()
-            for notion in NOTIONS
+            for notion in self.notions
             for s in [self.shared(a, b, notion)]
         ]
         return {
@@ -199,7 +234,8 @@ def audit(
     """Find what the splits of a set share.
 
     Args:
-        splits: Rows with ``text`` and, where known, ``label`` (利空, 中性 or 利好), by name, the training split first.
+        splits: Rows with ``text`` and, where known, ``label`` (利空, 中性 or 利好), ``id`` and ``source_id``, by name,
+            the training split first.
         threshold: Least Jaccard similarity of n-grams that makes two texts near, above 0 to 1.
         n: Length of an n-gram, characters.
         progress: Called with the bands compared and the bands in all.
@@ -220,13 +256,15 @@ def audit(
 
 
 def _checked(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The columns ``split``, ``text`` and ``label`` of a split's rows."""
+    """The columns ``split``, ``text``, ``label``, ``id`` and ``source_id`` of a split's rows."""
     if "text" not in frame.columns:
         raise DataError(f"split {name!r}: no column 'text'; columns found: {', '.join(frame.columns) or 'none'}")
     if frame["text"].null_count():
         raise DataError(f"split {name!r}: {frame['text'].null_count():,} rows have no text; drop them first")
-    label = pl.col("label") if "label" in frame.columns else pl.lit(None).alias("label")
-    rows = frame.select(pl.lit(name).alias("split"), pl.col("text").cast(pl.String), label.cast(pl.String))
+    others = (pl.col(own) if own in frame.columns else pl.lit(None).alias(own) for own in ("label", "id", "source_id"))
+    rows = frame.select(pl.lit(name).alias("split"), pl.col("text"), *others).cast(pl.String)
+    named = pl.col("source_id").str.strip_chars()
+    rows = rows.with_columns(source_id=pl.when(named != "").then(named))
     strange = rows.filter(~pl.col("label").is_in(NAMES))["label"]
     if len(strange):
         raise DataError(

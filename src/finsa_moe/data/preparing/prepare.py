@@ -113,7 +113,7 @@ def prepare(
     with _scratch(out) as scratch:
         staged = stage(found, scratch / "rows", plan, processes=processes, progress=_step(progress, "reading"))
         rows, ids = name_rows(staged.rows)
-        groups = group(staged, threshold=threshold, n=n, near=near, progress=_step(progress, "comparing"))
+        groups = group(staged, rows["id"], threshold=threshold, n=n, near=near, progress=_step(progress, "comparing"))
         rows = rows.with_row_index().with_columns(cluster="key", group=pl.Series(groups.cluster))
         if test_after is None:
             settled = settle_conflicts(rows, conflicts)

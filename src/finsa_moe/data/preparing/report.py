@@ -134,7 +134,7 @@ def describe(
         test_after=None if test_after is None else test_after.isoformat(),
         sources=sources,
         skipped=read.skipped,
-        warnings=_warnings(splits, dict(zip(SPLITS, ratios, strict=True)), read) + _cluster_warning(kept, groups),
+        warnings=_warnings(splits, dict(zip(SPLITS, ratios, strict=True)), read) + _group_warnings(kept, groups),
     )
 
 
@@ -159,10 +159,16 @@ def _warnings(splits: dict[str, dict[str, int]], ratios: dict[str, float], read:
     return warnings
 
 
-def _cluster_warning(kept: int, groups: Groups) -> list[str]:
-    if kept < 200 or groups.largest <= _LARGE * kept:
-        return []
-    return [
-        f"{groups.largest:,} rows hang together and stand on one side: the shares may be missed; "
-        "raise --threshold, or look at them with finsa audit"
-    ]
+def _group_warnings(kept: int, groups: Groups) -> list[str]:
+    warnings = []
+    if kept >= 200 and groups.largest > _LARGE * kept:
+        warnings.append(
+            f"{groups.largest:,} rows hang together and stand on one side: the shares may be missed; "
+            "raise --threshold, or look at them with finsa audit"
+        )
+    if groups.orphans:
+        warnings.append(
+            f"{groups.orphans:,} rows name by source_id an original that is not there, so they may stand in another "
+            "split than it; prepare them together, the originals with their ids"
+        )
+    return warnings

@@ -119,7 +119,8 @@ def read_splits(
         progress: Called with the split under way, its files done and its files in all.
 
     Returns:
-        The rows of each split (label null where unknown), and a line for each thing left out or not understood.
+        The rows of each split (label null where unknown), and a line for each thing left out or not understood: a
+        split of which a header is all there is, too.
 
     Raises:
         ConfigError: If two splits have one name.
@@ -133,6 +134,9 @@ def read_splits(
                 progress(f"reading {name}", done, of)
 
         table = read_rows(paths, columns, labels, None, need_label=False, progress=show)
+        if not table.rows_in:
+            told.append(f"{name}: a header and no row; passed over")
+            continue
         frames[name] = table.frame
         if table.rejects.height:
             told.append(
@@ -165,10 +169,26 @@ def splits_of(folder: Path) -> dict[str, tuple[Path, ...]]:
     return {stem: tuple(forms[stem][min(forms[stem])]) for stem in STEMS if stem in forms}
 
 
+def held_out_in(folder: Path) -> list[Path]:
+    """The files of a folder that are splits other than training's by their names, in every form; of no folder, none."""
+    return sorted(path for path in folder.iterdir() if is_held_out(path)) if folder.is_dir() else []
+
+
+def is_held_out(path: Path) -> bool:
+    """Whether a file's name says that it is a split, or a shard of one, that models are judged by; not of folders."""
+    return split_called(path) not in (None, "train")
+
+
+def split_called(path: Path) -> str | None:
+    """Which of `STEMS` a file's name says that it is, or is a shard of; None for other names, and of folders."""
+    match = _split(path)
+    return match[1].lower() if match and not path.is_dir() else None
+
+
 def _split(path: Path) -> re.Match[str] | None:
     """What a file's name says of the split that it is, or is a shard of: as in `_SPLIT`; None for other names."""
     meant = named(path)
-    stem = path.name[: -len(meant.ending) - len(".gz") * meant.packed]
+    stem = meant.file.name[: -len(meant.ending) - len(".gz") * meant.packed]
     return _SPLIT.fullmatch(stem) if meant.ending in READERS else None
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finsa_moe.data.duplicates.leakage import NOTIONS, LeakReport
+from finsa_moe.data.duplicates.leakage import MADE, NOTIONS, LeakReport
 from finsa_moe.evaluation.leak.harm import MODELS, Harm, lines
 from finsa_moe.figures import COLOURS, INK, bare, figure, png_bytes, short, use_font
 
-CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near"}
+CALLED = {"raw": "word for word", "normalised": "but for marks", "near": "equal or near", MADE: "made of its rows"}
 """What the notions are called where people read them."""
 _LEAKED = (MODELS["lookup_leaked"], MODELS["tfidf_leaked"])
 _LONGEST = 24  # characters of a split's name that the picture has room for

@@ -66,7 +66,7 @@ def _harm(harms: Sequence[Harm]) -> Section:
 def _shared(report: LeakReport) -> Section:
     rows = []
     for a, b in report.pairs():
-        for notion in NOTIONS:
+        for notion in report.notions:
             s = report.shared(a, b, notion)
             rows.append([b, a, CALLED[notion], f"{s.rows:,}", f"{s.of:,}", Cell(f"{100 * s.share:.1f}", bar=s.share),
                          f"{s.texts:,}"])  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from finsa_moe.data.duplicates.leakage import NOTIONS, LeakReport
+from finsa_moe.data.duplicates.leakage import MADE, NOTIONS, LeakReport
 from finsa_moe.evaluation.leak.figure import CALLED
 from finsa_moe.evaluation.leak.harm import Harm, lines
 from finsa_moe.polarity import NAMES
@@ -29,9 +29,9 @@ def audit_tables(report: LeakReport, harms: Sequence[Harm]) -> list[Table]:
         three.add_row(name, *(f"{report.conflicts(split, notion):,}" for notion in NOTIONS))
     tables = [one, two, three] if report.labelled else [one, two]
     if report.pairs():
-        tables.append(_table("rows of", "stand in", *called, left=2))
+        tables.append(_table("rows of", "stand in", *(CALLED[notion] for notion in report.notions), left=2))
     for a, b in report.pairs():
-        shared = [report.shared(a, b, notion) for notion in NOTIONS]
+        shared = [report.shared(a, b, notion) for notion in report.notions]
         tables[-1].add_row(b, a, *(f"{s.rows:,} ({100 * s.share:.1f} %)" for s in shared))
     for harm in harms:
         tables.append(_table(f"from {harm.train} to {harm.test}", "rows", "clusters", "accuracy", "macro-F1", "95 %"))
@@ -53,6 +53,10 @@ def counted(report: LeakReport) -> list[tuple[str, str | None]]:
 def remarks(report: LeakReport, harms: Sequence[Harm]) -> list[str]:
     """What a reader of the tables must know: the bar for near texts, what intervals draw, what TF-IDF did not see."""
     told = [f"near: Jaccard of character {report.n}-grams ≥ {report.clusters.threshold:g}"]
+    if MADE in report.notions and report.pairs():
+        told.append(f"{CALLED[MADE]}: source_id names a row of the other split, or both name one row")
+    if report.orphans and report.pairs():
+        told.append(f"{report.orphans:,} rows name by source_id an original that is in none of the splits")
     if harms:
         told.append("95 %: bootstrap intervals of macro-F1, drawing clusters of near texts, not rows")
     if any(harm.tfidf_alike for harm in harms):
@@ -66,13 +70,12 @@ def remarks(report: LeakReport, harms: Sequence[Harm]) -> list[str]:
 
 
 def verdict(report: LeakReport, allowed: float = 0.0) -> list[str]:
-    """A line for each pair of splits that shares more than is allowed: how much, and by which notion."""
+    """A line for each pair of splits of which more leaks than is allowed: how much, and by which notion."""
     told = []
     for a, b in report.leaking(allowed=allowed):
-        found = [(notion, report.shared(a, b, notion)) for notion in NOTIONS]
-        counts = ", ".join(f"{shared.rows:,} {CALLED[notion]}" for notion, shared in found)
-        near = found[-1][1]
-        told.append(f"{b} leaks from {a}: {counts}, of {near.of:,} rows ({100 * near.share:.1f} %)")
+        found = [f"{report.shared(a, b, notion).rows:,} {CALLED[notion]}" for notion in report.notions]
+        rows, share = report.of(b).height, report.leaked(a, b)
+        told.append(f"{b} leaks from {a}: {', '.join(found)}, of {rows:,} rows ({100 * share:.1f} %)")
     return told
 
 
