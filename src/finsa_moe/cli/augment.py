@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from finsa_moe.llm.client import Client
 
 _OF_REWRITING = (
-    "model_name", "api", "key_file", "at_once", "per_minute", "timeout", "tries", "prices", "answers", "check",
+    "model_name", "api", "key_file", "max_tokens", "at_once", "per_minute", "timeout", "tries", "prices", "answers",
+    "check",
 )  # fmt: skip
 
 
@@ -35,7 +36,14 @@ def register(app: typer.Typer) -> None:
 def augment(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="TRAIN.csv", help="Labelled rows of a training split.")],
-    out: Annotated[Path, typer.Option(metavar="F.csv", help="File for the original rows and the new ones.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="F.csv|DIR",
+            help="File for the original rows and the new ones; or a folder to train on: they are its train.csv, and "
+            "the splits beside the source go with it as they are.",
+        ),
+    ],
     synonyms: Annotated[
         float, typer.Option(help="Share of rows reworded by synonyms; the others are rewritten by a language model.")
     ] = 0.2,
@@ -56,6 +64,13 @@ def augment(
     key_file: Annotated[
         Path | None,
         typer.Option(metavar="F", help="File with the API key; left out: the environment variable FINSA_API_KEY."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most tokens of an answer, thoughts included; left out: 1024; 4096 for models known to think.",
+        ),
     ] = None,
     at_once: Annotated[int, typer.Option(help="How many requests to send at the same time.")] = 4,
     per_minute: Annotated[float, typer.Option(min=0, help="Most requests a minute; 0: no limit.")] = 0,
@@ -85,11 +100,12 @@ def augment(
     labels: Labels = None,
 ) -> None:
     """Make new rows of a training split; each names its original (source_id), and none may leak."""
-    from finsa_moe.errors import ConfigError, require
+    from finsa_moe.errors import ConfigError, DataError, require
 
     require("polars", "data", "finsa augment")
     from finsa_moe.data.augmenting.augment import AugmentSettings
     from finsa_moe.data.augmenting.augment import augment as make
+    from finsa_moe.data.preparing.grown import check_folder, judging
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.data.reading.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
@@ -97,24 +113,37 @@ def augment(
     if endpoint is None and (useless := idle(context, *_OF_REWRITING)):
         raise ConfigError(f"{useless}: only for a model that rewrites; name one by --endpoint URL, or leave it out")
     kept = answers or out.with_suffix(".answers.jsonl")
-    check_targets(out, _rejects_of(out), kept if endpoint is not None else None)
-    check_csv(out, "--out")
-    refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out)}, [source, *(hold_out or [])])
+    beside = judging(source)
+    read = [source, *beside, *(hold_out or [])]
+    check_targets(None if _is_folder(out) else out, _rejects_of(out), kept if endpoint is not None else None)
+    if not _is_folder(out):
+        _check_file(out)
+    elif only_new:
+        raise ConfigError(f"--out {out}: a folder is to be trained on, so it holds all rows; leave out --only-new")
+    else:
+        check_folder(out, read)
+    refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out), "--answers": answers}, read)
     settings = AugmentSettings(synonyms, copies, words, seed)
     price = _prices(prices)
     asked = None
     if endpoint is not None:
-        asked = _client(endpoint, model_name, api, key_file, (at_once, per_minute, timeout, tries), kept)
-    judged_by = read_texts([*_siblings(source), *(hold_out or [])], text)
+        manners = (at_once, per_minute, timeout, tries, max_tokens)
+        asked = _client(endpoint, model_name, api, key_file, manners, kept)
+    judged_by = read_texts([*beside, *(hold_out or [])], text)
     table = read_rows([source], Columns(text=text, label=label, id=id), LabelMap.parse(labels), domain)
     table.check(allow_rejects=bool(table.frame.height))
+    if only_new and (nameless := sum(table.ids.values())):
+        raise DataError(
+            f"{source}: {nameless:,} of {table.frame.height:,} rows have no id of their own, so new rows alone could "
+            "not say what they were made of; name the column of ids by --id, or leave out --only-new"
+        )
     if table.rejects.height:
         typer.echo(f"{table.rejects.height:,} rows cannot be used and are left out: {table.first_reject}", err=True)
     with Bar() as bar:
         found = make(
             table.frame, settings, judged_by=judged_by, asker=asked, check=_checker(check), progress=bar.show
         )  # fmt: skip
-    _save(table.frame, found, out, only_new=only_new)
+    _save(table.frame, found, out, source, beside, only_new=only_new)
     _tell(table.frame, found, out, asked, price)
 
 
@@ -122,31 +151,48 @@ def _rejects_of(out: Path) -> Path:
     return out.with_suffix(".rejects.csv")
 
 
-def _siblings(source: Path) -> list[Path]:
-    """The prepared folder's valid and test beside a training split.
+def _is_folder(out: Path) -> bool:
+    """Whether a folder is meant: one that is there, or a name without an ending."""
+    return out.is_dir() or not (out.suffix or out.exists())
+
+
+def _check_file(out: Path) -> None:
+    """Refuse a file that is no CSV, would be taken for a split that models are judged by, or is a split already.
 
     Raises:
-        DataError: If the file is one of them.
+        ConfigError: Naming what is allowed.
     """
-    from finsa_moe.data.preparing.prepare import made_here
-    from finsa_moe.errors import DataError
+    from finsa_moe.data.reading.sets import is_held_out, split_called
+    from finsa_moe.errors import ConfigError
 
-    folder = source.resolve().parent
-    beside = [folder / f"{name}.csv" for name in ("valid", "test")]
-    if source.resolve() in beside and made_here(folder):
-        raise DataError(f"{source}: a split that models are judged by; augment {source.with_name('train.csv')}")
-    return [path for path in beside if path.is_file() and path != source.resolve() and path.stat().st_size]
+    check_csv(out, "--out")
+    if is_held_out(out):
+        raise ConfigError(f"--out {out}: called as a split that models are judged by; new rows are to learn from")
+    if split_called(out) and out.exists():
+        raise ConfigError(f"--out {out}: a split that is there already, and would be lost; name another")
 
 
 def _client(
-    url: str, model: str | None, form: str, key: Path | None, manners: tuple[int, float, float, int], kept: Path
+    url: str,
+    model: str | None,
+    form: str,
+    key: Path | None,
+    manners: tuple[int, float, float, int, int | None],
+    kept: Path,
 ) -> Client:
+    """What asks, in the form that the model's family takes."""
+    from finsa_moe.evaluation.baselines.llm import fields
+    from finsa_moe.evaluation.baselines.prompts import prompt_for
     from finsa_moe.llm.client import Client, Manners
-    from finsa_moe.llm.endpoint import Endpoint, read_key
+    from finsa_moe.llm.endpoint import FORMS, Endpoint, read_key
 
-    at_once, per_minute, timeout, tries = manners
-    place = Endpoint(url, model or "", form, read_key(key), timeout)
-    return Client(place, Manners(at_once=at_once, per_minute=per_minute, tries=tries), kept)
+    at_once, per_minute, timeout, tries, longest = manners
+    family = prompt_for(model or "")
+    how = Manners(
+        at_once=at_once, per_minute=per_minute, tries=tries, longest=longest or max(Manners.longest, family.longest)
+    )
+    place = Endpoint(url, model or "", form, read_key(key), timeout, fields(family, how) if form == FORMS[0] else {})
+    return Client(place, how, kept)
 
 
 def _prices(value: str | None) -> tuple[float, float] | None:
@@ -170,26 +216,34 @@ def _checker(model: str | None) -> Callable[[Sequence[str]], list[str]] | None:
     return lambda texts: [answer.sentiment for answer in finsa.predict(list(texts))]
 
 
-def _save(rows: pl.DataFrame, found: Augmented, out: Path, *, only_new: bool) -> None:
+def _save(
+    rows: pl.DataFrame, found: Augmented, out: Path, source: Path, beside: Sequence[Path], *, only_new: bool
+) -> None:
     import polars as pl
 
+    from finsa_moe.data.preparing.grown import grow
     from finsa_moe.data.preparing.stats import save_csv
 
     columns = [name for name in ("id", "text", "label", "domain", "date", "source_id") if name in rows.columns]
     parts = [found.rows] if only_new else [rows.select(columns), found.rows]
     whole = pl.concat(parts, how="diagonal")
-    save_csv(whole, out)
+    if _is_folder(out):
+        grow(out, whole, beside, source)
+    else:
+        save_csv(whole, out)
     save_csv(found.refused, _rejects_of(out))
 
 
 def _tell(
     rows: pl.DataFrame, found: Augmented, out: Path, asked: Client | None, price: tuple[float, float] | None
 ) -> None:
+    from finsa_moe.data.augmenting.augment import CUT
+
     made = found.rows["made_by"].value_counts().rows()
     counts = ", ".join(f"{count:,} by {name}" for name, count in sorted(made)) or "none"
     typer.echo(f"{rows.height:,} rows, new: {counts}; refused {found.refused.height:,}")
     for reason, count in list(found.reasons().items())[:6]:
-        typer.echo(f"  {count:,} × {reason}")
+        typer.echo(f"  {count:,} × {reason}" + (": --max-tokens N leaves room for more" if reason == CUT else ""))
     if found.left:
         typer.echo(
             f"{found.left:,} rows wait for a language model: name one by --endpoint URL --model-name NAME, or "

@@ -28,7 +28,7 @@ from finsa_moe.cli.options import (
 )
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.screen import remark_on_fonts, screen
-from finsa_moe.cli.targets import check_csv, check_targets
+from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
 from finsa_moe.runtime import cores
 
 if TYPE_CHECKING:
@@ -102,14 +102,17 @@ def prepare(
     from finsa_moe.errors import require
 
     require("polars", "data", "finsa prepare")
+    from finsa_moe.data.preparing.prepare import FILES
     from finsa_moe.data.preparing.prepare import prepare as run
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.data.reading.days import parse_day
+    from finsa_moe.data.reading.formats import find_files
     from finsa_moe.data.reading.read import read_texts
     from finsa_moe.polarity import LabelMap
 
     columns = Columns(text=text, label=label, id=id, date=date)
     spelling, shares = LabelMap.parse(labels), _parse_ratios(ratios)
+    refuse_inputs({f"--out's {name}": out / name for name in FILES}, find_files(hold_out).files if hold_out else [])
     with Bar() as bar:
         report = run(
             sources, domain=domain, out=out, ratios=shares, columns=columns, labels=spelling, seed=seed, force=force,
@@ -135,8 +138,11 @@ def stats(
     check_csv(csv, "--csv")
     require("polars", "data", "finsa stats")
     from finsa_moe.data.preparing.profile import profile
+    from finsa_moe.data.preparing.split import SPLITS
     from finsa_moe.data.preparing.stats import plot_polarity, polarity_table, read_prepared, save_csv
 
+    read = [folder / f"{split}.csv" for folder in folders for split in SPLITS]
+    refuse_inputs({"--plot": plot, "--csv": csv}, read)
     frames = read_prepared(folders)
     with Bar() as bar:
         table, texts = polarity_table(frames), profile(frames, near=near, progress=bar.show)

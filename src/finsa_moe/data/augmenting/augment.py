@@ -27,6 +27,7 @@ MADE = pl.Schema(
 )  # fmt: skip
 REFUSED = pl.Schema({"source_id": pl.String, "made_by": pl.String, "reason": pl.String, "text": pl.String})
 NEAR = "its original is near to a held-out text"
+CUT = "cut off before its end"
 _DRAWS = 4  # times as many draws as new rows are wanted
 Check = Callable[[Sequence[str]], list[str]]
 
@@ -193,7 +194,7 @@ def _put_in_synonyms(row: dict[str, str], settings: AugmentSettings, work: _Work
 def _fault(found: Answer | EndpointError) -> str | None:
     if isinstance(found, EndpointError):
         return str(found)
-    return "cut off before its end" if found.cut else None
+    return CUT if found.cut else None
 
 
 def _rewrite(

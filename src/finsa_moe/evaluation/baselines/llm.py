@@ -191,7 +191,7 @@ def from_spec(spec: Spec) -> LLMBaseline:
     )  # fmt: skip
     endpoint = Endpoint(
         url, model, form, read_key(Path(key_file) if key_file else None), spec.number("timeout", 60, 0.1),
-        _fields(prompt, manners) if form == FORMS[0] else {},
+        fields(prompt, manners) if form == FORMS[0] else {},
     )  # fmt: skip
     prices, budget = (spec.number("price_in", 0, 0), spec.number("price_out", 0, 0)), spec.number("budget", 0, 0)
     if budget and not any(prices):
@@ -202,7 +202,7 @@ def from_spec(spec: Spec) -> LLMBaseline:
     )
 
 
-def _fields(prompt: Prompt, manners: Manners) -> dict[str, Any]:
+def fields(prompt: Prompt, manners: Manners) -> dict[str, Any]:
     """The fields of a request that a family takes under another name or not at all."""
     plain = {"temperature": manners.temperature, "max_tokens": manners.longest}
     renamed = {theirs: plain[own] for own, theirs in prompt.request.items() if theirs}

@@ -1,0 +1,81 @@
+"""The splits round a training file: which must not be learnt from, and a folder in which the training split has grown.
+
+Paths and rows go in; a folder that can be trained on comes out. It makes no row.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from finsa_moe.data.preparing.folder import written_whole
+from finsa_moe.data.reading.sets import held_out_in, is_held_out
+from finsa_moe.errors import DataError
+
+MADE_BY = "finsa augment"
+TRAIN, REPORT = "train.csv", "report.json"
+
+
+def judging(source: Path) -> list[Path]:
+    """The splits beside a training file that models are judged by, of any name and format; empty files are none.
+
+    Args:
+        source: A file, or a folder of files of training rows.
+
+    Raises:
+        DataError: If the source is such a split, or a folder that holds one.
+    """
+    places = {source.absolute(), source.resolve()}  # a link may give a split another name
+    if any(map(is_held_out, places)):
+        raise DataError(
+            f"{source}: called as a split that models are judged by; augment {source.with_name(TRAIN)}, or rename it"
+        )
+    if inside := held_out_in(source):
+        raise DataError(f"{source}: a folder of splits, {inside[0].name} among them; augment {source / TRAIN}")
+    beside = (path for folder in {place.parent for place in places} for path in held_out_in(folder))
+    return sorted({path for path in beside if path.stat().st_size})
+
+
+def check_folder(out: Path, sources: Iterable[Path]) -> None:
+    """Refuse a folder that must not be made or replaced.
+
+    Raises:
+        DataError: If it is there, not empty and not made by `grow`, or something that is read lies in it.
+    """
+    for source in sources:
+        if source.resolve().is_relative_to(out.resolve()):
+            raise DataError(f"--out {out}: {source} lies in it, which is read here; name another folder")
+    if out.is_dir() and any(out.iterdir()) and not _made_here(out):
+        raise DataError(f"--out {out}: not empty and not made by {MADE_BY}; name another folder")
+
+
+def grow(out: Path, rows: pl.DataFrame, splits: Iterable[Path], source: Path) -> None:
+    """Write a folder of ``train.csv`` with some rows, the other splits as they are, and a ``report.json``.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    splits = list(splits)
+    with written_whole(out, [TRAIN, REPORT, *(path.name for path in splits)]) as folder:
+        rows.write_csv(folder / TRAIN)
+        for path in splits:
+            shutil.copyfile(path, folder / path.name)
+        report = {
+            "made_by": MADE_BY,
+            "source": str(source),
+            "rows": rows.height,
+            "as they were": list(map(str, splits)),
+        }
+        (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _made_here(folder: Path) -> bool:
+    try:
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(report, dict) and report.get("made_by") == MADE_BY
