@@ -47,9 +47,18 @@ def test_added_and_removed_from_the_command_line(
     )
     said = capsys.readouterr()
     for domain in DOMAINS:
-        assert re.search(rf"{domain} +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ +│ +[\d.]+", said.out), said.out
+        assert re.search(rf"{domain} +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ % +│ +[\d.]+ +│ +[\d.]+", said.out), (
+            said.out
+        )
     assert re.search(r"notices +│ +- +│ +[\d.]+ % +│ +12 ", said.out), said.out
     assert "starting from" in said.err
+    assert "on 12 rows of test.csv" in said.out
+    for who in (
+        "the new expert, notices",
+        "the best old expert, (news|forum)",
+        r"TF-IDF \(SVM\) of the same 24 training rows",
+    ):
+        assert re.search(rf"{who} +│ +[\d.]+ +│", said.out), said.out
     moe = str(tmp_path / "o" / "moe")
     assert main(["remove-domain", moe, "notices", "--out", str(tmp_path / "r"), "--no-export"]) == 0
     assert not (tmp_path / "r" / "runtime").exists()
@@ -73,13 +82,15 @@ def test_what_is_told_of_the_old_domains(
     filled = [word.replace("FILE", str(prepared["forum"] / "test.csv")) for one in options for word in one.split()]
     before = (out / "moe" / "model.safetensors").stat().st_mtime_ns
     assert main([*words, *filled]) == 0
-    assert re.search(r"forum +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ +│ +[\d.]+", capsys.readouterr().out)
+    assert re.search(
+        r"forum +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ % +│ +[\d.]+ +│ +[\d.]+", capsys.readouterr().out
+    )
     assert (out / "moe" / "model.safetensors").stat().st_mtime_ns == before
 
     moved = {
-        "news": grown.Moved(1400, 80.1, 79.75),
-        "forum": grown.Moved(900, 70.0, 70.3),
-        "notices": grown.Moved(9, 1, 90),
+        "news": grown.Moved(1400, 80.1, 79.75, 0.9),
+        "forum": grown.Moved(900, 70.0, 70.3, 0.9),
+        "notices": grown.Moved(9, 1, 90, 0.9),
     }
     monkeypatch.setattr(grown, "scores", lambda *_: moved)
     assert main([*words, *filled]) == 0
@@ -87,9 +98,20 @@ def test_what_is_told_of_the_old_domains(
     assert line.startswith(
         "warning: routed macro-F1 of news moved by -0.35 points, from 80.10 to 79.75 on 1,400 rows, more than 0.3;"
     )
-    monkeypatch.setattr(grown, "scores", lambda *_: {**moved, "forum": grown.Moved(900, 70.0, 70.31)})
+    monkeypatch.setattr(grown, "scores", lambda *_: {**moved, "forum": grown.Moved(900, 70.0, 70.31, 0.9)})
     assert main([*words, *filled]) == 0
     assert "of forum moved by +0.31 points" in capsys.readouterr().err
+    monkeypatch.setattr(grown, "scores", lambda *_: {**moved, "news": grown.Moved(9, 80, 80, 0.1)})
+    assert main([*words, *filled]) == 0  # of an old domain's texts the old router has always sent some elsewhere
+    assert "warning" not in capsys.readouterr().err
+    monkeypatch.setattr(grown, "scores", lambda *_: {**moved, "notices": grown.Moved(700, 60, 61, 0.2)})
+    assert main([*words, *filled]) == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(
+        "warning: 20 % of 700 held-out texts of notices go to its own expert, the others to old ones"
+    )
+    assert "say --domain notices" in line
+    assert "a larger --set taken=SHARE (it is 0.0001)" in line
 
 
 def test_mistakes_end_in_one_line(

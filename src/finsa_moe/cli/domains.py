@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli import grown
+from finsa_moe.cli import grown, worth
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, pairs_of
 from finsa_moe.cli.targets import check_folder
 
@@ -63,12 +63,14 @@ def add_domain(
     require("torch", "train", "adding a domain")
     check_folder(out)
     from finsa_moe.config import DomainConfig
+    from finsa_moe.data.duplicates.held_out import HeldOut
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.data.reading.read import read_texts
     from finsa_moe.model.checkpoint import read_config
     from finsa_moe.model.growth import check_new
     from finsa_moe.model.reading import Reading
     from finsa_moe.polarity import LabelMap
+    from finsa_moe.training.batches import read_split
     from finsa_moe.training.domains import MOE
     from finsa_moe.training.domains import add_domain as run
 
@@ -78,16 +80,22 @@ def add_domain(
     check_new(before, source, name)
     reading = Reading(Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels))
     loose = Reading(Columns(text=text, label=label, loose=True), reading.labels)
-    checks = grown.read_checks(pairs_of(check, "--check") if check else {}, before.domains, name, loose)
+    files = pairs_of(check, "--check") if check else {}
+    checks = grown.read_checks(files, before.domains, name, loose)
     if name not in checks and (own := grown.own_rows(data)):
+        files[name] = own
         checks |= grown.read_checks({name: own}, before.domains, name, reading)
+    held = read_texts(hold_out or [], text)
     facts = run(
         source, name, data, out, settings=settings, resume=resume, device=device, reading=reading,
-        replay=pairs_of(replay, "--replay") if replay else None, held_out=read_texts(hold_out or [], text), say=_say,
+        replay=pairs_of(replay, "--replay") if replay else None, held_out=held, say=_say,
     )  # fmt: skip
     moved = grown.scores(source, out / MOE, checks, device)
     grown.show(facts["sent_to_own"], moved)
-    for line in grown.warnings(before.domains, moved):
+    if name in checks:
+        learnt = read_split(data, "train", reading).apart(HeldOut(held))
+        worth.show(files[name], worth.beside(out / MOE, name, checks[name], learnt, device))
+    for line in (*grown.warnings(before.domains, moved), *grown.astray(name, moved, settings.taken)):
         _say(line)
     typer.echo(f"written to {out / MOE}")
     if export:

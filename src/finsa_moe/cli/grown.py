@@ -1,4 +1,4 @@
-"""What one expert more did to every domain: routed macro-F1 before and after, as a table and as warnings.
+"""What one expert more did to every domain: routed macro-F1 before and after, who gets its texts, tables and warnings.
 
 Two mixtures' folders and labelled files go in, a table and lines for the user come out. It trains nothing.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MOST = 0.3
 """Points of routed macro-F1 by which an old domain may move before the user is warned."""
+HALF = 0.5
+"""Share of its own held-out texts sent to the new expert under which the user is warned."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,15 @@ class Checked:
 
 @dataclass(frozen=True)
 class Moved:
-    """Routed macro-F1 of one domain in percent, by the old mixture and by the new, on so many rows."""
+    """Routed macro-F1 of one domain in percent, by the old mixture and by the new, on so many rows.
+
+    `own` is the share of these rows that the new mixture sends to the domain's own expert.
+    """
 
     rows: int
     before: float
     after: float
+    own: float
 
 
 def read_checks(files: Mapping[str, Path], old: Sequence[str], new: str, reading: Reading) -> dict[str, Checked]:
@@ -65,7 +71,7 @@ def own_rows(data: Path) -> Path | None:
 
 
 def scores(old: Path, new: Path, checks: Mapping[str, Checked], device: str | None) -> dict[str, Moved]:
-    """Routed macro-F1 by the two mixtures, by domain."""
+    """Routed macro-F1 by the two mixtures and where the new one sends the rows, by domain."""
     import numpy as np
 
     from finsa_moe.evaluation.metrics import score
@@ -73,14 +79,17 @@ def scores(old: Path, new: Path, checks: Mapping[str, Checked], device: str | No
     from finsa_moe.polarity import NAMES
 
     found: dict[str, list[float]] = {name: [] for name in checks}
+    own: dict[str, float] = {}
     truth = {name: np.array([NAMES.index(label) for label in rows.labels]) for name, rows in checks.items()}
     for folder in (old, new) if checks else ():
         model = load(folder, device=device)
         for name, rows in checks.items():
             classes = np.unique(truth[name]).tolist()  # a domain may lack one
-            probs = model.predict_proba(rows.texts)
+            answers = model.predict(rows.texts)
+            probs = [list(one.scores.values()) for one in answers]
             found[name].append(100 * score(truth[name], probs, classes=classes, resamples=1).macro_f1)
-    return {name: Moved(len(truth[name]), *both) for name, both in found.items()}
+            own[name] = float(np.mean([one.expert == name for one in answers]))
+    return {name: Moved(len(truth[name]), before, after, own[name]) for name, (before, after) in found.items()}
 
 
 def warnings(old: Sequence[str], moved: Mapping[str, Moved]) -> list[str]:
@@ -101,17 +110,33 @@ def warnings(old: Sequence[str], moved: Mapping[str, Moved]) -> list[str]:
     return lines
 
 
+def astray(new: str, moved: Mapping[str, Moved], taken: float) -> list[str]:
+    """A line where the new expert gets few of its own held-out texts; `taken` is the setting that limits it."""
+    one = moved.get(new)
+    if one is None or one.own >= HALF:
+        return []
+    return [
+        f"warning: {100 * one.own:.0f} % of {one.rows:,} held-out texts of {new} go to its own expert, the others to "
+        f"old ones; where you know what a text is, say --domain {new}, and it answers; a larger --set taken=SHARE (it "
+        f"is {taken:g}) in a run anew sends it more, of the old domains' texts too"
+    ]
+
+
 def show(sent: Mapping[str, Mapping[str, float | None]], moved: Mapping[str, Moved]) -> None:
-    """Print every domain's share of states sent to its own expert, and its macro-F1, before and after."""
+    """Print every domain's share of states and of rows sent to its own expert, and its macro-F1, before and after.
+
+    States are those the router was taught with, without its table of n-grams; rows are held out, and routed with it.
+    """
     from rich.table import Table
 
-    table = Table("domain", "states to its own expert", "", "rows", "routed macro-F1", "")
-    table.add_row("", "before", "after", "", "before", "after")
+    table = Table("domain", "states to its own expert", "", "rows", "to its own expert", "routed macro-F1", "")
+    table.add_row("", "before", "after", "", "after", "before", "after")
     for name in {**sent, **moved}:
         own = sent.get(name, {})
         shares = [f"{100 * x:.1f} %" if (x := own.get(when)) is not None else "-" for when in ("before", "after")]
         one = moved.get(name)
-        table.add_row(
-            name, *shares, *([f"{one.rows:,}", f"{one.before:.1f}", f"{one.after:.1f}"] if one else ["-"] * 3)
+        told = (
+            [f"{one.rows:,}", f"{100 * one.own:.1f} %", f"{one.before:.1f}", f"{one.after:.1f}"] if one else ["-"] * 4
         )
+        table.add_row(name, *shares, *told)
     screen().print(table)
