@@ -49,7 +49,7 @@ class TaskModel(nn.Module):
     """A backbone, masked-mean pooling, and one linear head a task, side by side in one matrix.
 
     Args:
-        backbone: Trained whole.
+        backbone: Trained whole, but for a pooler, which nothing reads: processes that average gradients wait for each.
         sizes: Classes of each task.
         dropout: On the pooled state.
     """
@@ -57,6 +57,8 @@ class TaskModel(nn.Module):
     def __init__(self, backbone: PreTrainedModel, sizes: Sequence[int], dropout: float) -> None:
         super().__init__()
         self.backbone = backbone
+        if isinstance(pooler := getattr(backbone, "pooler", None), nn.Module):
+            pooler.requires_grad_(False)
         self.dropout = nn.Dropout(dropout)
         size = backbone.config.get_text_config().hidden_size
         self.head = nn.Linear(size, sum(sizes), device=backbone.device)
