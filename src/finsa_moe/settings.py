@@ -39,7 +39,7 @@ MEANINGS = {
     "gamma": "of the balanced loss: how much less sure rows count",
     "log_steps": "steps between two lines of statistics",
     "trackers": "where statistics go besides run/: tensorboard, wandb …, or none",
-    "prompt": "instruction around a text: none, neutral, or auto (neutral for decoders)",
+    "prompt": "instruction around a text: none, neutral, auto (neutral for decoders), or words of your own with {text}",
     "max_length": "most tokens of a text; longer ones keep head and tail",
     "quantisation": "of the frozen backbone: none, or nf4 (4 bits, extra qlora)",
     "dtype": "in which the frozen backbone is held",
