@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from finsa_moe.export import graphs
-from finsa_moe.export.smooth import products, smoothed
+from finsa_moe.export.smooth import smoothed
 from finsa_moe.export.split import Expert, Trunk
+from finsa_moe.export.wires import products
 from finsa_moe.runtime.sessions import open_session
 from tests.families import make_mixture
 

@@ -21,8 +21,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from finsa_moe.errors import ModelError
+from finsa_moe.export.lean import lean
 from finsa_moe.export.quantise import quantised
 from finsa_moe.export.smooth import Inputs
+from finsa_moe.export.wires import copy
 from finsa_moe.files import whole_path
 
 OPSET = 20
@@ -126,6 +128,7 @@ def write(
     """Write a float32 graph in a precision, one of `PRECISIONS`; int8 with `examples` of its inputs and `spare` as in
     `quantised`.
     """
+    graph = lean(graph)
     if precision == "int8":
         graph = quantised(graph, examples or (), spare=spare)
         graph = _rows_in_bytes(graph)
@@ -137,7 +140,7 @@ def write(
 
 def _stored_short(graph: Any) -> Any:
     """The graph with its large weights in bfloat16, widened by a Cast that engines fold when they load it."""
-    graph = _copy(graph)
+    graph = copy(graph)
     readers: dict[str, list[Any]] = {}
     for node in graph.graph.node:
         for name in node.input:
@@ -166,7 +169,7 @@ def _stored_short(graph: Any) -> Any:
 
 def _rows_in_bytes(graph: Any) -> Any:
     """The graph with tables that are only looked up in (embeddings) as 8-bit rows, each with a scale of its own."""
-    graph = _copy(graph)
+    graph = copy(graph)
     nodes = graph.graph.node
     for weight in list(graph.graph.initializer):
         readers = [node for node in nodes if weight.name in node.input]
@@ -195,9 +198,3 @@ def _rows_in_bytes(graph: Any) -> Any:
             for offset, node in enumerate(made):
                 nodes.insert(at + offset, node)
     return graph
-
-
-def _copy(graph: Any) -> Any:
-    twin = onnx.ModelProto()
-    twin.CopyFrom(graph)
-    return twin

@@ -16,7 +16,8 @@ from typing import Any
 
 import onnx
 
-from finsa_moe.export.smooth import Inputs, products, smoothed
+from finsa_moe.export.smooth import Inputs, smoothed
+from finsa_moe.export.wires import products
 
 
 def quantised(graph: Any, examples: Sequence[Inputs], *, spare: bool = False) -> Any:

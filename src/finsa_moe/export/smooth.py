@@ -6,13 +6,15 @@ it, which changes nothing in exact arithmetic. A float32 graph and example input
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from finsa_moe.export.wires import Wires, copy, products
 
 Inputs = dict[str, NDArray[Any]]
 """Inputs of one call by name."""
@@ -20,50 +22,81 @@ ALPHA = 0.7
 """How much of the outliers the weights take over; by agreement with the float graph among 0.5, 0.7 (EXPERIMENTS.md)."""
 
 
-def products(graph: Any) -> list[Any]:
-    """The nodes that multiply by a constant weight (k, n)."""
-    constants = {weight.name for weight in graph.graph.initializer if len(weight.dims) == 2}
-    return [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] in constants]
-
-
 def smoothed(graph: Any, examples: Sequence[Inputs]) -> Any:
     """The same function with milder activations.
 
-    Where the input comes from a layer norm for this product alone, the division goes into the norm's own weight;
-    elsewhere it is a product of its own.
+    Products that read one input share its division. It goes into the weight of what makes the input, where that is a
+    layer norm, a gate (a product by elements of which one side is a product by a weight) or attention, and makes it for
+    these products alone; elsewhere it is a node of its own.
     """
-    graph = onnx.ModelProto.FromString(graph.SerializeToString())
-    weights = {weight.name: weight for weight in graph.graph.initializer}
-    makers = {name: node for node in graph.graph.node for name in node.output}
-    readers = [name for node in graph.graph.node for name in node.input] + [out.name for out in graph.graph.output]
-    largest = _largest(graph, sorted({node.input[0] for node in products(graph)}), examples)
-    shared = [name for node in products(graph) for name in node.input[1:2]]
-    for at, node in enumerate(products(graph)):
-        name = node.input[0]
-        weight = numpy_helper.to_array(weights[node.input[1]])
-        if shared.count(node.input[1]) > 1:  # a weight used twice cannot be scaled for one of its inputs
+    graph = copy(graph)
+    wires = Wires(graph)
+    groups: dict[str, list[Any]] = {}
+    for node in products(graph):
+        groups.setdefault(node.input[0], []).append(node)
+    largest = _largest(graph, sorted(groups), examples)
+    used = Counter(node.input[1] for group in groups.values() for node in group)
+    for at, (name, group) in enumerate(groups.items()):
+        if any(used[node.input[1]] > 1 for node in group):  # a weight used twice cannot be scaled for one of its inputs
             continue
-        scale = largest[name] ** ALPHA / np.maximum(np.abs(weight).max(axis=1), 1e-5) ** (1 - ALPHA)
+        rows = np.max([np.abs(wires.array(node.input[1])).max(axis=1) for node in group], axis=0)
+        scale = largest[name] ** ALPHA / np.maximum(rows, 1e-5) ** (1 - ALPHA)
         scale = (scale / np.exp(np.log(scale).mean())).astype(np.float32)
-        weights[node.input[1]].CopyFrom(numpy_helper.from_array(weight * scale[:, None], node.input[1]))
-        maker = makers.get(name)
-        if maker is not None and maker.op_type == "LayerNormalization" and readers.count(name) == 1:
-            for part in maker.input[1:]:
-                weights[part].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights[part]) / scale, part))
-            continue
-        graph.graph.initializer.append(numpy_helper.from_array(1 / scale, f"smooth.{at}"))
-        place = list(graph.graph.node).index(node)
-        division = helper.make_node("Mul", [name, f"smooth.{at}"], [f"smoothed.{at}"], name=f"smoothing.{at}")
-        graph.graph.node.insert(place, division)
-        graph.graph.node[place + 1].input[0] = f"smoothed.{at}"
+        for node in group:
+            _multiply(wires, node.input[1], scale[:, None])
+        alone = len(wires.readers[name]) == len(group)
+        makers = _linear_in(wires, name, len(scale), used) if alone else ()
+        for weight in makers:
+            _multiply(wires, weight, 1 / scale)
+        if not makers:
+            graph.graph.initializer.append(numpy_helper.from_array(1 / scale, f"smooth.{at}"))
+            division = helper.make_node("Mul", [name, f"smooth.{at}"], [f"smoothed.{at}"], name=f"smoothing.{at}")
+            graph.graph.node.insert(min(list(graph.graph.node).index(node) for node in group), division)
+            for node in group:
+                node.input[0] = f"smoothed.{at}"
     return graph
+
+
+def _multiply(wires: Wires, name: str, by: NDArray[np.float32]) -> None:
+    wires.constants[name].CopyFrom(numpy_helper.from_array(wires.array(name) * by, name))
+
+
+def _linear_in(wires: Wires, name: str, width: int, used: Counter[str]) -> tuple[str, ...]:
+    """Names of the constants (…, width) by whose channels a value's own are multiplied; none where there are none."""
+    if (norm := wires.maker(name, "LayerNormalization")) is not None:
+        return tuple(norm.input[1:])
+    sides: list[str] = []
+    if (gate := wires.maker(name, "Mul")) is not None:
+        sides = list(gate.input)
+    elif (side := _attended(wires, name)) is not None:
+        sides = [side]
+    for side in sides:
+        product = wires.maker(side, "MatMul")
+        if product is None or len(wires.readers[side]) > 1 or used[product.input[1]] != 1:
+            continue
+        if wires.constants[product.input[1]].dims[1] == width:
+            return (product.input[1],)
+    return ()
+
+
+def _attended(wires: Wires, name: str) -> str | None:
+    """What attention's values are: it → Reshape → Transpose → by probabilities → Transpose → Reshape → `name`."""
+    for step, kind in enumerate(("Reshape", "Transpose", "MatMul", "Transpose", "Reshape")):
+        node = wires.maker(name, kind)
+        if node is None or (step and len(wires.readers[name]) > 1):
+            return None
+        turned = [list(one.ints) for one in node.attribute if one.name == "perm"]
+        if turned not in ([], [[0, 2, 1, 3]]):
+            return None
+        name = node.input[1 if kind == "MatMul" else 0]
+    return name
 
 
 def _largest(graph: Any, names: Sequence[str], examples: Sequence[Inputs]) -> dict[str, NDArray[np.float32]]:
     """Largest size of each channel of some tensors over the real tokens of the examples, never under 1e-5."""
     import onnxruntime
 
-    open_graph = onnx.ModelProto.FromString(graph.SerializeToString())
+    open_graph = copy(graph)
     known = {out.name for out in open_graph.graph.output} | {entry.name for entry in open_graph.graph.input}
     open_graph.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in known
