@@ -52,6 +52,31 @@ def test_one_engine_answers_a_whole_pipe(
     assert lines[0] == lines[first + 1]
 
 
+def whole_block(lines: int) -> list[str]:
+    """Lines of Chinese, all but the last of like length, that are one block of a pipe with their ends."""
+    size = pipe.BLOCK // lines - 1
+    texts = [f"{at:03}" + "涨" * ((size - 3) // 3) for at in range(lines)]
+    return [*texts[:-1], texts[-1] + "a" * (pipe.BLOCK - sum(len(f"{text}\n".encode()) for text in texts))]
+
+
+def test_a_first_read_that_fills_its_block_is_of_many(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However few its lines are: 220 news fill one."""
+    few, bulk = FakeEngine(), FakeEngine()
+    predictor = Predictor(few, bulk=lambda: bulk)
+    few.shapes.clear()
+    monkeypatch.setattr(face, "load", lambda *_, **__: FinSA(predictor))
+    monkeypatch.setattr(sys, "stdin", Piped(b""))
+    reads = Reads([whole_block(220), ["跌"]])
+    assert len(reads.portions[0]) == pipe.BLOCK
+    monkeypatch.setattr(pipe, "arriving", lambda _, real=pipe.arriving: real(reads))
+    assert main(["predict"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 221
+    assert not few.shapes
+    assert sum(rows for rows, _ in bulk.shapes) == 221
+
+
 def test_utf_16_from_windows(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -161,7 +161,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     """Answer a pipe line by line: whatever has arrived is answered together, so a slow writer does not wait."""
     from finsa_moe.data.reading.rows import EMPTY
     from finsa_moe.errors import DataError
-    from finsa_moe.runtime.pipe import arriving, decoded
+    from finsa_moe.runtime.pipe import FULL, arriving, decoded
     from finsa_moe.runtime.predictor import BULK
     from finsa_moe.runtime.repeats import Repeats
 
@@ -169,7 +169,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     many, repeats = False, Repeats()
     for raw in arriving(sys.stdin.buffer):
         if line == 0:  # one engine answers all that comes, the one for as many as come first
-            many = len(raw) >= BULK
+            many = len(raw) >= BULK or sum(map(len, raw)) >= FULL
         texts = [decoded(part, first=line == 0 and at == 0) for at, part in enumerate(raw)]
         good = ["" if words is None else words for words in texts]
         answers = finsa.predictor.attempt(good, domain, bulk=many, repeats=repeats)

@@ -12,6 +12,9 @@ from typing import BinaryIO
 from finsa_moe.data.reading.encoding import mostly_utf8
 
 BLOCK = 1 << 16
+FULL = BLOCK * 3 // 4
+"""Bytes of lines that a full read brings at least: the rest is line ends, a last line cut in two, and what a writer of
+single lines leaves free of a pipe's pages."""
 _MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HALVES = {mark[:1] for mark in _MARKS}
 
