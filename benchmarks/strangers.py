@@ -1,4 +1,4 @@
-"""The default model's novelty: how well texts of other kinds are told from dev texts, and what share is warned of.
+"""The default model's novelty: how well texts of other kinds are told from dev texts, and which share is warned of.
 
 The foreign texts are our own (tests/runtime/foreign.csv). Run: ``python -m benchmarks.strangers``
 """
@@ -36,7 +36,8 @@ def main() -> None:
         "texts": {"known": len(near), "foreign": len(far), "known_of": subjects.source()},
         "auroc": {kind: auroc(kinds == kind) for kind in sorted(set(kinds.tolist()))}
         | {"+".join(NAMED): auroc(np.isin(kinds, NAMED)), "all": auroc(kinds != "")},
-        "warned": {"known": float((near >= STRANGE).mean()), "foreign": float((far >= STRANGE).mean())},
+        "warned": {"known": float((near >= STRANGE).mean()), "foreign": float((far >= STRANGE).mean())}
+        | {kind: float((far[kinds == kind] >= STRANGE).mean()) for kind in sorted(set(kinds.tolist()))},
     }
     for part in ("auroc", "warned"):
         print(part, {name: round(value, 3) for name, value in result[part].items()})

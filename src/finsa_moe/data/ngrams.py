@@ -28,7 +28,7 @@ EXPERT_TABLE, ROUTER_TABLE = "ngrams.npz", "router_ngrams.npz"
 LONGEST = 4
 """Characters of the longest n-gram."""
 READ = 512
-"""Characters of a text that are looked at, from its beginning."""
+"""Characters of a text that are looked at, from its beginning, whatever of it is cut from what the network reads."""
 PART = 1024
 """Texts looked up at a time."""
 KEY_BITS = 28
