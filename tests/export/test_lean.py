@@ -20,18 +20,23 @@ HIDDEN = np.random.default_rng(2).normal(size=(2, 5, WIDTH)).astype(np.float32)
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=np.int64)
 
 
-def layer(masked: float = -1e30, tap: str | None = None) -> onnx.ModelProto:
+def layer(masked: float = -1e30, tap: str | None = None, axis: int = 2) -> onnx.ModelProto:
     """One transformer layer with fused queries, keys and values and a gated feed-forward part, as the tracer writes it.
 
     Args:
         masked: What the mask adds to the scores of hidden keys.
         tap: A value that is an output too, so that it must stay.
+        axis: Along which queries, keys and values are cut apart, from the front or the back.
     """
     draw = np.random.default_rng(0).normal
     weights = {"qkv": (WIDTH, 3 * WIDTH), "o": (WIDTH, WIDTH), "wi": (WIDTH, 2 * INNER), "wo": (INNER, WIDTH)}
     constants: dict[str, Any] = {name: draw(size=shape).astype(np.float32) for name, shape in weights.items()}
-    constants |= {f"i{n}": np.array([n], dtype=np.int64) for n in (0, 1, 2, 3)}
-    constants |= {"heads": np.array([HEADS], dtype=np.int64), "size": np.array([SIZE], dtype=np.int64)}
+    constants |= {f"i{n}": np.array([n], dtype=np.int64) for n in range(4)}
+    constants |= {
+        "axis": np.array([axis], dtype=np.int64),
+        "heads": np.array([HEADS], dtype=np.int64),
+        "size": np.array([SIZE], dtype=np.int64),
+    }
     constants |= {"masked": np.float32(masked), "nothing": np.float32(0), "between": np.array([1, 2], dtype=np.int64)}
     constants |= {"norm": np.abs(draw(size=WIDTH)).astype(np.float32), "flat": np.array([0, 0, WIDTH], dtype=np.int64)}
     node = helper.make_node
@@ -45,8 +50,8 @@ def layer(masked: float = -1e30, tap: str | None = None) -> onnx.ModelProto:
     ]
     for at, name in enumerate("qkv"):
         nodes += [
-            node("Slice", ["view", f"i{at}", f"i{at + 1}", "i2"], [f"{name}.cut"]),
-            node("Squeeze", [f"{name}.cut", "i2"], [f"{name}.flat"]),
+            node("Slice", ["view", f"i{at}", f"i{at + 1}", "axis"], [f"{name}.cut"]),
+            node("Squeeze", [f"{name}.cut", "axis"], [f"{name}.flat"]),
             node("Transpose", [f"{name}.flat"], [f"{name}.heads"], perm=[0, 2, 1, 3]),
         ]
     nodes += [
@@ -89,8 +94,9 @@ def kinds(graph: Any) -> Counter[str]:
     return Counter(node.op_type for node in graph.graph.node)
 
 
-def test_fused_products_become_parts_and_the_guard_goes() -> None:
-    plain = layer()
+@pytest.mark.parametrize("axis", [2, -3])
+def test_fused_products_become_parts_and_the_guard_goes(axis: int) -> None:
+    plain = layer(axis=axis)
     slim = lean(plain)
     np.testing.assert_allclose(answers(slim)[0], answers(plain)[0], atol=1e-5)
     assert not {"Slice", "Squeeze", "Split", "IsNaN"} & set(kinds(slim))

@@ -16,6 +16,9 @@ from onnx import helper, numpy_helper
 
 from finsa_moe.export.wires import Wires, copy, products
 
+_PARTS = (2, -3)
+"""The axis of (batch, length, parts, heads, size) along which a product is cut, from either end."""
+
 
 def lean(graph: Any) -> Any:
     """The same function, copied less; see the module."""
@@ -78,9 +81,9 @@ def _cut(wires: Wires, node: Any) -> tuple[int, str, tuple[Any, Any]] | None:
         return None
     first, end, axis = (_one(wires, name) for name in node.input[1:4])
     squeeze = wires.reader(node.output[0], "Squeeze")
-    if first is None or end != first + 1 or axis != 2 or squeeze is None or len(squeeze.input) < 2:
+    if first is None or end != first + 1 or axis not in _PARTS or squeeze is None or len(squeeze.input) < 2:
         return None
-    return (first, squeeze.output[0], (node, squeeze)) if _one(wires, squeeze.input[1]) == 2 else None
+    return (first, squeeze.output[0], (node, squeeze)) if _one(wires, squeeze.input[1]) in _PARTS else None
 
 
 def _part(wires: Wires, product: Any, begin: int, end: int, name: str) -> Any:
