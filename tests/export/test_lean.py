@@ -20,13 +20,14 @@ HIDDEN = np.random.default_rng(2).normal(size=(2, 5, WIDTH)).astype(np.float32)
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=np.int64)
 
 
-def layer(masked: float = -1e30, tap: str | None = None, axis: int = 2) -> onnx.ModelProto:
+def layer(masked: float = -1e30, tap: str | None = None, axis: int = 2, heads: int = HEADS) -> onnx.ModelProto:
     """One transformer layer with fused queries, keys and values and a gated feed-forward part, as the tracer writes it.
 
     Args:
         masked: What the mask adds to the scores of hidden keys.
         tap: A value that is an output too, so that it must stay.
         axis: Along which queries, keys and values are cut apart, from the front or the back.
+        heads: As the shape tells them; -1: as many as there are.
     """
     draw = np.random.default_rng(0).normal
     weights = {"qkv": (WIDTH, 3 * WIDTH), "o": (WIDTH, WIDTH), "wi": (WIDTH, 2 * INNER), "wo": (INNER, WIDTH)}
@@ -34,7 +35,7 @@ def layer(masked: float = -1e30, tap: str | None = None, axis: int = 2) -> onnx.
     constants |= {f"i{n}": np.array([n], dtype=np.int64) for n in range(4)}
     constants |= {
         "axis": np.array([axis], dtype=np.int64),
-        "heads": np.array([HEADS], dtype=np.int64),
+        "heads": np.array([heads], dtype=np.int64),
         "size": np.array([SIZE], dtype=np.int64),
     }
     constants |= {"masked": np.float32(masked), "nothing": np.float32(0), "between": np.array([1, 2], dtype=np.int64)}
@@ -94,9 +95,9 @@ def kinds(graph: Any) -> Counter[str]:
     return Counter(node.op_type for node in graph.graph.node)
 
 
-@pytest.mark.parametrize("axis", [2, -3])
-def test_fused_products_become_parts_and_the_guard_goes(axis: int) -> None:
-    plain = layer(axis=axis)
+@pytest.mark.parametrize(("axis", "heads"), [(2, HEADS), (-3, -1)])
+def test_fused_products_become_parts_and_the_guard_goes(axis: int, heads: int) -> None:
+    plain = layer(axis=axis, heads=heads)
     slim = lean(plain)
     np.testing.assert_allclose(answers(slim)[0], answers(plain)[0], atol=1e-5)
     assert not {"Slice", "Squeeze", "Split", "IsNaN"} & set(kinds(slim))

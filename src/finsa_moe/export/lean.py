@@ -60,7 +60,11 @@ def _part_heads(wires: Wires, product: Any) -> None:
         return
     parts, heads, size = (_one(wires, name) for name in shape.input[2:])
     width = wires.constants[product.input[1]].dims[1]
-    if parts is None or heads is None or size is None or parts * heads * size != width:
+    if parts is None or heads is None or size is None or parts < 1 or size < 1:
+        return
+    if heads == -1:  # as many as there are
+        heads = width // (parts * size)
+    if parts * heads * size != width:
         return
     cuts = [_cut(wires, slice_) for slice_ in wires.readers[shaped.output[0]]]
     if None in cuts:
