@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe.data.domains import check_apart
-from finsa_moe.data.duplicates.clusters import I64, near_clusters
+from finsa_moe.data.duplicates.buckets import I64
+from finsa_moe.data.duplicates.clusters import near_clusters
 from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError, closest
 from finsa_moe.evaluation.metrics import Counts, Scores, confusion, score
 from finsa_moe.evaluation.results import ORACLE, ROUTED, Evaluation, Routing, Run

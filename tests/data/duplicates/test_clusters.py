@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finsa_moe.data.duplicates import buckets, grams
 from finsa_moe.data.duplicates import clusters as room
-from finsa_moe.data.duplicates import grams
 from finsa_moe.data.duplicates.clusters import joined, near_clusters
 from finsa_moe.data.duplicates.grams import Banding, Sketches, banding, hashed, similarities, sketched
 from finsa_moe.data.duplicates.held_out import jaccard, ngrams
@@ -187,20 +186,19 @@ def test_a_family_of_thousands_costs_no_more_than_its_size(monkeypatch: pytest.M
     letters = [chr(code) for code in range(0x4E00, 0x5200)]
     form = "".join(chance.choices(letters, k=60))
     texts = [form + "".join(chance.choices(letters, k=14)) for _ in range(3_000)]
-    proposed, similarities_of = room._proposed, room.similarities
+    promising, similarities_of = Sketches.promising, room.similarities
 
-    def listed(sketches: Sketches, band: int) -> Iterator[tuple[room.I64, room.I64]]:
+    def listed(sketches: Sketches, left: buckets.I64, right: buckets.I64, threshold: float) -> np.ndarray[Any, Any]:
         nonlocal thought_of
-        for left, right in proposed(sketches, band):
-            thought_of += len(left)
-            yield left, right
+        thought_of += len(left)
+        return promising(sketches, left, right, threshold)
 
-    def counted(keys: list[str], left: room.I64, right: room.I64, n: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def counted(keys: list[str], left: buckets.I64, right: buckets.I64, n: int) -> np.ndarray[Any, np.dtype[np.float32]]:
         nonlocal compared
         compared += len(left)
         return similarities_of(keys, left, right, n)
 
-    monkeypatch.setattr(room, "_proposed", listed)
+    monkeypatch.setattr(Sketches, "promising", listed)
     monkeypatch.setattr(room, "similarities", counted)
     assert jaccard(ngrams(texts[0]), ngrams(texts[1])) == pytest.approx(57 / 85)  # 57 grams shared, 14 more in each
     assert near_clusters(texts, threshold=0.8).count == len(texts)
@@ -209,6 +207,28 @@ def test_a_family_of_thousands_costs_no_more_than_its_size(monkeypatch: pytest.M
     assert 0.1 * bands * len(texts) < thought_of < 1.5 * bands * len(texts)
     assert compared < thought_of / 2
     assert near_clusters(texts, threshold=0.6).largest == len(texts)
+
+
+@pytest.mark.parametrize(("form", "tail", "shared"), [(60, 14, 3), (60, 14, 6), (40, 20, 11)])
+def test_twins_in_a_family_meet(form: int, tail: int, shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred texts of one form each is nearer to one of them, which no band may show; also where families are cut."""
+    chance = random.Random(form + shared)
+    letters = [chr(code) for code in range(0x4E00, 0x5200)]
+    begins = "".join(chance.choices(letters, k=form))
+    ends = ["".join(chance.choices(letters, k=tail)) for _ in range(50)]
+    twins = [end[:shared] + "".join(chance.choices(letters, k=tail - shared)) for end in ends]
+    texts = [begins + end for pair in zip(ends, twins, strict=True) for end in pair]
+    near = [at for at in range(0, 100, 2) if jaccard(ngrams(texts[at]), ngrams(texts[at + 1])) >= 0.7]
+    assert len(near) > 40
+    found = near_clusters(texts)
+    assert sum(found.ids[at] == found.ids[at + 1] for at in near) >= 0.95 * len(near)
+    assert found.largest == 2
+    assert (found.left < found.right).all()
+    monkeypatch.setattr(buckets, "_TEXTS", 30)
+    cut = near_clusters(texts)
+    assert set(zip(cut.left.tolist(), cut.right.tolist(), strict=True)) <= set(
+        zip(found.left.tolist(), found.right.tolist(), strict=True)
+    )
 
 
 def test_sketches_pass_pairs_at_the_threshold_and_turn_strangers_away() -> None:

@@ -7,12 +7,13 @@ nor labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finsa_moe.data.duplicates.buckets import CROWD, I64, Pairs, kindred, met, starts
 from finsa_moe.data.duplicates.grams import Sketches, banding, similarities, sketched
 from finsa_moe.data.hashing import U64
 from finsa_moe.data.keys import duplicate_keys
@@ -20,9 +21,7 @@ from finsa_moe.errors import ConfigError
 
 N, CLUSTER_THRESHOLD = 4, 0.7
 _ROUNDING = 1e-6  # of float32
-_CROWD = 8  # the most keys of a bucket that are all compared with one another
 _AT_ONCE = 1 << 21  # pairs whose keys are in memory together
-I64 = NDArray[np.int64]
 Take = Callable[[I64], list[str]]
 Progress = Callable[[int, int], None]
 
@@ -105,9 +104,10 @@ def near_pairs(
 ) -> tuple[I64, I64, NDArray[np.float32]]:
     """Pairs of distinct keys at least as similar as the threshold: positions and true Jaccard.
 
-    In a bucket of up to `_CROWD` keys all pairs are thought of. In a larger one each key meets the bucket's first and
-    its next two in the order of the other bands, where those that agree on more are neighbours; so the work grows with
-    the number of texts however many share a form. A pair met in no band is joined only through others.
+    In a bucket of up to `CROWD` keys all pairs are thought of. In a larger one each key meets the bucket's first and
+    its next two in the order of the other bands, where those that agree on more are neighbours; then, once for all
+    bands, those of its family with which it shares a rare gram (`buckets.kindred`). So the work grows with the number
+    of texts however many share a form. A pair that meets nowhere is joined only through others.
 
     Args:
         sketches: What `grams.sketched` gives for the keys.
@@ -117,15 +117,33 @@ def near_pairs(
         progress: Called with the bands done and the bands in all.
     """
     found = np.empty(0, dtype=np.uint64)
-    for band in range(sketches.cut.bands):
-        for left, right in _proposed(sketches, band):
-            likely = sketches.promising(left, right, threshold)
+
+    def think_of(pairs: Iterable[Pairs]) -> None:
+        nonlocal found
+        each = [found]
+        for left, right in pairs:
+            likely = sketches.promising(left, right, threshold) & (left != right)
             low, high = np.minimum(left, right)[likely], np.maximum(left, right)[likely]
-            found = np.union1d(found, (low << 32 | high).astype(np.uint64))
+            each.append((low << 32 | high).astype(np.uint64))
+        found = np.sort(np.concatenate(each))
+        found = found[starts(found)]
+
+    bands = sketches.cut.bands
+    family = np.arange(len(sketches.table), dtype=np.int64)
+    for band in range(bands):
+        order, bucket, head, inside = _bucketed(sketches, band)
+        crowded = np.zeros(len(order), dtype=np.bool_)
+        crowded[inside] = True
+        think_of(met(order, bucket, crowded))
+        think_of([(head, order[inside])])
+        family = joined(len(family), family[head], family[order[inside]])[family]
         if progress is not None:
-            progress(band + 1, sketches.cut.bands)
-    parts = [found[start : start + _AT_ONCE] for start in range(0, max(1, len(found)), _AT_ONCE)]
-    near = [_compared(part, take, threshold, n) for part in parts]
+            progress(band + 1, bands)
+    crowd = np.flatnonzero((np.bincount(family, minlength=1) > CROWD)[family])
+    crowd = crowd[np.argsort(family[crowd], kind="stable")]
+    think_of(kindred(take, crowd, family[crowd], n))
+    portions = [found[start : start + _AT_ONCE] for start in range(0, max(1, len(found)), _AT_ONCE)]
+    near = [_compared(part, take, threshold, n) for part in portions]
     left, right = (np.concatenate([part[end] for part in near]) for end in (0, 1))
     return left, right, np.concatenate([part[2] for part in near])
 
@@ -170,8 +188,12 @@ def checked(threshold: float, n: int) -> None:
         raise ConfigError(f"n {n}: allowed are n-grams of 1 to 16 characters")
 
 
-def _proposed(sketches: Sketches, band: int) -> Iterator[tuple[I64, I64]]:
-    """Pairs of positions that share a band's number."""
+def _bucketed(sketches: Sketches, band: int) -> tuple[I64, I64, I64, I64]:
+    """Positions that share a band's number, in a row, and the bucket of each.
+
+    Those of a bucket over `CROWD` are in the order of the other bands. Beside: the first of the bucket of each of
+    these, and where they stand in the row.
+    """
     places = np.arange(len(sketches.table), dtype=np.uint64)
     packed = np.sort(sketches.band(band).astype(np.uint64) << np.uint64(32) | places)
     number = packed >> np.uint64(32)
@@ -180,17 +202,9 @@ def _proposed(sketches: Sketches, band: int) -> Iterator[tuple[I64, I64]]:
     shared[1:] |= same
     shared[:-1] |= same
     order, number = (packed[shared] & np.uint64(0xFFFFFFFF)).astype(np.int64), number[shared]
-    fresh = np.ones(len(number), dtype=np.bool_)
-    fresh[1:] = number[1:] != number[:-1]
+    fresh = starts(number)
     bucket = np.cumsum(fresh) - 1
-    crowded = np.bincount(bucket, minlength=1)[bucket] > _CROWD
-    inside = np.flatnonzero(crowded)
+    inside = np.flatnonzero(np.bincount(bucket, minlength=1)[bucket] > CROWD)
     others = [sketches.band(band + step)[order[inside]] for step in (3, 2, 1)]
     order[inside] = order[inside[np.lexsort([*others, bucket[inside]])]]
-    for step in range(1, _CROWD):
-        together = bucket[step:] == bucket[:-step]
-        if step > 2:
-            together &= ~crowded[step:]
-        at = np.flatnonzero(together)
-        yield order[at], order[at + step]
-    yield order[np.flatnonzero(fresh)[bucket[inside]]], order[inside]
+    return order, bucket, order[np.flatnonzero(fresh)[bucket[inside]]], inside

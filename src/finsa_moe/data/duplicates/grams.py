@@ -126,7 +126,7 @@ def sketched(keys: Sequence[str], n: int, cut: Banding) -> Sketches:
     rensa = require("rensa", "data", "finding near-duplicates")
     size = cut.bands * cut.rows
     table = np.zeros((len(keys), cut.width), dtype=np.uint32)
-    for part in _parts(np.fromiter(map(len, keys), dtype=np.int64, count=len(keys))):
+    for part in parts(np.fromiter(map(len, keys), dtype=np.int64, count=len(keys))):
         some, here = keys[part], table[part]
         grams = hashed(some, n)
         offsets = np.concatenate([np.zeros(1, dtype=np.uint64), grams.ends.astype(np.uint64)])
@@ -152,7 +152,7 @@ def similarities(keys: Sequence[str], left: NDArray[np.int64], right: NDArray[np
     """
     found = np.empty(len(left), dtype=np.float32)
     lengths = np.fromiter(map(len, keys), dtype=np.int64, count=len(keys))
-    for part in _parts(lengths[left] + lengths[right]):
+    for part in parts(lengths[left] + lengths[right]):
         a, na = _sets([keys[i] for i in left[part].tolist()], n)
         b, nb = _sets([keys[i] for i in right[part].tolist()], n)
         both = np.sort(np.concatenate([a, b]))
@@ -162,13 +162,14 @@ def similarities(keys: Sequence[str], left: NDArray[np.int64], right: NDArray[np
     return found
 
 
-def _parts(lengths: NDArray[np.int64]) -> Iterator[slice]:
-    """Texts of these lengths, or pairs, cut into what is worked on in one array."""
+def parts(lengths: NDArray[np.int64], texts: int | None = None, characters: int | None = None) -> Iterator[slice]:
+    """Texts of these lengths, or pairs, cut into what is worked on in one array: so many of them at most."""
+    texts, characters = texts or _AT_ONCE, characters or _CHARACTERS
     ends = np.cumsum(lengths)
     start = done = 0
     while start < len(lengths):
-        end = int(np.searchsorted(ends, done + _CHARACTERS, side="right"))
-        end = max(start + 1, min(end, start + _AT_ONCE))
+        end = int(np.searchsorted(ends, done + characters, side="right"))
+        end = max(start + 1, min(end, start + texts))
         yield slice(start, end)
         start, done = end, int(ends[end - 1])
 

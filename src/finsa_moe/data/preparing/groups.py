@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from finsa_moe.data.duplicates.clusters import I64, joined, near_pairs
+from finsa_moe.data.duplicates.buckets import I64
+from finsa_moe.data.duplicates.clusters import joined, near_pairs
 from finsa_moe.data.duplicates.grams import banding
 from finsa_moe.data.hashing import U64
 from finsa_moe.data.preparing.staging import Staged
