@@ -9,6 +9,7 @@ import pytest
 
 from finsa_moe.cli import main
 from finsa_moe.evaluation.card import MARK, NOTES
+from finsa_moe.evaluation.fingerprints import of_weights
 from tests.conftest import Trained
 from tests.documented import blocks
 from tests.evaluation.test_card import CONFIG, EXPERT, JOINT, comparison
@@ -19,9 +20,9 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("m/experts/news").mkdir(parents=True)
     files = {"m/config.json": CONFIG, "m/experts/news/expert.json": EXPERT, "m/metrics.json": JOINT}
-    files["r.json"] = comparison("finsa:m")
     for name, facts in files.items():
         Path(name).write_text(json.dumps(facts), encoding="utf-8")
+    Path("r.json").write_text(json.dumps(comparison("finsa:m", of_weights(Path("m")))), encoding="utf-8")
 
 
 def test_the_card_lands_in_the_models_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,8 @@ JOINT = {
     "stage": "moe_joint", "steps": 90, "rows": 2400, "wall_seconds": 600.0, "trained_parameters": 780105,
     "domains": {"news": 700, "forum": 1200}, "unlabelled": {"news": 300, "forum": 200},
 }  # fmt: skip
+NOTHING = of_weights(Path("m"))
+"""Of a folder that is not there."""
 SUBJECT = Subject("mine", CONFIG, {"news": EXPERT}, JOINT, {})
 
 
@@ -35,7 +37,7 @@ def entry(value: float, gap: tuple[float, float] | None, routing: float | None =
     }  # fmt: skip
 
 
-def comparison(reference: str) -> dict[str, Any]:
+def comparison(reference: str, fingerprint: str = NOTHING) -> dict[str, Any]:
     """The mixture of folder m, its fixed form, and TF-IDF, on one set; differences are from the reference."""
     own = "finsa:m"
     gaps = {own: None, "tfidf-lr": (-0.05, 0.01), "finsa:m?run=news": (-0.3, -0.2)} if reference == own else {
@@ -43,13 +45,14 @@ def comparison(reference: str) -> dict[str, Any]:
     values = {own: 0.8, "tfidf-lr": 0.75, "finsa:m?run=news": 0.5}
     return {
         "models": list(values), "reference": reference, "command": "finsa compare --model finsa:m",
+        "fingerprints": {own: fingerprint},
         "sets": {"news": {"domain": "news", "texts": 1000, "clusters": 990, "leaked": 12}},
         "entries": {m: {"news": entry(v, gaps[m], 0.987 if m == own else None)} for m, v in values.items()},
     }  # fmt: skip
 
 
 EVALUATED = {
-    "model": "m",
+    "model": "m", "fingerprint": NOTHING,
     "runs": {
         "routed": {
             "all": {},
@@ -85,6 +88,7 @@ def test_a_test_against_another_reference_speaks_of_that_pair_alone() -> None:
 def test_a_plain_finsa_is_the_default_model() -> None:
     plain = comparison("finsa:m")
     plain["models"], plain["entries"] = ["finsa"], {"finsa": plain["entries"]["finsa:m"]}
+    plain["fingerprints"] = {"finsa": NOTHING}
     plain["reference"] = "finsa"
     assert measured(plain, Path("d"), source="f", default=Path("d")).lines[0].macro_f1 == 0.8
     with pytest.raises(ConfigError, match="f: d is none of the models compared, routed: finsa"):
@@ -164,6 +168,9 @@ def test_results_of_other_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("{}", encoding="utf-8")  # no part of what answers
     for result in results:
         assert measured(result, tmp_path, source="f").lines
+        unsaid = {name: value for name, value in result.items() if not name.startswith("fingerprint")}
+        with pytest.raises(ConfigError, match=r"f: does not say with which weights .* was measured; measure it again"):
+            measured(unsaid, tmp_path, source="f")
     (tmp_path / "model.safetensors").write_bytes(b"later")
     for result in results:
         with pytest.raises(ConfigError, match=r"f: .* held other weights when it was measured; measure it again"):

@@ -85,7 +85,7 @@ def measured(results: Mapping[str, Any], model: Path, *, source: str, default: P
 
     Raises:
         DataError: If it is no such result, or lacks a part.
-        ConfigError: If the model is none of those that were measured, or its weights are others by now.
+        ConfigError: If the model is none of those that were measured, or its weights are not known to be those.
     """
     try:
         if "entries" in results:
@@ -133,8 +133,14 @@ def _means(named: str, model: Path, default: Path | None) -> bool:
 
 
 def _check(kept: str | None, model: Path, source: str) -> None:
-    """See that the weights are those that were measured; results of earlier versions do not say."""
-    if kept is not None and kept != of_weights(model):
+    """See that the weights are those that were measured.
+
+    Raises:
+        ConfigError: If they are others, or a result of an earlier version does not say which they were.
+    """
+    if kept is None:
+        raise ConfigError(f"{source}: does not say with which weights {model} was measured; measure it again")
+    if kept != of_weights(model):
         raise ConfigError(f"{source}: {model} held other weights when it was measured; measure it again")
 
 
