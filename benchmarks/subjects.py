@@ -30,9 +30,7 @@ from finsa_moe.model.moe import FinSAMoE
 from finsa_moe.model.router import masked_mean
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.engine import Engine, Scores
-from finsa_moe.runtime.graph_engine import WIDENED
 from finsa_moe.runtime.sessions import open_session
-from finsa_moe.runtime.widened import has_matrix_unit
 
 WORK = Path("work/bench")
 _DATA = Path("../shared/data")
@@ -164,8 +162,7 @@ class PlainEngine(Engine):
             network = _Bert(vocabulary, inner.max_length).eval() if bert else _Plain(inner.model)
             graph = graphs.trace(network, (ids, mask), ("ids", "mask"), ("probs",))
             graphs.write(graph, path, precision, examples)
-        wide = (engine, precision) == WIDENED and has_matrix_unit()  # as the mixture's own graphs
-        self.session = open_session(path.read_bytes(), engine, precision, threads, path.name, wide=wide)
+        self.session = open_session(path.read_bytes(), engine, precision, threads, path.name)
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """As the mixture does."""

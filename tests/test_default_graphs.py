@@ -23,8 +23,7 @@ from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import Predictor
 from tests.test_real_texts import DATA, FILES
 
-ENGINES = [("onnxruntime", False), ("openvino", False), ("openvino", True)]
-"""The engine, and whether it computes in bfloat16; each here, whatever the processor is made for."""
+ENGINES = ("onnxruntime", "openvino")
 FOREIGN = Path(__file__).parent / "runtime" / "foreign.csv"
 NAMED = ("weather", "code", "english", "poem")
 
@@ -39,11 +38,11 @@ def column(*files: Path) -> list[str]:
     return found
 
 
-def graphs(engine: str, wide: bool) -> Predictor:
+def graphs(engine: str) -> Predictor:
     if engine == "openvino":
         pytest.importorskip("openvino", reason="the extra fast is not installed")
     folder = shipped.model()
-    return Predictor(GraphEngine(folder, read_json(folder / "config.json"), engine, wide=wide))
+    return Predictor(GraphEngine(folder, read_json(folder / "config.json"), engine))
 
 
 def weights() -> Predictor:
@@ -88,23 +87,19 @@ def dev() -> tuple[list[str], list[Prediction]]:
     return found, weights().predict(found)
 
 
-@pytest.mark.parametrize(("engine", "wide"), ENGINES)
-def test_sample_texts_are_answered_as_by_the_weights(
-    engine: str, wide: bool, texts: list[str], said: list[Prediction]
-) -> None:
-    assert min(agreement(graphs(engine, wide).predict(texts), said)) >= 0.995
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sample_texts_are_answered_as_by_the_weights(engine: str, texts: list[str], said: list[Prediction]) -> None:
+    assert min(agreement(graphs(engine).predict(texts), said)) >= 0.995
 
 
 @pytest.mark.slow
 @on_dev_files
-@pytest.mark.parametrize(("engine", "wide"), ENGINES)
-def test_dev_texts_are_answered_as_by_the_weights(
-    engine: str, wide: bool, dev: tuple[list[str], list[Prediction]]
-) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_dev_texts_are_answered_as_by_the_weights(engine: str, dev: tuple[list[str], list[Prediction]]) -> None:
     """The first promise, held by what ships."""
     found, wanted = dev
     assert len(found) > 3000
-    assert min(agreement(graphs(engine, wide).predict(found), wanted)) >= 0.995
+    assert min(agreement(graphs(engine).predict(found), wanted)) >= 0.995
 
 
 def test_batch_mates_order_and_chunks_change_nothing(texts: list[str]) -> None:

@@ -29,9 +29,8 @@ from finsa_moe.files import working_folder
 from finsa_moe.model.checkpoint import EXPERTS, empty_backbone, read_config
 from finsa_moe.model.torch_engine import TorchEngine
 from finsa_moe.runtime.folder import CONFIG, NOVELTY, TOKENIZER, File, GraphSet, Manifest
-from finsa_moe.runtime.graph_engine import WIDENED, GraphEngine
+from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.sessions import has_openvino
-from finsa_moe.runtime.widened import has_matrix_unit
 
 Say = Callable[[str], None]
 
@@ -266,8 +265,5 @@ def _table(table: NGrams | None, path: Path) -> File | None:
 def _candidates(manifest: Manifest, working: Path, precision: str) -> list[GraphEngine]:
     manifest.save(working)
     raw = json.loads((working / CONFIG).read_text(encoding="utf-8"))
-    found = [GraphEngine(working, raw, "onnxruntime", precision)]
-    if has_openvino():  # as this processor would run them, and as others do
-        ways = [False, True] if (("openvino", precision) == WIDENED and has_matrix_unit()) else [False]
-        found += [GraphEngine(working, raw, "openvino", precision, wide=wide) for wide in ways]
-    return found
+    engines = ["onnxruntime", *(["openvino"] if has_openvino() else [])]
+    return [GraphEngine(working, raw, engine, precision) for engine in engines]

@@ -25,10 +25,6 @@ from finsa_moe.runtime.folder import TOKENIZER, Manifest
 from finsa_moe.runtime.forks import in_child, leave
 from finsa_moe.runtime.novelty import Novelty
 from finsa_moe.runtime.sessions import Session, check_engine, open_session
-from finsa_moe.runtime.widened import has_matrix_unit
-
-WIDENED = ("openvino", "int8")
-"""Engine and precision of the graphs that may be computed in bfloat16."""
 
 
 class GraphEngine(Engine):
@@ -40,8 +36,6 @@ class GraphEngine(Engine):
         engine: ``"onnxruntime"`` or ``"openvino"``.
         precision: One that the folder holds; None takes the engine's best.
         threads: Batches worked on at once, one thread each; None takes every core this process may use.
-        wide: Whether OpenVINO computes graphs in 8 bits in bfloat16; None: where the processor is made for that
-            (`widened.has_matrix_unit`).
 
     Raises:
         ModelError: If a file is missing, cut short, or not the one that was exported.
@@ -54,7 +48,7 @@ class GraphEngine(Engine):
 
     def __init__(
         self, folder: Path, raw: dict[str, Any], engine: str = "onnxruntime", precision: str | None = None,
-        threads: int | None = None, wide: bool | None = None,
+        threads: int | None = None,
     ) -> None:  # fmt: skip
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; it must be 1 or more, or left out for every core")
@@ -62,8 +56,7 @@ class GraphEngine(Engine):
         self.manifest = Manifest.parse(raw, folder)
         self.engine = check_engine(engine)
         self.precision = self.manifest.precision_for(engine, precision)
-        self.wide = (engine, self.precision) == WIDENED and (has_matrix_unit() if wide is None else wide)
-        self.name = f"{engine} {self.precision}" + (" as bf16" if self.wide else "")
+        self.name = f"{engine} {self.precision}"
         self.workers = threads or cores()
         self.routes_early = self.manifest.source.get("route_layer") == 0  # the trunk is the embedding alone
         self.domains = self.manifest.domains
@@ -140,9 +133,7 @@ class GraphEngine(Engine):
                     what = str(self.folder / file.file)
                     # a trunk without layers is a look-up, which ONNX Runtime does in half OpenVINO's time
                     engine = "onnxruntime" if expert < 0 and self.routes_early else self.engine
-                    self._sessions[expert] = open_session(
-                        content, engine, self.precision, self.workers, what, wide=self.wide
-                    )
+                    self._sessions[expert] = open_session(content, engine, self.precision, self.workers, what)
         return self._sessions[expert]
 
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.runtime.forks import in_child
-from finsa_moe.runtime.widened import widen
 
 Arrays = list[NDArray[Any]]
 Session = Callable[..., Arrays]
@@ -56,9 +55,7 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
-def open_session(
-    graph: bytes, engine: str, precision: str, callers: int, what: str, *, wide: bool = False
-) -> Session:  # fmt: skip
+def open_session(graph: bytes, engine: str, precision: str, callers: int, what: str) -> Session:
     """Load a graph.
 
     Args:
@@ -67,13 +64,12 @@ def open_session(
         precision: How the graph is stored; OpenVINO computes in bfloat16 when it is ``"bf16"``.
         callers: Calls that may run at once, each on a thread of its own.
         what: Name of the graph's file, for the error.
-        wide: OpenVINO takes the roundings out of a graph in 8 bits and computes it in bfloat16 (`widened.widen`).
 
     Raises:
         ModelError: If the engine cannot read it.
     """
     try:
-        return _openvino(graph, precision, callers, wide=wide) if engine == "openvino" else _onnxruntime(graph)
+        return _openvino(graph, precision, callers) if engine == "openvino" else _onnxruntime(graph)
     except Exception as error:  # each engine has its own kinds
         said = " ".join(str(error).split())[:200]
         raise ModelError(
@@ -99,7 +95,7 @@ def _onnxruntime(graph: bytes) -> Session:
     return run
 
 
-def _openvino(graph: bytes, precision: str, callers: int, *, wide: bool) -> Session:
+def _openvino(graph: bytes, precision: str, callers: int) -> Session:
     import numpy as np
     import openvino
 
@@ -108,15 +104,13 @@ def _openvino(graph: bytes, precision: str, callers: int, *, wide: bool) -> Sess
         # each other for ever: one holds the interpreter's lock and wants the binding's, the other the reverse.
         openvino.Tensor(np.zeros(1, dtype=np.float32)).data.copy()
     core = openvino.Core()
-    read = core.read_model(graph)
-    short = precision == "bf16" or (wide and widen(read) > 0)
     options = {
-        "INFERENCE_PRECISION_HINT": "bf16" if short else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "INFERENCE_NUM_THREADS": callers,
         "NUM_STREAMS": callers,
         "ENABLE_CPU_PINNING": False,
     }
-    model = core.compile_model(read, "CPU", options)
+    model = core.compile_model(core.read_model(graph), "CPU", options)
     own = threading.local()  # a request serves one call at a time
 
     def run(*arrays: NDArray[Any]) -> Arrays:
