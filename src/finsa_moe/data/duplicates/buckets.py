@@ -17,6 +17,7 @@ from finsa_moe.data.hashing import U64, mixed
 CROWD = 8
 """The most texts of a bucket that all meet one another."""
 _TEXTS, _CHARACTERS = 1 << 16, 8_000_000  # of families that are gone through together
+_TAKEN = 1 << 20  # texts in memory together: to take them goes through all rows that are staged
 I64 = NDArray[np.int64]
 Pairs = tuple[I64, I64]
 
@@ -56,8 +57,8 @@ def kindred(take: Callable[[I64], Sequence[str]], texts: I64, family: I64, n: in
         family: int64 (texts,), the family of each.
         n: Length of a gram.
     """
-    for start in range(0, len(texts), _TEXTS):
-        some, own = texts[start : start + _TEXTS], family[start : start + _TEXTS]
+    for start in range(0, len(texts), _TAKEN):
+        some, own = texts[start : start + _TAKEN], family[start : start + _TAKEN]
         keys = take(some)
         for part in parts(np.fromiter(map(len, keys), dtype=np.int64, count=len(keys)), _TEXTS, _CHARACTERS):
             order, bucket = _by_gram(keys[part], own[part], n)
