@@ -152,8 +152,8 @@ def _rejects_of(out: Path) -> Path:
 
 
 def _is_folder(out: Path) -> bool:
-    """Whether a folder is meant: one that is there, or a name without an ending."""
-    return out.is_dir() or not (out.suffix or out.exists())
+    """Whether a folder is meant: by a name without an ending, unless a file has it."""
+    return not out.suffix and not out.is_file()
 
 
 def _check_file(out: Path) -> None:

@@ -193,7 +193,9 @@ def test_a_family_of_thousands_costs_no_more_than_its_size(monkeypatch: pytest.M
         thought_of += len(left)
         return promising(sketches, left, right, threshold)
 
-    def counted(keys: list[str], left: buckets.I64, right: buckets.I64, n: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def counted(
+        keys: list[str], left: buckets.I64, right: buckets.I64, n: int
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
         nonlocal compared
         compared += len(left)
         return similarities_of(keys, left, right, n)
