@@ -104,7 +104,7 @@ def test_dev_texts_are_answered_as_by_the_weights(engine: str, dev: tuple[list[s
 
 def test_batch_mates_order_and_chunks_change_nothing(texts: list[str]) -> None:
     """The second promise, held by the graphs in 8 bits: no scale of theirs hangs on the batch."""
-    predictor, texts = graphs("onnxruntime", False), texts[::2]
+    predictor, texts = graphs("onnxruntime"), texts[::2]
     alone = np.concatenate([predictor.predict_proba([text]) for text in texts])
     order = np.random.default_rng(5).permutation(len(texts))
     for tokens in (300, 100_000):
@@ -117,7 +117,7 @@ def test_batch_mates_order_and_chunks_change_nothing(texts: list[str]) -> None:
 
 def test_of_a_long_text_the_network_reads_head_and_tail_and_the_tables_its_beginning(texts: list[str]) -> None:
     """What the guide says; the same ids, and others of the first 512 characters, are another answer."""
-    predictor = graphs("onnxruntime", False)
+    predictor = graphs("onnxruntime")
     filler = "".join(texts[:60])
     head, tail = filler[:300], filler[300:600]
     middles = ("平安" * 106 + "涨停" * 100, "平安" * 106 + "跌停" * 100, "跌停" * 106 + "涨停" * 100)
@@ -134,7 +134,7 @@ def test_of_a_long_text_the_network_reads_head_and_tail_and_the_tables_its_begin
 
 def test_texts_of_other_kinds_are_told_from_known_ones(texts: list[str]) -> None:
     """Our samples are a little stranger to the model than dev texts are, on which the guide's figures stand."""
-    predictor = graphs("onnxruntime", False)
+    predictor = graphs("onnxruntime")
     with FOREIGN.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     kinds = np.array([row["kind"] for row in rows])
@@ -147,7 +147,7 @@ def test_texts_of_other_kinds_are_told_from_known_ones(texts: list[str]) -> None
 @pytest.mark.slow
 @on_dev_files
 def test_texts_of_other_kinds_are_told_from_dev_texts() -> None:
-    predictor = graphs("onnxruntime", False)
+    predictor = graphs("onnxruntime")
     with FOREIGN.open(encoding="utf-8", newline="") as file:
         foreign = [row["text"] for row in csv.DictReader(file) if row["kind"] in NAMED]
     near = novelty(predictor.predict(column(*(DATA / name for name in FILES))))

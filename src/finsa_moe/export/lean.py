@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from finsa_moe.export.wires import Wires, copy, products
+from finsa_moe.export.wires import Wires, copy, products, put_in_order
 
 _PARTS = (2, -3)
 """The axis of (batch, length, parts, heads, size) along which a product is cut, from either end."""
@@ -29,6 +29,7 @@ def lean(graph: Any) -> Any:
         _part_heads(wires, product)
     _unguard(Wires(graph))
     _forget(graph)
+    put_in_order(graph)
     return graph
 
 

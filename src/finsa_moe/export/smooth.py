@@ -64,7 +64,7 @@ def _multiply(wires: Wires, name: str, by: NDArray[np.float32]) -> None:
 def _linear_in(wires: Wires, name: str, width: int, used: Counter[str]) -> tuple[str, ...]:
     """Names of the constants (…, width) by whose channels a value's own are multiplied; none where there are none."""
     if (norm := wires.maker(name, "LayerNormalization")) is not None:
-        return tuple(norm.input[1:])
+        return tuple(norm.input[1:]) if all(len(wires.readers[part]) == 1 for part in norm.input[1:]) else ()
     sides: list[str] = []
     if (gate := wires.maker(name, "Mul")) is not None:
         sides = list(gate.input)

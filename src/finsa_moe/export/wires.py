@@ -25,6 +25,27 @@ def copy(graph: Any) -> Any:
     return onnx.ModelProto.FromString(graph.SerializeToString())
 
 
+def put_in_order(graph: Any) -> None:
+    """Move nodes so that each stands after those that make what it reads; where that is so already none moves."""
+    made = {name for node in graph.graph.node for name in node.output}
+    ready: set[str] = set()
+    ordered: list[Any] = []
+    waiting = list(graph.graph.node)
+    while waiting:
+        late = []
+        for node in waiting:
+            if any(name in made and name not in ready for name in node.input):
+                late.append(node)
+                continue
+            ordered.append(node)
+            ready.update(node.output)
+        assert len(late) < len(waiting), "a graph goes round"
+        waiting = late
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.graph.node[:]
+    graph.graph.node.extend(kept)
+
+
 @dataclass
 class Wires:
     """Who makes and who reads each value of a graph, and its constants."""
