@@ -148,5 +148,47 @@ def test_smoothing_goes_into_what_makes_an_input() -> None:
         for old, new in zip(slim.graph.initializer, smooth.graph.initializer, strict=False)
         if old.SerializeToString() != new.SerializeToString()
     }
-    assert changed == {"norm", "qkv.0", "qkv.8", "qkv.16", "o", "wi.0", "wi.6", "wo"}
+    assert changed == {"norm", "o", "wo"} | {f"qkv.fused.{n}" for n in (0, 8, 16)} | {f"wi.wide.{n}" for n in (0, 6)}
     assert [node.name for node in smooth.graph.node if node.op_type == "Mul" and node.name] == ["smoothing.2"]
+
+
+def test_one_weight_may_be_cut_in_two_ways() -> None:
+    """As where layers share their weights."""
+    weight = np.random.default_rng(0).normal(size=(WIDTH, 2 * INNER)).astype(np.float32)
+    sizes = {"even": np.array([6, 6], dtype=np.int64), "odd": np.array([4, 8], dtype=np.int64)}
+    nodes = []
+    for name in sizes:
+        nodes += [
+            helper.make_node("MatMul", ["x", "w"], [f"{name}.whole"], name=name),
+            helper.make_node("Split", [f"{name}.whole", name], [f"{name}.left", f"{name}.right"], axis=-1),
+        ]
+    outputs = [f"{name}.{side}" for name in sizes for side in ("left", "right")]
+    graph = helper.make_graph(
+        nodes, "shared",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", "n", WIDTH])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(value, name) for name, value in {"w": weight, **sizes}.items()],
+    )  # fmt: skip
+    slim = lean(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10))
+    assert not kinds(slim)["Split"]
+    found = open_session(slim.SerializeToString(), "onnxruntime", "fp32", 1, "x")(HIDDEN)
+    whole = HIDDEN @ weight
+    for ours, theirs in zip(found, [*np.split(whole, [6], -1), *np.split(whole, [4], -1)], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_weight_that_is_looked_up_too_is_not_scaled() -> None:
+    """As where an output layer is tied to the embedding."""
+    weight = np.random.default_rng(0).normal(size=(WIDTH, WIDTH)).astype(np.float32)
+    nodes = [helper.make_node("Gather", ["w", "ids"], ["row"]), helper.make_node("MatMul", ["x", "w"], ["y"])]
+    graph = helper.make_graph(
+        nodes, "tied",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", "n", WIDTH]),
+         helper.make_tensor_value_info("mask", TensorProto.INT64, ["b", "n"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("row", "y")],
+        [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.array([2]), "ids")],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    loud = HIDDEN * np.linspace(1, 9, WIDTH, dtype=np.float32)
+    run = open_session(smoothed(made, [{"x": loud, "mask": MASK}]).SerializeToString(), "onnxruntime", "fp32", 1, "x")
+    np.testing.assert_array_equal(run(HIDDEN, MASK)[0], weight[[2]])

@@ -101,6 +101,15 @@ def test_a_card_stays_and_says_who_came_and_went(three: list[Path], tmp_path: Pa
     assert (back / "README.md").read_bytes().count(b"> The expert") == 1
 
 
+@pytest.mark.parametrize("title", [b"# M\n\nGood.\n", b"Good, without a title.\n"])
+def test_what_a_hub_reads_of_a_card_stays_whole(title: bytes) -> None:
+    front = b"---\n# For reference on model card metadata\nlicense: mit\n---\n"
+    noted = history._noted(front + title, history._WENT, "x")
+    assert noted.startswith(front)
+    assert noted.count(b"> The expert `x` was taken out") == 1
+    assert history._noted(b"# M\n", history._WENT, "x").startswith(b"# M\n\n> ")
+
+
 def test_what_says_nothing_of_its_making(tmp_path: Path) -> None:
     """A bare mixture stays bare; one that grew before histories were kept is told nothing about."""
     (tmp_path / "bare").mkdir()

@@ -143,6 +143,7 @@ def test_the_event_study_goes_by_the_same_days(tmp_path: Path) -> None:
         ("a.jsonl", '{"cal_date": 20260928, "is_open": 1}\n{"cal_date": 20260929, "is_open": 1}\n'
                     '{"cal_date": 20260930, "is_open": 1}\n{"cal_date": 20261001, "is_open": 0}\n'),
         ("a.csv", "calendar_date,is_trading_day\n2026-09-27,0\n2026-09-28,1\n2026-09-29,1\n2026-09-30,True\n"),
+        ("a.csv", "cal_date,is_open\n20260927,0.0\n20260928,1.0\n20260929,1.0\n20260930,1.0\n"),
     ],
 )  # fmt: skip
 def test_files_of_trading_days_as_people_have_them(name: str, text: str, tmp_path: Path) -> None:
@@ -181,6 +182,8 @@ def test_typed_files_of_trading_days(tmp_path: Path) -> None:
         ("date\n2026-09-28\n", "dat", "no column 'dat'; did you mean 'date'"),
         ("date\n", None, "holds no trading day; write one a row"),
         ("date,is_open\n2026-09-28,0\n", None, "holds no trading day"),
+        ("date,is_open\n2026-09-28,1\n2026-09-29,\n", None, r"row 2: '' in column is_open; allowed are 1 and 0"),
+        ("date,is_open\n2026-09-28,half\n", None, "row 1: 'half' in column is_open"),
         ("", None, "the file is empty"),
     ],
 )

@@ -68,7 +68,8 @@ def _part_heads(wires: Wires, product: Any) -> None:
     if parts * heads * size != width:
         return
     cuts = [_cut(wires, slice_) for slice_ in wires.readers[shaped.output[0]]]
-    if None in cuts:
+    places = [cut[0] for cut in cuts if cut]
+    if None in cuts or len(set(places)) < len(places) or not all(0 <= at < parts for at in places):
         return
     flat = f"{shaped.name}.parted"
     made = [helper.make_node("Concat", [*shape.input[:2], *shape.input[3:]], [flat], name=flat, axis=0)]
@@ -93,7 +94,7 @@ def _cut(wires: Wires, node: Any) -> tuple[int, str, tuple[Any, Any]] | None:
 
 def _part(wires: Wires, product: Any, begin: int, end: int, name: str) -> Any:
     """The product by columns `begin` to `end` of its weight, called `name`."""
-    own = f"{product.input[1]}.{begin}"
+    own = f"{product.input[1]}.{product.name}.{begin}"  # a weight that two products read may be cut in two ways
     columns = numpy_helper.to_array(wires.constants[product.input[1]])[:, begin:end]
     wires.graph.graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(columns), own))
     return helper.make_node("MatMul", [product.input[0], own], [name], name=f"{product.name}.{begin}")
@@ -104,6 +105,8 @@ def _unguard(wires: Wires) -> None:
     for guard in [node for node in wires.graph.graph.node if node.op_type == "Where"]:
         asked, softmax = wires.maker(guard.input[0], "IsNaN"), wires.maker(guard.input[2], "Softmax")
         if asked is None or softmax is None or asked.input[0] != softmax.output[0] or not _finite(wires, softmax):
+            continue
+        if wires.reader(asked.output[0], "Where") is None:
             continue
         for reader in wires.readers[guard.output[0]]:
             for at, name in enumerate(reader.input if reader is not None else ()):
@@ -126,16 +129,15 @@ def _forget(graph: Any) -> None:
     """Take out the constants and the shapes that nothing reads any more."""
     inner = graph.graph
     kept = {out.name for out in inner.output}
-    while dead := [node for node in inner.node if not _read(inner, kept) & set(node.output)]:
+    while True:
+        read = kept | {name for node in inner.node for name in node.input}
+        dead = [node for node in inner.node if not read & set(node.output)]
+        if not dead:
+            break
         for node in dead:
             inner.node.remove(node)
-    read = _read(inner, kept)
     for weight in [weight for weight in inner.initializer if weight.name not in read]:
         inner.initializer.remove(weight)
-
-
-def _read(inner: Any, kept: set[str]) -> set[str]:
-    return {name for node in inner.node for name in node.input} | kept
 
 
 def _one(wires: Wires, name: str) -> int | None:

@@ -6,7 +6,6 @@ it, which changes nothing in exact arithmetic. A float32 graph and example input
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,9 +34,8 @@ def smoothed(graph: Any, examples: Sequence[Inputs]) -> Any:
     for node in products(graph):
         groups.setdefault(node.input[0], []).append(node)
     largest = _largest(graph, sorted(groups), examples)
-    used = Counter(node.input[1] for group in groups.values() for node in group)
     for at, (name, group) in enumerate(groups.items()):
-        if any(used[node.input[1]] > 1 for node in group):  # a weight used twice cannot be scaled for one of its inputs
+        if not all(wires.alone(node.input[1]) for node in group):  # what others read, too, cannot be scaled for one
             continue
         rows = np.max([np.abs(wires.array(node.input[1])).max(axis=1) for node in group], axis=0)
         scale = largest[name] ** ALPHA / np.maximum(rows, 1e-5) ** (1 - ALPHA)
@@ -45,7 +43,7 @@ def smoothed(graph: Any, examples: Sequence[Inputs]) -> Any:
         for node in group:
             _multiply(wires, node.input[1], scale[:, None])
         alone = len(wires.readers[name]) == len(group)
-        makers = _linear_in(wires, name, len(scale), used) if alone else ()
+        makers = _linear_in(wires, name, len(scale)) if alone else ()
         for weight in makers:
             _multiply(wires, weight, 1 / scale)
         if not makers:
@@ -61,10 +59,10 @@ def _multiply(wires: Wires, name: str, by: NDArray[np.float32]) -> None:
     wires.constants[name].CopyFrom(numpy_helper.from_array(wires.array(name) * by, name))
 
 
-def _linear_in(wires: Wires, name: str, width: int, used: Counter[str]) -> tuple[str, ...]:
+def _linear_in(wires: Wires, name: str, width: int) -> tuple[str, ...]:
     """Names of the constants (…, width) by whose channels a value's own are multiplied; none where there are none."""
     if (norm := wires.maker(name, "LayerNormalization")) is not None:
-        return tuple(norm.input[1:]) if all(len(wires.readers[part]) == 1 for part in norm.input[1:]) else ()
+        return tuple(norm.input[1:]) if all(wires.alone(part) for part in norm.input[1:]) else ()
     sides: list[str] = []
     if (gate := wires.maker(name, "Mul")) is not None:
         sides = list(gate.input)
@@ -72,7 +70,7 @@ def _linear_in(wires: Wires, name: str, width: int, used: Counter[str]) -> tuple
         sides = [side]
     for side in sides:
         product = wires.maker(side, "MatMul")
-        if product is None or len(wires.readers[side]) > 1 or used[product.input[1]] != 1:
+        if product is None or len(wires.readers[side]) > 1 or not wires.alone(product.input[1]):
             continue
         if wires.constants[product.input[1]].dims[1] == width:
             return (product.input[1],)
@@ -107,7 +105,8 @@ def _largest(graph: Any, names: Sequence[str], examples: Sequence[Inputs]) -> di
     for batch in examples:
         real = batch["mask"].reshape(-1) > 0
         asked = [name for name in names if name not in given]
-        values = dict(zip(asked, session.run(asked, batch), strict=True)) | {n: batch[n] for n in names if n in given}
+        made = session.run(asked, batch) if asked else []  # of none asked for it would give all outputs
+        values = dict(zip(asked, made, strict=True)) | {name: batch[name] for name in names if name in given}
         for name, value in values.items():
             rows = np.abs(value.reshape(-1, value.shape[-1]))
             size = rows[real].max(axis=0) if len(rows) == len(real) else rows.max(axis=0)  # pooled: one row a text

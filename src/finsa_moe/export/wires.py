@@ -74,6 +74,10 @@ class Wires:
         node = self.makers.get(name)
         return node if node is not None and node.op_type == kind else None
 
+    def alone(self, name: str) -> bool:
+        """Whether this is a constant that one node reads."""
+        return name in self.constants and len(self.readers[name]) == 1
+
     def value(self, name: str) -> NDArray[Any] | None:
         """A constant's numbers; None of what is computed."""
         return self.array(name) if name in self.constants else None

@@ -61,8 +61,10 @@ def _note(words: str, domain: str) -> bytes:
 
 def _noted(card: bytes, words: str, domain: str) -> bytes:
     """A card with a note under its title; whatever its encoding and line ends, the rest is as it was."""
-    title = re.search(rb"^# .*\n?", card, re.MULTILINE)
-    at = title.end() if title else 0
+    front = re.match(rb"---[ \t]*\r?\n.*?^---[ \t]*(\r?\n|\Z)", card, re.MULTILINE | re.DOTALL)
+    start = front.end() if front else 0  # what a hub reads comes first, and may hold lines like titles
+    title = re.compile(rb"^# .*\n?", re.MULTILINE).search(card, start)
+    at = title.end() if title else start
     return card[:at] + _note(words, domain) + card[at:]
 
 

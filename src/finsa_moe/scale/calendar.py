@@ -49,8 +49,15 @@ def read_calendar(path: Path, column: str | None = None) -> tuple[date, ...]:
             "2026-07-31: mend or drop the row"
         )
     if (flag := next((other for other in _OPEN if other in frame.columns), None)) is not None:
-        trades = frame[flag].cast(pl.String).str.to_lowercase().is_in(["1", "true"])
-        read = read.filter(trades)
+        told = frame[flag].cast(pl.String).str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"})
+        trades = told.cast(pl.Float64, strict=False)
+        if (wrong := trades.is_null() | ~trades.is_in([0.0, 1.0])).any():
+            at = wrong.arg_max()
+            assert at is not None
+            raise DataError(
+                f"{path}, row {at + 1}: {told[at] or ''!r} in column {flag}; allowed are 1 and 0: mend the row"
+            )
+        read = read.filter(trades == 1)
     if not read.height:
         raise DataError(f"{path}: holds no trading day; write one a row")
     return tuple(read["day"].unique().sort())
