@@ -103,6 +103,16 @@ def test_a_folder_holds_the_grown_split_and_the_others_as_they_were(tmp_path: Pa
     assert augment(tmp_path / "p" / "train.csv", tmp_path / "again", "--only-new") == 2
 
 
+def test_a_folder_made_anew_keeps_no_split_of_another_set(tmp_path: Path) -> None:
+    out = tmp_path / "grown"
+    for folder, names in (("a", ("valid", "test")), ("b", ("valid",))):
+        for at, name in enumerate(names):
+            write(tmp_path / folder / f"{name}.csv", ROWS[50 + at : 51 + at])
+        assert augment(write(tmp_path / folder / "train.csv", ROWS[:50]), out) == 0
+        (out / "notes.txt").write_text("mine", encoding="utf-8")
+    assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "report.json", "train.csv", "valid.csv"]
+
+
 def test_models_that_think_are_asked_in_their_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without `max_tokens`, which they refuse, nor a temperature, and with room for thoughts."""
     bodies = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,19 +11,19 @@ from finsa_moe.files import aside_of, whole_folder
 
 
 @contextmanager
-def written_whole(out: Path, ours: Collection[str]) -> Iterator[Path]:
+def written_whole(out: Path, replaces: Callable[[str], bool]) -> Iterator[Path]:
     """As `files.whole_folder`, with what cannot be written told as a fault of the choice of `out`.
 
     Args:
-        out: The folder to make or to replace. Entries of an older `out` that are not in `ours` are carried over.
-        ours: Names of the files that the block writes.
+        out: The folder to make or to replace.
+        replaces: Whether the new folder replaces an entry of an older one, by its name; the others are carried over.
 
     Raises:
         DataError: If the folder cannot be made there.
     """
     begun = False
     try:
-        with whole_folder(out, ours.__contains__) as folder:
+        with whole_folder(out, replaces) as folder:
             begun = True
             yield folder
     except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from finsa_moe.data.preparing.folder import written_whole
-from finsa_moe.data.reading.sets import held_out_in, is_held_out
+from finsa_moe.data.reading.sets import held_out_in, is_held_out, split_called
 from finsa_moe.errors import DataError
 
 MADE_BY = "finsa augment"
@@ -56,11 +56,13 @@ def check_folder(out: Path, sources: Iterable[Path]) -> None:
 def grow(out: Path, rows: pl.DataFrame, splits: Iterable[Path], source: Path) -> None:
     """Write a folder of ``train.csv`` with some rows, the other splits as they are, and a ``report.json``.
 
+    Of an older `out` every split goes, as another set's would judge this one's rows; files of other names stay.
+
     Raises:
         DataError: If it cannot be written.
     """
     splits = list(splits)
-    with written_whole(out, [TRAIN, REPORT, *(path.name for path in splits)]) as folder:
+    with written_whole(out, lambda name: name == REPORT or split_called(Path(name)) is not None) as folder:
         rows.write_csv(folder / TRAIN)
         for path in splits:
             shutil.copyfile(path, folder / path.name)

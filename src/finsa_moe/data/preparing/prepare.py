@@ -135,7 +135,7 @@ def prepare(
             Read(staged.rows_in, staged.sources, staged.skipped, ids), settled, rejects, parts, groups, domain=domain,
             ratios=shares, seed=seed, by=by, conflicts=conflicts, test_after=test_after,
         )  # fmt: skip
-        with written_whole(out, FILES) as folder:
+        with written_whole(out, FILES.__contains__) as folder:
             (scratch / "buckets").mkdir()
             write_splits(staged, parts, _written(staged.rows, by), folder, scratch / "buckets")
             rejects.write_csv(folder / "rejects.csv", include_bom=bom)
