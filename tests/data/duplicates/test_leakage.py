@@ -101,6 +101,17 @@ def test_no_count_of_what_is_not_there(report: LeakReport, ask: Callable[[LeakRe
         ask(report)
 
 
+def test_rows_made_of_one_that_no_split_holds_are_tied() -> None:
+    splits = {
+        "train": pl.DataFrame({"id": ["a", "o-s1"], "text": ["涨", "公告一出"], "source_id": [None, "77"]}),
+        "test": pl.DataFrame({"id": ["o-s2", "b"], "text": ["另说一遍", "平"], "source_id": ["77", "78"]}),
+    }
+    report = audit(splits)
+    assert report.shared("train", "test", "made").rows == report.shared("test", "train", "made").rows == 1
+    assert report.leaks()
+    assert report.orphans == 3
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [

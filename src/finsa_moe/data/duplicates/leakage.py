@@ -134,11 +134,11 @@ class LeakReport:
         if MADE not in self.notions:
             return pl.lit(value=False)
         ids, own = (self.of(name)["id"].drop_nulls().unique() for name in (source, target))
-        there = self.rows["id"].drop_nulls().unique()
         named, wanted = (self.of(name)["source_id"].drop_nulls().unique() for name in (source, target))
         # A row's original is sought in its own split first: two files that both count from 1 have nothing to do with
-        # each other.
-        abroad = named.filter(~named.is_in(ids.implode()) & named.is_in(there.implode())).implode()
+        # each other. One that no split holds ties those that name it.
+        known = pl.concat([self.rows["id"].drop_nulls(), wanted]).unique().implode()
+        abroad = named.filter(~named.is_in(ids.implode()) & named.is_in(known)).implode()
         home = wanted.filter(~wanted.is_in(own.implode()) & wanted.is_in(ids.implode())).implode()
         tied = pl.col("id").is_in(abroad) | pl.col("source_id").is_in(abroad) | pl.col("source_id").is_in(home)
         return tied.fill_null(value=False)
