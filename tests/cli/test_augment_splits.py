@@ -113,6 +113,24 @@ def test_a_folder_made_anew_keeps_no_split_of_another_set(tmp_path: Path) -> Non
     assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "report.json", "train.csv", "valid.csv"]
 
 
+def test_a_folder_that_could_not_be_trained_on_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Training reads train.csv and valid.csv by the same names of columns."""
+    train, out = write(tmp_path / "s" / "train.csv", ROWS[:50]), tmp_path / "grown"
+    dev = write(tmp_path / "s" / "dev.csv", ROWS[50:])
+    assert augment(train, out) == 2
+    told = "training needs a valid.csv, and none stands beside"
+    assert told in (error := capsys.readouterr().err)
+    assert error.count("\n") == 1
+    dev.rename(dev.with_name("valid.csv"))
+    for name in ("train.csv", "valid.csv"):
+        file = dev.with_name(name)
+        file.write_text(file.read_text(encoding="utf-8").replace("text,label", "帖文,走势", 1), encoding="utf-8")
+    assert augment(train, out, "--text", "帖文", "--label", "走势") == 2
+    assert "augment the train.csv that finsa prepare makes, or name a file" in capsys.readouterr().err
+    assert not out.exists()
+    assert augment(train, tmp_path / "x.csv", "--text", "帖文", "--label", "走势") == 0
+
+
 def test_models_that_think_are_asked_in_their_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without `max_tokens`, which they refuse, nor a temperature, and with room for thoughts."""
     bodies = []

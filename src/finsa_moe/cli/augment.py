@@ -41,7 +41,7 @@ def augment(
         typer.Option(
             metavar="F.csv|DIR",
             help="File for the original rows and the new ones; or a folder to train on: they are its train.csv, and "
-            "the splits beside the source go with it as they are.",
+            "the splits beside the source, a valid.csv at least, go with it as they are.",
         ),
     ],
     synonyms: Annotated[
@@ -105,7 +105,7 @@ def augment(
     require("polars", "data", "finsa augment")
     from finsa_moe.data.augmenting.augment import AugmentSettings
     from finsa_moe.data.augmenting.augment import augment as make
-    from finsa_moe.data.preparing.grown import check_folder, judging
+    from finsa_moe.data.preparing.grown import check_folder, check_trainable, judging
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.data.reading.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
@@ -122,6 +122,7 @@ def augment(
         raise ConfigError(f"--out {out}: a folder is to be trained on, so it holds all rows; leave out --only-new")
     else:
         check_folder(out, read)
+        check_trainable(out, source, beside, named=(text or label) is not None)
     refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out), "--answers": answers}, read)
     settings = AugmentSettings(synonyms, copies, words, seed)
     price = _prices(prices)

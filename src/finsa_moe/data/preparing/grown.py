@@ -17,7 +17,7 @@ from finsa_moe.data.reading.sets import held_out_in, is_held_out, split_called
 from finsa_moe.errors import DataError
 
 MADE_BY = "finsa augment"
-TRAIN, REPORT = "train.csv", "report.json"
+TRAIN, VALID, REPORT = "train.csv", "valid.csv", "report.json"
 
 
 def judging(source: Path) -> list[Path]:
@@ -51,6 +51,28 @@ def check_folder(out: Path, sources: Iterable[Path]) -> None:
             raise DataError(f"--out {out}: {source} lies in it, which is read here; name another folder")
     if out.is_dir() and any(out.iterdir()) and not _made_here(out):
         raise DataError(f"--out {out}: not empty and not made by {MADE_BY}; name another folder")
+
+
+def check_trainable(out: Path, source: Path, splits: Iterable[Path], *, named: bool) -> None:
+    """Refuse a folder that could not be trained on, as the other splits go there as they are.
+
+    Args:
+        out: The folder to make.
+        source: What grows.
+        splits: The splits that go with it.
+        named: Whether columns were named by hand; those of the grown split are called ``text`` and ``label``.
+
+    Raises:
+        DataError: If there is no ``valid.csv``, or its columns may be called otherwise than those of ``train.csv``.
+    """
+    remedy = f"augment the {TRAIN} that finsa prepare makes, or name a file, as in --out F.csv"
+    if all(path.name != VALID for path in splits):
+        raise DataError(f"--out {out}: training needs a {VALID}, and none stands beside {source}; {remedy}")
+    if named:
+        raise DataError(
+            f"--out {out}: {VALID} goes there with the columns that it has, {TRAIN} with text and label, and training "
+            f"reads both by the same names; {remedy}"
+        )
 
 
 def grow(out: Path, rows: pl.DataFrame, splits: Iterable[Path], source: Path) -> None:
