@@ -65,6 +65,27 @@ def test_splits_beside_are_kept_away_from(name: str, tmp_path: Path, capsys: pyt
     assert "5 of 60 rows equal texts of valid or test" in capsys.readouterr().err
 
 
+def test_a_split_beside_that_cannot_be_read_says_why_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, metrics = write(tmp_path / "train.csv", ROWS), tmp_path / "eval.json"
+    metrics.write_text('{"accuracy": 0.9}', encoding="utf-8")
+    assert augment(train, tmp_path / "x.csv") == 2
+    error = capsys.readouterr().err
+    assert "eval.json: no text column" in error
+    assert "read because its name says that models are judged by it: move or rename it if they are not" in error
+    assert error.count("\n") == 1
+    metrics.unlink()
+    (tmp_path / "test.csv").symlink_to(tmp_path / "gone.csv")
+    assert augment(train, tmp_path / "x.csv") == 2
+    assert "test.csv: called as a split that models are judged by, and links to nothing" in capsys.readouterr().err
+
+
+def test_a_training_split_is_advised_only_where_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write(tmp_path / "test.csv", ROWS)
+    for given in (source, tmp_path):
+        assert augment(given, tmp_path / "x.csv") == 2
+        assert "; augment a training split" in capsys.readouterr().err
+
+
 def test_no_split_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train, other = write(tmp_path / "d" / "train.csv", ROWS[:50]), write(tmp_path / "e" / "rows.csv", ROWS[:50])
     test = write(tmp_path / "d" / "test.csv", ROWS[50:])

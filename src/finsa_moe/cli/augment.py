@@ -105,7 +105,7 @@ def augment(
     require("polars", "data", "finsa augment")
     from finsa_moe.data.augmenting.augment import AugmentSettings
     from finsa_moe.data.augmenting.augment import augment as make
-    from finsa_moe.data.preparing.grown import check_folder, check_trainable, judging
+    from finsa_moe.data.preparing.grown import check_folder, check_trainable, judging, judging_texts
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.data.reading.read import read_rows, read_texts
     from finsa_moe.polarity import LabelMap
@@ -130,7 +130,7 @@ def augment(
     if endpoint is not None:
         manners = (at_once, per_minute, timeout, tries, max_tokens)
         asked = _client(endpoint, model_name, api, key_file, manners, kept)
-    judged_by = read_texts([*beside, *(hold_out or [])], text)
+    judged_by = [*judging_texts(beside, text), *read_texts(hold_out or [], text)]
     table = read_rows([source], Columns(text=text, label=label, id=id), LabelMap.parse(labels), domain)
     table.check(allow_rejects=bool(table.frame.height))
     if only_new and (nameless := sum(table.ids.values())):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from finsa_moe.data.preparing.folder import written_whole
+from finsa_moe.data.reading.read import read_texts
 from finsa_moe.data.reading.sets import held_out_in, is_held_out, split_called
 from finsa_moe.errors import DataError
 
@@ -27,17 +28,38 @@ def judging(source: Path) -> list[Path]:
         source: A file, or a folder of files of training rows.
 
     Raises:
-        DataError: If the source is such a split, or a folder that holds one.
+        DataError: If the source is such a split, or a folder that holds one; if one beside it is a link to nothing.
     """
     places = {source.absolute(), source.resolve()}  # a link may give a split another name
     if any(map(is_held_out, places)):
         raise DataError(
-            f"{source}: called as a split that models are judged by; augment {source.with_name(TRAIN)}, or rename it"
+            f"{source}: called as a split that models are judged by; {_rather(source.parent)}, or rename it"
         )
     if inside := held_out_in(source):
-        raise DataError(f"{source}: a folder of splits, {inside[0].name} among them; augment {source / TRAIN}")
-    beside = (path for folder in {place.parent for place in places} for path in held_out_in(folder))
-    return sorted({path for path in beside if path.stat().st_size})
+        raise DataError(f"{source}: a folder of splits, {inside[0].name} among them; {_rather(source)}")
+    beside = {path for folder in {place.parent for place in places} for path in held_out_in(folder)}
+    if lost := sorted(path for path in beside if not path.exists()):
+        raise DataError(
+            f"{lost[0]}: called as a split that models are judged by, and links to nothing; mend or drop it"
+        )
+    return sorted(path for path in beside if path.stat().st_size)
+
+
+def judging_texts(splits: Sequence[Path], text: str | None) -> list[str]:
+    """The texts of splits that `judging` found.
+
+    Args:
+        splits: Their files.
+        text: As for `read_texts`.
+
+    Raises:
+        DataError: As `read_texts` does, with why a file was read that nobody named.
+    """
+    try:
+        return read_texts(splits, text)
+    except DataError as error:
+        why = "it was read because its name says that models are judged by it: move or rename it if they are not"
+        raise DataError(f"{error}; {why}") from error
 
 
 def check_folder(out: Path, sources: Iterable[Path]) -> None:
@@ -95,6 +117,11 @@ def grow(out: Path, rows: pl.DataFrame, splits: Iterable[Path], source: Path) ->
             "as they were": list(map(str, splits)),
         }
         (folder / REPORT).write_text(json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _rather(folder: Path) -> str:
+    """What to augment instead of a split of this folder."""
+    return f"augment {folder / TRAIN}" if (folder / TRAIN).is_file() else "augment a training split"
 
 
 def _made_here(folder: Path) -> bool:
