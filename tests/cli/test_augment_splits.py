@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,24 @@ def test_a_folder_that_could_not_be_trained_on_is_refused(tmp_path: Path, capsys
     assert "augment the train.csv that finsa prepare makes, or name a file" in capsys.readouterr().err
     assert not out.exists()
     assert augment(train, tmp_path / "x.csv", "--text", "帖文", "--label", "走势") == 0
+
+
+def test_the_folder_that_one_stands_in_may_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = write(tmp_path / "s" / "train.csv", ROWS[:50])
+    write(train.with_name("valid.csv"), ROWS[50:])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert augment(train, Path()) == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["report.json", "train.csv", "valid.csv"]
+    assert (tmp_path / "here.rejects.csv").is_file()
+
+
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="no mount point is known here")
+def test_a_mount_point_is_no_folder_to_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = write(tmp_path / "train.csv", ROWS[:50])
+    for out in ("/", "/proc"):
+        assert augment(train, Path(out)) == 2
+        assert f"--out {out}: a mount point, which no folder can replace" in capsys.readouterr().err
 
 
 def test_models_that_think_are_asked_in_their_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

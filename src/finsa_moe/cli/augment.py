@@ -112,16 +112,19 @@ def augment(
 
     if endpoint is None and (useless := idle(context, *_OF_REWRITING)):
         raise ConfigError(f"{useless}: only for a model that rewrites; name one by --endpoint URL, or leave it out")
-    kept = answers or out.with_suffix(".answers.jsonl")
     beside = judging(source)
     read = [source, *beside, *(hold_out or [])]
+    if _is_folder(out):
+        check_folder(out, read)
+    if out.name in ("", ".."):
+        out = out.resolve()  # `.` has no name to put others beside
+    kept = answers or out.with_suffix(".answers.jsonl")
     check_targets(None if _is_folder(out) else out, _rejects_of(out), kept if endpoint is not None else None)
     if not _is_folder(out):
         _check_file(out)
     elif only_new:
         raise ConfigError(f"--out {out}: a folder is to be trained on, so it holds all rows; leave out --only-new")
     else:
-        check_folder(out, read)
         check_trainable(out, source, beside, named=(text or label) is not None)
     refuse_inputs({"--out": out, "--out's rejects": _rejects_of(out), "--answers": answers}, read)
     settings = AugmentSettings(synonyms, copies, words, seed)

@@ -10,6 +10,16 @@ from finsa_moe.errors import DataError
 from finsa_moe.files import aside_of, whole_folder
 
 
+def refuse_mount(out: Path) -> None:
+    """Refuse a folder to make that is a mount point.
+
+    Raises:
+        DataError: If it is one, or a link to one.
+    """
+    if out.resolve().is_mount():
+        raise DataError(f"--out {out}: a mount point, which no folder can replace; name a folder within it")
+
+
 @contextmanager
 def written_whole(out: Path, replaces: Callable[[str], bool]) -> Iterator[Path]:
     """As `files.whole_folder`, with what cannot be written told as a fault of the choice of `out`.

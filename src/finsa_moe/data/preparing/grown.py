@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.preparing.folder import written_whole
+from finsa_moe.data.preparing.folder import refuse_mount, written_whole
 from finsa_moe.data.reading.read import read_texts
 from finsa_moe.data.reading.sets import held_out_in, is_held_out, split_called
 from finsa_moe.errors import DataError
@@ -66,8 +66,9 @@ def check_folder(out: Path, sources: Iterable[Path]) -> None:
     """Refuse a folder that must not be made or replaced.
 
     Raises:
-        DataError: If it is there, not empty and not made by `grow`, or something that is read lies in it.
+        DataError: If it is a mount point, or not empty and not made by `grow`, or something that is read lies in it.
     """
+    refuse_mount(out)
     for source in sources:
         if source.resolve().is_relative_to(out.resolve()):
             raise DataError(f"--out {out}: {source} lies in it, which is read here; name another folder")

@@ -21,7 +21,7 @@ from finsa_moe.data.domains import check_domain
 from finsa_moe.data.duplicates.clusters import CLUSTER_THRESHOLD, N, checked
 from finsa_moe.data.duplicates.grams import banding
 from finsa_moe.data.duplicates.held_out import HeldOut
-from finsa_moe.data.preparing.folder import written_whole
+from finsa_moe.data.preparing.folder import refuse_mount, written_whole
 from finsa_moe.data.preparing.groups import group
 from finsa_moe.data.preparing.placed import write_splits
 from finsa_moe.data.preparing.report import MADE_BY, Read, Report, describe
@@ -227,8 +227,7 @@ def _check_target(sources: Sequence[Path], out: Path, *, force: bool) -> None:
             raise DataError(f"--out {out}: it holds source {source} or lies within it; choose another folder")
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out}: is a file; name a folder")
-    if target.is_mount():
-        raise DataError(f"--out {out}: a mount point, which no folder can replace; name a folder within it")
+    refuse_mount(out)
     if out.is_dir() and any(out.iterdir()) and not made_here(out) and not force:
         raise DataError(
             f"--out {out}: not empty and not made by {MADE_BY}; choose another, or --force to replace only "
