@@ -247,3 +247,16 @@ def test_rows_made_of_another_split_leak(tmp_path: Path, capsys: pytest.CaptureF
     assert told in capsys.readouterr().err
     assert "made of its rows" in page.read_text(encoding="utf-8")
     assert main([*words, "--allowed", "0.25"]) == 0
+
+
+def test_a_row_is_named_by_the_id_that_it_came_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two training rows share an id, so both get another one."""
+    rows = "1,央行宣布降准,利好\n1,某公司业绩预亏,利空\n2,两市缩量震荡,中性\n"
+    (tmp_path / "train.csv").write_text("id,text,label\n" + rows, encoding="utf-8")
+    (tmp_path / "test.csv").write_text(
+        "id,text,label,source_id\na,存准率下调,利好,1\nb,不相干,利空,\n", encoding="utf-8"
+    )
+    assert main(["audit", str(tmp_path), "--no-scores", "--fail-on-leak"]) == 1
+    told = capsys.readouterr()
+    assert "1 made of its rows, of 2 rows" in told.err
+    assert "in none of the splits" not in told.out

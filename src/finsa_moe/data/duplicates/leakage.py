@@ -20,6 +20,7 @@ NOTIONS = ("raw", "normalised", "near")
 """When two texts count as the same: word for word; by `text.duplicate_key`; by a Jaccard similarity of n-grams."""
 MADE = "made"
 """Beside them: one row was made of the other (``source_id``), or both of one row."""
+_OTHERS = ("label", "id", "given", "source_id")
 SHOWN = 6
 """Rows of a cluster that an `Example` holds at most."""
 
@@ -60,7 +61,8 @@ class LeakReport:
     Attributes:
         splits: Names, the training split first.
         rows: ``split``, ``text``, ``label`` (null where unknown), ``id`` and ``source_id`` (null where there are none),
-            and a cluster number for each of `NOTIONS`.
+            ``given`` (the id that a row came with; null where that is not known), and a cluster number for each of
+            `NOTIONS`.
         clusters: What was found near.
         n: Length of an n-gram, characters.
     """
@@ -84,7 +86,7 @@ class LeakReport:
     def orphans(self) -> int:
         """Rows whose original is in none of the splits, so that nobody can say where it stands."""
         named = self.rows["source_id"].drop_nulls()
-        return int((~named.is_in(self.rows["id"].drop_nulls().unique().implode())).sum())
+        return int((~named.is_in(_ids(self.rows).implode())).sum())
 
     def of(self, split: str) -> pl.DataFrame:
         """The rows of one split.
@@ -133,14 +135,14 @@ class LeakReport:
             return pl.col(notion).is_in(self.of(source)[notion].unique().implode())
         if MADE not in self.notions:
             return pl.lit(value=False)
-        ids, own = (self.of(name)["id"].drop_nulls().unique() for name in (source, target))
+        ids, own = (_ids(self.of(name)) for name in (source, target))
         named, wanted = (self.of(name)["source_id"].drop_nulls().unique() for name in (source, target))
         # A row's original is sought in its own split first: two files that both count from 1 have nothing to do with
         # each other. One that no split holds ties those that name it.
-        known = pl.concat([self.rows["id"].drop_nulls(), wanted]).unique().implode()
+        known = pl.concat([_ids(self.rows), wanted]).implode()
         abroad = named.filter(~named.is_in(ids.implode()) & named.is_in(known)).implode()
         home = wanted.filter(~wanted.is_in(own.implode()) & wanted.is_in(ids.implode())).implode()
-        tied = pl.col("id").is_in(abroad) | pl.col("source_id").is_in(abroad) | pl.col("source_id").is_in(home)
+        tied = pl.any_horizontal(pl.col("id", "given", "source_id").is_in(abroad), pl.col("source_id").is_in(home))
         return tied.fill_null(value=False)
 
     def leaks(self, notion: str = "near", allowed: float = 0.0) -> bool:
@@ -255,13 +257,18 @@ def audit(
     return LeakReport(tuple(splits), rows, clusters, n)
 
 
+def _ids(rows: pl.DataFrame) -> pl.Series:
+    """The ids by which rows may be named: those that they have and those that they came with."""
+    return pl.concat([rows["id"], rows["given"]]).drop_nulls().unique()
+
+
 def _checked(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The columns ``split``, ``text``, ``label``, ``id`` and ``source_id`` of a split's rows."""
+    """The columns ``split``, ``text``, and `_OTHERS` of a split's rows."""
     if "text" not in frame.columns:
         raise DataError(f"split {name!r}: no column 'text'; columns found: {', '.join(frame.columns) or 'none'}")
     if frame["text"].null_count():
         raise DataError(f"split {name!r}: {frame['text'].null_count():,} rows have no text; drop them first")
-    others = (pl.col(own) if own in frame.columns else pl.lit(None).alias(own) for own in ("label", "id", "source_id"))
+    others = (pl.col(own) if own in frame.columns else pl.lit(None).alias(own) for own in _OTHERS)
     rows = frame.select(pl.lit(name).alias("split"), pl.col("text"), *others).cast(pl.String)
     named = pl.col("source_id").str.strip_chars()
     rows = rows.with_columns(source_id=pl.when(named != "").then(named))

@@ -29,9 +29,9 @@ class Table:
     """The rows of some files.
 
     Attributes:
-        frame: The rows kept: ``id`` (unique), ``text`` (as written), ``label`` (利空, 中性 or 利好; null only where
-            none was needed), ``domain``, ``date`` and ``source_id`` where a file has them, and ``file`` and ``line``
-            where the row starts.
+        frame: The rows kept: ``id`` (unique), ``given`` (the id that each came with, where any was changed), ``text``
+            (as written), ``label`` (利空, 中性 or 利好; null only where none was needed), ``domain``, ``date`` and
+            ``source_id`` where a file has them, and ``file`` and ``line`` where the row starts.
         rejects: The rows refused: ``file, line, reason, id, text, label`` as found.
         sources: The files read.
         skipped: Files met in a folder and left out, with the reason.
@@ -111,8 +111,11 @@ def read_rows(
     if domain is not None:
         frame = frame.with_columns(domain=pl.lit(domain))
     frame = frame.drop(name for name in ("date", "source_id", "by") if frame[name].null_count() == frame.height)
+    given = frame["id"].str.strip_chars()
     frame, ids = name_rows(frame)
-    named = ("id", "text", "label", "domain", "date", "source_id", "file", "line")
+    if ids["changed"]:
+        frame = frame.with_columns(given=given)
+    named = ("id", "given", "text", "label", "domain", "date", "source_id", "file", "line")
     return Table(
         frame.select(name for name in named if name in frame.columns), pl.concat(refused), read, found.skipped, ids
     )
