@@ -242,7 +242,7 @@ def _expert_answers(
     network = cast(PreTrainedModel, PeftModel.from_pretrained(plain, str(folder)).eval().base_model.model)
     encode = text_encoder(load_tokenizer(folder), prompt=facts["prompt"], max_length=facts["max_tokens"])
     weight, bias = (head[name].float().to(network.device) for name in ("weight", "bias"))
-    table = NGrams.read(folder / EXPERT_TABLE, len(NAMES))
+    table = NGrams.read(folder / EXPERT_TABLE, len(NAMES), noted=facts.get("ngrams"))
 
     def answer(texts: Sequence[str]) -> Reals:
         with torch.inference_mode():
