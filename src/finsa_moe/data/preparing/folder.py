@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,3 +44,12 @@ def written_whole(out: Path, replaces: Callable[[str], bool]) -> Iterator[Path]:
             old = aside_of(out.resolve())
             stands = f"the next run ends what stands in {old}" if old.exists() else "nothing was replaced"
         raise DataError(f"{out}: cannot be written: {error.strerror or error}; {stands}") from error
+
+
+def made_by(folder: Path) -> object:
+    """Which command a folder's ``report.json`` says has made it; None where none says so."""
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return report.get("made_by") if isinstance(report, dict) else None

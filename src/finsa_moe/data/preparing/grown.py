@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.preparing.folder import refuse_mount, written_whole
+from finsa_moe.data.preparing.folder import made_by, refuse_mount, written_whole
 from finsa_moe.data.reading.read import read_texts
 from finsa_moe.data.reading.sets import held_out_in, is_held_out, split_called
 from finsa_moe.errors import DataError
@@ -72,7 +72,7 @@ def check_folder(out: Path, sources: Iterable[Path]) -> None:
     for source in sources:
         if source.resolve().is_relative_to(out.resolve()):
             raise DataError(f"--out {out}: {source} lies in it, which is read here; name another folder")
-    if out.is_dir() and any(out.iterdir()) and not _made_here(out):
+    if out.is_dir() and any(out.iterdir()) and made_by(out) != MADE_BY:
         raise DataError(f"--out {out}: not empty and not made by {MADE_BY}; name another folder")
 
 
@@ -123,11 +123,3 @@ def grow(out: Path, rows: pl.DataFrame, splits: Iterable[Path], source: Path) ->
 def _rather(folder: Path) -> str:
     """What to augment instead of a split of this folder."""
     return f"augment {folder / TRAIN}" if (folder / TRAIN).is_file() else "augment a training split"
-
-
-def _made_here(folder: Path) -> bool:
-    try:
-        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(report, dict) and report.get("made_by") == MADE_BY

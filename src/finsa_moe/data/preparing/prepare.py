@@ -6,7 +6,6 @@ not at all. It knows nothing of models.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from finsa_moe.data.domains import check_domain
 from finsa_moe.data.duplicates.clusters import CLUSTER_THRESHOLD, N, checked
 from finsa_moe.data.duplicates.grams import banding
 from finsa_moe.data.duplicates.held_out import HeldOut
-from finsa_moe.data.preparing.folder import refuse_mount, written_whole
+from finsa_moe.data.preparing.folder import made_by, refuse_mount, written_whole
 from finsa_moe.data.preparing.groups import group
 from finsa_moe.data.preparing.placed import write_splits
 from finsa_moe.data.preparing.report import MADE_BY, Read, Report, describe
@@ -213,11 +212,7 @@ def _undisputed(sources: Sequence[Path], side: Settled, cut: date) -> pl.DataFra
 
 def made_here(folder: Path) -> bool:
     """Whether `prepare` made this folder."""
-    try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(report, dict) and report.get("made_by") == MADE_BY
+    return made_by(folder) == MADE_BY
 
 
 def _check_target(sources: Sequence[Path], out: Path, *, force: bool) -> None:
