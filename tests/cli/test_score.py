@@ -30,6 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             new_rows=4,
             answering=2.0,
             gone=["/p/a.csv"],
+            unfinished=["/p/c.csv"],
             cut_before={"/p/b.csv": 1024},
         )
 
@@ -47,6 +48,7 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
     assert shown.err.splitlines() == [
         "1 files scored before are no longer there (first: /p/a.csv): their answers stay; if they were copied elsewhere "
         "and scored there, their rows count twice: name another --out",
+        "1 files of an earlier run that did not come to its end may lack answers (first: /p/c.csv): name them again",
         "1 files keep the shards that they were begun with (first: /p/b.csv, of 1,024 rows): --shard-rows is for new files; "
         "name another --out to cut them anew",
         "2 shards were there already",

@@ -250,7 +250,8 @@ def test_a_manifest_that_cannot_grow_stays_whole(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(manifest_of, "_line", torn)
         with pytest.raises(DataError, match="cannot be written"):
             score(tmp_path / "a.parquet", out=tmp_path / "out")
-    assert [json.loads(line)["kind"] for line in (tmp_path / "out" / "manifest.jsonl").open()] == ["run", "shard"]
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "out" / "manifest.jsonl").open()]
+    assert kinds == ["run", "begin", "shard"]
 
 
 def test_a_model_replaced_on_the_way_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,12 @@ def _tell(report: RunReport, out: Path) -> None:
             "stay; if they were copied elsewhere and scored there, their rows count twice: name another --out",
             err=True,
         )
+    if report.unfinished:
+        typer.echo(
+            f"{len(report.unfinished):,} files of an earlier run that did not come to its end may lack answers (first: "
+            f"{report.unfinished[0]}): name them again",
+            err=True,
+        )
     if report.cut_before:
         name, rows = next(iter(report.cut_before.items()))
         typer.echo(

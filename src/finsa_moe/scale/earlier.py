@@ -5,7 +5,7 @@ A manifest and sources go in; it changes neither, and opens no file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from finsa_moe.errors import ConfigError
@@ -39,6 +39,13 @@ def check_parts(manifest: Manifest, sources: Sequence[Source]) -> None:
             )
 
 
+def no_longer_there(names: Iterable[str], sources: Sequence[Source]) -> set[str]:
+    """Those of some files of earlier runs, not among the sources, that are no longer where they were."""
+    here = {source.name for source in sources}
+    roots = {source.root for source in sources if source.root}
+    return {name for name in names if name not in here and is_gone(name, roots)}
+
+
 def gone_files(manifest: Manifest, sources: Sequence[Source]) -> list[str]:
     """Files of earlier runs that are no longer there.
 
@@ -47,10 +54,8 @@ def gone_files(manifest: Manifest, sources: Sequence[Source]) -> list[str]:
     Raises:
         ConfigError: If one has the same size and time as a new file: it has moved.
     """
-    here = {source.name for source in sources}
     known = {entry["source"]: entry["stamp"] for entry in (*manifest.entries.values(), *manifest.files.values())}
-    roots = {source.root for source in sources if source.root}
-    gone = sorted(name for name in known.keys() - here if is_gone(name, roots))
+    gone = sorted(no_longer_there(known, sources))
     new = {source.stamp: source.name for source in sources if not source.root and source.name not in known}
     for name in gone:
         if known[name] in new:

@@ -17,7 +17,8 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime import cores
 from finsa_moe.scale import pool
 from finsa_moe.scale.job import Job, make_job
-from finsa_moe.scale.manifest import NAME, Manifest, alone_in, open_manifest
+from finsa_moe.scale.manifest import NAME, Manifest, alone_in
+from finsa_moe.scale.opening import open_manifest
 from finsa_moe.scale.pieces import Piece
 from finsa_moe.scale.plan import look_at, missing_pieces, reason_of
 from finsa_moe.scale.shard import COUNTS, Entry, commit, empty_error
@@ -39,7 +40,8 @@ class RunReport:
         changed: Files that have changed since they were scored and were scored again.
         gone: Files of earlier runs that are no longer there; their answers stay.
         cut_before: Files of this run that keep other rows of a shard than were asked for, since they have shards.
-        failed: Parts of files that could not be read, with the reason.
+        failed: Parts that could not be read: the file's name, and the reason.
+        unfinished: Files that earlier runs began and this one did not name, of which some rows may have no answer.
         skipped: Files met in folders and left out, with the reason, and files without a row.
         bad: Files that cannot be read or have no such column and were left out, with the reason.
         seconds: Wall time of this run.
@@ -58,7 +60,8 @@ class RunReport:
     changed: int = 0
     gone: list[str] = field(default_factory=list)
     cut_before: dict[str, int] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -141,9 +144,11 @@ def score(
                     manifest.leave_out(source, bad[source.name])
             pieces = missing_pieces(job, good, look.groups, manifest, leave_out, copy=backend == "pool")
             _run(pieces, job, manifest, report, backend, workers, ray_address, tell)
+            manifest.end(names, {name for name, _ in report.failed})
         finally:
             shutil.rmtree(job.temporary, ignore_errors=True)
         entries = list(manifest.entries.values())
+        report.unfinished = [name for name in manifest.unfinished or () if name not in names]
     for source in good:
         groups = look.groups.get(source.name)
         if (manifest.files.get(source.name, {}).get("rows") if groups is None else sum(groups)) == 0:
@@ -156,7 +161,7 @@ def score(
         more = f"; and {len(report.failed) - 1} more such parts" if len(report.failed) > 1 else ""
         more += f"; {len(bad)} files were left out, as {job.out / NAME} says" if bad else ""
         raise DataError(
-            f"{report.failed[0]}{more}; the other {report.answered:,} rows are answered: run again when it is mended"
+            f"{report.failed[0][1]}{more}; the other {report.answered:,} rows are answered: run again when it is mended"
         )
     if report.refused and not report.answered:
         raise empty_error(entries)
@@ -181,7 +186,7 @@ def _run(
         elif outcome.fatal and outcome.error is not None:
             raise outcome.error
         else:
-            report.failed.append(str(outcome.error))
+            report.failed.append((outcome.piece.source.name, str(outcome.error)))
         if outcome.piece.staged is not None:
             outcome.piece.staged.unlink(missing_ok=True)
         tell()
