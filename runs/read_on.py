@@ -3,7 +3,7 @@
 ``python runs/read_on.py MIXTURE OUT DOMAIN ROWS --config FILE``: DOMAIN's expert goes on from where it is, with its
 head, on ``ROWS/train.csv`` by the settings of FILE's stage ``expert`` (rank and alpha are its own), judged on
 ``ROWS/valid.csv``, and OUT is MIXTURE with it in its place. The training stands in ``OUT.expert``, where a run that was
-stopped goes on. How long it read goes to ``OUT/metrics.json``, ``read_on``.
+stopped goes on. How long it has read, and the rows of this time, go to ``OUT/metrics.json``, ``read_on``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from finsa_moe.config import ExpertConfig
 from finsa_moe.files import read_json, working_folder
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS
 from finsa_moe.training.expert import train_expert
-
-FACTS = ("steps", "rows", "wall_seconds")
 
 
 def read_on(mixture: Path, out: Path, domain: str, rows: Path, config: Path) -> None:
@@ -44,7 +42,8 @@ def read_on(mixture: Path, out: Path, domain: str, rows: Path, config: Path) -> 
             whole[f"heads.{name}"][at] = tensor
         save_file(whole, working / WEIGHTS, metadata={"format": "pt"})
         before = read_json(mixture / "metrics.json").get("read_on", {})
-        change(working / "metrics.json", {"read_on": before | {domain: {key: told[key] for key in FACTS}}})
+        summed = {key: told[key] + before.get(domain, {}).get(key, 0) for key in ("steps", "wall_seconds")}
+        change(working / "metrics.json", {"read_on": before | {domain: {"rows": told["rows"], **summed}}})
         working.replace(out)
 
 

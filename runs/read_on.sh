@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# News' expert of a finished mixture reads on: bare phrases (runs/phrases.py) and the written sentences, among labelled rows
-# enough that it unlearns none, those that name companies under other names as well; then runs/tables.sh. The posts' expert
-# and the router stay as they are: a posts' expert that read on lost on investors' posts and FinFE what it gained elsewhere
-# (EXPERIMENTS.md).
+# News' expert of a finished mixture reads on: bare phrases (runs/phrases.py), lines whose figures decide
+# (runs/figures.py) and the written sentences, among labelled rows enough that it unlearns none, those that name companies
+# under other names as well; then runs/tables.sh. The posts' expert and the router stay as they are: a posts' expert that
+# read on lost on investors' posts and FinFE what it gained elsewhere (EXPERIMENTS.md).
 # runs/default_model.sh ends with it; MIXTURE=models/default lets what ships read on.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/read_on.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; READ_ON=file (runs/read_on.yaml)
-#        ON=22000 labelled rows, PHRASES=so many (all) beside the written sentences; those of runs/tables.sh
+#        ON=22000 labelled rows beside the written sentences, PHRASES=so many (all), FIGURES=so many (6000); those of
+#        runs/tables.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
@@ -22,13 +23,14 @@ source runs/default_rows.sh
 
 say "news' expert reads on"
 phrases "$out/phrases.csv"
+figures "$out/figures.csv"
 later=()
 for name in news other; do
   ! told "$out/fresh/$name.csv" || later+=(--more "$out/fresh/$name.csv")
 done
 expert_rows "$out/on/all" "$out/data/news" ${later[@]+"${later[@]}"} "${held[@]}"
-expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" --companies \
-  "${probing[@]}" "${held[@]}"
+expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" \
+  --more "$out/figures.csv" --companies "${probing[@]}" "${held[@]}"
 made_of "$out/read" "$mixture" "$out/on/news" "$config:expert"
 [ -f "$out/read/config.json" ] || python runs/read_on.py "$mixture" "$out/read" news "$out/on/news" --config "$config"
 

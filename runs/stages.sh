@@ -18,6 +18,10 @@ phrases() { # phrases OUT : bare phrases of our own (runs/phrases.py), but those
   made_of "$1" "PHRASES=${PHRASES:-}" runs/phrases/words.yaml "${probing[@]}"
   [ -f "$1" ] || python runs/phrases.py "$1" ${PHRASES:+--rows "$PHRASES"} "${probing[@]}"
 }
+figures() { # figures OUT : short lines whose figures decide (runs/figures.py), likewise; setting: FIGURES=so many
+  made_of "$1" "FIGURES=${FIGURES:-6000}" runs/figures/words.yaml runs/figures.py "${probing[@]}"
+  [ -f "$1" ] || python runs/figures.py "$1" --rows "${FIGURES:-6000}" "${probing[@]}"
+}
 
 mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merged, trained jointly; makes OUT/joint/moe_joint
   local out=$1 backbone=$2 rows=$3 config=$4 domain

@@ -48,10 +48,11 @@ rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 say "tables of n-grams"
 weight=${POSTS_WEIGHT:-1.5} # the network reads posts, irony above all, less well than their words do
 phrases "$out/phrases.csv" # for the router: what is short is not posts' for that
-made_of "$out/moe" "$mixture" "$out/table_learnt" "$out/phrases.csv" "POSTS_WEIGHT=$weight"
+figures "$out/figures.csv"
+made_of "$out/moe" "$mixture" "$out/table_learnt" "$out/phrases.csv" "$out/figures.csv" "POSTS_WEIGHT=$weight"
 [ -f "$out/moe/config.json" ] ||
   python runs/tables.py "$mixture" "$out/moe" news="$out/table_learnt/news" forum="$out/table_learnt/forum" \
-    --router news="$out/phrases.csv" --weight forum="$weight"
+    --router news="$out/phrases.csv" --router news="$out/figures.csv" --weight forum="$weight"
 
 say "export"
 graphs=() # of what ships, where its network is the one that gets new tables

@@ -109,7 +109,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
     )  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings},
-        "CONFIG": str(config), "READ_ON": str(config), "ON": "60", "PHRASES": "40", "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
+        "CONFIG": str(config), "READ_ON": str(config), "ON": "60", "PHRASES": "40", "FIGURES": "30", "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
         "BIN": str(warm), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
@@ -160,7 +160,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
     assert list(tables) == ["news", "forum", "router"]
     assert all(one["ngrams"] > 0 for one in tables.values())
     assert all([*shipped["ngrams"], shipped["router_ngrams"]])
-    assert tables["router"]["rows"] == tables["news"]["rows"] + tables["forum"]["rows"] + 40  # the phrases are news
+    assert tables["router"]["rows"] == tables["news"]["rows"] + tables["forum"]["rows"] + 70  # the phrases and figures are news
 
     of_seeds = [out / "seeds" / seed / "joint" / "moe_joint" for seed in ("13", "21")]
     banks = [load_mixture(folder, device="cpu").bank for folder in (out / "kept", *of_seeds)]
