@@ -17,7 +17,7 @@ from finsa_moe.scale.score import RunReport
 from finsa_moe.scale.stores import find_sources
 from finsa_moe.scale.worker import Outcome
 from tests.scale.test_score import score, scored
-from tests.scale.texts import answers, frame, left_behind
+from tests.scale.texts import answers, frame, left_behind, stored
 
 pytestmark = pytest.mark.usefixtures("here")
 BROKEN = "text\n净利润同比增长三成,公司发布公告\n".encode() + b"\xff\n"
@@ -77,11 +77,11 @@ def test_a_file_of_a_store_that_turns_out_bad_is_left_out(folder: Path, tmp_path
     """Known only when it is fetched."""
     for name in ("damaged.parquet", "header.csv", "empty.csv"):
         (folder / name).unlink()
-    report = scored([folder.as_uri()], tmp_path / "out", engine="onnxruntime", skip_bad_files=True)
+    report = scored([stored(folder)], tmp_path / "out", engine="onnxruntime", skip_bad_files=True)
     assert [name.rpartition("/")[2] for name in report.bad] == ["broken.csv", "lacking.csv"]
     assert report.answered == 5
-    with pytest.raises(DataError, match=r"^file:///\S+/in/broken\.csv: UTF-8 with a broken byte"):
-        scored([folder.as_uri()], tmp_path / "again", engine="onnxruntime")
+    with pytest.raises(DataError, match=r"^local:///\S+/in/broken\.csv: UTF-8 with a broken byte"):
+        scored([stored(folder)], tmp_path / "again", engine="onnxruntime")
 
 
 def test_nothing_but_bad_files_is_an_error(tmp_path: Path) -> None:

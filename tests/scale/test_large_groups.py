@@ -16,7 +16,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.scale.pieces import copied_pieces, parquet_groups, parquet_pieces
 from finsa_moe.scale.stores import Source, find_sources
 from tests.scale.test_score import score, write_bytes
-from tests.scale.texts import answers, frame, left_behind
+from tests.scale.texts import answers, frame, left_behind, stored
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -41,7 +41,7 @@ def test_a_group_of_a_store_is_fetched_once(tmp_path: Path, fetched: list[int], 
     text = pl.when(pl.col("key") % 50 == 0).then("text")  # few to answer
     frame(400).with_columns(text=text, noise=pl.Series(noise)).write_parquet(path, row_group_size=400)
     size = path.stat().st_size
-    report = score(path.as_uri(), out=out, shard_rows=50)
+    report = score(stored(path), out=out, shard_rows=50)
     assert (report.shards, report.answered, report.refused) == (8, 8, 392)
     assert sum(fetched) < 2 * size
     assert left_behind(out) == []
@@ -49,7 +49,7 @@ def test_a_group_of_a_store_is_fetched_once(tmp_path: Path, fetched: list[int], 
         shard.unlink()
     fetched.clear()
     counted.clear()
-    report = score(path.as_uri(), out=out, shard_rows=50)
+    report = score(stored(path), out=out, shard_rows=50)
     assert [int(name[-5:]) for name in counted] == [1, 3, 5]
     assert sum(fetched) < 2 * size
     assert sorted(answers(out)["key"]) == list(range(0, 400, 50))
@@ -63,7 +63,7 @@ def test_staged_rows_are_those_of_the_file(most: int, tmp_path: Path) -> None:
         for size in sizes:
             writer.write_table(rows[start : start + size].to_arrow(), row_group_size=size)
             start += size
-    (source,), _ = find_sources([(tmp_path / "a.parquet").as_uri()], tmp_path / "out")
+    (source,), _ = find_sources([stored(tmp_path / "a.parquet")], tmp_path / "out")
     pieces = list(parquet_pieces(source, parquet_groups(source, None, None), most))
     some = [piece for piece in pieces if piece.groups == (0, 1) and piece.number % 3]
     copied = list(copied_pieces(some, tmp_path))
@@ -75,7 +75,7 @@ def test_staged_rows_are_those_of_the_file(most: int, tmp_path: Path) -> None:
 
 def test_a_group_answers_alike_from_here_and_from_a_store(tmp_path: Path) -> None:
     frame(41).write_parquet(tmp_path / "a.parquet")
-    for name, source in (("near", tmp_path / "a.parquet"), ("far", (tmp_path / "a.parquet").as_uri())):
+    for name, source in (("near", tmp_path / "a.parquet"), ("far", stored(tmp_path / "a.parquet"))):
         score(source, out=tmp_path / name)
     near, far = (answers(tmp_path / name).sort("key") for name in ("near", "far"))
     assert far.drop("id").equals(near.drop("id"))
@@ -85,7 +85,7 @@ def test_a_group_answers_alike_from_here_and_from_a_store(tmp_path: Path) -> Non
 def test_a_string_that_is_not_utf8_costs_its_row_there_too(tmp_path: Path) -> None:
     good, gbk = "净利润同比增长".encode(), "净利润".encode("gbk")
     write_bytes(tmp_path / "a.parquet", key=list(range(45)), text=[gbk if at == 30 else good for at in range(45)])
-    report = score((tmp_path / "a.parquet").as_uri(), out=tmp_path / "out")
+    report = score(stored(tmp_path / "a.parquet"), out=tmp_path / "out")
     assert (report.answered, report.refused) == (44, 1)
     (file,) = (tmp_path / "out" / "rejects").iterdir()
     assert ",31,column 'text' is not UTF-8" in file.read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ def test_a_string_that_is_not_utf8_costs_its_row_there_too(tmp_path: Path) -> No
 
 def test_a_group_that_cannot_be_read_is_left_to_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frame(50).write_parquet(tmp_path / "a.parquet")
-    (source,), _ = find_sources([(tmp_path / "a.parquet").as_uri()], tmp_path / "out")
+    (source,), _ = find_sources([stored(tmp_path / "a.parquet")], tmp_path / "out")
     pieces = list(parquet_pieces(source, parquet_groups(source, None, None), 20))
 
     def broken(self: Any) -> Any:

@@ -15,7 +15,7 @@ from finsa_moe.scale.job import make_job
 from finsa_moe.scale.stores import find_sources
 from finsa_moe.scale.worker import Worker
 from tests.scale.test_score import score
-from tests.scale.texts import answers, texts
+from tests.scale.texts import answers, stored, texts
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -58,7 +58,7 @@ def test_an_id_that_comes_late_is_accepted(posts: Path, tmp_path: Path) -> None:
 
 
 def test_of_a_store_too_and_what_is_in_no_row_is_told(posts: Path, tmp_path: Path) -> None:
-    score(posts.as_uri(), out=tmp_path / "out", text="content")
+    score(stored(posts), out=tmp_path / "out", text="content")
     assert answers(tmp_path / "out").height == 7
     with pytest.raises(DataError, match=r"no column 'body'.*columns found: title, date, content, post_id"):
         score(posts, out=tmp_path / "again", text="body")

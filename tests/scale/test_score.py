@@ -29,7 +29,7 @@ from finsa_moe.scale.score import score as scored
 from finsa_moe.scale.stores import Source, find_sources
 from finsa_moe.scale.worker import Worker
 from tests.data.reading.workbook import write_workbook
-from tests.scale.texts import answers, frame, left_behind, probabilities, texts
+from tests.scale.texts import answers, frame, left_behind, probabilities, stored, texts
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -182,7 +182,7 @@ def test_a_store_that_breaks_off_is_named(tmp_path: Path, monkeypatch: pytest.Mo
             raise ConnectionResetError(104, "Connection reset by peer")
 
     monkeypatch.setattr(Source, "open", lambda self: Broken())
-    url = (tmp_path / "a.csv").as_uri()
+    url = stored(tmp_path / "a.csv")
     with pytest.raises(DataError, match="Connection reset by peer") as told:
         scored([url], tmp_path / "out", engine="onnxruntime")
     assert str(told.value).startswith(f"{url}: cannot be read")

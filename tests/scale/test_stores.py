@@ -9,6 +9,7 @@ import pytest
 from finsa_moe.data.reading.formats import read_batches
 from finsa_moe.errors import DataError
 from finsa_moe.scale.stores import find_sources, is_gone
+from tests.scale.texts import stored
 
 
 def test_local_files_and_folders(tmp_path: Path) -> None:
@@ -42,11 +43,21 @@ def test_equal_stems_have_different_keys(tmp_path: Path) -> None:
     assert len({source.key for source in found}) == 2
 
 
-def test_a_store_of_pyarrow(tmp_path: Path) -> None:
+def test_a_url_of_a_local_file_is_its_path(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%"
+    folder.mkdir()
+    (folder / "文.csv").write_text("text\n涨\n", encoding="utf-8")
+    found, _ = find_sources([str(folder), folder.as_uri(), (folder / "文.csv").as_uri()], tmp_path / "out")
+    assert [(source.name, source.root) for source in found] == [(str(folder / "文.csv"), "")]
+    assert not is_gone((folder / "文.csv").as_uri(), [])
+    assert is_gone((folder / "b.csv").as_uri(), [])
+
+
+def test_a_store(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\n涨\n", encoding="utf-8")
     (tmp_path / ".hidden.csv").write_text("text\n跌\n", encoding="utf-8")
-    found, _ = find_sources([tmp_path.as_uri()], tmp_path / "out")
-    assert [source.name for source in found] == [f"{tmp_path.as_uri()}/a.csv"]
+    found, _ = find_sources([stored(tmp_path)], tmp_path / "out")
+    assert [source.name for source in found] == [f"{stored(tmp_path)}/a.csv"]
     (tmp_path / "copies").mkdir()
     copy = found[0].fetched(tmp_path / "copies")
     assert copy.read_text(encoding="utf-8") == "text\n涨\n"
@@ -55,9 +66,9 @@ def test_a_store_of_pyarrow(tmp_path: Path) -> None:
 def test_packed_files_of_a_store_keep_both_endings(tmp_path: Path) -> None:
     for name in ("posts.csv.gz", "notes.gz"):
         (tmp_path / name).write_bytes(gzip.compress("text\n涨\n".encode()))
-    (found,), skipped = find_sources([tmp_path.as_uri()], tmp_path / "out")
+    (found,), skipped = find_sources([stored(tmp_path)], tmp_path / "out")
     assert found.ending == ".csv"
-    assert skipped == {f"{tmp_path.as_uri()}/notes.gz": "unknown ending"}
+    assert skipped == {f"{stored(tmp_path)}/notes.gz": "unknown ending"}
     (tmp_path / "copies").mkdir()
     (batch,) = read_batches(found.fetched(tmp_path / "copies"))
     assert batch.rows == [["涨"]]
@@ -68,7 +79,7 @@ def test_answers_are_no_sources_by_a_url_either(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("text\n涨\n", encoding="utf-8")
     found, skipped = find_sources([tmp_path.as_uri()], (tmp_path / "out").resolve())
-    assert [source.name for source in found] == [f"{tmp_path.as_uri()}/a.csv"]
+    assert [source.name for source in found] == [str(tmp_path / "a.csv")]
     assert skipped == {}
 
 

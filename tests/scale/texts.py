@@ -50,6 +50,11 @@ def probabilities(some: Sequence[str]) -> NDArray[np.float32]:
     return load(engine="onnxruntime", threads=1).predict_proba(some)
 
 
+def stored(path: Path) -> str:
+    """A URL by which fsspec reads a local path as it reads a store."""
+    return f"local://{path}"
+
+
 def left_behind(out: Path) -> list[str]:
     """Files that no finished run has: temporary ones, and shards that the manifest does not know."""
     manifest = (out / "manifest.jsonl").read_text(encoding="utf-8")

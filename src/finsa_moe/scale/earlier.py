@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.scale.stores import Source, is_gone
+from finsa_moe.scale.stores import Source, is_gone, local_path
 
 if TYPE_CHECKING:
     from finsa_moe.scale.manifest import Manifest
@@ -21,6 +21,19 @@ def check_keys(manifest: Manifest, sources: Sequence[Source]) -> None:
     for source in sources:
         if (owner := owners.setdefault(source.key, source.name)) != source.name:
             raise ConfigError(f"{source.name}: its shards would be called as those of {owner}; rename one of the two")
+
+
+def check_urls(manifest: Manifest, sources: Sequence[Source]) -> None:
+    """Refuse a local file that an earlier version has scored by its URL, as by its path its rows would count twice."""
+    here = {source.name for source in sources}
+    for name in {str(entry["source"]) for entry in manifest.entries.values()}:
+        if (path := local_path(name)) is None or str(path) == name:
+            continue
+        if (place := str(path.resolve())) in here:
+            raise ConfigError(
+                f"{manifest.path.parent}: holds the answers to {name}, by an earlier version that did not know it for "
+                f"{place}: its rows would count twice; name another --out"
+            )
 
 
 def check_parts(manifest: Manifest, sources: Sequence[Source]) -> None:
@@ -35,7 +48,8 @@ def check_parts(manifest: Manifest, sources: Sequence[Source]) -> None:
             before, after = (", ".join(names) or "no column" for names in (then, found))
             raise ConfigError(
                 f"{manifest.path.parent}: its answers to {entry['source']} have {before} of the file's folders, now "
-                f"they would have {after}; name the folder that was named before, or another --out"
+                f"they would have {after}; name the folder that was named before, or, if an earlier version took "
+                "fewer of them, another --out"
             )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import sha256
-from finsa_moe.scale.earlier import check_keys, check_parts, gone_files, no_longer_there
+from finsa_moe.scale.earlier import check_keys, check_parts, check_urls, gone_files, no_longer_there
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.manifest import LOCK, NAME, PART, Manifest, read_manifest
 from finsa_moe.scale.shard import Entry
@@ -53,6 +53,7 @@ def open_manifest(
                     "run with the old one, or name another --out"
                 )
     manifest.header |= noted
+    check_urls(manifest, sources)
     check_keys(manifest, sources)
     check_parts(manifest, sources)
     gone = gone_files(manifest, sources)

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from finsa_moe.data.reading.formats import KNOWN, READERS, find_files
 from finsa_moe.data.reading.names import named
@@ -35,8 +36,8 @@ class Source:
         path: Its path within the store.
         size: Bytes.
         stamp: Size and time of change; another stamp means that the file is another.
-        parts: Of the folders below the one that was named, those called ``key=value``: the file's columns that its
-            writer put there.
+        parts: The folders called ``key=value``, its columns that its writer put there: those below the one that was
+            named, that one, and those right above it.
     """
 
     name: str
@@ -110,22 +111,32 @@ def find_sources(names: Sequence[str], out: Path) -> tuple[list[Source], dict[st
         out: The folder of the answers; what lies in it is never an input.
 
     Raises:
-        DataError: If one is not there, or none holds a file of a known ending.
+        DataError: If one is not there, none holds a file of a known ending, or two lead to one file by links, each
+            with columns of its folders that the other has not.
     """
     found: dict[str, Source] = {}
     skipped: dict[str, str] = {}
     for name in names:
-        if _URL.match(name):
-            here, left = _remote(name, out)
+        if (top := local_path(name)) is None:
+            here, left = _remote(name)
         else:
-            files = find_files([top := Path(name)])
+            files = find_files([top])
             inside = [path for path in files.files if not path.resolve().is_relative_to(out)]
             here, left = [_local(path, top) for path in inside], files.skipped
-        found |= {source.name: source for source in here}
+        for source in here:
+            found[source.name] = _fuller(found.get(source.name, source), source)
         skipped |= left
     if not found:
         raise DataError(f"{', '.join(names)}: no file to score here; known endings: {KNOWN}")
     return [found[name] for name in sorted(found)], skipped
+
+
+def local_path(name: str) -> Path | None:
+    """The path on this machine that a path or a URL of ``file:`` means; None of any other URL."""
+    if not _URL.match(name):
+        return Path(name)
+    url = urlsplit(name)
+    return Path(url2pathname(url.path)) if url.scheme == "file" and url.netloc in ("", "localhost") else None
 
 
 def is_gone(name: str, roots: Iterable[str]) -> bool:
@@ -135,24 +146,41 @@ def is_gone(name: str, roots: Iterable[str]) -> bool:
         name: `Source.name`.
         roots: The URLs that this run has searched: of a store, no more is known than what lies under them.
     """
-    if _URL.match(name):
+    if (path := local_path(name)) is None:
         return any(name.startswith(f"{root.rstrip('/')}/") for root in roots)
-    return not os.access(named(Path(name)).file, os.F_OK)
+    return not os.access(named(path).file, os.F_OK)
 
 
 def _local(path: Path, top: Path) -> Source:
     place, facts = path.resolve(), named(path).file.stat()
-    parts = _parts(path.relative_to(top).as_posix())
+    parts = _parts(path.absolute(), top.absolute())
     return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}", parts)
 
 
-def _parts(path: str) -> tuple[tuple[str, str | None], ...]:
-    """What the folders of a path say, as Hive, Spark and pyarrow write columns into them."""
-    pairs = [folder.partition("=") for folder in PurePosixPath(path).parts[:-1]]
-    return tuple((key, None if value == _NULL else unquote(value)) for key, equals, value in pairs if key and equals)
+def _parts(path: PurePath, top: PurePath) -> tuple[tuple[str, str | None], ...]:
+    """What the folders of a path say, as Hive, Spark and pyarrow write columns into them.
+
+    Whether a part of such a tree is named or all of it, a file has the same columns.
+    """
+    pairs = [folder.partition("=") for folder in path.parts[:-1]]
+    begin = min(len(top.parts), len(pairs))
+    while begin and pairs[begin - 1][0] and pairs[begin - 1][1]:
+        begin -= 1
+    return tuple(
+        (key, None if value == _NULL else unquote(value)) for key, equals, value in pairs[begin:] if key and equals
+    )
 
 
-def _remote(url: str, out: Path) -> tuple[list[Source], dict[str, str]]:
+def _fuller(one: Source, other: Source) -> Source:
+    """Of a file that two names lead to, that with more columns of its folders."""
+    less, more = sorted((one, other), key=lambda source: len(source.parts))
+    if {*less.parts} <= {*more.parts}:
+        return more
+    first, second = (", ".join(f"{key}={value}" for key, value in source.parts) for source in (one, other))
+    raise DataError(f"{one.name}: is named twice, in folders {first} and {second}, by a link; name it by one of them")
+
+
+def _remote(url: str) -> tuple[list[Source], dict[str, str]]:
     fs = require("pyarrow.fs", EXTRA, "reading a store")
     try:
         store, path = _filesystem(url)
@@ -167,13 +195,11 @@ def _remote(url: str, out: Path) -> tuple[list[Source], dict[str, str]]:
     except OSError as error:
         raise DataError(f"{url}: cannot be read: {_said(error)}") from error
     sources, skipped = [], {}
-    local = isinstance(store, fs.LocalFileSystem)
     for e in known:
-        if local and Path(e.path).resolve().is_relative_to(out):
-            continue
         name = url if len(known) == 1 and e.path == path else f"{url.rstrip('/')}/{e.path[len(path) :].lstrip('/')}"
         stamp = f"{e.size}-{e.mtime_ns if e.mtime_ns is not None else ''}"
-        source = Source(name, url, e.path, int(e.size), stamp, _parts(e.path[len(path) :].lstrip("/")))
+        parts = _parts(PurePosixPath(e.path), PurePosixPath(path))
+        source = Source(name, url, e.path, int(e.size), stamp, parts)
         if source.ending in READERS:
             sources.append(source)
             continue
