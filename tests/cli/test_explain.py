@@ -207,7 +207,7 @@ def test_a_file_and_its_lexicon(source: Path, tmp_path: Path, capsys: pytest.Cap
     assert main([*command, "--class", "利好"]) == 0
     done = capsys.readouterr()
     assert "2 of 3 rows explained" in done.err
-    assert "1 rows bear another label" in done.err
+    assert "1 row bears another label" in done.err
     assert "1 of 3 words occur in no text: 牛市" in done.err
     assert "all · 利好: the list's words bear" in done.out
     with table.open(encoding="utf-8", newline="") as file:

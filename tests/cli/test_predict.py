@@ -98,7 +98,7 @@ def test_a_file_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert shown.out == ""
     assert "1 of 2 rows answered by column words" in shown.err
     assert "column words (fake)" in shown.err  # a rate of two rows would tell of the start
-    assert "1 rows refused, with the reason, in" in shown.err
+    assert "1 row refused, with the reason, in" in shown.err
     (row,) = map(json.loads, target.read_text(encoding="utf-8").splitlines())
     assert (row["key"], row["words"], row["sentiment"]) == ("a", "涨", "利好")
     assert Path(f"{target}.rejects.csv").read_text(encoding="utf-8").splitlines()[1] == f"{source},3,empty text,b,"
@@ -119,7 +119,7 @@ def test_a_file_onto_stdout(
     assert shown.err.splitlines() == [
         "in.csv: 2 of 3 rows answered by column text (fake)",
         "in.csv was read as GB18030: it is not in UTF-8",
-        "1 rows refused, the first in line 3: empty text",
+        "1 row refused, the first in line 3: empty text",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +22,7 @@ CUT = (
     "1 text was too long: its middle was cut (`truncated`)",
     "2 texts were too long: their middle was cut (`truncated`)",
 )
-UNLIKE = "unlike everything this model was trained on (`novelty` 0.99 or more): such answers mean little"
+UNLIKE = "unlike the texts that the model learnt from"
 
 
 @pytest.fixture
@@ -73,9 +75,47 @@ def test_strange_texts_are_counted(
     monkeypatch.setattr(face, "load", lambda *_, **__: finsa)
     for texts, said in (
         (["涨"], []),
-        (["涨", STRANGE], [f"1 text is {UNLIKE}"]),
-        ([STRANGE, STRANGE], [f"2 texts are {UNLIKE}"]),
+        (["涨", STRANGE], [f"1 text is {UNLIKE} (marked *: `novelty` 0.99 or more); look at it yourself"]),
+        ([STRANGE, STRANGE], [f"2 texts are {UNLIKE} (marked *: `novelty` 0.99 or more); look at these yourself"]),
     ):
         monkeypatch.setattr(sys, "stdin", Piped("\n".join(texts).encode()))
         assert main(["predict", *([] if piped else texts)]) == 0
         assert capsys.readouterr().err.splitlines() == said
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_the_very_line_of_a_strange_text_is_marked(
+    piped: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(face, "load", lambda *_, **__: FinSA(Predictor(StateEngine(), abstain_below=1.0)))
+    texts = ["涨", STRANGE, "跌"]
+    for words in ([], ["--json"]):
+        monkeypatch.setattr(sys, "stdin", Piped("\n".join(texts).encode()))
+        assert main(["predict", *words, *([] if piped else texts)]) == 0
+        shown = capsys.readouterr()
+        if words:
+            rows = list(map(json.loads, shown.out.splitlines()))
+            assert [(row["sentiment"], row["novelty"] >= 0.99) for row in rows] == [
+                ("利好", False), ("中性", True), ("利空", False),
+            ]  # fmt: skip
+            assert f"{UNLIKE} (`novelty` 0.99" in shown.err
+        else:
+            lines = [line.split("\t") for line in shown.out.splitlines()]
+            assert [line[0] for line in lines] == ["利好?", "中性?*", "利空?"]
+            assert {len(line) for line in lines} == {4}
+
+
+def test_a_file_of_answers_has_no_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(face, "load", lambda *_, **__: FinSA(Predictor(StateEngine(), abstain_below=1.0)))
+    (tmp_path / "in.csv").write_text(f"key,text\na,涨\nb,{STRANGE}\nc,\n", encoding="utf-8")
+    assert main(["predict", "--input", str(tmp_path / "in.csv"), "--output", "-"]) == 0
+    shown = capsys.readouterr()
+    rows = list(csv.DictReader(shown.out.splitlines()))
+    assert [row["sentiment"] for row in rows] == ["利好", "中性"]
+    assert shown.err.splitlines()[1:] == [
+        "2 answers are uncertain (column `uncertain`)",
+        f"1 text is {UNLIKE} (column `novelty` 0.99 or more); look at it yourself",
+        "1 row refused, the first in line 4: empty text",
+    ]

@@ -53,7 +53,7 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
         "name another --out to cut them anew",
         "2 shards were there already",
         "o: 8 of 10 rows answered in 3 shards; this run 4 rows, 2 a second",
-        "1 texts are unlike everything the model was trained on (column `novelty`)",
+        "1 text is unlike the texts that the model learnt from (column `novelty` 0.99 or more); look at it yourself",
         "2 rows refused, with place and reason, in o/rejects",
     ]
 

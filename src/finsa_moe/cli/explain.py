@@ -33,7 +33,7 @@ from finsa_moe.cli.options import (
     seed_for,
 )  # fmt: skip
 from finsa_moe.cli.progress import Bar
-from finsa_moe.cli.remarks import remark_on_torch
+from finsa_moe.cli.remarks import remark_on_refused, remark_on_torch
 from finsa_moe.cli.targets import refuse_inputs
 from finsa_moe.runtime import BATCH_TOKENS
 
@@ -232,10 +232,11 @@ def _file(
         err=True,
     )
     if tally.left_out:
-        typer.echo(f"{tally.left_out:,} rows bear another label", err=True)
-    if tally.refused:
-        where = f", with the reason, in {tally.rejects}" if tally.rejects else f" (first: {tally.first})"
-        typer.echo(f"{tally.refused:,} rows refused{where}", err=True)
+        what = "1 row bears" if tally.left_out == 1 else f"{tally.left_out:,} rows bear"
+        typer.echo(f"{what} another label", err=True)
+    remark_on_refused(
+        tally.refused, f", with the reason, in {tally.rejects}" if tally.rejects else f" (first: {tally.first})"
+    )
     return tally
 
 

@@ -29,7 +29,14 @@ from finsa_moe.cli.options import (
     is_file,
 )
 from finsa_moe.cli.progress import Bar
-from finsa_moe.cli.remarks import remark_on_cut, remark_on_strangers, remark_on_torch
+from finsa_moe.cli.remarks import (
+    UNLIKE,
+    remark_on_cut,
+    remark_on_refused,
+    remark_on_strangers,
+    remark_on_torch,
+    remark_on_unsure,
+)
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
 from finsa_moe.runtime import BATCH_TOKENS
@@ -79,7 +86,8 @@ def predict(
 ) -> None:
     """Polarity of financial texts: 利空, 中性 or 利好, how sure, and which expert answered.
 
-    A line of output has the polarity (with ? when uncertain), its confidence, the expert and the text, by tabs.
+    A line of output has the polarity (with ? when uncertain, * when the text is unlike those that the model learnt
+    from), its confidence, the expert and the text, by tabs.
     """
     from finsa_moe.errors import ConfigError
     from finsa_moe.face import load
@@ -118,7 +126,7 @@ def predict(
             for answer in answers:
                 _say(answer, as_json)
         remark_on_cut(sum(answer.truncated for answer in answers))
-        remark_on_strangers(sum(answer.strange for answer in answers))
+        remark_on_strangers(sum(answer.strange for answer in answers), _told_by(as_json))
     elif sys.stdin.isatty():
         _converse(finsa, domain, as_json)
     else:
@@ -149,12 +157,11 @@ def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: 
     if tally.encoding:
         typer.echo(f"{source} was read as {tally.encoding.upper()}: it is not in UTF-8", err=True)
     remark_on_cut(tally.truncated, "column `truncated`")
-    if tally.uncertain:
-        typer.echo(f"{tally.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
-    remark_on_strangers(tally.strange)
-    if tally.refused:
-        where = f"with the reason, in {tally.rejects}" if tally.rejects else f"the first in {tally.first}"
-        typer.echo(f"{tally.refused:,} rows refused, {where}", err=True)
+    remark_on_unsure(tally.uncertain)
+    remark_on_strangers(tally.strange, "column `novelty`")
+    remark_on_refused(
+        tally.refused, f", with the reason, in {tally.rejects}" if tally.rejects else f", the first in {tally.first}"
+    )
 
 
 def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
@@ -189,7 +196,7 @@ def _pipe(finsa: FinSA, domain: str | None, as_json: bool) -> None:
     if line == 0:
         raise DataError("no text: the pipe is empty; write one text a line, or give texts as arguments")
     remark_on_cut(cut)
-    remark_on_strangers(strange)
+    remark_on_strangers(strange, _told_by(as_json))
     if refused:
         typer.echo(f"{refused:,} of {line:,} lines refused (first: {first})", err=True)
 
@@ -228,8 +235,13 @@ def _say(answer: Prediction, as_json: bool) -> None:
         say_json({key: _rounded(value) for key, value in answer.as_dict().items()})
         return
     words = " ".join(answer.text.split())
-    mark = "?" if answer.uncertain else ""
+    mark = ("?" if answer.uncertain else "") + ("*" if answer.strange else "")
     say(f"{_coloured(answer.sentiment)}{mark}\t{answer.confidence:.4f}\t{answer.expert}\t{words}")
+
+
+def _told_by(as_json: bool) -> str:
+    """What tells a strange text among the lines printed."""
+    return "`novelty`" if as_json else "marked *: `novelty`"
 
 
 def _spoken(answer: Prediction) -> str:
@@ -237,7 +249,7 @@ def _spoken(answer: Prediction) -> str:
     notes = (
         (" · uncertain" if answer.uncertain else "")
         + (" · too long, its middle was cut" if answer.truncated else "")
-        + (" · unlike everything the model was trained on" if answer.strange else "")
+        + (f" · {UNLIKE}" if answer.strange else "")
     )
     return (
         f"sentiment: {_coloured(answer.sentiment)}   confidence: {answer.confidence:.4f}   "

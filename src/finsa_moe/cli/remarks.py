@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from finsa_moe.face import FinSA
 
 
+UNLIKE = "unlike the texts that the model learnt from"
+"""What is said of a strange text (`Prediction.strange`); its answer need not be wrong."""
+
+
 def remark_on_torch(finsa: FinSA, model: Path | None) -> None:
     """Say that a mixture is answered by torch, and how it would be faster."""
     if finsa.predictor.engine.name == "torch":
@@ -29,11 +33,22 @@ def remark_on_cut(count: int, where: str = "`truncated`") -> None:
         typer.echo(f"{what} cut ({where})", err=True)
 
 
-def remark_on_strangers(count: int) -> None:
-    """Say how many texts have a novelty of `STRANGE` or more."""
+def remark_on_strangers(count: int, where: str = "`novelty`") -> None:
+    """Say how many texts have a novelty of `STRANGE` or more; `where` names what tells them."""
     if count:
-        what = "1 text is" if count == 1 else f"{count:,} texts are"
-        typer.echo(
-            f"{what} unlike everything this model was trained on (`novelty` 0.99 or more): such answers mean little",
-            err=True,
-        )
+        what, them = ("1 text is", "it") if count == 1 else (f"{count:,} texts are", "these")
+        typer.echo(f"{what} {UNLIKE} ({where} 0.99 or more); look at {them} yourself", err=True)
+
+
+def remark_on_unsure(count: int) -> None:
+    """Say how many of a file's answers are marked as uncertain."""
+    if count:
+        what = "1 answer is" if count == 1 else f"{count:,} answers are"
+        typer.echo(f"{what} uncertain (column `uncertain`)", err=True)
+
+
+def remark_on_refused(count: int, where: str) -> None:
+    """Say how many rows have no answer; `where` goes on from there with what tells them."""
+    if count:
+        what = "1 row" if count == 1 else f"{count:,} rows"
+        typer.echo(f"{what} refused{where}", err=True)

@@ -14,7 +14,7 @@ import typer
 
 from finsa_moe.cli.options import AbstainBelow, BatchTokens, Domain, DType, Engine, Id, Text
 from finsa_moe.cli.progress import Bar
-from finsa_moe.cli.remarks import remark_on_cut
+from finsa_moe.cli.remarks import remark_on_cut, remark_on_refused, remark_on_strangers, remark_on_unsure
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
@@ -156,11 +156,6 @@ def _tell(report: RunReport, out: Path) -> None:
         err=True,
     )
     remark_on_cut(report.truncated, "column `truncated`")
-    if report.uncertain:
-        typer.echo(f"{report.uncertain:,} answers are uncertain (column `uncertain`)", err=True)
-    if report.strange:
-        typer.echo(
-            f"{report.strange:,} texts are unlike everything the model was trained on (column `novelty`)", err=True
-        )
-    if report.refused:
-        typer.echo(f"{report.refused:,} rows refused, with place and reason, in {out / 'rejects'}", err=True)
+    remark_on_unsure(report.uncertain)
+    remark_on_strangers(report.strange, "column `novelty`")
+    remark_on_refused(report.refused, f", with place and reason, in {out / 'rejects'}")

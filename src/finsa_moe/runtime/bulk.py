@@ -30,7 +30,7 @@ class Tally:
     """What became of a file's rows; `rows` = `answered` + `refused`.
 
     Attributes:
-        strange: Answers to texts unlike everything the model was trained on (`Prediction.strange`).
+        strange: Answers to texts unlike those that the model learnt from (`Prediction.strange`).
         first: Line and reason of the first refused row; empty when there are none.
         rejects: Where the refused rows are; None when there are none, or the answers went to a stream.
         seconds: Wall time of the whole run, in seconds.

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from finsa_moe.polarity import ENGLISH, NAMES, Polarity
 
 STRANGE = 0.99
-"""From this novelty on a text counts as unlike everything the model was trained on."""
+"""From this novelty on a text counts as unlike those that the model learnt from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Prediction:
 
     @property
     def strange(self) -> bool:
-        """Whether the text is unlike everything the model was trained on, so that the answer means little."""
+        """Whether the text is unlike those that the model learnt from, so that someone should look at it."""
         return self.novelty is not None and self.novelty >= STRANGE
 
     def as_dict(self) -> dict[str, object]:
