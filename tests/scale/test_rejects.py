@@ -43,6 +43,24 @@ def test_rejects_of_parquet_name_the_row(tmp_path: Path) -> None:
     assert found == [(at + 1, at) for at in range(60) if at % 17 == 3]
 
 
+def test_rejects_that_are_gone_are_made_again(tmp_path: Path, counted: list[str]) -> None:
+    out = tmp_path / "out"
+    for name in ("a", "b"):
+        pl.DataFrame({"text": [*texts(20), "", *texts(20)]}).write_parquet(tmp_path / f"{name}.parquet")
+    score(tmp_path / "a.parquet", tmp_path / "b.parquet", out=out)
+    before = {path.name: path.read_bytes() for path in (out / "rejects").iterdir()}
+    assert len(before) == 2
+    for name in before:
+        (out / "rejects" / name).unlink()
+    counted.clear()
+    report = score(tmp_path / "a.parquet", out=out)
+    assert f"{counted[0]}.csv" == min(before)
+    assert (len(counted), report.refused, report.unplaced) == (1, 2, 1)  # those of b, which this run does not name
+    report = score(tmp_path, out=out)
+    assert (report.new_rows, report.unplaced) == (20, 0)
+    assert {path.name: path.read_bytes() for path in (out / "rejects").iterdir()} == before
+
+
 def test_a_string_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
     good, gbk = "净利润同比增长".encode(), "净利润".encode("gbk")
     write_bytes(

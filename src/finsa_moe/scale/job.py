@@ -64,6 +64,10 @@ class Job:
         """The folder of the rows that could not be answered."""
         return self.out / "rejects"
 
+    def rejects_of(self, shard: str) -> Path:
+        """Where those of a shard stand, if it has any."""
+        return self.rejects / f"{shard.removesuffix('.parquet')}.csv"
+
     @property
     def temporary(self) -> Path:
         """Where files grow until they are whole."""

@@ -75,7 +75,10 @@ def open_manifest(
     lost = {
         name: str(entry["source"])
         for name, entry in manifest.entries.items()
-        if entry["source"] in changed or not _whole(job.scores / name, entry, verify=verify)
+        if entry["source"] in changed
+        or not _whole(job.scores / name, entry, verify=verify)
+        # of a file that is not named they could not be made again, and the answers are right
+        or (entry["refused"] and entry["source"] in stamps and not job.rejects_of(name).exists())
     }
     for name, source in lost.items():
         # without its record, its rows would count once more when their file is moved and named anew
@@ -86,7 +89,7 @@ def open_manifest(
     for name, source in lost.items():
         del manifest.entries[name]
         if source in stamps:  # it is made again; until then none of that name may pass for it
-            for stale in (job.scores / name, job.rejects / f"{name.removesuffix('.parquet')}.csv"):
+            for stale in (job.scores / name, job.rejects_of(name)):
                 stale.unlink(missing_ok=True)
     manifest.begin(shard_rows, stamps)
     return manifest, len(changed), gone

@@ -36,6 +36,7 @@ class RunReport:
 
     Attributes:
         shards: In the folder, `kept` of them from before.
+        unplaced: Of the rows refused, those whose file of rejects is gone and was not made again.
         new_rows: Rows of this run.
         changed: Files that have changed since they were scored and were scored again.
         gone: Files of earlier runs that are no longer there; their answers stay.
@@ -56,6 +57,7 @@ class RunReport:
     strange: int = 0
     shards: int = 0
     kept: int = 0
+    unplaced: int = 0
     new_rows: int = 0
     changed: int = 0
     gone: list[str] = field(default_factory=list)
@@ -154,6 +156,7 @@ def score(
         if (manifest.files.get(source.name, {}).get("rows") if groups is None else sum(groups)) == 0:
             report.skipped[source.name] = "no row in it"
     report.rows = sum(entry["rows"] for entry in entries)
+    report.unplaced = sum(e["refused"] for e in entries if e["refused"] and not job.rejects_of(e["shard"]).exists())
     for name in COUNTS:
         setattr(report, name, sum(entry[name] for entry in entries))
     report.shards, report.seconds = len(entries), time.perf_counter() - began

@@ -57,7 +57,7 @@ def score_piece(predictor: Predictor, piece: Piece, job: Job) -> tuple[Path, Ent
             f"{piece.place}: {table.num_rows + len(refused):,} rows found, {piece.rows:,} planned; it changed"
         )
     temporary = job.temporary / f"{piece.name}.{os.getpid()}.parquet"
-    rejects = job.rejects / f"{piece.name}.csv"
+    rejects = job.rejects_of(piece.name)
     try:
         if refused:
             with Writer(rejects, REJECT_COLUMNS) as out:
