@@ -1,6 +1,7 @@
 """The default model's novelty: how well texts of other kinds are told from dev texts, and which share is warned of.
 
-The foreign texts are our own (tests/runtime/foreign.csv). Run: ``python -m benchmarks.strangers``
+The foreign texts are our own (tests/runtime/foreign.csv), and so are the short financial headlines, of which the share
+warned of alone is told (tests/runtime/headlines.txt). Run: ``python -m benchmarks.strangers``
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from finsa_moe import load
 from finsa_moe.runtime.prediction import STRANGE
 
 FOREIGN = Path("tests/runtime/foreign.csv")
+HEADLINES = Path("tests/runtime/headlines.txt")
 NAMED = ("weather", "code", "english", "poem")
 
 
@@ -28,6 +30,7 @@ def main() -> None:
         [p.novelty for p in finsa.predict(some)] for some in (subjects.texts(), [r["text"] for r in rows])
     )
     near, far = np.array(known, dtype=float), np.array(foreign, dtype=float)
+    short = [p.strange for p in finsa.predict(HEADLINES.read_text(encoding="utf-8").splitlines())]
 
     def auroc(which: np.ndarray) -> float:
         return float(roc_auc_score([1] * int(which.sum()) + [0] * len(near), np.concatenate([far[which], near])))
@@ -36,7 +39,11 @@ def main() -> None:
         "texts": {"known": len(near), "foreign": len(far), "known_of": subjects.source()},
         "auroc": {kind: auroc(kinds == kind) for kind in sorted(set(kinds.tolist()))}
         | {"+".join(NAMED): auroc(np.isin(kinds, NAMED)), "all": auroc(kinds != "")},
-        "warned": {"known": float((near >= STRANGE).mean()), "foreign": float((far >= STRANGE).mean())}
+        "warned": {
+            "known": float((near >= STRANGE).mean()),
+            "foreign": float((far >= STRANGE).mean()),
+            "headlines": sum(short) / len(short),
+        }
         | {kind: float((far[kinds == kind] >= STRANGE).mean()) for kind in sorted(set(kinds.tolist()))},
     }
     for part in ("auroc", "warned"):
