@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import threading
 from pathlib import Path
 
 import pytest
 
 from finsa_moe.errors import DataError, ModelError
-from finsa_moe.files import hold, read_json, whole_file, working_folder, write
+from finsa_moe.files import hold, read_json, read_json_and_sha256, whole_file, working_folder, write
 
 
 def names(folder: Path) -> list[str]:
@@ -168,3 +170,15 @@ def test_json_that_is_none(content: bytes | None, says: str, tmp_path: Path) -> 
     else:
         with pytest.raises(ModelError, match="restore it"):
             read_json(path, absent={})
+
+
+def test_a_checksum_is_of_the_bytes_that_were_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, content, plain = tmp_path / "config.json", b'{"a": 1}\r\n', json.loads
+    path.write_bytes(content)
+
+    def replaced(said: str) -> object:
+        path.write_bytes(b'{"a": 2}')
+        return plain(said)
+
+    monkeypatch.setattr(json, "loads", replaced)
+    assert read_json_and_sha256(path, "mend it") == ({"a": 1}, hashlib.sha256(content).hexdigest())

@@ -243,11 +243,29 @@ def read_json(
     Raises:
         FinSAError: As `error` says, if it is missing or no JSON object.
     """
+    return _read_json(path, remedy, absent, error)[0]
+
+
+def read_json_and_sha256(path: Path, remedy: str) -> tuple[dict[str, Any], str]:
+    """As `read_json`, with the SHA-256 of the same bytes, in hexadecimal, whoever replaces the file meanwhile.
+
+    Raises:
+        ModelError: If it is missing or no JSON object.
+    """
+    value, content = _read_json(path, remedy, None, ModelError)
+    return value, hashlib.sha256(content).hexdigest()
+
+
+def _read_json(
+    path: Path, remedy: str, absent: dict[str, Any] | None, error: type[FinSAError]
+) -> tuple[dict[str, Any], bytes]:
+    """What `read_json` gives, and the bytes that it was read from."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        value = json.loads(content.decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         if absent is not None:
-            return absent
+            return absent, b""
         raise error(f"{path}: missing; {remedy}") from None
     except OSError as refused:
         raise error(f"{path}: cannot be read ({refused.strerror}); {remedy}") from None
@@ -255,7 +273,7 @@ def read_json(
         raise error(f"{path}: damaged, no JSON object ({damage}); {remedy}") from None
     if not isinstance(value, dict):
         raise error(f"{path}: damaged, no JSON object but a {type(value).__name__}; {remedy}")
-    return value
+    return value, content
 
 
 def sha256(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from finsa_moe import shipped
 from finsa_moe.errors import DataError, ModelError, closest
-from finsa_moe.files import read_json, sha256
+from finsa_moe.files import read_json_and_sha256
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.folder import CONFIG, MODEL_TYPE, Manifest, precision_of
 from finsa_moe.runtime.sessions import check_engine, has_openvino
@@ -107,5 +107,4 @@ def read_config(folder: Path) -> tuple[dict[str, Any], str]:
     Raises:
         ModelError: If it is not there or damaged.
     """
-    file = folder / CONFIG
-    return read_json(file, "name an exported model's folder, or copy it again"), sha256(file)
+    return read_json_and_sha256(folder / CONFIG, "name an exported model's folder, or copy it again")
