@@ -169,10 +169,13 @@ def test_load_a_mixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_no_model(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
+    expert = write(tmp_path / "expert")
+    (expert / "expert.json").write_text('{"domain": "news"}', encoding="utf-8")
     for path, says in (
         (tmp_path / "none", "does not exist"),
         (file, "is a file, not a folder"),
         (write(tmp_path / "empty"), "no config.json.*copy the whole folder"),
+        (expert, f"holds an expert, .*: finsa merge --expert news={expert} --out DIR"),
         (write(tmp_path / "outer" / "moe_joint", config={}).parent, "did you mean .*outer/moe_joint"),
         (write(tmp_path / "cut", config='{"model_type": "fin'), "config.json: damaged.*copy the model folder"),
         (write(tmp_path / "list", config=[1]), "no JSON object but a list"),
@@ -233,7 +236,7 @@ def test_where_training_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_torch_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"finsa-moe\[train\]"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[train\]'"):
         finsa_moe.load(write(tmp_path / "m", config={"model_type": "finsa_moe"}))
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from finsa_moe.explain.explanation import Explanation
 
 _COPY = "copy the model folder again"
+_EXPERT = "expert.json"
+"""Marks a folder that `finsa train-expert` finished."""
 Frame = TypeVar("Frame")
 
 
@@ -254,6 +256,12 @@ def _config(folder: Path) -> dict[str, Any]:
         raise ModelError(
             f"model folder {folder} {what}; name a folder that `finsa train-joint`, `finsa merge` or `finsa export` "
             "wrote (`make demo` leaves one at demo/model/moe_joint), or none for the default model"
+        )
+    if not is_file and (folder / _EXPERT).is_file():
+        name = read_json(folder / _EXPERT, _COPY).get("domain", folder.name)
+        raise ModelError(
+            f"model folder {folder} holds an expert, which answers within a mixture; make one with: "
+            f"finsa merge --expert {name}={folder} --out DIR (--expert once for each), and name DIR"
         )
     if not is_file:
         inner = sorted(str(sub.parent) for sub in folder.glob("*/config.json"))

@@ -65,6 +65,11 @@ def test_a_split_that_cannot_be_trained_on(content: str, says: str, tmp_path: Pa
 def test_a_split_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"{tmp_path}/train\.csv: missing; make the folder with: finsa prepare"):
         read_split(tmp_path, "train")
+    (tmp_path / "funds.csv").write_text("text,label\n涨,利好\n", encoding="utf-8")
+    with pytest.raises(
+        DataError, match=rf"funds\.csv: a file, .* finsa prepare {tmp_path}/funds\.csv --domain NAME --out DIR"
+    ):
+        read_split(tmp_path / "funds.csv", "train")
 
 
 def test_encoded_rows_stand_one_part_after_another(tmp_path: Path) -> None:

@@ -64,6 +64,11 @@ def read_split(folder: Path, split: str, reading: Reading = USUAL) -> Rows:
         DataError: If it is missing, empty, or holds a row that cannot be used: training never skips rows silently.
     """
     file = folder / f"{split}.csv"
+    if folder.is_file():
+        raise DataError(
+            f"{folder}: a file, where a folder of splits is needed; make one with: "
+            f"finsa prepare {folder} --domain NAME --out DIR"
+        )
     if not file.is_file():
         raise DataError(f"{file}: missing; make the folder with: finsa prepare SRC --domain NAME --out {folder}")
     table = read_rows([file], reading.columns, reading.labels, None)

@@ -97,7 +97,7 @@ def test_refusals_name_file_line_and_remedy(tmp_path):
     table = read(path)
     assert table.rejects.sort("line").rows() == [
         (str(path), 2, "unknown label '4'; allowed 利空/中性/利好 or a word for them; "
-         "map numbers and other codes by --labels 4=利好", "a", "涨了\n又跌", "4"),
+         "map numbers and other codes by --labels 4=…, where … is 利空, 中性 or 利好", "a", "涨了\n又跌", "4"),
         (str(path), 4, "empty text", "b", "\u3000\n", "利好"),
         (str(path), 6, "missing label", "c", "涨", ""),
         (str(path), 7, "4 cells where the header has 3; quote texts that hold a comma", None, "d,涨,跌,利好", None),

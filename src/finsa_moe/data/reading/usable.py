@@ -150,7 +150,7 @@ def _label_reason(value: str) -> str:
     shown = value.strip()[:40]
     return (
         f"unknown label {shown!r}; allowed {'/'.join(NAMES)} or a word for them; "
-        f"map numbers and other codes by --labels {shown}={NAMES[-1]}"
+        f"map numbers and other codes by --labels {shown}=…, where … is {', '.join(NAMES[:-1])} or {NAMES[-1]}"
     )
 
 
