@@ -2,7 +2,8 @@
 
 ``python runs/ablations.py OUT [DATA] [--backbone DIR] [--seeds …] [--only KNOB …]``: every point trains its experts and
 its mixture on the full training rows of news and boards, one epoch a stage, and answers the dev files routed and by the
-true domain's expert. A finished cell is a file of ``OUT/cells`` and is not run again; experts are shared by the points
+true domain's expert. A finished cell is a file of ``OUT/cells`` and is not run again, nor are rows split again: where
+``OUT/data`` is of other training files, the run ends and says so (``made_of.py``). Experts are shared by the points
 whose stage 1 is the same. ``OUT/ablations.md`` and ``OUT/ablations.png`` are made of the seeds that are named,
 differences being taken to the base, or to the point that ``--against`` names.
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from ablation_table import picture, table
+from made_of import hashed, made_of
 
 import finsa_moe
 from finsa_moe.config import ExpertConfig, JointConfig, MergeConfig
@@ -89,13 +91,17 @@ def main() -> None:
     parser.add_argument("--against", default=BASE.name, choices=[point.name for point in POINTS], metavar="POINT")
     args = parser.parse_args()
     for domain in DOMAINS:
-        folder = args.out / "data" / domain
+        folder, source = args.out / "data" / domain, args.data / domain / "train.csv"
+        made_of(folder, source)
         if not (folder / "report.json").is_file():
-            prepare([args.data / domain / "train.csv"], domain=domain, out=folder, ratios=(95, 5, 0))
+            prepare([source], domain=domain, out=folder, ratios=(95, 5, 0))
     pooled(args.out / "data")
     tests = {domain: read(args.data / domain / "dev.csv") for domain in DOMAINS}
-    train = [line for domain in DOMAINS for line in (args.out / "data" / domain / "train.csv").read_text().splitlines()]
-    inputs: dict[str, Sequence[object]] = {"train": train, **{f"test/{k}": [*t, *y] for k, (t, y) in tests.items()}}
+    inputs: dict[str, Sequence[object]] = {f"test/{k}": [*t, *y] for k, (t, y) in tests.items()}
+    for split in ("train", "valid"):  # the latter picks the checkpoint
+        for domain in DOMAINS:
+            rows = args.out / "data" / domain / f"{split}.csv"
+            inputs[f"{split}/{domain}"] = rows.read_text(encoding="utf-8").splitlines()
     store = Cells(args.out / "cells", inputs)
     points = [point for point in POINTS if args.only is None or point.knob in args.only]
     found: dict[tuple[Point, int], Answers] = {}
@@ -191,9 +197,10 @@ def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, l
 def expert(
     point: Point, name: str, seed: int, backbone: str, out: Path, start: Path | None = None
 ) -> tuple[Path, dict[str, Any]]:
-    """The expert of a domain by the point's stage 1, trained once for all that share it: folder, what it took."""
+    """The expert of a domain by the point's stage 1, trained once for all that share it and its rows: folder, what it took."""
     settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
-    stage = f"{settings}\n{name}\n{content(backbone)}" + (f"\n{start.name}" if start else "")
+    rows = hashed(str(out / "data" / name))
+    stage = f"{settings}\n{rows}\n{content(backbone)}" + (f"\n{start.name}" if start else "")
     folder = out / "experts" / f"{name}-{hashlib.sha256(stage.encode()).hexdigest()[:12]}"
     facts = train_expert(
         name, out / "data" / name, folder, backbone=backbone, settings=settings, resume=True, start=start

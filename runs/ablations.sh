@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One knob of the method turned at a time: routing and balance weight, warm-up, route, rank, loss, experts against one LoRA.
-# Full training rows of news and boards, three seeds a point; stopped at any moment, the same command goes on by the cell.
+# Full training rows of news and boards, three seeds a point; stopped at any moment, the same command goes on by the cell,
+# and ends and says so where OUT_DIR is of other training files of DATA_DIR.
 # usage: runs/ablations.sh [OUT_DIR] [DATA_DIR] [further options of runs/ablations.py]
 set -euo pipefail
 cd "$(dirname "$0")/.."

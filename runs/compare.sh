@@ -2,15 +2,17 @@
 # The default model beside everything a user would otherwise pick, on the team's real data: all baselines but chat models,
 # three seeds of what draws at random. Rows are dev rows that no model was trained on; settings are chosen on a twentieth of
 # the training rows, set aside by `finsa prepare`, which nothing trains on. What trains on one core runs beside what trains on
-# the other; a model's answers are kept by the cell, so that the same command goes on after a stop. The report shows no text of
-# the data; OUT_DIR/curves holds another one, what a part of the rows teaches. The last line is the wall time of this run.
+# the other; a model's answers are kept by the cell, so that the same command goes on after a stop; where OUT_DIR's rows are of
+# other files of DATA_DIR it ends and says so. The report shows no text of the data; OUT_DIR/curves holds another one, what a
+# part of the rows teaches. The last line is the wall time of this run.
 # usage: runs/compare.sh [DATA_DIR] [OUT_DIR]   settings: SEEDS="13,21,42"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-../shared/data}
 out=${2:-work/compare}
 export PATH="$PWD/.venv/bin:$PATH" OMP_NUM_THREADS=1
-[ -d "$data" ] || { echo "runs/compare.sh: $data: no such folder; name the folder that holds news/ and forum/" >&2; exit 2; }
+source runs/stages.sh
+needs "$data" "name the folder that holds news/ and forum/"
 held=()
 for file in "$data"/*/dev*.csv; do held+=(--hold-out "$file"); done
 rows() { # rows DOMAIN SRC… : 95 % of them to learn from, 5 % to choose by
@@ -18,6 +20,7 @@ rows() { # rows DOMAIN SRC… : 95 % of them to learn from, 5 % to choose by
   # their guidelines label a text unlike, both rows stay, as who trains on the files as they are would meet them.
   local domain=$1
   shift
+  made_of "$out/rows/$domain" "$@" "${held[@]}"
   [ -f "$out/rows/$domain/report.json" ] ||
     finsa prepare "$@" --domain "$domain" --out "$out/rows/$domain" --ratios 95/5/0 --conflicts keep --force "${held[@]}"
 }

@@ -4,7 +4,7 @@
 once (near texts on one side, up to 1,000 to judge by), then every cell draws its rows, adds the domain to MIXTURE and
 scores the new expert, the old one it started from, TF-IDF (logistic regression and SVM, the better by the judged
 rows: a favour to it), and how far the old domains' dev files moved, routed. A finished cell is a line of
-``OUT/cells.jsonl`` and is not run again.
+``OUT/cells.jsonl`` and is not run again; of another MIXTURE or other files of DATA the run ends and says so.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ SETS = {
     "headlines": "news/extra_xmu_binary.csv",
 }
 SPELT = "非利空=中性"  # of the microblog set
+OLD = ("news", "forum")
 JUDGED = 1000
 
 
@@ -65,10 +66,15 @@ def drawn(train: Rows, cell: Cell) -> tuple[list[str], list[str]]:
 
 
 def judged(out: Path, data: Path, domain: str) -> tuple[Rows, Rows]:
-    """A domain's rows to draw from, and up to 1,000 to judge by, near texts on one side; cut once, kept in `out`."""
-    folder = out / "data" / domain
+    """A domain's rows to draw from, and up to 1,000 to judge by, near texts on one side; cut once, kept in `out`.
+
+    Raises:
+        SystemExit: If what is kept was cut from another file.
+    """
+    folder, source = out / "data" / domain, data / SETS[domain]
+    made_of(folder, source)
     if not (folder / "report.json").is_file():
-        prepare([data / SETS[domain]], domain=domain, out=folder, ratios=(50, 1, 49), labels=LabelMap.parse(SPELT))
+        prepare([source], domain=domain, out=folder, ratios=(50, 1, 49), labels=LabelMap.parse(SPELT))
     train, test = read_split(folder, "train"), read_split(folder, "test")
     at = np.linspace(0, len(test.texts) - 1, min(JUDGED, len(test.texts))).astype(int).tolist()
     return train, Rows(test.file, [test.texts[i] for i in at], [test.labels[i] for i in at])
@@ -166,10 +172,11 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / "cells.jsonl"
-    made_of(kept, args.mixture)
+    read = [*(f"{name}/dev.csv" for name in OLD), *SETS.values()]
+    made_of(kept, args.mixture, *(args.data / name for name in read))
     done = lines_of(kept)
     finished = {(c["domain"], c["rows"], c["seed"]) for c in done}
-    olds = {name: read_split(args.data / name, "dev") for name in ("news", "forum")}
+    olds = {name: read_split(args.data / name, "dev") for name in OLD}
     before = routed(args.mixture, olds)
     for domain in args.domains:
         train, test = judged(args.out, args.data, domain)

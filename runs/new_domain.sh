@@ -4,7 +4,8 @@
 # The default model has learnt labels of three of the domains, so they are added to a mixture made here of news and
 # boards alone, in the way of the default one: a backbone adapted to both, an expert each, joint training. Whatever is near to a
 # text of the four domains or to a dev text is dropped before anything learns. Microblog is added to the default model too.
-# Each stage is skipped when done, and a cell is kept as it ends; stopped at any moment, the same command goes on.
+# Each stage is skipped when done, and a cell is kept as it ends; stopped at any moment, the same command goes on, and ends and
+# says so where what stands was made of other files.
 # usage: runs/new_domain.sh [DATA_DIR] [OUT_DIR]   settings: START=backbone  DEFAULT=mixture
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,10 +21,12 @@ for file in "$data"/*/dev*.csv "$data"/{other/announcement_weak_binary,other/wei
 done
 
 say "rows"
+made_of "$out/readings" runs/readings/*.csv "$data"/{news,forum,other} "$data"/unlabelled/{finance,finance2,forum}.txt.xz
 [ -f "$out/readings/news.csv" ] || python runs/readings.py "$data" "$out/readings"
 rows() { # rows DOMAIN SRC…
   local domain=$1
   shift
+  made_of "$out/rows/$domain" "$@" "${held[@]}"
   [ -f "$out/rows/$domain/report.json" ] ||
     finsa prepare "$@" --domain "$domain" --out "$out/rows/$domain" --ratios 95/5/0 --force "${held[@]}"
 }

@@ -6,7 +6,7 @@
 #   vocabulary  backbones from nothing, an equal number of minutes each, with few, the default and many pieces
 #   prompts     experts with the text alone, or with an instruction around it
 # Lines to read on are taken as they come: those of DATA have been cleared of dev texts (docs/data.md).
-# A finished arm is a line of OUT/TRIAL.txt and is not run again.
+# A finished arm is a line of OUT/TRIAL.txt and is not run again; of other files or settings the run ends and says so.
 # usage: runs/trials.sh TRIAL [OUT] [DATA]
 # settings: SEEDS="13 21 42"  ARMS="all sure" (some of a trial's)  BACKBONE=models/pretrained
 #           MINUTES=5 (of pre-training; vocabulary twice as many)
@@ -25,9 +25,12 @@ case $trial in
   consensus) arms=${ARMS:-all sure} of=("$backbone" $config:adapt) ;;
   curricula)
     arms=${ARMS:-tasks read_tasks read_general extra_first extra_beside}
-    of=("$backbone" "MINUTES=$minutes" $config:pretrain $config:adapt)
+    of=("$backbone" "MINUTES=$minutes" $config:pretrain $config:adapt "$data"/unlabelled/general{,2}.txt.xz)
     ;;
-  vocabulary) arms=${ARMS:-6000 12000 24000} of=("MINUTES=$minutes" $config:pretrain $config:adapt) ;;
+  vocabulary)
+    arms=${ARMS:-6000 12000 24000}
+    of=("MINUTES=$minutes" $config:pretrain $config:adapt "$data"/unlabelled/{finance,finance2,forum}.txt.xz)
+    ;;
   prompts) arms=${ARMS:-none neutral} of=("$backbone" $config:expert $config:merge) ;;
   *) echo "runs/trials.sh: no trial $trial; name consensus, curricula, vocabulary or prompts" >&2; exit 2 ;;
 esac
@@ -68,6 +71,7 @@ read_on() { # read_on FOLDER FILE : the backbone after some minutes more of mask
 }
 
 lines() { # lines FILE EACH TEXTS… : a file of every EACH-th text
+  made_of "$@"
   [ -f "$1" ] || python -c 'import sys
 from itertools import chain, islice
 from pathlib import Path
@@ -81,6 +85,7 @@ write(Path(target), "".join(" ".join(text.split()) + "\n" for text in islice(fou
 
 consensus() { # consensus ARM SEED FOLDER
   local rows=$data/forum/extra_finfe.csv sure=$out/finfe_sure.csv
+  made_of "$sure" "$rows"
   [ -f "$sure" ] || python -c 'import sys, pathlib, polars
 from finsa_moe.files import write
 write(pathlib.Path(sys.argv[2]), polars.read_csv(sys.argv[1]).filter("consensus").write_csv())' "$rows" "$sure"
@@ -125,6 +130,7 @@ vocabulary() { # vocabulary ARM SEED FOLDER
 prompts() { # prompts ARM SEED FOLDER
   local domain experts=() json line="$1 $2"
   for domain in news forum; do
+    made_of "$out/rows/$domain" "$data/$domain/train.csv" "${held[@]}"
     [ -f "$out/rows/$domain/report.json" ] ||
       finsa prepare "$data/$domain/train.csv" --domain $domain --out "$out/rows/$domain" --ratios 95/5/0 "${held[@]}"
     [ -f "$3/$domain/expert.json" ] ||

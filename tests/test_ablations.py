@@ -16,6 +16,7 @@ import pytest
 
 from finsa_moe.evaluation.comparison.cells import Answers
 from tests.fakes import fake_finsa
+from tests.families import made_rows, write_rows
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -154,6 +155,49 @@ def test_a_cell_counts_its_experts_whole_whichever_cell_trained_them(
     monkeypatch.setattr(script, "merge", lambda _, folder, **__: folder.mkdir(parents=True))
     monkeypatch.setattr(script.finsa_moe, "load", lambda _: fake_finsa())
     (point,) = (point for point in script.POINTS if point.name == "one LoRA=rank 16")
+    rows = tmp_path / "data" / script.ONE / "train.csv"
+    rows.parent.mkdir(parents=True)
+    rows.write_text("id,text,label\n", encoding="utf-8")
     found = script.run(point, 13, "b", tmp_path, {"news": ["涨", "跌"]})
     assert 100 <= found.facts["seconds"] < 110
     assert (found.facts["rows"], found.facts["steps"]) == (10, 2)
+    folder, _ = script.expert(point, script.ONE, 13, "b", tmp_path)
+    rows.write_text("id,text,label\n1,涨,利好\n", encoding="utf-8")
+    assert script.expert(point, script.ONE, 13, "b", tmp_path)[0] != folder, "other rows make another expert"
+
+
+def test_training_rows_that_are_others_end_the_run(
+    ablations: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Rows that were cut from an earlier file stand for that file alone; a validation row picks the checkpoint."""
+    monkeypatch.syspath_prepend(str(RUNS))
+    script = importlib.import_module("ablations")
+    for domain in script.DOMAINS:
+        (tmp_path / "data" / domain).mkdir(parents=True)
+        write_rows(tmp_path / "data" / domain / "train.csv", made_rows(domain, 60), domain)
+        write_rows(tmp_path / "data" / domain / "dev.csv", made_rows(domain, 6, seed=1), domain)
+    ran: list[int] = []
+
+    def run(point: object, seed: int, backbone: str, out: Path, tests: dict[str, list[str]]) -> Answers:
+        ran.append(seed)
+        return Answers({name: np.full((len(texts), 3), 1 / 3, dtype=np.float32) for name, texts in tests.items()})
+
+    monkeypatch.setattr(script, "run", run)
+    for name in ("table", "picture"):
+        monkeypatch.setattr(script, name, lambda *_: "")
+    words = [str(tmp_path / "out"), str(tmp_path / "data"), "--backbone", "b", "--seeds", "13", "--only", "base"]
+    monkeypatch.setattr(sys, "argv", ["ablations", *words])
+    for _ in range(2):
+        script.main()
+    assert ran == [13]
+    valid = tmp_path / "out" / "data" / "forum" / "valid.csv"
+    with valid.open("a", encoding="utf-8") as file:
+        file.write("more,盘后大涨,利好\n")
+    script.main()
+    assert ran == [13, 13]
+    train = tmp_path / "data" / "news" / "train.csv"
+    train.write_text(train.read_text(encoding="utf-8").replace("利好", "利空", 1), encoding="utf-8")
+    said = rf"^{tmp_path}/out/data/news: was made of train.csv \w+, and is asked for of train.csv \w+; remove it, .*$"
+    with pytest.raises(SystemExit, match=said):
+        script.main()
+    assert ran == [13, 13]

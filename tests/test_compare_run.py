@@ -26,24 +26,31 @@ if sys.argv[1] == "prepare":
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A checkout of the script alone, with data beside it."""
+    """A checkout of the script and what it sources, with data beside it."""
     for folder in ("runs", ".venv/bin", "data/news", "data/forum"):
         (tmp_path / folder).mkdir(parents=True)
-    shutil.copy(SCRIPT, tmp_path / "runs")
+    for name in ("compare.sh", "stages.sh", "made_of.py"):
+        shutil.copy(SCRIPT.with_name(name), tmp_path / "runs")
     finsa = tmp_path / ".venv/bin/finsa"
     finsa.write_text(NOTE, encoding="utf-8")
     finsa.chmod(0o755)
-    for name in ("news/dev", "forum/dev", "forum/dev_investors"):
+    (tmp_path / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    for name in ("news/train", "news/dev", "forum/dev", "forum/dev_investors"):
         (tmp_path / "data" / f"{name}.csv").touch()
     return tmp_path
+
+
+def started(place: Path, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "runs/compare.sh", "data", "out"], cwd=place, capture_output=True, text=True, check=check, timeout=300
+    )
 
 
 def run(place: Path) -> tuple[list[list[str]], str]:
     """Calls of ``finsa`` and what was printed."""
     (place / "finsa.log").unlink(missing_ok=True)
-    done = subprocess.run(
-        ["bash", "runs/compare.sh", "data", "out"], cwd=place, capture_output=True, text=True, check=True, timeout=300
-    )
+    done = started(place)
     return [shlex.split(line) for line in (place / "finsa.log").read_text(encoding="utf-8").splitlines()], done.stdout
 
 
@@ -70,6 +77,17 @@ def test_settings_are_chosen_on_rows_set_aside(place: Path) -> None:
 def test_what_is_split_is_not_split_again(place: Path) -> None:
     run(place)
     assert [call[0] for call in run(place)[0]] == ["compare"] * 4
+
+
+def test_rows_of_another_file_end_the_run(place: Path) -> None:
+    run(place)
+    (place / "data/news/train.csv").write_text("id,text,label\n1,跌,利空\n", encoding="utf-8")
+    done = started(place, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("out/rows/news: was made of train.csv ")
+    assert done.stderr.count("\n") == 1
+    (place / "out/rows/news.made_of").unlink()  # as of rows that were prepared before such notes were kept
+    started(place)
 
 
 def test_curves_are_of_what_has_run(place: Path) -> None:

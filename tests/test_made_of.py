@@ -127,13 +127,46 @@ def test_a_trial_is_known_by_what_it_reads(tmp_path: Path) -> None:
             assert "made of b, and is asked for of c" in asked("trials", *again, **other_backbone)
 
 
+@pytest.mark.parametrize(
+    ("script", "words", "kept"),
+    [
+        ("real", ["DATA", "OUT"], "data/news"), ("real", ["DATA", "OUT"], "backbone"),
+        ("new_domain", ["DATA", "OUT"], "readings"), ("new_domain", ["DATA", "OUT"], "rows/news"),
+        ("trials", ["prompts", "OUT", "DATA"], "rows/news"), ("trials", ["consensus", "OUT", "DATA"], "finfe_sure.csv"),
+        ("trials", ["vocabulary", "OUT", "DATA"], "finance.txt"),
+    ],
+)  # fmt: skip
+def test_rows_and_texts_of_other_files_end_the_run(script: str, words: list[str], kept: str, tmp_path: Path) -> None:
+    places = {"DATA": tmp_path / "data", "OUT": tmp_path / "out"}
+    places["DATA"].mkdir()
+    for name in ("data/news/report.json", "data/forum/report.json", "readings/news.csv"):  # what is done before
+        write(places["OUT"] / name, "")
+    made_of(tmp_path / "before" / kept, "another file")
+    (places["OUT"] / kept).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "before" / f"{kept}.made_of").rename(places["OUT"] / f"{kept}.made_of")
+    (places["OUT"] / kept).mkdir(exist_ok=True)
+    said = asked(script, *(str(places.get(word, word)) for word in words))
+    assert said.startswith(f"{places['OUT'] / kept}: was made of another file, and is asked for of ")
+    assert said.count("\n") == 1
+
+
+def test_rows_to_draw_from_are_of_the_file_that_is_there(tmp_path: Path) -> None:
+    script = importlib.import_module("new_domain")
+    source = write(tmp_path / "data" / script.SETS["investors"], "id,text,label\n")
+    made_of(tmp_path / "data" / "investors", source)
+    (tmp_path / "data" / "investors").mkdir()
+    source.write_text("id,text,label\n1,涨,利好\n")
+    with pytest.raises(SystemExit, match=r"data/investors: was made of train_investors.csv "):
+        script.judged(tmp_path, tmp_path / "data", "investors")
+
+
 def test_cells_of_another_mixture_or_size_are_not_those_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     posts = [tmp_path / "a", "--rows 1000", tmp_path / "posts"]
     for name, words in (("cells", [tmp_path / "a"]), ("joined.forum", posts)):
         made_of(tmp_path / f"{name}.jsonl", *words)
         (tmp_path / f"{name}.jsonl").write_text("")
     for script, words, said in (
-        ("new_domain", ["b", "OUT", "DATA"], f"{tmp_path / 'a'}, and is asked for of b"),
+        ("new_domain", ["b", "OUT", "DATA"], f"{tmp_path / 'a'}, and is asked for of b, DATA/news/dev.csv"),
         ("joined_rows", [str(tmp_path / "a"), "OUT", f"forum={tmp_path / 'posts'}", "--rows", "300"], "of --rows 300"),
     ):
         monkeypatch.setattr(sys, "argv", [script, *(str(tmp_path) if word == "OUT" else word for word in words)])
