@@ -142,7 +142,7 @@ class DomainConfig(PolarityConfig):
     fewest_valid: int = within(50, 1)  # rows from which a checkpoint is chosen; with fewer the last is kept
     router_steps: int = within(400, 1)
     router_learning_rate: float = within(3e-3, 0)
-    taken: float = within(0.0001, 0, 0.5)  # share of the states drawn of any old domain that the new expert may win
+    taken: float = within(0.001, 0, 0.5)  # share of the states drawn of any old domain that the new expert may win
 
 
 @dataclass(frozen=True)

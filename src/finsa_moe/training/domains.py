@@ -46,7 +46,7 @@ from finsa_moe.training.widen import new_layers
 MOE = "moe"
 FEW, FRESH = 100, "fresh"
 DRAWN = 16_384
-"""States drawn of each old domain: half of them to teach, half to tell a share of 0.0001 by."""
+"""States drawn of each old domain: half of them to teach, half to tell a small share by."""
 
 
 def add_domain(
