@@ -82,6 +82,8 @@ def test_what_is_written_down(prepared: Mapping[str, Path], backbone_of: Backbon
     peft = json.loads((tmp_path / "e" / "adapter_config.json").read_text())
     assert (peft["r"], peft["lora_alpha"], peft["task_type"], peft["bias"]) == (4, 16, "FEATURE_EXTRACTION", "none")
     assert peft["base_model_name_or_path"] == str(backbone_of("roberta"))
+    assert len(peft["target_modules"]) == 10
+    assert peft["target_modules"] == sorted(peft["target_modules"]), "a set's own order is another in every process"
 
 
 def test_the_same_seed_gives_the_same_expert(

@@ -123,6 +123,9 @@ def test_the_same_seed_gives_the_same_mixture(trained: Callable[[str], Trained],
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert not torch.equal(a["router.layers.0.weight"], c["router.layers.0.weight"])
     assert torch.equal(a["heads.weight"], c["heads.weight"])
+    targets = json.loads((tmp_path / "a" / "experts" / "news" / "adapter_config.json").read_text())["target_modules"]
+    assert len(targets) == 10
+    assert targets == sorted(targets)
 
 
 def test_a_shared_head_starts_fresh(trained: Callable[[str], Trained], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +23,9 @@ from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ModelError
 from finsa_moe.files import read_json
 from finsa_moe.polarity import NAMES
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 ADAPTER, ADAPTER_CONFIG, HEAD, EXPERT_FACTS = (
     "adapter_model.safetensors", "adapter_config.json", "head.safetensors", "expert.json",
@@ -77,9 +80,15 @@ def write_expert(
         r=rank, lora_alpha=scaling * rank, lora_dropout=dropout, target_modules=list(targets), bias="none",  # type: ignore[arg-type]
         task_type=TaskType.FEATURE_EXTRACTION, base_model_name_or_path=base, inference_mode=True,
     )  # fmt: skip
-    config.save_pretrained(str(folder))
+    in_order(config).save_pretrained(str(folder))
     save_file(dict(state), folder / ADAPTER, metadata={"format": "pt"})
     write_head(folder, head, facts, ngrams)
+
+
+def in_order(config: LoraConfig) -> LoraConfig:
+    """The config, its target modules sorted: peft makes them a set, which would be written in another order each run."""
+    config.target_modules = sorted(config.target_modules or ())
+    return config
 
 
 def write_head(

@@ -29,7 +29,7 @@ from finsa_moe.data.duplicates.held_out import HeldOut
 from finsa_moe.data.ngrams import EXPERT_TABLE, NGrams
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.files import read_json
-from finsa_moe.model.adapter import ADAPTER, EXPERT_FACTS, HEAD, Expert, read_expert, write_head
+from finsa_moe.model.adapter import ADAPTER, EXPERT_FACTS, HEAD, Expert, in_order, read_expert, write_head
 from finsa_moe.model.backbone import (
     expert_targets,
     fingerprint,
@@ -249,6 +249,7 @@ def _write(
     for left in out.glob(".tmp*"):  # by a killed process
         shutil.rmtree(left)
     working = out / f".tmp{os.getpid()}"
+    in_order(cast(LoraConfig, model.peft.peft_config["default"]))
     model.peft.save_pretrained(str(working))
     (working / "README.md").unlink(missing_ok=True)  # peft's empty card
     write_head(working, {"weight": model.head.weight, "bias": model.head.bias}, facts, table)
