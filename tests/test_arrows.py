@@ -165,7 +165,7 @@ def test_a_verb_without_its_extra_says_which(words: list[str], module: str) -> N
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert module in done.stderr
-    assert "pip install 'finsa-moe[" in done.stderr
+    assert "pip install '.[" in done.stderr
 
 
 def test_no_file_is_two_ideas_long() -> None:

@@ -58,12 +58,34 @@ class MissingExtra(FinSAError):  # noqa: N818 - the name is part of the public f
     """An optional dependency that is not installed; the message says which extra brings it."""
 
 
+EXTRAS = {
+    "data": ("polars", "matplotlib", "rensa", "rjieba"),
+    "train": (
+        "torch", "transformers", "peft", "accelerate", "safetensors", "sklearn", "tensorboard", "onnx", "onnxscript",
+    ),
+    "qlora": ("bitsandbytes",),
+    "fast": ("openvino",),
+    "excel": ("python_calamine",),
+    "explain": ("shap", "rjieba", "matplotlib"),
+    "serve": ("fastapi", "uvicorn", "httptools", "uvloop", "prometheus_client"),
+    "scale": ("pyarrow", "statsmodels"),
+    "ray": ("ray",),
+    "spark": ("pyspark", "pandas"),
+}  # fmt: skip
+"""The modules that each extra of pyproject.toml names; of two that name one, the first is told."""
+
+
+def install(extra: str) -> str:
+    """How an extra is installed: the package stands on no index, so its own name would bring nothing, or another's."""
+    return f"pip install '.[{extra}]' in a clone of the repository, or 'finsa_moe-….whl[{extra}]' where a wheel is used"
+
+
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency, or say which extra brings it.
 
     Args:
         module: Name to import, e.g. ``"polars"``.
-        extra: The extra of this package that installs it, e.g. ``"data"``.
+        extra: The extra of `EXTRAS` that brings it, e.g. ``"data"``.
         purpose: What the caller wants it for, as in "reading Parquet".
 
     Raises:
@@ -72,44 +94,18 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingExtra(
-            f"{purpose} needs {module}, which is not installed: pip install 'finsa-moe[{extra}]'"
-        ) from error
-
-
-_EXTRA_OF = {
-    **dict.fromkeys(("polars", "matplotlib", "rensa", "rjieba"), "data"),
-    **dict.fromkeys(
-        (
-            "torch",
-            "transformers",
-            "peft",
-            "accelerate",
-            "safetensors",
-            "sklearn",
-            "tensorboard",
-            "onnx",
-            "onnxscript",
-        ),
-        "train",
-    ),
-    **dict.fromkeys(("fastapi", "uvicorn", "httptools", "prometheus_client"), "serve"),
-    "bitsandbytes": "qlora",
-    "openvino": "fast",
-    "shap": "explain",
-    **dict.fromkeys(("pyarrow", "fsspec", "statsmodels"), "scale"),
-    "ray": "ray",
-    "pyspark": "spark",
-}
+        raise _missing(module, extra, purpose) from error
 
 
 def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
     """The error to show for a module that one of the extras brings; None when none does."""
     module = (error.name or "").partition(".")[0]
-    if module not in _EXTRA_OF:
-        return None
-    extra = _EXTRA_OF[module]
-    return MissingExtra(f"this command needs {module}, which is not installed: pip install 'finsa-moe[{extra}]'")
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), None)
+    return None if extra is None else _missing(module, extra, "this command")
+
+
+def _missing(module: str, extra: str, purpose: str) -> MissingExtra:
+    return MissingExtra(f"{purpose} needs {module}, which is not installed: {install(extra)}")
 
 
 def closest(name: str, known: list[str]) -> str:

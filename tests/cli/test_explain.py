@@ -173,7 +173,7 @@ def test_a_parquet_table_without_polars_is_told_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(MissingExtra, match=r"writing Parquet needs polars, .*'finsa-moe\[data\]'"):
+    with pytest.raises(MissingExtra, match=r"writing Parquet needs polars, .*'\.\[data\]'"):
         Outputs(None, None, 1, tmp_path / "t.parquet", None, None).check()
 
 
@@ -287,4 +287,4 @@ def test_without_the_extra(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"needs {module}" in done.stderr
-    assert "pip install 'finsa-moe[explain]'" in done.stderr
+    assert "pip install '.[explain]'" in done.stderr

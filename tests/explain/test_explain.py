@@ -177,5 +177,5 @@ def test_without_the_extra(module: str, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setitem(sys.modules, module, None)
     words._cutter.cache_clear()
-    with pytest.raises(MissingExtra, match=rf"needs {module}.*finsa-moe\[explain\]"):
+    with pytest.raises(MissingExtra, match=rf"needs {module}.*pip install '\.\[explain\]'"):
         fake_finsa().explain("涨 停")

@@ -220,4 +220,4 @@ def test_without_torch_the_command_names_the_extra() -> None:
     script = "import sys\nsys.modules['torch'] = None\nfrom finsa_moe.cli import main\nsys.exit(main(['export', 'm', '--out', 'o']))\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "finsa-moe[train]" in done.stderr
+    assert "pip install '.[train]'" in done.stderr

@@ -105,7 +105,7 @@ def test_fingerprint_is_the_same_in_four_bits(family: str, tmp_path: Path) -> No
 
 def test_four_bits_without_their_extra_say_which(backbone_of: Backbones, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(MissingExtra, match=r"a 4-bit backbone needs bitsandbytes, .*'finsa-moe\[qlora\]'"):
+    with pytest.raises(MissingExtra, match=r"a 4-bit backbone needs bitsandbytes, .*'\.\[qlora\]'"):
         load_backbone(str(backbone_of("bert")), quantisation="nf4", device="cpu")
 
 

@@ -193,7 +193,7 @@ def test_parquet_without_what_reads_it_says_what_to_install(service: Service, mo
     reply = service.ask("POST", "/v1/predict/file", b"PAR1 or not", {"Content-Type": "application/vnd.apache.parquet"})
     assert reply.status == 422
     assert reply.json()["type"] == "urn:finsa:no-parquet"
-    assert "pip install 'finsa-moe[data]'" in reply.json()["detail"]
+    assert "pip install '.[data]'" in reply.json()["detail"]
 
 
 @pytest.mark.parametrize("shared", [pytest.param(False, marks=pytest.mark.slow), True])

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finsa_moe.data.domains import ALL
+from finsa_moe.errors import install
 from finsa_moe.evaluation.metrics import Scores
 from finsa_moe.evaluation.results import Evaluation, Run
 from finsa_moe.polarity import ENGLISH, NAMES
@@ -39,7 +40,7 @@ def cells(scores: Scores) -> list[str]:
 def drawn(scores: Scores) -> str:
     """What the bootstrap of an interval draws."""
     if scores.clusters is None:
-        return "intervals draw single rows, as finding near texts needs rensa: pip install 'finsa-moe[data]'"
+        return f"intervals draw single rows, as finding near texts needs rensa: {install('data')}"
     return f"intervals draw {scores.clusters:,} clusters of near texts"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from finsa_moe.errors import DataError
+from finsa_moe.errors import DataError, install
 from finsa_moe.runtime.bulk import Layout
 from finsa_moe.runtime.rows import read, too_wide
 from finsa_moe.service.problems import Problem
@@ -96,7 +96,7 @@ def inspect(
     many = Problem(413, "rows", f"{called}: over {most:,} rows; send it in parts")
     if path.suffix == ".parquet":
         if find_spec("polars") is None:
-            said = "this service cannot read Parquet; on its machine: pip install 'finsa-moe[data]'"
+            said = f"this service cannot read Parquet; on its machine: {install('data')}"
             raise Problem(422, "no-parquet", f"{called}: {said}", [("/file", said)])
         _open_apart(path, called, most, most_columns, many)
     rows = 0
@@ -107,7 +107,7 @@ def inspect(
             if rows > most:
                 raise many
             types = {name: batch.types.get(name) for name in batch.names}
-        layout = Layout.of(types, domains, Path(called), text=text, id=id)
+        layout = Layout.of(types, domains, path, text=text, id=id)
     except DataError as error:
         said = re.sub(r"--(\w+) COL", r"?\1=COL", str(error).replace(str(path), called))
         raise Problem(422, "file", said, [("/file", said)]) from None

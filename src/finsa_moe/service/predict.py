@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from finsa_moe.errors import closest
+from finsa_moe.errors import closest, install
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.service.bodies import check_head, left, whole
 from finsa_moe.service.dispatcher import Full
@@ -190,5 +190,5 @@ def _check(texts: list[str], asked: PredictRequest, served: Served, state: State
         said = "the text holds nothing to read; drop it or fill it"
         raise Problem(422, "empty", f"/texts/{blank[0]}: {said}", [(f"/texts/{at}", said) for at in blank[:20]])
     if asked.explain and not state.explains:
-        said = "this service cannot explain; on its machine: pip install 'finsa-moe[explain]'"
+        said = f"this service cannot explain; on its machine: {install('explain')}"
         raise Problem(422, "no-explain", f"/explain: {said}", [("/explain", said)])

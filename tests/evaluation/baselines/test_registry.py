@@ -92,7 +92,7 @@ def test_a_missing_extra_is_named(spec: str, module: str) -> None:
         f"from finsa_moe.errors import MissingExtra\ntry: make({spec!r})\nexcept MissingExtra as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "pip install 'finsa-moe[train]'" in done.stdout
+    assert "pip install '.[train]'" in done.stdout
 
 
 def test_the_document_names_what_there_is_and_its_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
