@@ -6,22 +6,23 @@ imported when a torch mixture is opened and not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finsa_moe import shipped
-from finsa_moe.errors import ConfigError, DataError, ModelError, closest, require
+from finsa_moe.errors import ConfigError, ModelError, require
 from finsa_moe.files import read_json
 from finsa_moe.runtime import BATCH_TOKENS
 from finsa_moe.runtime.engine import Engine
 from finsa_moe.runtime.folder import MODEL_TYPE, precision_of
+from finsa_moe.runtime.frames import is_frame, texts_of, with_answers
 from finsa_moe.runtime.graph_engine import GraphEngine
-from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
+from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.runtime.predictor import WINDOW, Domain, Predictor
 from finsa_moe.runtime.sessions import has_openvino
 
@@ -35,7 +36,9 @@ Frame = TypeVar("Frame")
 
 
 class FinSA:
-    """A loaded mixture; made by `load`, safe to share between threads.
+    """A loaded mixture; made by `load`, safe to share between threads and to fork.
+
+    Pickled, it is the arguments that it was loaded with: another process opens the folder itself, once.
 
     Attributes:
         domains: Names of the experts.
@@ -43,9 +46,19 @@ class FinSA:
         predictor: The runtime underneath.
     """
 
-    def __init__(self, predictor: Predictor, card: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, predictor: Predictor, card: dict[str, Any] | None = None, again: Callable[[], FinSA] | None = None
+    ) -> None:
         self.predictor = predictor
         self.card = card or {}
+        self._again = again
+
+    def __reduce__(self) -> tuple[Callable[[], FinSA], tuple[()]]:
+        if self._again is None:
+            raise ConfigError(
+                "this model was made of an engine in memory and cannot go to another process; call finsa_moe.load there"
+            )
+        return self._again, ()
 
     def __repr__(self) -> str:
         return f"FinSA(domains={self.domains}, engine={self.predictor.engine.name!r})"
@@ -56,18 +69,37 @@ class FinSA:
         return tuple(self.predictor.engine.domains)
 
     @overload
-    def predict(self, texts: str, *, column: None = None, domain: str | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(  # type: ignore[overload-overlap]
+        self, texts: str, *, column: None = None, domain: str | None = None, errors: Literal["raise"] = "raise"
+    ) -> Prediction: ...
     @overload
-    def predict(self, texts: Iterable[str], *, column: None = None, domain: Domain = None) -> list[Prediction]: ...
+    def predict(
+        self, texts: Iterable[str], *, column: None = None, domain: Domain = None, errors: Literal["raise"] = "raise"
+    ) -> list[Prediction]: ...
     @overload
-    def predict(self, texts: Frame, *, column: str, domain: Domain = None) -> Frame: ...
-    def predict(self, texts: Any, *, column: str | None = None, domain: Domain = None) -> Any:
+    def predict(
+        self, texts: Iterable[str | None], *, column: None = None, domain: Domain = None, errors: Literal["null"]
+    ) -> list[Prediction | None]: ...
+    @overload
+    def predict(
+        self, texts: Frame, *, column: str, domain: Domain = None, errors: Literal["raise", "null"] = "raise"
+    ) -> Frame: ...
+    def predict(
+        self,
+        texts: Any,
+        *,
+        column: str | None = None,
+        domain: Domain = None,
+        errors: Literal["raise", "null"] = "raise",
+    ) -> Any:
         """Answer a text, many texts, or the texts in a column of a pandas or polars frame.
 
         Args:
             texts: A string, an iterable of strings, or a frame.
             column: The frame's text column; only for frames.
             domain: Expert to use: a name, one name (or None) a text, or None to leave it to the router.
+            errors: What comes of a text that cannot be answered, as it is empty, null or no text: ``"raise"`` an error
+                for all, or ``"null"``, None in its place and nulls in a frame.
 
         Returns:
             One `Prediction` for a string; a list in the order given for an iterable; for a frame the same kind of
@@ -75,23 +107,31 @@ class FinSA:
             ``predicted_`` before it).
 
         Raises:
-            DataError: For an empty text, naming its position; an unknown domain; a column that is not there; for what
-                is neither texts nor a frame.
+            DataError: For a text that cannot be answered, naming its position; an unknown domain; a column that is not
+                there; for what is neither texts nor a frame.
+            ConfigError: For `errors` other than these two.
         """
-        answers = self.predictor.predict(_texts(texts, column), domain)
+        if errors not in ("raise", "null"):
+            raise ConfigError(f"errors={errors!r} is unknown; choose 'raise' or 'null', or leave it out")
+        answers: list[Any] = self.predictor.attempt(texts_of(texts, column), domain)
+        for at, answer in enumerate(answers):
+            if not isinstance(answer, Prediction):
+                if errors == "raise":
+                    raise answer
+                answers[at] = None
         if isinstance(texts, str):
             return answers[0]
-        return self._added(texts, answers) if _is_frame(texts) else answers
+        return with_answers(texts, answers, self.domains) if is_frame(texts) else answers
 
     def predict_proba(self, texts: Any, *, column: str | None = None, domain: Domain = None) -> NDArray[np.float32]:
         """Probabilities (n, 3) float32, columns bearish, neutral, bullish; arguments and errors as `predict`."""
-        return self.predictor.predict_proba(_texts(texts, column), domain)
+        return self.predictor.predict_proba(texts_of(texts, column), domain)
 
     def stream(
         self, texts: Any, *, column: str | None = None, domain: str | None = None, window: int = WINDOW
     ) -> Iterator[Prediction]:
         """Answer an endless iterable, in order, holding at most `window` texts at a time; else as `predict`."""
-        return self.predictor.stream(_texts(texts, column), domain, window)
+        return self.predictor.stream(texts_of(texts, column), domain, window)
 
     @overload
     def explain(
@@ -129,59 +169,8 @@ class FinSA:
         from finsa_moe.explain.explain import ExplainSettings, explain
 
         settings = ExplainSettings(evaluations=evaluations, seed=seed)
-        found = explain(self.predictor, _texts(texts, column), domain=domain, settings=settings)
+        found = explain(self.predictor, texts_of(texts, column), domain=domain, settings=settings)
         return found[0] if isinstance(texts, str) else found
-
-    def _added(self, frame: Any, predictions: list[Prediction]) -> Any:
-        answers = [p.answers() for p in predictions]
-        names = free_names(list(answer_columns(self.domains)), [str(name) for name in frame.columns])
-        added = {names[key]: [answer[key] for answer in answers] for key in names}
-        if hasattr(frame, "with_columns"):
-            polars = require("polars", "data", "answering a polars frame")
-            types = {str: polars.String, float: polars.Float64, bool: polars.Boolean}
-            return frame.with_columns(
-                polars.Series(names[key], added[names[key]], dtype=types[kind])
-                for key, kind in answer_columns(self.domains).items()
-            )
-        return frame.assign(**added)
-
-
-def _texts(given: Any, column: str | None) -> Iterable[str]:
-    """What a caller handed over, as texts: a string is one, a frame has a column of them, others are gone through.
-
-    Raises:
-        DataError: For what holds no texts in an order; a frame without that column; a column where there is no frame.
-    """
-    if _is_frame(given):
-        return _column(given, column)
-    if not isinstance(given, Iterable) or isinstance(given, bytes | bytearray | Mapping):
-        raise DataError(
-            f"texts are a {type(given).__name__}; allowed are a string, a list or Series of strings, or a pandas or "
-            "polars DataFrame with column=NAME: turn it into one of these, a LazyFrame by collect()"
-        )
-    if column is not None:
-        raise DataError("column= is for pandas and polars frames; leave it out for a list of texts")
-    return [given] if isinstance(given, str) else given
-
-
-def _is_frame(given: Any) -> bool:
-    """Whether it is a pandas or polars frame with its rows in memory; neither needs to be installed for that."""
-    kind = type(given)
-    grows = hasattr(kind, "with_columns") or hasattr(kind, "assign")
-    return grows and hasattr(kind, "columns") and hasattr(kind, "__len__")
-
-
-def _column(frame: Any, column: str | None) -> list[str]:
-    known = [str(name) for name in frame.columns]
-    if column is None or column not in known:
-        said = "no column= was given" if column is None else f"there is no column {column!r}"
-        raise DataError(
-            f"{said}; the frame has {', '.join(known) or 'no columns'}{closest(column or 'text', known)}; "
-            "say column=NAME for the one that holds the texts"
-        )
-    if known.count(column) > 1:
-        raise DataError(f"the frame has {known.count(column)} columns {column!r}; rename all but the one of the texts")
-    return list(frame[frame.columns[known.index(column)]])
 
 
 def load(
@@ -215,6 +204,12 @@ def load(
     """
     folder = shipped.place(path)
     config = _config(folder)
+    named = None if folder == shipped.MODEL else str(folder.absolute())  # another process has a default of its own
+    settings = {
+        "device": device, "dtype": dtype, "engine": engine, "threads": threads, "batch_tokens": batch_tokens,
+        "abstain_below": abstain_below,
+    }  # fmt: skip
+    again = partial(_opened, named, **settings)
     facts = config | read_json(folder / "card.json", _COPY, absent={})
     if config.get("model_type") != MODEL_TYPE:
         if engine is not None or threads is not None:
@@ -222,7 +217,7 @@ def load(
                 f"{folder} is a torch mixture; engine and threads are for exported models: "
                 "run `finsa export` on it first"
             )
-        return FinSA(Predictor(_torch(folder, config, device, dtype), batch_tokens, abstain_below), facts)
+        return FinSA(Predictor(_torch(folder, config, device, dtype), batch_tokens, abstain_below), facts, again)
     if device not in (None, "cpu"):
         raise ConfigError(f"device {device!r}: an exported model runs on the CPU; leave the device out")
     precision = precision_of(dtype)
@@ -230,7 +225,13 @@ def load(
     bulk = None
     if engine is None and has_openvino():
         bulk = partial(GraphEngine, first.folder, config, "openvino", precision, threads)
-    return FinSA(Predictor(first, batch_tokens, abstain_below, bulk), facts)
+    return FinSA(Predictor(first, batch_tokens, abstain_below, bulk), facts, again)
+
+
+@lru_cache(maxsize=1)
+def _opened(path: str | None, **settings: Any) -> FinSA:
+    """A model that another process has sent, opened once: a pool sends it with each task."""
+    return load(path, **settings)
 
 
 def is_exported(path: str | Path | None = None) -> bool:
