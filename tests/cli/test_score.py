@@ -21,9 +21,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         found.update(sources=sources, out=out, **settings)
         settings["progress"](5, 10, 0)
         return score.RunReport(
-            rows=10,
+            rows=13,
             answered=8,
-            refused=2,
+            refused=5,
+            unplaced=3,
             strange=1,
             shards=3,
             kept=2,
@@ -49,10 +50,11 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
         "1 files scored before are no longer there (first: /p/a.csv): their answers stay; if they were copied elsewhere "
         "and scored there, their rows count twice: name another --out",
         "1 files of an earlier run that did not come to its end may lack answers (first: /p/c.csv): name them again",
+        "3 rows refused by earlier runs stand no longer in o/rejects: name their files again to have them written anew",
         "1 files keep the shards that they were begun with (first: /p/b.csv, of 1,024 rows): --shard-rows is for new files; "
         "name another --out to cut them anew",
         "2 shards were there already",
-        "o: 8 of 10 rows answered in 3 shards; this run 4 rows, 2 a second",
+        "o: 8 of 13 rows answered in 3 shards; this run 4 rows, 2 a second",
         "1 text is unlike the texts that the model learnt from (column `novelty` 0.99 or more); look at it yourself",
         "2 rows refused, with place and reason, in o/rejects",
     ]

@@ -1,4 +1,7 @@
-"""JSON lines whose rows bring new keys late: the text and the id are the same columns in every shard of a file."""
+"""JSON lines whose rows bring new keys late: the text and the id are the same columns in every shard of a file.
+
+And what their cells become.
+"""
 
 from __future__ import annotations
 
@@ -73,3 +76,13 @@ def test_a_file_that_grows_new_columns_meanwhile_is_told(posts: Path, tmp_path: 
         patched.setattr(pieces, "_all_names", lambda local: ["title", "date"])
         with pytest.raises(DataError, match=r"posts\.jsonl: has other columns than a moment ago .*being written to"):
             list(pieces.staged_pieces(source, posts, 20, tmp_path, lambda name: False))
+
+
+def test_cells_of_json_are_strings_and_those_of_parquet_keep_their_types(tmp_path: Path) -> None:
+    """As docs/scale.md says."""
+    row = {"text": "涨", "price": 7.5, "tickers": ["600519"], "ok": True}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    pl.DataFrame([row]).write_parquet(tmp_path / "b.parquet")
+    for name, wanted in (("a.jsonl", ("7.5", '["600519"]', "true")), ("b.parquet", (7.5, ["600519"], True))):
+        score(tmp_path / name, out=tmp_path / name[0])
+        assert answers(tmp_path / name[0]).select("price", "tickers", "ok").row(0) == wanted

@@ -140,6 +140,12 @@ def _tell(report: RunReport, out: Path) -> None:
             f"{report.unfinished[0]}): name them again",
             err=True,
         )
+    if report.unplaced:
+        typer.echo(
+            f"{report.unplaced:,} rows refused by earlier runs stand no longer in {out / 'rejects'}: name their files "
+            "again to have them written anew",
+            err=True,
+        )
     if report.cut_before:
         name, rows = next(iter(report.cut_before.items()))
         typer.echo(
@@ -158,4 +164,4 @@ def _tell(report: RunReport, out: Path) -> None:
     remark_on_cut(report.truncated, "column `truncated`")
     remark_on_unsure(report.uncertain)
     remark_on_strangers(report.strange, "column `novelty`")
-    remark_on_refused(report.refused, f", with place and reason, in {out / 'rejects'}")
+    remark_on_refused(report.refused - report.unplaced, f", with place and reason, in {out / 'rejects'}")
