@@ -266,3 +266,11 @@ def test_the_face_names_what_it_has() -> None:
     assert all(getattr(finsa_moe, name) is not None for name in finsa_moe.__all__)
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         finsa_moe.lod  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["DataError", "ModelError", "ConfigError", "MissingExtra"])
+def test_what_is_to_be_caught_is_in_the_face_and_the_guides_say_so(name: str, tmp_path: Path) -> None:
+    assert issubclass(getattr(finsa_moe, name), finsa_moe.FinSAError)
+    assert name in finsa_moe.__all__
+    for guide in ("guide.md", "guide_cn.md"):
+        assert f"`{name}`" in (Path(__file__).parents[1] / "docs" / guide).read_text(encoding="utf-8")
