@@ -71,6 +71,20 @@ def test_the_stages_by_their_verbs(
     assert out.count("\n") == 1
 
 
+def test_merge_says_what_the_router_reads_and_whose_heads_are_fresh(
+    finsa: Run, trained: Callable[[str], Trained], tmp_path: Path
+) -> None:
+    words = ["merge", *(f"--expert={name}={folder}" for name, folder in trained("bert").experts.items())]
+    for place, changed, said in (
+        ("a", (), "from layer 0 up, routed at layer 0"),
+        ("b", ("route_at=1.0", "shared_head=true"),
+         "from layer 0 up, routed at the plain backbone's last state; one shared head, fresh"),
+    ):  # fmt: skip
+        status, out, err = finsa(*words, "--out", tmp_path / place, *settings(*changed))
+        assert status == 0, err
+        assert out == f"{tmp_path / place}: experts news, forum on 10 linears {said}\n"
+
+
 def test_a_table_of_n_grams_that_could_not_be_made_is_told(
     finsa: Run, backbone_of: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ def test_a_later_route_adapts_the_layers_above_it(
     prepared: Mapping[str, Path], backbone_of: Backbones, tmp_path: Path
 ) -> None:
     facts = trained_once(prepared["news"], tmp_path / "e", backbone_of("llama"), "route_at=0.5")
-    assert facts["route_layer"] == 1
+    assert facts["lowest_layer"] == 1
     assert {k.split(".")[3] for k in load_file(tmp_path / "e" / "adapter_model.safetensors")} == {"1"}
 
 

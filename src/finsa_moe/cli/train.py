@@ -184,9 +184,11 @@ def merge(
     check_folder(out)
     settings = MergeConfig.load(config, set_ or [])
     facts = run(pairs_of(expert, "--expert"), out, settings=settings, backbone=backbone, device=device)
+    route = "the plain backbone's last state" if facts["route_layer"] is None else f"layer {facts['route_layer']}"
     fresh = f"; fresh heads: {', '.join(facts['fresh_heads'])}" if facts["fresh_heads"] else ""
-    typer.echo(f"{out}: experts {', '.join(facts['domains'])} on {facts['linears']} linears, "
-               f"routed at layer {facts['route_layer']}{fresh}")  # fmt: skip
+    typer.echo(f"{out}: experts {', '.join(facts['domains'])} on {facts['linears']} linears from layer "
+               f"{facts['lowest_layer']} up, routed at {route}"
+               f"{'; one shared head, fresh' if settings.shared_head else fresh}")  # fmt: skip
 
 
 def train_joint(

@@ -186,7 +186,7 @@ def train_expert(
         facts |= {"domain": domain, "backbone": reference, "prompt": prompt, "max_tokens": encoder.max_length}
         if heads:
             facts["heads"] = list(heads)
-        facts |= {"route_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
+        facts |= {"lowest_layer": model.depth, "classes": dict(zip(NAMES, train.counts(), strict=True))}
         processes = Processes()
         if processes.first:
             most = settings.ngrams

@@ -47,7 +47,9 @@ def merge(
         device: Torch device name.
 
     Returns:
-        Domains, route layer, linears with experts, and which heads are fresh.
+        ``domains``; ``route_layer``, at whose entry the router reads, None where it reads the plain backbone's last
+        state; ``lowest_layer`` that has experts; ``linears`` with experts; ``fresh_heads``, the domains whose head
+        learnt nothing yet.
 
     Raises:
         ModelError: If an adapter is over another backbone or one held in another precision, reaches below the route, or
@@ -71,8 +73,7 @@ def merge(
     _check_alike(read, reference)
     lowest = first_expert_layer(network, settings.route_at)
     path, _ = layer_stack(network)
-    for expert in read.values():
-        _check_route(expert, path, lowest, settings.route_at)
+    adapted = [_check_route(expert, path, lowest, settings.route_at) for expert in read.values()]
     first = next(iter(read.values()))
     facts = [expert.facts for expert in read.values() if expert.facts]
     prompts = {e.facts["prompt"]: e.folder for e in read.values() if e.facts}
@@ -97,7 +98,10 @@ def merge(
         model, out, tokenizer=_tokenizer(reference["name"], experts),
         more=lambda working: settings.save(working / SETTINGS),
     )  # fmt: skip
-    return {"domains": list(read), "route_layer": lowest, "linears": len(order), "fresh_heads": fresh}
+    return {
+        "domains": list(read), "route_layer": None if settings.route_at >= 1.0 else lowest,
+        "lowest_layer": min(adapted), "linears": len(order), "fresh_heads": fresh,
+    }  # fmt: skip
 
 
 def _tokenizer(backbone: str, experts: Mapping[str, Path]) -> PreTrainedTokenizerBase:
@@ -170,7 +174,9 @@ def _precision(expert: Expert) -> str:
     return f"dtype {told.get('dtype')} and quantisation {told.get('quantisation')}"
 
 
-def _check_route(expert: Expert, path: str, lowest: int, route_at: float) -> None:
+def _check_route(expert: Expert, path: str, lowest: int, route_at: float) -> int:
+    """See that an expert adapts layers from the route up alone; the lowest of them is given back."""
+    layers = []
     for target in sorted(expert.targets):
         match = re.match(rf"{re.escape(path)}\.(\d+)\.", target)
         if match is None:
@@ -180,6 +186,8 @@ def _check_route(expert: Expert, path: str, lowest: int, route_at: float) -> Non
                 f"{expert.folder}: adapts layer {match[1]}, below layer {lowest} where route_at={route_at} reads; "
                 "merge with a smaller --set route_at=…, or retrain the expert with that route_at"
             )
+        layers.append(int(match[1]))
+    return min(layers, default=lowest)
 
 
 def _fill(model: FinSAMoE, experts: Mapping[str, Expert]) -> list[str]:
