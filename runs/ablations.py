@@ -197,7 +197,7 @@ def run(point: Point, seed: int, backbone: str, out: Path, tests: Mapping[str, l
 def expert(
     point: Point, name: str, seed: int, backbone: str, out: Path, start: Path | None = None
 ) -> tuple[Path, dict[str, Any]]:
-    """The expert of a domain by the point's stage 1, trained once for all that share it and rows: folder, what it took."""
+    """The expert of a domain by the point's stage 1, trained once for all that share it and rows: folder, its cost."""
     settings = ExpertConfig.load(None, [*EXPERT, *point.expert, f"seed={seed}"])
     rows = hashed(str(out / "data" / name))
     stage = f"{settings}\n{rows}\n{content(backbone)}" + (f"\n{start.name}" if start else "")

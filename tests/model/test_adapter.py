@@ -133,6 +133,10 @@ def test_written_and_read_back(backbone_of: Backbones, tmp_path: Path) -> None:
     assert (expert.rank, expert.scaling, expert.base, expert.targets) == (2, 1.5, "somewhere", {target})
     assert expert.facts == {"domain": "news", "labels": list(NAMES), "ngrams": False}
     assert expert.head is not None
+    targets = [f"layers.{layer}.up_proj" for layer in range(10)]
+    write_expert(tmp_path / "m", {}, targets=targets[::-1], rank=2, scaling=1.0, base="b", head=None, facts={})
+    written = json.loads((tmp_path / "m" / "adapter_config.json").read_text())["target_modules"]
+    assert written == targets, "a set's own order is another in every process"
     for ours, theirs in ((state, expert.state), (head, expert.head)):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[k], theirs[k]) for k in ours)

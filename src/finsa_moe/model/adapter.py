@@ -86,7 +86,7 @@ def write_expert(
 
 
 def in_order(config: LoraConfig) -> LoraConfig:
-    """The config, its target modules sorted: peft makes them a set, which would be written in another order each run."""
+    """The config, its target modules sorted: as the set that peft makes of them each run would write another order."""
     config.target_modules = sorted(config.target_modules or ())
     return config
 
