@@ -14,6 +14,7 @@ from huggingface_hub import constants
 from finsa_moe import hub
 from finsa_moe.errors import ModelError
 from finsa_moe.evaluation.baselines import make
+from finsa_moe.model import backbone
 from finsa_moe.model.backbone import check_backbone, load_backbone, load_tokenizer
 
 LOADERS: dict[str, Callable[[str], Any]] = {
@@ -40,6 +41,45 @@ def test_a_plain_rule_tells_a_folder_from_a_hub_name(
     (tmp_path / "there").mkdir()
     (tmp_path / "weights.bin").touch()
     assert hub.is_folder(name) == folder
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", None), ("config.json", b"[]"), ("config.json", b"5"), ("config.json", b"{}"),
+        ("config.json", b"\xff\xfe"), ("config.json", b'{"model_type": "none such"}'),
+        ("config.json", b'{"model_type": "bert", "hidden_act": "none such"}'),
+        ("config.json", b'{"model_type": "bert", "hidden_size": "wide"}'),
+        ("config.json", b'{"model_type": "bert", "num_attention_heads": 0}'), ("model.safetensors", None),
+        ("model.safetensors", b""), ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n"),
+        ("tokenizer.json", b""), ("tokenizer.json", b"[]"), ("tokenizer.json", b"{}"), ("tokenizer.json", b"\xff"),
+        ("tokenizer.json", b'{"added_tokens": [], "model": "none such"}'), ("tokenizer_config.json", b"[]"),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_told_in_a_line_whatever_kind_of_error_a_library_makes_of_it(
+    file: str, content: bytes | None, backbone_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """TypeError, KeyError, AttributeError, ZeroDivisionError, ValueError, OSError, safetensors' own, and plain Exception."""
+    folder = tmp_path / "b"
+    shutil.copytree(backbone_of("bert"), folder)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        (load_tokenizer if file.startswith("tokenizer") else LOADERS["backbone"])(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_of_ours_is_no_missing_model(
+    backbone_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(backbone_of("bert"))
+    monkeypatch.setattr(backbone, "AutoConfig", None)
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'from_pretrained'"):
+        check_backbone(folder)
+    monkeypatch.delattr(backbone, "AutoTokenizer")
+    with pytest.raises(NameError, match="AutoTokenizer"):
+        load_tokenizer(folder)
 
 
 @pytest.fixture

@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 
 from finsa_moe.errors import ModelError
 
 PATIENCE = 5.0
 """Seconds that the hub has for its first answer."""
+_MISTAKES = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
+"""What a mistake in a program raises. Libraries raise it of a damaged file as well: of a list for config.json, say."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -47,7 +50,8 @@ def found(name: str, complaint: str, needs: str) -> Iterator[bool]:
         needs: What to do about a folder that cannot be loaded.
 
     Raises:
-        ModelError: For whatever the block raises, in one line: transformers alone has a dozen kinds.
+        ModelError: For whatever a library raises in the block, in one line: transformers alone has a dozen kinds. A
+            mistake in a line of this package is raised as it is.
     """
     folder = is_folder(name)
     away = None if folder else out_of_reach()
@@ -56,7 +60,15 @@ def found(name: str, complaint: str, needs: str) -> Iterator[bool]:
             raise FileNotFoundError("no such folder")
         yield folder or away is not None
     except Exception as error:
+        if isinstance(error, _MISTAKES) and _raised_here(error):
+            raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
         why = f"no such folder here, and {away}" if away else lines[0][:200]
         remedy = needs if folder else "give a local folder, or a hub name while the hub can be reached"
-        raise ModelError(f"{complaint} ({why}); {remedy}") from None
+        raise ModelError(f"{complaint} ({why}); {remedy}") from error
+
+
+def _raised_here(error: Exception) -> bool:
+    """Whether a line of this package raised an error, and none of a library's."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).startswith("finsa_moe.")
