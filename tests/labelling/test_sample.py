@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from finsa_moe.data.duplicates.held_out import jaccard, ngrams
-from finsa_moe.data.reading.columns import USUAL
+from finsa_moe.data.reading.usual import USUAL
 from finsa_moe.errors import ConfigError
 from finsa_moe.labelling.sample import COLUMNS, SampleSettings, sample, write_sample
 from finsa_moe.labelling.sheet import read_sheet

@@ -19,7 +19,7 @@ import typer
 import yaml
 
 from finsa_moe.cli import app
-from finsa_moe.data.reading.columns import USUAL
+from finsa_moe.data.reading.usual import USUAL
 from finsa_moe.service import run
 from finsa_moe.service.dispatcher import Dispatcher
 from finsa_moe.service.summary import TICKERS

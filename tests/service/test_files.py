@@ -166,6 +166,7 @@ def test_progress_is_told_and_the_answer_kept(service: Service) -> None:
         ("?text=nope", b"a,b\n1,2\n", "text/csv", 422, "no column 'nope'; columns found: a, b; name it by ?text=COL"),
         ("?id=nope", b"text\na\n", "text/csv", 422, "name it by ?id=COL"),
         ("", b"a,b\n1,2\n", "text/csv", 422, "no text column"),
+        ("", "周报\n编号,内容\n1,涨\n".encode(), "text/csv", 422, "line 2 seems to be the header"),
         ("", b"", "text/csv", 422, "empty"),
         ("", b"text\n", "text/csv", 422, "no rows"),
         ("?domain=nope", b"text\na\n", "text/csv", 422, "no such expert"),

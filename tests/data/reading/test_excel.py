@@ -86,9 +86,7 @@ def test_merged_cells_say_the_same_in_each_row_that_holds_anything(book):
         ["跌", "利空"],
         [None, None],
     ]
-    write_workbook(
-        book, {"a": [["周报", None], *rows]}, merged={"a": ["A1:B1", "A2:A3", "B3:B6", "A7:A8", "B7:B8", "D3:D20"]}
-    )
+    write_workbook(book, {"a": [["周报", None], *rows]}, merged={"a": ["A1:B1", "B3:B6", "A7:A8", "B7:B8", "D3:D20"]})
     (batch,) = read_batches(book)
     assert batch.names == ["周报", "column_2"]
     assert batch.rows[1:] == [["涨", "利好"], ["又涨", "利好"], ["再涨", "利好"], ["跌", "利空"]]

@@ -14,8 +14,12 @@ Day = tuple[float]
 """A date as Excel has it: days since 1899-12-30, in a tuple to tell it from a number."""
 
 
-def write_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[str | float | Day | None]]]) -> None:
-    """Write sheets of up to 26 columns; None is a cell that is not there."""
+def write_workbook(
+    path: Path,
+    sheets: Mapping[str, Sequence[Sequence[str | float | Day | None]]],
+    merged: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write sheets of up to 26 columns; None is a cell that is not there. `merged` has ranges by sheet, as A1:B2."""
     number = {name: at for at, name in enumerate(sheets, 1)}
     entries = "".join(f'<sheet name="{name}" sheetId="{at}" r:id="r{at}"/>' for name, at in number.items())
     targets = {f"r{at}": ("worksheet", f"worksheets/sheet{at}.xml") for at in number.values()}
@@ -32,7 +36,7 @@ def write_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[str | floa
             for y, row in enumerate(rows, 1)
         )
         parts[f"xl/worksheets/sheet{number[name]}.xml"] = (
-            f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData></worksheet>'
+            f'<worksheet xmlns="{MAIN}"><sheetData>{body}</sheetData>{merging((merged or {}).get(name, ()))}</worksheet>'
         )
     with zipfile.ZipFile(path, "w") as archive:
         for name, part in parts.items():
@@ -44,6 +48,11 @@ def relations(targets: Mapping[str, tuple[str, str]]) -> str:
         f'<Relationship Id="{key}" Type="{OFFICE}/{kind}" Target="{to}"/>' for key, (kind, to) in targets.items()
     )
     return f'<Relationships xmlns="{PACKAGE}/relationships">{inner}</Relationships>'
+
+
+def merging(ranges: Sequence[str]) -> str:
+    cells = "".join(f'<mergeCell ref="{place}"/>' for place in ranges)
+    return f'<mergeCells count="{len(ranges)}">{cells}</mergeCells>' if ranges else ""
 
 
 def cell(value: str | float | Day, place: str) -> str:

@@ -1,42 +1,19 @@
 """Which columns of a file hold the text, the label, the id and the date.
 
-A user's own names come first, then the names such columns usually bear in Chinese and English. It sees column names
-only, never a cell, and guesses nothing: a column that is not found is an error that lists what there is.
+A user's own names come first, then the usual ones (`usual`). It sees column names only, never a cell, and guesses
+nothing: a column that is not found is an error that lists what there is.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from finsa_moe.data.reading.excel import other_sheets
+from finsa_moe.data.reading.header import remedy
+from finsa_moe.data.reading.usual import USUAL, fold
 from finsa_moe.errors import DataError, closest
-
-# In order of preference: a file with both a title and a content is read by its content.
-USUAL: dict[str, tuple[str, ...]] = {
-    "text": (
-        "text", "文本", "content", "内容", "正文", "sentence", "句子", "comment", "评论", "评论内容", "帖子",
-        "帖子内容", "post", "post_content", "body", "微博", "微博正文", "review", "新闻", "新闻内容", "news",
-        "title", "标题", "post_title", "帖子标题", "新闻标题", "headline", "summary", "摘要",
-    ),
-    "label": (
-        "label", "标签", "labels", "sentiment", "情感", "polarity", "极性", "情感极性", "情感倾向", "情感标签", "倾向",
-        "情绪", "情绪标签", "市场情绪", "类别", "class", "category", "target", "tag", "y",
-    ),
-    "id": (
-        "id", "编号", "序号", "uid", "text_id", "doc_id", "news_id", "post_id", "comment_id", "新闻编号", "帖子编号",
-        "idx", "index",
-    ),
-    "date": (
-        "date", "日期", "time", "时间", "datetime", "发布时间", "发布日期", "发表时间", "publish_time", "pub_time",
-        "publish_date", "pub_date", "post_time", "created_at", "timestamp",
-    ),
-    "domain": ("domain", "领域"),
-    "source_id": ("source_id",),
-    "by": (),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,14 +76,14 @@ def find_column(
     Raises:
         DataError: If the given name is no column of the file.
     """
-    folded = [_fold(name) for name in names]
+    folded = [fold(name) for name in names]
     usual = next((folded.index(usual) for usual in USUAL[kind] if usual in folded), None)
     if given is None:
         return usual
     if given in names:
         return list(names).index(given)
-    if _fold(given) in folded:
-        return folded.index(_fold(given))
+    if fold(given) in folded:
+        return folded.index(fold(given))
     if loose and usual is not None:
         return usual
     near = closest(given, list(names))
@@ -183,14 +160,11 @@ def _need(position: int | None, names: Sequence[str], kind: str, path: Path | st
 
 
 def _remedy(names: Sequence[str], kind: str, path: Path | str) -> str:
-    return f"columns found: {listed(names) or 'none'}; name it by --{kind} COL{other_sheets(Path(path))}"
+    file = Path(path)
+    return f"columns found: {listed(names) or 'none'}; {remedy(names, kind, file)}{other_sheets(file)}"
 
 
 def listed(names: Sequence[str]) -> str:
     """Column names for an error: a file without a header shows whole sentences here, so they are cut short."""
     shown = [name if len(name) <= 24 else name[:23] + "…" for name in names[:12]]
     return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).strip().casefold()

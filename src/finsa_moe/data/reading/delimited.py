@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from finsa_moe.data.reading.columns import USUAL
 from finsa_moe.data.reading.encoding import open_text
 from finsa_moe.data.reading.rows import BATCH_ROWS, Batch, Broken, unique_names
+from finsa_moe.data.reading.usual import USUAL
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon"}
 LONGEST = 1 << 22
@@ -42,7 +42,7 @@ def read_txt(path: Path) -> Iterator[Batch]:
     with open_text(path) as file:
         first = next(file, "")
         usual = {name for names in USUAL.values() for name in names}
-        if usual.intersection(name.casefold() for name in unique_names(_cells(first, sniff(first)))):
+        if usual.intersection(name.casefold() for name in unique_names(header_cells(first))):
             yield from _with_header(chain([first], file), start=1)
             return
         batch = Batch(["text"])
@@ -54,6 +54,11 @@ def read_txt(path: Path) -> Iterator[Batch]:
                 yield batch
                 batch = Batch(["text"])
         yield batch
+
+
+def header_cells(line: str) -> list[str]:
+    """The cells of a line that may be a header."""
+    return _cells(line, sniff(line))
 
 
 def sniff(header: str) -> str:

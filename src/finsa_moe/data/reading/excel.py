@@ -1,12 +1,13 @@
 """Excel workbooks: the first sheet, or the one named as in ``posts.xlsx#Sheet2``, in batches of raw rows.
 
 The first row that is not blank has the column names. Cells come as text: what was typed as text as it is (a ticker
-keeps its zeros), whole numbers without a point, dates in ISO form. It does not know which column is which.
+keeps its zeros), whole numbers without a point, dates in ISO form. Where cells of a column are merged below the header,
+each row that holds anything else has what they say. It does not know which column is which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,29 @@ def _rows(path: Path) -> Iterator[list[str]]:
                 )
             sheet = book.get_sheet_by_name(wanted)
             # rows above the first that holds something count: a row's number is the one that Excel shows
-            yield from (list(map(_text, row)) for row in sheet.to_python(skip_empty_area=False))
+            rows = [list(map(_text, row)) for row in sheet.to_python(skip_empty_area=False)]
+            _fill(rows, sheet.merged_cell_ranges or [])
+            yield from rows
     except calamine.PasswordError as error:
         raise DataError(f"{path}: is kept by a password; save it without one, or as CSV UTF-8") from error
     except (calamine.CalamineError, OSError, IndexError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: not a readable workbook: {reason}; save it anew as .xlsx or as CSV UTF-8") from error
+
+
+def _fill(rows: list[list[str]], merged: Iterable[tuple[tuple[int, int], tuple[int, int]]]) -> None:
+    """Give merged cells their value in every row, as Excel has it in the first alone; not the header, not blank rows.
+
+    Args:
+        rows: All rows of a sheet, from its first cell on.
+        merged: First and last cell of each range, as row and column from 0.
+    """
+    header = next((at for at, row in enumerate(rows) if any(row)), 0)
+    for (top, left), (bottom, _) in merged:
+        if header < top < len(rows) and left < len(rows[top]):
+            for row in rows[top + 1 : bottom + 1]:
+                if any(row):
+                    row[left] = rows[top][left]
 
 
 def _text(value: object) -> str:
