@@ -17,6 +17,7 @@ import pytest
 
 from finsa_moe import shipped
 from finsa_moe.errors import ModelError
+from finsa_moe.scale import pool
 from finsa_moe.scale.score import score
 from tests.scale.texts import answers, frame, left_behind
 
@@ -125,6 +126,16 @@ def test_killed_at_random_every_row_comes_once(tmp_path: Path) -> None:
     assert process.returncode == 0, told.decode()
     assert sorted(answers(tmp_path / "out")["key"].cast(pl.Int64)) == list(range(4_000))
     assert left_behind(tmp_path / "out") == []
+
+
+def test_workers_have_one_thread_each_and_the_caller_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two outcomes the caller goes on with its own work, in its own environment."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(pool, "_score", os.getenv)  # asked for a variable, and what it is where it is not set
+    seen = pool.run("OMP_NUM_THREADS", iter(["unset"] * 3), 1)  # type: ignore[arg-type]
+    for outcome in seen:
+        assert outcome == "1"
+        assert "OMP_NUM_THREADS" not in os.environ
 
 
 def test_a_model_that_cannot_be_loaded_is_one_error(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from finsa_moe.errors import DataError
@@ -36,10 +35,9 @@ def run(job: Job, pieces: Iterator[Piece], workers: int) -> Iterator[Outcome]:
     lost = 0
     while True:
         try:
-            with _one_thread_each():
-                for outcome in _shift(job, pieces, waiting, workers):
-                    lost = 0
-                    yield outcome
+            for outcome in _shift(job, pieces, waiting, workers):
+                lost = 0
+                yield outcome
             return
         except BrokenProcessPool:
             lost += 1
@@ -50,17 +48,18 @@ def run(job: Job, pieces: Iterator[Piece], workers: int) -> Iterator[Outcome]:
                 ) from None
 
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile give numpy's products no threads of their own: a core a worker is the whole plan."""
+def _submit(executor: ProcessPoolExecutor, job: Job, piece: Piece) -> Future[Outcome]:
+    """Hand a piece to the workers; one that is started for it gives numpy's products no threads of their own.
+
+    A core a worker is the whole plan. The variable is read when numpy is loaded, before an initializer could set it.
+    """
     if "OMP_NUM_THREADS" in os.environ:
-        yield
-        return
+        return executor.submit(_score, job, piece)
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        yield
+        return executor.submit(_score, job, piece)
     finally:
-        os.environ.pop("OMP_NUM_THREADS", None)
+        del os.environ["OMP_NUM_THREADS"]
 
 
 def _shift(job: Job, pieces: Iterator[Piece], waiting: list[Piece], workers: int) -> Iterator[Outcome]:
@@ -69,12 +68,12 @@ def _shift(job: Job, pieces: Iterator[Piece], waiting: list[Piece], workers: int
     listening, alive = context.Pipe(duplex=False)
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(listening,))
     try:
-        under_way: dict[Future[Outcome], Piece] = {executor.submit(_score, job, piece): piece for piece in waiting}
+        under_way: dict[Future[Outcome], Piece] = {_submit(executor, job, piece): piece for piece in waiting}
         while True:
             # one more than there are workers: none waits for its next piece
             while len(under_way) <= workers and (piece := next(pieces, None)) is not None:
                 waiting.append(piece)
-                under_way[executor.submit(_score, job, piece)] = piece
+                under_way[_submit(executor, job, piece)] = piece
             if not under_way:
                 return
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
