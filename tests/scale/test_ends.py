@@ -67,6 +67,18 @@ def test_what_a_killed_run_left_stays_unfinished_until_it_is_named_again(tmp_pat
     assert answers(out).height == 65
 
 
+def test_a_file_of_which_a_shard_is_gone_is_unfinished(tmp_path: Path) -> None:
+    first, second, out = tmp_path / "1.parquet", tmp_path / "2.csv", tmp_path / "out"
+    frame(60).write_parquet(first)
+    frame(5, 60).write_csv(second)
+    score(first, out=out)
+    min((out / "scores").iterdir()).unlink()
+    assert score(second, out=out).unfinished == [str(first)]
+    assert standing_of(out / NAME).unfinished == [str(first)]
+    assert score(first, second, out=out).answered == 65
+    assert standing_of(out / NAME).ended
+
+
 def test_a_file_that_was_put_away_half_done_is_not_waited_for(tmp_path: Path) -> None:
     first, second, out = tmp_path / "1.parquet", tmp_path / "2.csv", tmp_path / "out"
     frame(60).write_parquet(first)

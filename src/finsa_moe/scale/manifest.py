@@ -102,11 +102,11 @@ class Manifest:
         self._cuts: dict[str, int] = {}
 
     def begin(self, shard_rows: int, names: Iterable[str]) -> None:
-        """Begin with files, beside those that earlier runs left, and write all of it anew, without the end of a run.
+        """Begin with files, those that earlier runs left among them, and write it anew without the end of a run.
 
         Every file that has shards keeps its cut; the others get `shard_rows`.
         """
-        self.unfinished = sorted({*(self.unfinished or ()), *names})
+        self.unfinished = sorted(names)
         known = (*self.files.values(), *self.entries.values())
         self._cuts = {entry["source"]: int(entry.get("shard_rows", self.header["shard_rows"])) for entry in known}
         self.shard_rows = shard_rows

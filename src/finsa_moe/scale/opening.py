@@ -59,8 +59,8 @@ def open_manifest(
     gone = gone_files(manifest, sources)
     for folder in (job.scores, job.rejects, job.temporary):
         folder.mkdir(exist_ok=True)
-    for left in (*job.temporary.iterdir(), *job.out.glob(PART)):  # by a run that was killed
-        left.unlink()
+    for part in (*job.temporary.iterdir(), *job.out.glob(PART)):  # left by a run that was killed
+        part.unlink()
     stamps = {source.name: source.stamp for source in sources}
     changed = {
         entry["source"]
@@ -68,10 +68,6 @@ def open_manifest(
         if stamps.get(entry["source"], entry["stamp"]) != entry["stamp"]
     }
     manifest.files = {name: entry for name, entry in manifest.files.items() if name not in changed}
-    away = no_longer_there((*manifest.bad, *(manifest.unfinished or ())), sources)
-    tried = stamps.keys() | away  # what is not there cannot be read again, nor finished
-    manifest.bad = {name: entry for name, entry in manifest.bad.items() if name not in tried}
-    manifest.unfinished = [name for name in manifest.unfinished or () if name not in tried]
     lost = {
         name: str(entry["source"])
         for name, entry in manifest.entries.items()
@@ -91,7 +87,10 @@ def open_manifest(
         if source in stamps:  # it is made again; until then none of that name may pass for it
             for stale in (job.scores / name, job.rejects_of(name)):
                 stale.unlink(missing_ok=True)
-    manifest.begin(shard_rows, stamps)
+    left = {*(manifest.unfinished or ()), *lost.values()}
+    away = no_longer_there({*left, *manifest.bad}, sources)  # what is not there cannot be read again, nor finished
+    manifest.bad = {name: entry for name, entry in manifest.bad.items() if name not in stamps and name not in away}
+    manifest.begin(shard_rows, left - away | stamps.keys())
     return manifest, len(changed), gone
 
 
