@@ -107,7 +107,12 @@ def test_refusals_name_file_line_and_remedy(tmp_path):
 def test_numbers_only_by_a_map_and_floats_of_gappy_columns(tmp_path):
     path = tmp_path / "f.parquet"
     pl.DataFrame({"text": ["涨", "平", "跌", "?"], "label": [2.0, 1.0, 0.0, None]}).write_parquet(path)
-    assert read(path).frame.height == 0
+    refused = read(path)
+    assert refused.frame.height == 0
+    assert refused.rejects["reason"][0] == (
+        "unknown label '2.0'; allowed 利空/中性/利好 or a word for them; map numbers and other codes by --labels finsa if "
+        "they are 0=利空, 1=中性, 2=利好, else by --labels 2.0=…, where … is 利空, 中性 or 利好"
+    )
     assert read(path, labels="finsa").frame["label"].to_list() == ["利好", "中性", "利空"]
     assert read(path, labels="0=利好,1=利空,2=中性").frame["label"].to_list() == ["中性", "利空", "利好"]
 

@@ -148,9 +148,12 @@ def _label_reason(value: str) -> str:
     if not value.strip():
         return "missing label"
     shown = value.strip()[:40]
+    finsa = LabelMap.parse("finsa")
+    usual = ", ".join(f"{number}={polarity.chinese}" for number, polarity in finsa.entries.items())
+    preset = f"--labels finsa if they are {usual}, else by " if finsa.given(value) is not None else ""
     return (
-        f"unknown label {shown!r}; allowed {'/'.join(NAMES)} or a word for them; "
-        f"map numbers and other codes by --labels {shown}=…, where … is {', '.join(NAMES[:-1])} or {NAMES[-1]}"
+        f"unknown label {shown!r}; allowed {'/'.join(NAMES)} or a word for them; map numbers and other codes by "
+        f"{preset}--labels {shown}=…, where … is {', '.join(NAMES[:-1])} or {NAMES[-1]}"
     )
 
 
