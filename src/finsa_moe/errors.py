@@ -26,32 +26,8 @@ class ConfigError(FinSAError):
     """An unknown setting, or a value outside what the setting allows."""
 
 
-class BadPieceError(DataError):
-    """A part of a file that cannot be read; the others can."""
-
-
 class EndpointError(FinSAError):
     """An endpoint that refuses, cannot be reached, or answers with something else."""
-
-
-class PassingError(EndpointError):
-    """A failure of an endpoint that another try may not meet.
-
-    Attributes:
-        wait: Seconds the endpoint asks to wait, 0 where it does not say.
-    """
-
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class RefusedError(EndpointError):
-    """A request refused for what it holds, as a filter or a limit of length does: another may be answered."""
-
-
-class RunLost(FinSAError):  # noqa: N818 - a state of the run, told to the user
-    """Another process of a run is gone, and the run with it."""
 
 
 class MissingExtra(FinSAError):  # noqa: N818 - the name is part of the public face

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
+from finsa_moe.errors import ConfigError, EndpointError
 from finsa_moe.llm.client import Bill, Client, Manners
-from finsa_moe.llm.endpoint import Answer, Endpoint
+from finsa_moe.llm.endpoint import Answer, Endpoint, PassingError, RefusedError
 from tests.llm.server import Handler, Server, breaks_off, closes, raw, says, serving, status
 
 

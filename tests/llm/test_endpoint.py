@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
-from finsa_moe.llm.endpoint import KEY, Answer, Endpoint, read_key
+from finsa_moe.errors import ConfigError, EndpointError
+from finsa_moe.llm.endpoint import KEY, Answer, Endpoint, PassingError, RefusedError, read_key
 from tests.llm.server import Handler, breaks_off, closes, raw, says, serving, slow, status
 
 ASKED = [{"role": "system", "content": "改写"}, {"role": "user", "content": "涨了"}]

@@ -18,9 +18,9 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
+from finsa_moe.errors import ConfigError, EndpointError
 from finsa_moe.llm.answers import AnswerFile
-from finsa_moe.llm.endpoint import Answer, Endpoint, Message
+from finsa_moe.llm.endpoint import Answer, Endpoint, Message, PassingError, RefusedError
 
 _ENOUGH = 8
 """Refusals without a single answer after which it is the request's form that is refused, not its content."""

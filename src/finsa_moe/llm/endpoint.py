@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from finsa_moe.errors import ConfigError, EndpointError, PassingError, RefusedError
+from finsa_moe.errors import ConfigError, EndpointError
 
 FORMS = ("openai", "ollama")
 KEY = "FINSA_API_KEY"
@@ -35,6 +35,22 @@ _FAILED = ("insufficient_system_resource", "network_error")
 """Ends that another try may not meet, in DeepSeek's word and in Zhipu's."""
 
 Message = Mapping[str, str]
+
+
+class PassingError(EndpointError):
+    """A failure of an endpoint that another try may not meet.
+
+    Attributes:
+        wait: Seconds the endpoint asks to wait, 0 where it does not say.
+    """
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class RefusedError(EndpointError):
+    """A request refused for what it holds, as a filter or a limit of length does: another may be answered."""
 
 
 @dataclass(frozen=True)

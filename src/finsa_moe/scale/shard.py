@@ -15,7 +15,7 @@ from typing import Any
 
 from finsa_moe.data.reading.columns import find_column, find_text
 from finsa_moe.data.reading.rows import EMPTY, as_text, no_text, text_of
-from finsa_moe.errors import BadPieceError, DataError, require
+from finsa_moe.errors import DataError, require
 from finsa_moe.runtime.bulk import REJECT_COLUMNS
 from finsa_moe.runtime.prediction import Prediction, answer_columns, free_names
 from finsa_moe.runtime.predictor import WINDOW, Predictor
@@ -28,6 +28,10 @@ from finsa_moe.scale.stores import EXTRA
 Entry = dict[str, Any]
 Reject = tuple[str, int, str, str, str]
 COUNTS = ("answered", "refused", "truncated", "uncertain", "strange")
+
+
+class BadPieceError(DataError):
+    """A part of a file that cannot be read; the others can."""
 
 
 def score_piece(predictor: Predictor, piece: Piece, job: Job) -> tuple[Path, Entry]:

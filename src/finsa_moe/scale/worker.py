@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from finsa_moe.errors import BadPieceError, FinSAError, ModelError
+from finsa_moe.errors import FinSAError, ModelError
 from finsa_moe.runtime.graph_engine import GraphEngine
 from finsa_moe.runtime.predictor import Predictor
 from finsa_moe.scale.job import Job, read_config
 from finsa_moe.scale.pieces import Piece
-from finsa_moe.scale.shard import Entry, score_piece
+from finsa_moe.scale.shard import BadPieceError, Entry, score_piece
 
 WARM = ("公司公告:净利润同比增长三成", "又跌了,主力跑了")
 

@@ -24,7 +24,7 @@ from finsa_moe.data.marks import Noted, mark_of
 from finsa_moe.data.reading.read import read_texts
 from finsa_moe.errors import ConfigError, DataError, ModelError
 from finsa_moe.files import read_json
-from finsa_moe.model.adapter import EXPERT_FACTS, read_tensors
+from finsa_moe.model.adapter import EXPERT_FACTS, HEAD, read_tensors
 from finsa_moe.model.checkpoint import BACKBONE, EXPERTS, WEIGHTS, load_mixture, read_config
 from finsa_moe.model.growth import add, check_new, widened
 from finsa_moe.model.history import METRICS, SETTINGS
@@ -131,7 +131,7 @@ def add_domain(
             f"{out}: the router's layers for {domain} are not finite after {settings.router_steps} steps; lower "
             f"router_learning_rate (it is {settings.router_learning_rate}) and name another --out"
         )
-    head = read_tensors(out / EXPERT / "head.safetensors")
+    head = read_tensors(out / EXPERT / HEAD)
     sketches[domain] = Sketch.of(new, settings.seed)
     before = read_json(source / METRICS, absent={})
     facts |= {

@@ -18,10 +18,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from finsa_moe.errors import ConfigError, RunLost
+from finsa_moe.errors import ConfigError, FinSAError
 
 PATIENCE = timedelta(hours=2)
 """How long the others wait for the first: it may have a corpus to tokenise."""
+
+
+class RunLost(FinSAError):  # noqa: N818 - a state of the run, told to the user
+    """Another process of a run is gone, and the run with it."""
 
 
 class Processes:

@@ -11,8 +11,8 @@ from finsa_moe.data.augmenting.augment import MADE, REFUSED, AugmentSettings, au
 from finsa_moe.data.duplicates.clusters import CLUSTER_THRESHOLD
 from finsa_moe.data.duplicates.held_out import HELD_OUT_THRESHOLD, HeldOut, jaccard, ngrams
 from finsa_moe.data.text import duplicate_key
-from finsa_moe.errors import ConfigError, DataError, PassingError
-from finsa_moe.llm.endpoint import Answer, Message
+from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.llm.endpoint import Answer, Message, PassingError
 
 TEXTS = [
     "大股东公告减持,股价下跌",

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from finsa_moe.data.text import duplicate_key
-from finsa_moe.errors import ConfigError, EndpointError, ModelError, RefusedError
+from finsa_moe.errors import ConfigError, EndpointError, ModelError
 from finsa_moe.evaluation.baselines.accounts import CUT, REFUSED, STRANGE, UNANSWERED
 from finsa_moe.evaluation.baselines.prompts import Prompt, parse_answer, prompt_for
 from finsa_moe.evaluation.baselines.rows import Dev, Labels, Reals, checked, unfitted
 from finsa_moe.evaluation.baselines.spec import Spec
 from finsa_moe.llm.client import Client, Manners
-from finsa_moe.llm.endpoint import FORMS, Answer, Endpoint, read_key
+from finsa_moe.llm.endpoint import FORMS, Answer, Endpoint, RefusedError, read_key
 from finsa_moe.polarity import ENGLISH
 
 UNUSABLE = (0.33, 0.34, 0.33)
