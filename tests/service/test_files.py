@@ -189,6 +189,13 @@ def test_what_is_wrong_is_told_first(
     assert "/tmp" not in reply.body.decode()
 
 
+def test_a_column_that_is_missing_has_a_kind_of_its_own_with_the_columns_found(service: Service) -> None:
+    found = service.ask("POST", "/v1/predict/file", b"a,b\n1,2\n", {"Content-Type": "text/csv"}).json()
+    assert found["type"] == "urn:finsa:column"
+    assert found["errors"][1] == {"pointer": "/file/columns", "detail": "a, b"}
+    assert service.ask("POST", "/v1/predict/file", b"", {"Content-Type": "text/csv"}).json()["type"] == "urn:finsa:file"
+
+
 def test_parquet_without_what_reads_it_says_what_to_install(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("finsa_moe.service.inspect.find_spec", lambda _: None)
     reply = service.ask("POST", "/v1/predict/file", b"PAR1 or not", {"Content-Type": "application/vnd.apache.parquet"})

@@ -172,6 +172,30 @@ def test_refusals_are_told_in_the_readers_language(browser_page: Any, service: S
     assert browser_page.inner_text("#said") == "第 2 条文本超过字数上限，请缩短。"
 
 
+def test_a_file_without_a_column_of_texts_is_told_in_chinese(browser_page: Any, service: Service) -> None:
+    browser_page.goto(service.url)
+    loaded(browser_page)
+    browser_page.click("#language")
+    browser_page.click("#tab-file")
+    content = "日报,备忘\n1,2\n".encode()
+    browser_page.set_input_files("#chosen", {"name": "x.csv", "mimeType": "text/csv", "buffer": content})
+    assert browser_page.inner_text("#dropped") == f"x.csv · {len(content)} B"
+    browser_page.click("#send")
+    browser_page.wait_for_selector("#told.wrong")
+    told = browser_page.inner_text("#told")
+    assert told.startswith("没有找到文本列。请在“文本列”里填写列名")
+    assert told.endswith("文件中的列：日报, 备忘")
+
+
+def test_experts_have_their_chinese_names(page: Any) -> None:
+    page.click("#language")
+    answer = judged(page, "涨停了").first
+    assert answer.locator(".fact.main").inner_text() == "专家 股吧"
+    options = page.locator("#expert option")
+    assert [options.nth(at).inner_text() for at in range(3)] == ["由路由器选择", "新闻", "股吧"]
+    assert [options.nth(at).get_attribute("value") for at in range(3)] == ["", "news", "forum"]
+
+
 def test_a_file_that_falls_beside_the_box_does_not_take_the_pages_place(page: Any) -> None:
     dropped = """(place) => {
         const held = new DataTransfer();

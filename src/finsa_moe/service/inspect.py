@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from finsa_moe.data.reading.columns import MissingColumn, listed
 from finsa_moe.errors import DataError, install
 from finsa_moe.runtime.bulk import Layout
 from finsa_moe.runtime.rows import read, too_wide
@@ -110,6 +111,8 @@ def inspect(
         layout = Layout.of(types, domains, path, text=text, id=id)
     except DataError as error:
         said = re.sub(r"--(\w+) COL", r"?\1=COL", str(error).replace(str(path), called))
+        if isinstance(error, MissingColumn):
+            raise Problem(422, "column", said, [("/file", said), ("/file/columns", listed(error.names))]) from None
         raise Problem(422, "file", said, [("/file", said)]) from None
     if not rows:
         raise Problem(422, "file", f"{called}: no rows", [("/file", "no rows")])

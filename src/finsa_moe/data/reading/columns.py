@@ -16,6 +16,18 @@ from finsa_moe.data.reading.usual import USUAL, fold
 from finsa_moe.errors import DataError, closest
 
 
+class MissingColumn(DataError):  # noqa: N818 - what is missing, not what went wrong
+    """A column that a file does not have.
+
+    Attributes:
+        names: The columns that it has.
+    """
+
+    def __init__(self, message: str, names: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.names = list(names)
+
+
 @dataclass(frozen=True)
 class Columns:
     """The user's own names of the columns; None leaves one to the usual names.
@@ -74,7 +86,7 @@ def find_column(
         The position, or None when no name was given and no usual one is there.
 
     Raises:
-        DataError: If the given name is no column of the file.
+        MissingColumn: If the given name is no column of the file.
     """
     folded = [fold(name) for name in names]
     usual = next((folded.index(usual) for usual in USUAL[kind] if usual in folded), None)
@@ -87,7 +99,7 @@ def find_column(
     if loose and usual is not None:
         return usual
     near = closest(given, list(names))
-    raise DataError(f"{path}: no column {given!r}{near}; {_remedy(names, kind, path)}")
+    raise MissingColumn(f"{path}: no column {given!r}{near}; {_remedy(names, kind, path)}", names)
 
 
 def find_text(names: Sequence[str], given: str | None, path: Path | str, *, loose: bool = False) -> tuple[int, ...]:
@@ -96,7 +108,7 @@ def find_text(names: Sequence[str], given: str | None, path: Path | str, *, loos
     Where a part of a joined name is no column, `loose` takes a usual name for the whole.
 
     Raises:
-        DataError: If there is no such column.
+        MissingColumn: If there is no such column.
     """
     if given is not None and given not in names and "+" in given and given.strip(" +"):
         parts = [part.strip() for part in given.split("+")]
@@ -127,7 +139,7 @@ def resolve(
         more: Whether further names may come, so that only the text must be there.
 
     Raises:
-        DataError: If the text, or a needed label, or a column named by the user, is not there.
+        MissingColumn: If the text, or a needed label, or a column named by the user, is not there.
     """
     loose, known = columns.loose, before.single() if before else {}
 
@@ -155,7 +167,7 @@ def resolve(
 
 def _need(position: int | None, names: Sequence[str], kind: str, path: Path | str) -> int:
     if position is None:
-        raise DataError(f"{path}: no {kind} column; {_remedy(names, kind, path)}")
+        raise MissingColumn(f"{path}: no {kind} column; {_remedy(names, kind, path)}", names)
     return position
 
 

@@ -3,7 +3,7 @@ import { json } from "/page/api.js";
 import { el } from "/page/draw.js";
 import { startFile } from "/page/file.js";
 import { startTexts } from "/page/texts.js";
-import { say, speak, spoken } from "/page/words.js";
+import { called, say, speak, spoken } from "/page/words.js";
 
 const $ = (id) => document.getElementById(id);
 const system = matchMedia("(prefers-color-scheme: dark)");
@@ -19,7 +19,7 @@ function theme(chosen) {
 function options(select, first) {
   const before = select.value;
   select.replaceChildren(...(first ? [el("option", { value: "" }, say("router"))] : []),
-    ...(model?.experts || []).map((name) => el("option", { value: name }, name)));
+    ...(model?.experts || []).map((name) => el("option", { value: name }, called(name))));
   if ([...select.options].some((option) => option.value === before)) select.value = before;
 }
 

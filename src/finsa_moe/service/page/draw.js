@@ -1,5 +1,5 @@
 // What is drawn: answers, bars, words by their pull, charts. Texts are set as text, never as markup.
-import { say, spoken } from "/page/words.js";
+import { called, say, spoken } from "/page/words.js";
 
 export const CLASSES = ["bearish", "neutral", "bullish"];
 
@@ -67,12 +67,12 @@ export function answer(text, found, tag = "li") {
     words(text, found.explanation),
     el("div", {}, found.explanation ? legend() : null, bars(found.scores), numbers(found.scores)),
     el("div", { class: "facts" },
-      el("span", { class: "fact main" }, `${say("expert")} ${found.expert}`),
+      el("span", { class: "fact main" }, `${say("expert")} ${called(found.expert)}`),
       el("span", { class: "fact" }, say("weights"), ...weights.map(([name, share]) => el("span", { class: "weight" },
-        `${name} ${percent(share)}`, el("meter", { value: share.toFixed(3), min: 0, max: 1, "aria-label": `${name} ${percent(share)}` })))),
+        `${called(name)} ${percent(share)}`, el("meter", { value: share.toFixed(3), min: 0, max: 1, "aria-label": `${called(name)} ${percent(share)}` })))),
       ...others.map(([name, scores]) => {
         const best = CLASSES.reduce((a, b) => (scores[b] > scores[a] ? b : a));
-        return el("span", { class: "fact" }, `${say("others")}${name} `, el("b", { class: `${best}-ink` }, say(best)), ` ${percent(scores[best])}`);
+        return el("span", { class: "fact" }, `${say("others")}${called(name)} `, el("b", { class: `${best}-ink` }, say(best)), ` ${percent(scores[best])}`);
       }),
       found.uncertain ? el("span", { class: "fact warn" }, say("uncertain")) : null,
       found.truncated ? el("span", { class: "fact warn" }, say("truncated")) : null,

@@ -25,7 +25,7 @@ export function startFile() {
   }
 
   function name() {
-    $("dropped").textContent = file ? `${file.name} · ${(file.size / 1024).toFixed(0)} KB` : say("drop");
+    $("dropped").textContent = file ? `${file.name} · ${file.size < 1024 ? `${file.size} B` : `${(file.size / 1024).toFixed(0)} KB`}` : say("drop");
   }
 
   async function send() {

@@ -1,7 +1,7 @@
 // Texts typed or pasted, one a line, and one text before two experts.
 import { asCurl, asPython, json } from "/page/api.js";
 import { answer, bars, CLASSES, el, numbers } from "/page/draw.js";
-import { SAMPLES, say } from "/page/words.js";
+import { called, SAMPLES, say } from "/page/words.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -86,7 +86,7 @@ export function startTexts(model) {
   function showSides() {
     if (!sides) return;
     const [one, other, routed] = sides.found;
-    status($("verdict"), `${say(one.label === other.label ? "agree" : "differ")} ${say("chose")(routed.expert)}`);
+    status($("verdict"), `${say(one.label === other.label ? "agree" : "differ")} ${say("chose")(called(routed.expert))}`);
     $("sides").replaceChildren(answer(sides.text, one, "article"), answer(sides.text, other, "article"));
   }
 
