@@ -13,8 +13,10 @@ import pytest
 from finsa_moe import face
 from finsa_moe.cli import main
 from finsa_moe.face import FinSA
+from finsa_moe.polarity import NAMES
 from finsa_moe.runtime.predictor import Predictor
 from tests.cli.test_predict import Piped
+from tests.data.reading.workbook import write_workbook
 from tests.fakes import FakeEngine, StateEngine, fake_finsa
 
 LONG, STRANGE = "涨停" * 450, "hello"
@@ -48,6 +50,27 @@ def test_a_mixture_on_torch_is_said_to_be_one(
         monkeypatch.setattr(face, "load", lambda *_, own=engine, **__: fake_finsa(own))
         assert main(arguments) == 0
         assert [line for line in capsys.readouterr().err.splitlines() if "torch" in line] == said
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate", "prepare"])
+def test_sheets_that_were_not_read_are_named(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("python_calamine", "polars"):
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    monkeypatch.setattr(face, "load", lambda *_, **__: fake_finsa())
+    monkeypatch.chdir(tmp_path)
+    rows = [["text", "label"], *([f"第{n}条各不相同的内容{n * 7919}", NAMES[n % 3]] for n in range(30))]
+    write_workbook(Path("two.xlsx"), {"一月": rows, "二月": rows, "三月": rows})
+    for file, said in (("two.xlsx", True), ("two.xlsx#二月", False)):
+        arguments = {
+            "predict": ["--input", file, "--output", "-"],
+            "evaluate": ["m", file],
+            "prepare": [file, "--domain", "funds", "--out", "out"],
+        }
+        assert main([verb, *arguments[verb]]) == 0
+        line = "two.xlsx; read: sheet 一月; others: 二月, 三月, as in two.xlsx#二月"
+        assert (line in capsys.readouterr().err.splitlines()) == said
 
 
 @pytest.mark.parametrize("piped", [False, True])

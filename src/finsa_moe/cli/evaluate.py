@@ -28,7 +28,7 @@ from finsa_moe.cli.options import (
     one_split,
     seed_for,
 )
-from finsa_moe.cli.remarks import remark_on_torch
+from finsa_moe.cli.remarks import remark_on_sheets, remark_on_torch
 from finsa_moe.cli.screen import remark_on_fonts, screen, typed
 from finsa_moe.cli.targets import check_targets, refuse_inputs
 from finsa_moe.files import write
@@ -96,6 +96,7 @@ def evaluate(
     table = _read(files, columns, labels, domain, allow_rejects=allow_rejects)
     finsa = load(model, device=device, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
     remark_on_torch(finsa, model)
+    remark_on_sheets(files)
     if domain is not None:
         finsa.predictor.predict([], domain)  # a domain that the mixture does not know is an error before the work
     frame = table.frame if domains_known(table) else table.frame.drop("domain")

@@ -33,6 +33,7 @@ from finsa_moe.cli.remarks import (
     UNLIKE,
     remark_on_cut,
     remark_on_refused,
+    remark_on_sheets,
     remark_on_strangers,
     remark_on_torch,
     remark_on_unsure,
@@ -156,6 +157,7 @@ def _file(finsa: FinSA, source: Path, target: Path | None, ending: str, *, bom: 
     )
     if tally.encoding:
         typer.echo(f"{source} was read as {tally.encoding.upper()}: it is not in UTF-8", err=True)
+    remark_on_sheets([source])
     remark_on_cut(tally.truncated, "column `truncated`")
     remark_on_unsure(tally.uncertain)
     remark_on_strangers(tally.strange, "column `novelty`")

@@ -27,6 +27,7 @@ from finsa_moe.cli.options import (
     seed_for,
 )
 from finsa_moe.cli.progress import Bar
+from finsa_moe.cli.remarks import remark_on_sheets
 from finsa_moe.cli.screen import remark_on_fonts, screen
 from finsa_moe.cli.targets import check_csv, check_targets, refuse_inputs
 from finsa_moe.runtime import cores
@@ -121,6 +122,7 @@ def prepare(
             progress=bar.show,
         )  # fmt: skip
     _show_report(report, out)
+    remark_on_sheets(sources)
 
 
 def stats(

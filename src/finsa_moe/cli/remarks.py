@@ -1,10 +1,11 @@
-"""What is remarked on stderr about answers: which engine gives them, whose middle was cut, which are of strange texts.
+"""What is remarked on stderr: which engine answers, whose middle was cut, which texts are strange, what was not read.
 
-Counts in, lines out; it knows neither texts nor models.
+Counts and files' names in, lines out; it knows neither texts nor models.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,15 @@ def remark_on_torch(finsa: FinSA, model: Path | None) -> None:
     """Say that a mixture is answered by torch, and how it would be faster."""
     if finsa.predictor.engine.name == "torch":
         typer.echo(f"{model} runs on torch; `finsa export {model} --out DIR` makes it many times as fast", err=True)
+
+
+def remark_on_sheets(files: Iterable[Path]) -> None:
+    """Say of each workbook of several sheets of which none was named which was read."""
+    from finsa_moe.data.reading.excel import other_sheets
+
+    for file in files:
+        if told := other_sheets(file):
+            typer.echo(f"{file}{told}", err=True)
 
 
 def remark_on_cut(count: int, where: str = "`truncated`") -> None:
