@@ -224,13 +224,13 @@ def test_a_file_taken_away_while_it_was_opened_is_not_written_to(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the run that held it ends between the opening and the lock."""
-    from finsa_moe import files
+    from finsa_moe.files import held
 
     def late(file: BinaryIO) -> bool:
         (tmp_path / ".out.jsonl.partial").unlink()
         return True
 
-    monkeypatch.setattr(files, "hold", late)
+    monkeypatch.setattr(held, "hold", late)
     with pytest.raises(ConfigError, match="another run is writing it"):
         Run(source, output=tmp_path / "out.jsonl")
 
