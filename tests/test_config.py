@@ -20,6 +20,7 @@ from finsa_moe.config import (
     StageConfig,
     TrainConfig,
 )
+from finsa_moe.config import STAGES as ALL
 from finsa_moe.errors import ConfigError
 
 STAGES: tuple[type[StageConfig], ...] = (PretrainConfig, ExpertConfig, MergeConfig, JointConfig)
@@ -37,6 +38,23 @@ def test_the_papers_values_are_the_defaults() -> None:
     merge = MergeConfig()
     assert (merge.router_hidden, merge.router_dropout, merge.head_dropout) == (64, 0.1, 0.1)
     assert (merge.route_at, merge.shared_head) == (0.0, False)
+
+
+def test_the_papers_own_form_differs_where_the_page_says() -> None:
+    changed = {}
+    for stage in ALL.values():
+        ours, own = stage.load(Path("paper")).as_dict(), stage.load(Path("paper-form")).as_dict()
+        changed |= {f"{stage.section()}.{key}": value for key, value in own.items() if value != ours[key]}
+    assert changed == {
+        "expert.quantisation": "nf4", "merge.route_at": 1.0, "merge.shared_head": True,
+        "joint.router_learning_rate": 3e-4, "joint.router_warmup_steps": 500, "joint.gate": "soft",
+    }  # fmt: skip
+    joint = JointConfig.load(Path("paper-form"))
+    assert (joint.router_learning_rate, joint.router_warmup_steps) == (joint.learning_rate, joint.router_steps)
+    page = (SHIPPED.parents[2] / "docs" / "method.md").read_text(encoding="utf-8")
+    (named,) = (part for part in page.split("\n\n") if "`configs/paper-form.yaml`" in part)
+    for key in changed:
+        assert f"`{key.partition('.')[2]}" in named, key
 
 
 @pytest.mark.parametrize("stage", STAGES)

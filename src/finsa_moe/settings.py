@@ -144,7 +144,8 @@ _HEAD = """# Settings
 
 Every setting that `--set name=value` changes, by the verb that reads it and the section of a YAML file
 (`--config FILE`) that holds it. `finsa settings` prints the same tables, with `--config NAME` that configuration's
-values. This page is made from the code.
+values. Of those that ship, `paper` holds the defaults, `paper-form` the paper's own form where the defaults depart
+([method](method.md)), `laptop` smaller values; the others are for backbones in 4 bits. This page is made from the code.
 """
 
 
