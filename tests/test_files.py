@@ -1,17 +1,18 @@
-"""Files that are whole or not there, whoever writes them, and files that one run holds."""
+"""Files that are whole or not there, whoever writes them, files that one run holds, and files that only grow."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from finsa_moe.errors import DataError, ModelError
-from finsa_moe.files import hold, read_json, read_json_and_sha256, whole_file, working_folder, write
+from finsa_moe.files import append, hold, read_json, read_json_and_sha256, whole_file, working_folder, write
 
 
 def names(folder: Path) -> list[str]:
@@ -182,3 +183,36 @@ def test_a_checksum_is_of_the_bytes_that_were_parsed(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(json, "loads", replaced)
     assert read_json_and_sha256(path, "mend it") == ({"a": 1}, hashlib.sha256(content).hexdigest())
+
+
+def test_what_is_appended_is_on_disk_and_with_the_first_line_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "fsync", lambda place: synced.append((os.fstat(place).st_ino, os.fstat(place).st_size)))
+    path, folder = tmp_path / "a", tmp_path.stat()
+    with path.open("ab") as file:
+        append(file, b"one\n")
+        assert synced == [(path.stat().st_ino, 4), (folder.st_ino, tmp_path.stat().st_size)]
+        append(file, b"two\n")
+    assert synced[2:] == [(path.stat().st_ino, 8)]
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_a_disk_that_takes_a_part_of_a_line_takes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, full = os.write, [False]
+
+    def nearly_full(place: int, content: memoryview) -> int:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        full[0] = len(content) > 4
+        return plain(place, content[:3])
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with (tmp_path / "a").open("ab") as file:
+        append(file, b"one\n")  # in two parts
+        with pytest.raises(OSError, match="No space"):
+            append(file, b"a long line\n")
+        full[0] = False
+        append(file, b"two\n")
+    assert (tmp_path / "a").read_bytes() == b"one\ntwo\n"

@@ -79,7 +79,7 @@ def test_a_key_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
 def test_a_new_journals_folder_is_on_disk_with_its_first_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Made empty by who holds the desk, it is new all the same."""
     told: list[Path] = []
-    monkeypatch.setattr("finsa_moe.labelling.journal._sync", told.append)
+    monkeypatch.setattr("finsa_moe.files.growing._sync", told.append)
     (tmp_path / "j").touch()
     journal = Journal(tmp_path / "j", IDS)
     for label in NAMES:

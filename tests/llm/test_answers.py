@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def test_what_is_kept_is_found_again(tmp_path: Path) -> None:
     assert (again.get("a"), again.get("b"), again.get("c"), len(again)) == (ONE, TWO, None, 2)
 
 
+@pytest.fixture
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of lines are written, and no power is lost."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
 def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     answers = AnswerFile(path)
@@ -39,6 +47,7 @@ def test_a_file_cut_anywhere_keeps_its_whole_lines(tmp_path: Path) -> None:
         assert AnswerFile(path).get("c") == ONE
 
 
+@pytest.mark.usefixtures("no_waiting_for_the_disk")
 def test_a_line_cut_off_while_another_run_writes_costs_itself_alone(tmp_path: Path) -> None:
     """Two runs share a file; the one that is killed leaves half a line, behind which the other goes on."""
     path = tmp_path / "answers.jsonl"
@@ -64,6 +73,31 @@ def test_another_file_is_not_touched(content: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a file of answers; name another"):
         AnswerFile(path)
     assert path.read_text(encoding="utf-8") == content
+
+
+def test_an_answer_that_is_kept_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was paid for: no loss of power may take it."""
+    path, synced = tmp_path / "answers.jsonl", []
+    monkeypatch.setattr(os, "fsync", lambda place: synced.append(os.fstat(place).st_size))
+    answers = AnswerFile(path)
+    for name in ("a", "b"):
+        answers.keep(name, ONE)
+        assert path.stat().st_size in synced
+
+
+def test_a_full_disk_leaves_no_half_an_answer(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="this system has no limit on a file's size")
+    path = tmp_path / "answers.jsonl"
+    answers = AnswerFile(path)
+    answers.keep("a", ONE)
+    content, before = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) + 20, before[1]))
+    try:
+        with pytest.raises(ConfigError, match="an answer cannot be written"):
+            answers.keep("b", TWO)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == content
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

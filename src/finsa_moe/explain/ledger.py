@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import locked, whole_file
+from finsa_moe.files import append, locked, whole_file
 
 ERROR = "error"
 
@@ -45,7 +45,7 @@ class Ledger:
             self._file = locked(self.path, taken)
             self.done = self._kept(head, portion)
         except OSError as error:
-            raise DataError(f"{output} cannot be written: {error.strerror or error}; name another --output") from error
+            raise self._unwritable(error) from error
 
     def _kept(self, head: bytes, portion: int) -> int:
         """Cut a ledger of the same question to whole portions, any other to its first line; how many rows it has."""
@@ -60,14 +60,22 @@ class Ledger:
         kept = whole - whole % portion
         self._file.truncate(sum(len(line) + 1 for line in lines[: kept + 1]) if kept else 0)
         if not kept:
-            self._file.write(head + b"\n")
-            self._file.flush()
+            append(self._file, head + b"\n")
         return kept
 
     def write(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the rows of a portion."""
-        self._file.write("".join(json_line(entry) for entry in entries).encode())
-        self._file.flush()
+        """Keep the rows of a portion, on disk.
+
+        Raises:
+            DataError: If they cannot be written; those of earlier portions stay.
+        """
+        try:
+            append(self._file, "".join(json_line(entry) for entry in entries).encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(f"{self.output} cannot be written: {error.strerror or error}; name another --output")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The rows kept, in order."""

@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from finsa_moe.errors import DataError
+from finsa_moe.files import append
 from finsa_moe.polarity import NAMES
 
 Do = Literal["label", "skip", "note", "undo"]
@@ -123,19 +123,10 @@ class Journal:
         return action
 
     def _append(self, line: bytes) -> None:
-        """One line more, whole or not at all; a crash leaves at most a torn end, which the next start cuts off."""
-        size = self.path.stat().st_size if self.path.exists() else 0
         try:
-            with self.path.open("ab", buffering=0) as file:
-                written = 0
-                while written < len(line):  # a disk that is nearly full takes a part
-                    written += file.write(line[written:]) or 0
-                os.fsync(file.fileno())
-            if not size:  # who holds the desk has made the file, but not yet the folder's entry sure
-                _sync(self.path.parent)
+            with self.path.open("ab") as file:
+                append(file, line)
         except OSError as error:
-            with suppress(OSError):
-                os.truncate(self.path, size)
             said = error.strerror or error
             raise DataError(f"{self.path}: cannot be written: {said}; this key was not saved") from error
 
@@ -186,12 +177,3 @@ def _parsed(line: bytes, at: int, path: Path) -> Action:
     if action.do not in ("label", "skip", "note", "undo") or (action.do == "label" and action.label not in NAMES):
         raise DataError(f"{path}, line {at}: {action.do} {action.label!r} is no action; mend or move the journal away")
     return action
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "posix":  # a folder cannot be opened elsewhere
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

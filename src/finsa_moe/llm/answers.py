@@ -1,8 +1,8 @@
 """Answers kept in a file of JSON lines as they come, so that what was paid for once is not asked again.
 
-The name of a request goes in, its answer comes out when there is one. A line is written at once and whole; one that was
-cut off by a kill is taken away, or passed over where another run has gone on behind it. Several runs may keep theirs in
-one file. It knows nothing of endpoints, and of a request nothing but its name.
+The name of a request goes in, its answer comes out when there is one. A line is on disk, whole, once it is kept; one
+that was cut off by a kill is taken away, or passed over where another run has gone on behind it. Several runs may keep
+theirs in one file. It knows nothing of endpoints, and of a request nothing but its name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.files import hold
+from finsa_moe.files import append, hold
 from finsa_moe.llm.endpoint import Answer
 
 _BEGINNING = b'{"request": "'
@@ -64,7 +64,7 @@ class AnswerFile:
                 end = file.seek(0, os.SEEK_END)
                 file.seek(max(0, end - 1))
                 torn = end > 0 and file.read(1) != b"\n"  # another run was killed over its line
-                file.write((f"\n{line}" if torn else line).encode())
+                append(file, (f"\n{line}" if torn else line).encode())
         except OSError as error:
             raise ConfigError(f"{self._path}: an answer cannot be written: {error.strerror or error}") from None
 
