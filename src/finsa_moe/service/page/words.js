@@ -28,7 +28,7 @@ export const WORDS = {
   },
   zh: {
     skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本，一行一条", hint: "粘贴新闻或股吧帖子，一行一条", try: "试试",
-    by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本，两位专家", left: "左",
+    by: "专家", router: "由路由器选择", why: "显示理由", go: "判断", working: "正在阅读……", one: "一条文本，两个专家", left: "左",
     right: "右", versus: "对比", drop: "把文件拖到这里，或点此选择", column: "文本列", auto: "按列名查找", bom: "便于用 Excel 打开",
     send: "逐行判断", stop: "停止", enter: "继续", token: "本服务需要令牌", wrong: "令牌不正确，请检查后重新输入。", foot: "您输入的内容不会离开运行本服务的机器。",
     bearish: "利空", neutral: "中性", bullish: "利好", confidence: "置信度", expert: "专家", weights: "路由权重", uncertain: "不确定",
@@ -40,7 +40,7 @@ export const WORDS = {
     answered: (n, ms) => `${n} 条 · ${ms} 毫秒`, rows: (n, of) => `${n.toLocaleString("zh")} / ${of.toLocaleString("zh")} 行`,
     done: (d) => `共 ${d.rows.toLocaleString("zh")} 行，已判断 ${d.answered.toLocaleString("zh")} 行，用时 ${d.seconds.toFixed(1)} 秒` +
       (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法判断（见 refused 列）` : ""),
-    agree: "两位专家意见一致。", differ: "两位专家意见不同。", chose: (name) => `路由器会选择“${name}”专家。`,
+    agree: "两个专家意见一致。", differ: "两个专家意见不同。", chose: (name) => `路由器会选择“${name}”专家。`,
     lines: (n, most) => `共 ${n} 行，一次至多 ${most} 行；请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
     unit: { day: "按日", week: "按周", month: "按月" }, inNumbers: "查看数值", day: "日期",
     endings: "本页只接受 CSV、TSV、JSON lines 和 Parquet；Excel 请先另存为 CSV（UTF-8）。", stale: "文件在选择之后有改动，请重新选择。",
@@ -52,7 +52,7 @@ export const WORDS = {
       "no-parquet": () => "本服务没有安装读取 Parquet 的组件，请改用 CSV。", "no-file": () => "结果已过期，请重新发送文件。",
       files: () => "正在处理的文件已达上限，请稍后再试。", full: () => "服务正忙，请稍后再试。", deadline: () => "未能按时回答，请稍后再试。",
       "too-many": () => "同一地址同时发出的请求过多，请稍后再试。", long: (p) => `${nth(p)}超过字数上限，请缩短。`, empty: (p) => `${nth(p)}没有可读的内容。`,
-      domain: () => "模型没有这位专家。", token: () => "本服务需要令牌。", fault: () => "服务处理本次请求时出错，原因见服务的日志。",
+      domain: () => "模型没有这个专家。", token: () => "本服务需要令牌。", fault: () => "服务处理本次请求时出错，原因见服务的日志。",
     },
   },
 };
