@@ -56,7 +56,6 @@ def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
         f"left out: {tmp_path / 'in' / 'b.csv.rejects.csv'}: no column 'sentiment', so it is not scored",
         "1 rows have no answer, and count nowhere",
         "1 texts have no time that can be read, and count on the day written",
-        "1 texts have times in UTC, which --close takes as written: shift the column",
         "LOOKS AHEAD? Say --trained-until DAY: a model trained on texts of these days, or on labels made with later "
         "prices, knows how they ended",
     ]
@@ -76,7 +75,7 @@ def test_a_calendar_moves_texts_to_trading_days_and_says_what_it_does_not_tell(
         Path(name).write_text(rows, encoding="utf-8")
         assert main([*words, asked]) == 0
         shown = capsys.readouterr()
-        assert shown.out == "i.csv: 4 texts, 1 tickers, 2026-03-09 to 2026-03-09, 2 rows\n"
+        assert shown.out == "i.csv: 2 of 4 texts, 1 tickers, 2026-03-09 to 2026-03-09, 2 rows\n"
         assert shown.err == (
             "texts whose trading day the calendar does not tell, which are in no row: 1 before its first day "
             "(2026-03-06), 1 after its last (2026-03-09)\n"
@@ -98,7 +97,8 @@ def test_days_that_the_model_has_learnt_are_said(tmp_path: Path, capsys: pytest.
 
     def told(until: str | None, *more: str) -> str:
         noted = {} if until is None else {"trained_until": until}
-        (folder / "manifest.jsonl").write_text(json.dumps({"kind": "run", **noted}) + "\n")
+        lines = [{"kind": "run", "format": 3, **noted}, {"kind": "end", "unfinished": []}]
+        (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         assert main(["index", str(folder), *words, *more]) == 0
         return capsys.readouterr().err
 
@@ -147,6 +147,10 @@ def test_a_file_of_the_folder_that_is_read_is_not_written_over(
         (["--out", "i.csv", "--trained-until", "soon"], "allowed is a day such as"),
         (["--out", "i.csv", "--calendar", "days.csv:day"], "days.csv:day: no such file or folder"),
         (["--out", "i.csv", "--calendar", "a.parquet:day"], "no column 'day'"),
+        (
+            ["--out", "i.csv", "--zone", "Peking"],
+            "zone 'Peking': allowed is the name of a time zone such as Asia/Shanghai",
+        ),
         (["--out", "i.csv", "--close", "3 pm"], "--close '3 pm': allowed is a time of the day such as 15:00"),
     ],
 )

@@ -178,15 +178,13 @@ def test_no_return_reaches_over_a_halt() -> None:
 def test_what_the_close_has_not_settled_is_said() -> None:
     index, returns = world(weeks=6)
 
-    def told(rules: Rules, untimed: int, utc: int = 0) -> list[str]:
-        found = event_study(Index(index.frame, replace(index.daily, untimed=untimed, utc=utc), rules), returns)
+    def told(rules: Rules, untimed: int) -> list[str]:
+        found = event_study(Index(index.frame, replace(index.daily, untimed=untimed), rules), returns)
         return [line for line in found.warnings if "the return of day 1 had begun" in line]
 
     assert "Say --close HH:MM" in told(Rules(), 0)[0]
     assert told(Rules(close=time(15)), 0) == []
     assert "1,234 texts have no time" in told(Rules(close=time(15)), 1234)[0]
-    utc, untimed = told(Rules(close=time(15)), 1, 2_345)
-    assert ["LOOKS AHEAD? 2,345 texts have times in UTC" in utc, "1 texts have no time" in untimed] == [True, True]
 
 
 def test_tickers_without_returns_are_said() -> None:
@@ -250,6 +248,8 @@ def test_too_few_days_give_no_bound() -> None:
     spread = math.sqrt((0.2**2 + 0.2**2 + 0.1**2 + 0.3**2 + 0.3**2 + 0.0 + 0.1**2) / 6)  # about their mean, 0.1
     assert found.chance == pytest.approx(2.4469 * max(spread / math.sqrt(7), found.error), rel=1e-4)
     assert found.interval == (found.mean - found.chance, found.mean + found.chance)
+    assert _coefficient(np.array([1.0, 1, 1, 1, 1, 1, 0.2]), 1).interval[1] == 1.0  # no correlation is beyond it
+    assert _coefficient(np.array([-1.0, -1, -1, -1, -1, -1, -0.2]), 1).interval[0] == -1.0
     index, returns = world(weeks=2)
     told = [line for line in event_study(index, returns, horizons=(1, 5)).warnings if line.startswith("TOO SMALL")]
     assert "could be chance" in told[0]

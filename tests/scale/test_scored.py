@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +190,7 @@ CLOCK = (9, 30), (14, 59), (15, 0), (23, 10)
 
 @pytest.mark.parametrize(
     "form",
-    ["%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y-%m-%dT%H:%MZ", "%Y年%m月%d日%H:%M", "%Y 年 %m 月 %d 日 %H时%M分",
+    ["%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y-%m-%dT%H:%M+08:00", "%Y年%m月%d日%H:%M", "%Y 年 %m 月 %d 日 %H时%M分",
      "datetime", "zoned"],
 )  # fmt: skip
 def test_what_comes_from_the_close_on_counts_on_the_next_day(form: str, tmp_path: Path) -> None:
@@ -210,21 +211,6 @@ def test_what_comes_from_the_close_on_counts_on_the_next_day(form: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("when", "utc"),
-    [("2026-03-31T08:10Z", True), ("2026-03-31 08:10:00+00:00", True), ("2026-03-31T08:10:00+08:00", False),
-     ("2026-03-31 08:10", False), (None, False), (datetime(2026, 3, 31, 8, 10, tzinfo=UTC), True),
-     (datetime(2026, 3, 31, 8, 10), False)],
-)  # fmt: skip
-def test_times_in_utc_are_counted_where_there_is_a_close(when: Any, utc: bool, tmp_path: Path) -> None:
-    rows = [scored(date=when), scored(date=when)]
-    if when is None:
-        rows.append(scored(date="2026-03-31 08:10"))
-    path = saved(rows, tmp_path / "a.parquet")
-    assert index_of(path, close=time(15)).daily.utc == (2 if utc else 0)
-    assert index_of(path).daily.utc == 0
-
-
-@pytest.mark.parametrize(
     "when", ["2026-03-31", "20260331", "2026-03-31 00:00:00", "2026-03-31 8:30 PM", "2026-03-31 下午 8:30", "2026-03-31 １５：３０",
              date(2026, 3, 31), datetime(2026, 3, 31)],
 )  # fmt: skip
@@ -232,3 +218,19 @@ def test_a_text_without_a_time_stays_and_is_counted(when: Any, tmp_path: Path) -
     index = index_of(saved([scored(date=when)] * 2, tmp_path / "a.parquet"), close=time(15))
     assert index.tickers.select("day", "texts").rows() == [(date(2026, 3, 31), 2)]
     assert index.daily.untimed == 2
+
+
+def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another user's, which root may read."""
+    (tmp_path / "in" / "theirs").mkdir(parents=True)
+    saved([scored()], tmp_path / "in" / "a.parquet")
+    plain = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "theirs":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return plain(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(DataError, match=r"theirs: cannot be read \(Permission denied\); make it readable, or"):
+        index_of(tmp_path / "in")

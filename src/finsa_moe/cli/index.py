@@ -60,6 +60,12 @@ def index(
             help="Trading days, or returns: texts of other days count on the next of these; left out: on their own.",
         ),
     ] = None,
+    zone: Annotated[
+        str,
+        typer.Option(
+            metavar="ZONE", help="Time zone of days and --close: times with a zone or an offset are brought to it."
+        ),
+    ] = "Asia/Shanghai",
     half_life: Annotated[float, typer.Option(help="Days after which a text counts half in score_recent.")] = 5.0,
     window: Annotated[int, typer.Option(min=2, help="How many earlier values the z-score compares a day with.")] = 20,
     plot: Annotated[
@@ -110,7 +116,7 @@ def index(
 
         prices = read_returns(returns, by)
     trading_days = None if trading is None else read_calendar(*trading)
-    rules = Rules(min_count, half_life, window, None if close is None else _minute(close), trading_days)
+    rules = Rules(min_count, half_life, window, None if close is None else _minute(close), trading_days, zone)
     made = make_index(scored, by, date, rules, source=source, split=split)
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, made.daily.files)
     if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
@@ -145,13 +151,19 @@ def _file_and_column(value: str) -> tuple[Path, str | None]:
 
 
 def _tell(made: Index, out: Path) -> None:
+    from finsa_moe.scale.gaps import gaps
+
     daily = made.daily
     for path, reason in daily.skipped.items():
         typer.echo(f"left out: {path}: {reason}", err=True)
+    for line in gaps(daily.files):
+        typer.echo(line, err=True)
     tickers = made.tickers
     span = made.market["day"].sort().to_list()
+    counted = int(made.market["texts"].sum())
+    texts = f"{daily.rows:,}" if counted == daily.rows else f"{counted:,} of {daily.rows:,}"
     typer.echo(
-        f"{out}: {daily.rows:,} texts, {tickers['ticker'].n_unique():,} tickers, {span[0]} to {span[-1]}, "
+        f"{out}: {texts} texts, {tickers['ticker'].n_unique():,} tickers, {span[0]} to {span[-1]}, "
         f"{made.frame.height:,} rows"
     )
     if made.thin:
@@ -164,8 +176,6 @@ def _tell(made: Index, out: Path) -> None:
         typer.echo(f"{daily.unanswered:,} rows have no answer, and count nowhere", err=True)
     if daily.untimed:
         typer.echo(f"{daily.untimed:,} texts have no time that can be read, and count on the day written", err=True)
-    if daily.utc:
-        typer.echo(f"{daily.utc:,} texts have times in UTC, which --close takes as written: shift the column", err=True)
     if daily.undated:
         typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
     if daily.outside:

@@ -16,6 +16,7 @@ import polars as pl
 from finsa_moe.data.reading.days import days
 from finsa_moe.errors import DataError
 from finsa_moe.scale.calendar import folded, outside
+from finsa_moe.scale.moments import ZONE
 from finsa_moe.scale.scored import open_scored
 from finsa_moe.scale.tickers import listed
 
@@ -35,7 +36,6 @@ class Daily:
         nameless: Dated texts without a ticker; they are in `market` alone.
         unanswered: Rows without an answer, such as those that were refused; they are in no table and no other number.
         untimed: Where a close is given, dated texts without a time that can be read, or at midnight.
-        utc: Where a close is given, dated texts whose time says that it is in UTC, and is taken as written.
         outside: Where a calendar is given, dated texts whose trading day it does not tell, by where they lie; they are
             in no table and no other number but `rows`.
         written: For each day of `market` the earliest on which a text that counts on it was written.
@@ -50,7 +50,6 @@ class Daily:
     nameless: int
     unanswered: int = 0
     untimed: int = 0
-    utc: int = 0
     outside: dict[str, int] = field(default_factory=dict)
     written: dict[date, date] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -59,7 +58,7 @@ class Daily:
 
 def daily_sums(
     sources: Sequence[Path], by: str, date: str, *, source: str | None = None, split: str | None = None,
-    close: time | None = None, calendar: Sequence[date] | None = None,
+    close: time | None = None, calendar: Sequence[date] | None = None, zone: str = ZONE,
 ) -> Daily:  # fmt: skip
     """Add scored texts up by ticker, day and source.
 
@@ -70,18 +69,21 @@ def daily_sums(
             twice counts once, and what holds no answers in a folder is left out.
         by: Column of the ticker: one name, or a list of them, as such or written as JSON (a text then counts for
             each); texts of a file without it count for the market alone.
-        date: Column of the date or time: a date type, or written as `data.reading.days` reads it.
+        date: Column of the date or time: a date type, written as `data.reading.days` reads it, or seconds or
+            milliseconds since 1970.
         source: Column that tells news from forum; None takes the expert that answered.
         split: What separates several tickers in a string; None takes the string whole.
-        close: From this minute on, as it is written, a text counts on the next calendar day; texts without a time stay
-            on theirs. None leaves every text on the day written.
+        close: From this minute on a text counts on the next calendar day; texts without a time stay on theirs. None
+            leaves every text on the day written.
         calendar: Trading days, in any order: a text counts on the first of them on or after the day that it would
             count on, and nowhere where they do not tell it (`calendar.folded`). None takes every day.
+        zone: By its clock a time that carries a zone or an offset has its day, and is early or late; one that carries
+            none is taken as written.
 
     Raises:
         DataError: If a file is missing or unreadable, one that is named holds no answers, or a column is in none.
     """
-    scored = open_scored(sources, by, date, source=source, split=split, close=close)
+    scored = open_scored(sources, by, date, source=source, split=split, close=close, zone=zone)
     sums = [
         pl.col("score").count().cast(pl.Int64).alias("texts"),  # counts are subtracted: unsigned ones would go round
         pl.col("score").null_count().alias("unanswered"),
@@ -92,7 +94,7 @@ def daily_sums(
     ]
     try:
         # tickers stay lists here: a text of several counts once for the market and once for each of them
-        keys = ["tickers", "when", "source", *(["late", "utc"] if close is not None else [])]
+        keys = ["tickers", "when", "source", *(["late"] if close is not None else [])]
         grouped = scored.rows.group_by(keys).agg(sums).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         said = str(error).split("\n", 1)[0]
@@ -110,10 +112,7 @@ def daily_sums(
         held = folded(dated["day"], calendar)
         lost = outside(dated.filter(held.is_null()), calendar)
         dated = dated.with_columns(day=held).filter(held.is_not_null())
-    untimed = utc = 0
-    if close is not None:
-        untimed = int(dated.filter(pl.col("late").is_null()).select(total).item())
-        utc = int(dated.filter("utc").select(total).item())
+    untimed = 0 if close is None else int(dated.filter(pl.col("late").is_null()).select(total).item())
     written = dict(dated.group_by("day").agg(pl.col("written").min()).iter_rows())
     added = [pl.col(name).sum() for name in SUMS]
     market = dated.group_by("day", "source").agg(added).sort("day", "source")
@@ -130,8 +129,7 @@ def daily_sums(
     by_ticker = named.group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
     rows = int(grouped.select(total).item())
     return Daily(
-        by_ticker, market, rows, undated, nameless, unanswered, untimed, utc, lost, written, scored.files,
-        scored.skipped,
+        by_ticker, market, rows, undated, nameless, unanswered, untimed, lost, written, scored.files, scored.skipped,
     )  # fmt: skip
 
 

@@ -67,8 +67,9 @@ class Coefficient:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %, by Student's t; NaN with under `FEWEST_BLOCKS`."""
-        return self.mean - self.chance, self.mean + self.chance
+        """95 %, by Student's t, of what a correlation can be; NaN with under `FEWEST_BLOCKS`."""
+        low, high = np.clip([self.mean - self.chance, self.mean + self.chance], -1, 1)
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -244,11 +245,6 @@ def _warnings(
             "the close came when the return of day 1 had begun"
         )
         return told
-    if index.daily.utc:
-        told.append(
-            f"LOOKS AHEAD? {index.daily.utc:,} texts have times in UTC, and a close in China's is eight hours earlier "
-            "there: those written in the eight hours after it came when the return of day 1 had begun"
-        )
     if index.daily.untimed:
         told.append(
             f"LOOKS AHEAD? {index.daily.untimed:,} texts have no time: those written after the close came when the "

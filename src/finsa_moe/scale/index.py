@@ -18,6 +18,7 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import whole_path
 from finsa_moe.scale.daily import SUMS, Daily, daily_sums
 from finsa_moe.scale.measures import agreement, bullishness, mean_score, recent, weighted_score, z_score
+from finsa_moe.scale.moments import ZONE, check_zone
 
 MARKET = "market"
 """What stands in the column of tickers for all texts together."""
@@ -35,6 +36,7 @@ class Rules:
         window: Values that the z-score looks back on.
         close: From this minute on a text counts on the next calendar day; None leaves it on the day written.
         calendar: Trading days: a text counts on the first of them on or after its day; None takes every day.
+        zone: Whose clock tells the day and the time of what carries a zone or an offset.
     """
 
     min_count: int = 5
@@ -42,12 +44,13 @@ class Rules:
     window: int = 20
     close: time | None = None
     calendar: Sequence[date] | None = None
+    zone: str = ZONE
 
     def check(self) -> None:
         """Refuse what makes no index.
 
         Raises:
-            ConfigError: Naming the number.
+            ConfigError: Naming what is wrong.
         """
         if self.min_count < 1:
             raise ConfigError(f"min_count is {self.min_count}; it must be 1 or more")
@@ -57,6 +60,7 @@ class Rules:
             raise ConfigError(f"window is {self.window}; it must be 2 or more")
         if self.calendar is not None and not self.calendar:
             raise ConfigError("calendar is empty; it must hold a trading day, or be None")
+        check_zone(self.zone)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ def make_index(
     """Daily sentiment by ticker and for the market; arguments and errors as `daily.daily_sums`."""
     rules = rules or Rules()
     rules.check()
-    daily = daily_sums(sources, by, date, source=source, split=split, close=rules.close, calendar=rules.calendar)
+    daily = daily_sums(
+        sources, by, date, source=source, split=split, close=rules.close, calendar=rules.calendar, zone=rules.zone
+    )
     if not daily.rows:
         raise DataError(f"{sources[0]}: none of its {daily.unanswered:,} rows has an answer; score it again")
     if not daily.market.height and daily.outside:

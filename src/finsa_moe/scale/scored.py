@@ -18,17 +18,13 @@ import polars as pl
 from finsa_moe.errors import DataError, closest
 from finsa_moe.runtime.prediction import answer_columns
 from finsa_moe.scale.manifest import NAME
+from finsa_moe.scale.moments import day_of, late, local
 from finsa_moe.scale.tickers import listed, spelt
 
 SHARDS = "scores"  # the folder of `scale.job.Job.scores`
 ANSWERS = ("sentiment", "bearish", "bullish", "confidence")
 _BLOCK = tuple(answer_columns(()))[:6]  # up to the expert, they stand side by side
 _TABLES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
-_KEY = 11  # characters of a written date, blanks left out, that hold its day in every form `data.reading.days` knows
-_TIME = r"[\sT日](\d{1,2})[:：时点](\d{1,2})"
-_UTC = ("UTC", "Etc/UTC", "GMT", "Zulu")
-_ZULU = r"(?i)\d\s*(Z|UTC|GMT|[+-]00:?00)\s*$"
-_HALVES = r"(?i)下午|晚|[ap]\.?m"  # 8:30 PM is no 8:30
 
 
 @dataclass(frozen=True)
@@ -36,10 +32,9 @@ class Scored:
     """Scored texts, unread.
 
     Attributes:
-        rows: ``tickers`` (a string or a list of them), ``when`` (what holds the day), ``late`` (whether the text is of
-            the close or after; null without a time) and ``utc`` (whether that is in UTC, as it says; both only where a
-            close is given), ``source``, ``sentiment``, ``score`` and ``confidence``, the last three null in a row
-            without an answer.
+        rows: ``tickers`` (a string or a list of them), ``when`` (the day, as `data.reading.days` reads it), ``late``
+            (whether the text is of the close or after; null without a time; only where a close is given), ``source``,
+            ``sentiment``, ``score`` and ``confidence``, the last three null in a row without an answer.
         files: The files read, each once.
         skipped: Files met in folders and left out, with the reason.
     """
@@ -59,7 +54,7 @@ class _Group:
 
 
 def open_scored(
-    sources: Sequence[Path], by: str, date: str, *, source: str | None, split: str | None, close: time | None
+    sources: Sequence[Path], by: str, date: str, *, source: str | None, split: str | None, close: time | None, zone: str
 ) -> Scored:
     """Open scored files; arguments and errors as `daily.daily_sums`."""
     found = _files(sources)
@@ -92,7 +87,7 @@ def open_scored(
     if not any(by in group.schema for group in groups):
         _need(by, groups[0], "by")
     lists = split is not None or any(isinstance(group.schema.get(by), pl.List) for group in groups)
-    rows = pl.concat([_rows(group, by, date, source, split, lists, close) for group in groups])
+    rows = pl.concat([_rows(group, by, date, source, split, lists, close, zone) for group in groups])
     return Scored(rows, [file for group in groups for file in group.files], skipped)
 
 
@@ -107,7 +102,12 @@ def _files(sources: Sequence[Path]) -> dict[Path, bool]:
                 raise DataError(f"{source}: unknown ending {source.suffix!r}; known: {', '.join(_TABLES)}")
             found[source.resolve()] = source, True
             continue
-        inside = list(_inside(source, set()))
+        try:
+            inside = list(_inside(source, set()))
+        except OSError as error:
+            raise DataError(
+                f"{error.filename}: cannot be read ({error.strerror}); make it readable, or move it"
+            ) from error
         if not inside:
             raise DataError(f"{source}: no scored file in it; name a folder of `finsa score` or a file of answers")
         for path in inside:
@@ -167,26 +167,25 @@ def _open(files: list[Path]) -> _Group:
 
 
 def _rows(
-    group: _Group, by: str, date: str, source: str | None, split: str | None, lists: bool, close: time | None
+    group: _Group, by: str, date: str, source: str | None, split: str | None, lists: bool, close: time | None, zone: str
 ) -> pl.LazyFrame:
     """The columns that count, under names of their own."""
     schema = group.schema
     named = _answers(list(schema))
     answer = {name: pl.col(named[name]) for name in ANSWERS}
     origin = pl.col(named["expert"] if source is None else _need(source, group, "source"))
-    when = _need(date, group, "date")
+    kind = schema[_need(date, group, "date")]
     number = {name: answer[name].cast(pl.Float64, strict=False) for name in ANSWERS[1:]}
     score = number["bullish"] - number["bearish"]
     word = answer["sentiment"].cast(pl.String)
     answered = (word != "") & score.is_finite() & number["confidence"].is_finite()
-    late = {}
-    if close is not None:
-        late = {"late": _late(pl.col(when), schema[when], close), "utc": _utc(pl.col(when), schema[when])}
-    return group.frame.select(
-        tickers=_tickers(by, schema, split, lists), when=_when(pl.col(when), schema[when]), **late,
+    rows = group.frame.select(
+        tickers=_tickers(by, schema, split, lists), when=local(pl.col(date), kind, zone),
         source=origin.cast(pl.String), sentiment=pl.when(answered).then(word), score=pl.when(answered).then(score),
         confidence=pl.when(answered).then(number["confidence"]),
     )  # fmt: skip
+    after = {} if close is None else {"late": late(pl.col("when"), kind, close)}
+    return rows.with_columns(when=day_of(pl.col("when"), kind), **after)
 
 
 def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.Expr:
@@ -195,33 +194,6 @@ def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.E
         return pl.lit(None, pl.List(pl.String) if lists else pl.String)
     column = pl.col(by)
     return listed(column, schema[by], split) if lists else spelt(column, schema[by])
-
-
-def _when(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    if kind == pl.Datetime:
-        return column.dt.date().cast(pl.String)
-    # a blank parts the day from the time, or stands within a day (2026 年 7 月 31 日)
-    close = column.cast(pl.String).str.strip_chars_start().str.replace_all(r"\s*([-/.年月])\s*", "$1")
-    return close.str.slice(0, _KEY)
-
-
-def _late(column: pl.Expr, kind: pl.DataType, close: time) -> pl.Expr:
-    """Whether a time is the close or later; null where there is none, and at midnight, which stands for none."""
-    if kind == pl.Datetime:
-        hour, minute = column.dt.hour().cast(pl.Int32), column.dt.minute().cast(pl.Int32)
-    else:
-        written = column.cast(pl.String)
-        written = pl.when(~written.str.contains(_HALVES)).then(written)
-        hour, minute = (written.str.extract(_TIME, group).cast(pl.Int32, strict=False) for group in (1, 2))
-    minutes = hour * 60 + minute
-    return pl.when((minutes > 0) & (minutes < 24 * 60)).then(minutes >= close.hour * 60 + close.minute)
-
-
-def _utc(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
-    """Whether a time says of itself that it is in UTC."""
-    if isinstance(kind, pl.Datetime):
-        return pl.lit(kind.time_zone in _UTC)
-    return column.cast(pl.String).str.contains(_ZULU).fill_null(value=False)
 
 
 def _answers(names: list[str]) -> dict[str, str]:
