@@ -15,11 +15,11 @@ from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.llm.endpoint import Answer, Message, PassingError
 
 TEXTS = [
-    "大股东公告减持,股价下跌",
-    "公司净利润同比增长,机构看好",
-    "下周召开股东大会,审议议案",
-    "散户割肉,主力吸筹",
-    "公司签约大额订单",
+    "今日财报不及预期,股价小幅下跌",
+    "营收同比增长,投资者表示看好",
+    "明天召开会议,研究年报事项",
+    "昨天追高,今天割肉了",
+    "子公司签署合同,订单饱满",
 ]
 LABELS = ["利空", "利好", "中性", "利空", "利好"]
 
@@ -128,10 +128,12 @@ def test_the_checker_must_agree() -> None:
 
 
 def test_nothing_that_a_model_is_judged_by_is_made() -> None:
-    judged = ["大股东公告减少持股,股价下跌", "无关的另一条测试文本内容"]
-    found = augment(rows(1), AugmentSettings(synonyms=1.0, words=0.01, copies=20), judged_by=judged)
-    held = HeldOut(judged)
-    assert all(held.match(text) is None for text in found.rows["text"])
+    judged = ["今天财务报告逊于预期,股票价格小幅走低", "无关的另一条测试文本内容"]
+    assert HeldOut(judged).match(TEXTS[0]) is None
+    found = augment(rows(1), AugmentSettings(synonyms=1.0, words=1.0), judged_by=judged)
+    assert found.reasons() == {"near to a held-out text": 1}
+    found = augment(rows(1), AugmentSettings(synonyms=1.0, words=0.5), judged_by=judged)
+    assert found.rows.height == 3
     found = augment(
         rows(1), AugmentSettings(synonyms=0.0), judged_by=judged, asker=Fake(lambda text, turn: f"{judged[1]}{turn}")
     )
