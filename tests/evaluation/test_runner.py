@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from finsa_moe.cli.contenders import TRAINED
 from finsa_moe.errors import ConfigError, ModelError
-from finsa_moe.evaluation.baselines.registry import make
+from finsa_moe.evaluation.baselines.registry import make, names
 from finsa_moe.evaluation.baselines.spec import Spec
+from finsa_moe.evaluation.comparison import runner
 from finsa_moe.evaluation.comparison.cells import Answers, Cell, Cells
-from finsa_moe.evaluation.comparison.comparison import TestSet
+from finsa_moe.evaluation.comparison.comparison import MIXTURE, TestSet
 from finsa_moe.evaluation.comparison.runner import TrainRows, planned, run
 from finsa_moe.evaluation.comparison.scoring import compare
 from finsa_moe.evaluation.comparison.tables import cost_rows
@@ -74,6 +76,16 @@ def test_what_is_planned() -> None:
         planned(["majority", "majority"], [1])
     with pytest.raises(ConfigError, match="above 0 and under 1"):
         planned(["majority"], [1], [1.0])
+
+
+def test_what_is_known_of_models_by_their_names_is_of_models_that_there_are() -> None:
+    """And the map of the rooms tells who adds one where it has to be named."""
+    there = {*names(), *TRAINED, MIXTURE}
+    told = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for known in ("DRAWN", "READY", "TWO_CLASSES"):
+        assert {*getattr(runner, known)} <= there
+        assert f"`{known}`" in told
+    assert runner.CHAT in there
 
 
 def test_a_share_holds_the_smaller_ones_and_every_class() -> None:

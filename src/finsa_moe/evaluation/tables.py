@@ -21,7 +21,10 @@ HEADS = ("acc", "macro-P", "macro-R", "macro-F1", "95 %", "wtd-F1", "ECE")
 
 
 def percent(x: float) -> str:
-    """A fraction as the paper prints it: percent, two digits."""
+    """A fraction as the paper's tables print it, to be laid beside them: percent, two digits.
+
+    Comparisons, audits and cards print one, as much as their intervals can tell.
+    """
     return f"{100 * x:.2f}"
 
 

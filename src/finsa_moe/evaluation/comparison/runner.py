@@ -1,7 +1,8 @@
 """Runs the cells of a comparison: trains what is to be trained, asks every model, keeps every answer.
 
 Specs, training rows and test sets go in, answers by cell come out; a cell that is on disk is not run again. Models are
-made by a registry that is handed in, so this knows `fit` and `predict_proba` and nothing of what does them.
+made by a registry that is handed in. Of them it knows `fit` and `predict_proba`, and before any is made, by the names
+below, which draw at random, are ready-made or need two classes; and that a chat model is shown examples.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ READY = (MIXTURE, "hf")
 TWO_CLASSES = ("lexicon", "tfidf-lr", "tfidf-svm", "fasttext", "textcnn", "bilstm")
 """Models that cannot learn from rows of one class."""
 CHAT = "llm"
+"""The model that is shown examples of the training rows instead of being trained."""
 Make = Callable[[Spec], Any]
 Say = Callable[[str], None]
 
@@ -103,6 +105,9 @@ def run(
 ) -> dict[Cell, Answers]:  # fmt: skip
     """Every cell's answers, from disk where they are.
 
+    A share of the rows that holds fewer than a chat model's examples, of any domain where it has some for each, is left
+    out.
+
     Args:
         cells: What `planned` gave.
         train: Training rows.
@@ -112,9 +117,6 @@ def run(
         make: Gives the untrained (or ready) model of a spec.
         model_of: Fingerprint of the files that a model comes from or starts from; empty where there are none.
         say: Told of each cell in a line.
-
-    A share of the rows that holds fewer than a chat model's examples, of any domain where it has some for each, is left
-    out.
 
     Raises:
         ConfigError, ModelError: For a model that cannot be made, or has no rows to learn from, before any cell is run:
