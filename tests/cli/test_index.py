@@ -127,6 +127,36 @@ def test_an_event_study_of_few_days_gives_no_interval(tmp_path: Path, capsys: py
     assert shown.err.count("LOOKS AHEAD? Say --trained-until") == 1
 
 
+def test_a_ticker_with_its_zeros_and_without_is_told_and_made_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shards of integers beside shards of text; an empty cell that pandas made text of is no name."""
+    saved([scored(ticker=number) for number in (1, 600519)], tmp_path / "a.parquet")
+    names = ["000001", " 000001", "1.0", "1A", "nan", "NaN", "None", "<NA>", ""]
+    saved([scored(ticker=name) for name in names], tmp_path / "b.parquet")
+    words = ["index", str(tmp_path), "--by", "ticker", "--date", "date", "--out", str(tmp_path / "i.csv")]
+    words += ["--min-count", "1", "--trained-until", "2020-01-01"]
+    nameless = "5 texts name no ticker, and count for the market alone\n"
+
+    def counts() -> dict[str, int]:
+        return dict(
+            pl.read_csv(tmp_path / "i.csv", infer_schema=False).select("ticker", pl.col("texts").cast(int)).rows()
+        )
+
+    assert main(words) == 0
+    said = "1 tickers are written with leading zeros and without, and count as two (first: 000001 and 1): --zfill 6 "
+    skipped, told = capsys.readouterr().err, f"{nameless}{said}makes them one\n"
+    assert skipped == told
+    assert counts() == {"000001": 2, "1": 2, "1A": 1, "600519": 1, "market": 11}
+    (tmp_path / "i.csv").unlink()
+    assert main([*words, "--zfill", "6"]) == 0
+    assert capsys.readouterr().err == nameless
+    assert counts() == {"000001": 4, "1A": 1, "600519": 1, "market": 11}
+    saved([scored(ticker=["1", "000001", "nan"]), scored(ticker=["<NA>"])], tmp_path / "c.parquet")
+    assert main([*words, "--zfill", "6"]) == 0
+    assert counts() == {"000001": 5, "1A": 1, "600519": 1, "market": 13}
+
+
 def test_a_file_of_the_folder_that_is_read_is_not_written_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -203,9 +203,14 @@ def test_tickers_without_returns_are_said() -> None:
     bare = pl.col("ticker").str.strip_chars_start("0")
     lost = returns.filter(pl.col("ticker") != "000000")
     assert told(lost.with_columns(ticker=pl.when(pl.col("ticker") < "000003").then(bare).otherwise("ticker"))) == [
-        "3 of 12 tickers (50 % of their texts) have no return (first: 000000; 000001 is written 1 there: give the "
-        "returns their leading zeros)"
+        "3 of 12 tickers (50 % of their texts) have no return (first: 000000; 000001 is written 1 there: --zfill 6 "
+        "makes them one)"
     ]
+    short = replace(
+        index, frame=heavy.with_columns(ticker=pl.when(ticker="000011").then(pl.lit("11")).otherwise("ticker"))
+    )
+    (line,) = (line for line in event_study(short, returns).warnings if "have no return" in line)
+    assert line.endswith("(first: 11; 11 is written 000011 there: --zfill 6 makes them one)")
     market = returns.filter(pl.col("ticker") == "000000").with_columns(ticker=pl.lit(MARKET))
     both = replace(index, frame=pl.concat([heavy, heavy.filter(ticker="000000").with_columns(ticker=pl.lit(MARKET))]))
     assert not [line for line in event_study(both, market).warnings if "have no return" in line]

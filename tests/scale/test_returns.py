@@ -46,6 +46,13 @@ def test_blanks_round_a_cell_are_not_of_it(tmp_path: Path) -> None:
     assert read.warnings == []
 
 
+def test_digits_get_their_zeros_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    pl.DataFrame({"ticker": [1, 600519], "date": ["2026-01-05"] * 2, "return": [0.01, 0.02]}).write_parquet(path)
+    assert read_returns(path, "ticker").frame["ticker"].to_list() == ["1", "600519"]
+    assert read_returns(path, "ticker", 6).frame["ticker"].to_list() == ["000001", "600519"]
+
+
 def test_rows_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     rows = "a,2026-01-05,0.01\na,2026-01-06,0.5%\na,soon,0.02\n ,2026-01-07,0.03\na,2026-01-08,\na,2026-01-09,NaN\n"
     read = written(f"ticker,date,return\n{rows}", tmp_path / "r.csv")

@@ -43,6 +43,12 @@ def index(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="SEP", help="What separates several tickers, e.g. ','.")] = None,
+    zfill: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Digits of a ticker: shorter ones of digits get leading zeros, in --returns too."
+        ),
+    ] = None,
     min_count: Annotated[
         int, typer.Option(min=1, help="How many texts a day needs at least for its measures to be given.")
     ] = 5,
@@ -114,10 +120,10 @@ def index(
         from finsa_moe.scale.event_study import event_study
         from finsa_moe.scale.returns import read_returns
 
-        prices = read_returns(returns, by)
+        prices = read_returns(returns, by, zfill)
     trading_days = None if trading is None else read_calendar(*trading)
     rules = Rules(min_count, half_life, window, None if close is None else _minute(close), trading_days, zone)
-    made = make_index(scored, by, date, rules, source=source, split=split)
+    made = make_index(scored, by, date, rules, source=source, split=split, zfill=zfill)
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, made.daily.files)
     if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
         raise DataError(f"--show {unknown[0]}: no text has this ticker")
@@ -152,6 +158,7 @@ def _file_and_column(value: str) -> tuple[Path, str | None]:
 
 def _tell(made: Index, out: Path) -> None:
     from finsa_moe.scale.gaps import gaps
+    from finsa_moe.scale.tickers import twins
 
     daily = made.daily
     for path, reason in daily.skipped.items():
@@ -183,6 +190,14 @@ def _tell(made: Index, out: Path) -> None:
         typer.echo(f"texts whose trading day the calendar does not tell, which are in no row: {where}", err=True)
     if daily.nameless:
         typer.echo(f"{daily.nameless:,} texts name no ticker, and count for the market alone", err=True)
+    names = set(tickers["ticker"])
+    if pairs := twins(names, names):
+        (one, other), width = pairs[0], max(map(len, pairs[0]))
+        typer.echo(
+            f"{len(pairs):,} tickers are written with leading zeros and without, and count as two (first: {one} and "
+            f"{other}): --zfill {width} makes them one",
+            err=True,
+        )
 
 
 def _draw(made: Index, plot: Path | None, heatmap: Path | None, show: list[str] | None) -> None:

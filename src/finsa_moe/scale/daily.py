@@ -18,7 +18,7 @@ from finsa_moe.errors import DataError
 from finsa_moe.scale.calendar import folded, outside
 from finsa_moe.scale.moments import ZONE
 from finsa_moe.scale.scored import open_scored
-from finsa_moe.scale.tickers import listed
+from finsa_moe.scale.tickers import counted, listed
 
 SUMS = ("texts", "bull", "neutral", "bear", "score_sum", "confidence_sum", "weighted_sum")
 _WORDS = {"bull": "利好", "neutral": "中性", "bear": "利空"}
@@ -58,7 +58,7 @@ class Daily:
 
 def daily_sums(
     sources: Sequence[Path], by: str, date: str, *, source: str | None = None, split: str | None = None,
-    close: time | None = None, calendar: Sequence[date] | None = None, zone: str = ZONE,
+    close: time | None = None, calendar: Sequence[date] | None = None, zone: str = ZONE, zfill: int | None = None,
 ) -> Daily:  # fmt: skip
     """Add scored texts up by ticker, day and source.
 
@@ -79,6 +79,7 @@ def daily_sums(
             count on, and nowhere where they do not tell it (`calendar.folded`). None takes every day.
         zone: By its clock a time that carries a zone or an offset has its day, and is early or late; one that carries
             none is taken as written.
+        zfill: Tickers of fewer digits get leading zeros up to so many. None leaves every name as it is.
 
     Raises:
         DataError: If a file is missing or unreadable, one that is named holds no answers, or a column is in none.
@@ -119,12 +120,13 @@ def daily_sums(
     if dated.schema["tickers"] == pl.String and dated["tickers"].str.starts_with("[").any():
         dated = dated.with_columns(listed(pl.col("tickers"), dated.schema["tickers"]))
     if dated.schema["tickers"] == pl.List:
-        known = pl.col("tickers").list.len().fill_null(0) > 0
+        names = pl.col("tickers").list.eval(counted(pl.element(), zfill).drop_nulls().unique(maintain_order=True))
+        dated, known = dated.with_columns(names), pl.col("tickers").list.len().fill_null(0) > 0
         nameless = int(dated.filter(~known).select(total).item())
         named = dated.filter(known).explode("tickers").rename({"tickers": "ticker"})
     else:
-        named = dated.rename({"tickers": "ticker"}).with_columns(pl.col("ticker").str.strip_chars())
-        known = pl.col("ticker").is_not_null() & (pl.col("ticker") != "")
+        named = dated.rename({"tickers": "ticker"}).with_columns(counted(pl.col("ticker"), zfill))
+        known = pl.col("ticker").is_not_null()
         nameless, named = int(named.filter(~known).select(total).item()), named.filter(known)
     by_ticker = named.group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
     rows = int(grouped.select(total).item())

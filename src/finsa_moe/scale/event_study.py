@@ -20,6 +20,7 @@ from finsa_moe.errors import ConfigError, DataError, closest, require
 from finsa_moe.scale.calendar import LONGEST
 from finsa_moe.scale.index import MARKET, Index
 from finsa_moe.scale.lookahead import looks_ahead
+from finsa_moe.scale.tickers import twins
 
 FEWEST_DAYS = 60
 """Under so many days the errors themselves are guesses: Newey–West is right in the limit of long samples."""
@@ -211,9 +212,8 @@ def _without_returns(index: Index, returns: pl.DataFrame) -> list[str]:
     told = (
         f"{len(lost):,} of {len(texts):,} tickers ({100 * share:.0f} % of their texts) have no return (first: {lost[0]}"
     )
-    bare = next((name for name in lost if name[:1] == "0" and name.lstrip("0") in known), None)
-    if bare is not None:
-        told += f"; {bare} is written {bare.lstrip('0')} there: give the returns their leading zeros"
+    if pairs := twins(lost, known):
+        told += f"; {pairs[0][0]} is written {pairs[0][1]} there: --zfill {max(map(len, pairs[0]))} makes them one"
     return [f"{told})"]
 
 

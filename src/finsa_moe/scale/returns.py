@@ -14,7 +14,7 @@ import polars as pl
 from finsa_moe.data.reading.days import days
 from finsa_moe.errors import DataError
 from finsa_moe.scale.calendar import DAYS
-from finsa_moe.scale.tickers import spelt
+from finsa_moe.scale.tickers import counted, spelt
 
 USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
 
@@ -32,11 +32,11 @@ class Returns:
     warnings: list[str]
 
 
-def read_returns(path: Path, by: str) -> Returns:
+def read_returns(path: Path, by: str, zfill: int | None = None) -> Returns:
     """Returns of a file (Parquet or CSV): columns of ticker (as in the index), date, and return.
 
     A row whose return is empty or NaN has none, as the first of a ticker has not; it is left out, as is one that cannot
-    be read.
+    be read. Tickers are spelt with zeros up to `zfill` as in the index.
 
     Raises:
         DataError: If the file cannot be read or lacks one of them, or a return is no fraction over −1.
@@ -58,7 +58,7 @@ def read_returns(path: Path, by: str) -> Returns:
     as_text["ticker"] = spelt(pl.col(names["ticker"]), whole.schema[names["ticker"]])
     cells = whole.select(column.str.strip_chars().alias(kind) for kind, column in as_text.items())
     read = cells.select(
-        pl.col("ticker").replace("", None), days("day").alias("day"),
+        counted(pl.col("ticker"), zfill), days("day").alias("day"),
         pl.col("return").cast(pl.Float64, strict=False).fill_nan(None),
     )  # fmt: skip
     warnings = _left_out(cells, read)

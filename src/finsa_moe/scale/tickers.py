@@ -1,13 +1,19 @@
 """Columns of tickers as names: one a cell or several, whatever type a table holds them in.
 
 Expressions of polars go in and come out; what a single cell means is the data room's to say (`data.reading.cells`).
+Names that differ by their zeros alone are told, not guessed to be one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 from finsa_moe.data.reading.cells import tickers_of
+
+_NONE = ("", "nan", "NaN", "None", "<NA>")
+"""What is no name: pandas writes an empty cell so where it makes text of a column."""
 
 
 def spelt(column: pl.Expr, kind: pl.DataType) -> pl.Expr:
@@ -38,6 +44,22 @@ def listed(column: pl.Expr, kind: pl.DataType, split: str | None = None) -> pl.E
     # a ticker named twice is named; an empty name is none
     trimmed = column.list.eval(pl.element().str.strip_chars()).list
     return trimmed.eval(pl.element().filter(pl.element() != "")).list.unique(maintain_order=True)
+
+
+def counted(names: pl.Expr, zfill: int | None = None) -> pl.Expr:
+    """Names as they count: blanks round them left out, null where there is none, digits with zeros up to `zfill`."""
+    bare = names.str.strip_chars()
+    named = pl.when(~bare.is_in(_NONE)).then(bare)
+    if zfill is None:
+        return named
+    return pl.when(named.str.contains(r"^\d+$")).then(named.str.zfill(zfill)).otherwise(named)
+
+
+def twins(names: Collection[str], others: Collection[str]) -> list[tuple[str, str]]:
+    """Of names of digits, each that is another one but for leading zeros, with that one."""
+    known = {name.lstrip("0"): name for name in sorted(others) if name.isdecimal()}
+    pairs = [(name, known.get(name.lstrip("0"), name)) for name in sorted(names) if name.isdecimal()]
+    return [(name, other) for name, other in pairs if name != other]
 
 
 def _decoded(cells: pl.Series) -> pl.Series:

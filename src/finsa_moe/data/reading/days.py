@@ -19,14 +19,14 @@ _APART = r"^\s*((?:19|20)\d{2})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})(?:
 _TOGETHER = r"^\s*((?:19|20)\d{2})(\d{2})(\d{2})(?:\D|$)"
 
 
-def days(column: str | pl.Expr = "date") -> pl.Expr:
+def days(column: str = "date") -> pl.Expr:
     """The day of each value: 2026-07-31, 2026/7/31 09:30, 20260731, 2026.7.31, 2026年7月31日; null for all else.
 
     A month alone (2026-12, 202612) is no day.
     """
     import polars as pl
 
-    text = pl.col(column) if isinstance(column, str) else column
+    text = pl.col(column)
     parts = [
         pl.coalesce(text.str.extract(_APART, group), text.str.extract(_TOGETHER, group)).cast(pl.Int32, strict=False)
         for group in (1, 2, 3)
