@@ -26,7 +26,7 @@ TEXTS = ["涨停了", "<b>跌</b>停<script>document.title='broken'</script>", "
 def server(tmp_path: Path) -> Iterator[LabelServer]:
     path = tmp_path / "of a week" / "batch.csv"
     path.parent.mkdir()
-    why = ["at random", "利好 0.41 or 利空 0.38; more unusual than 97 % of known texts; stands for 12 alike", "", ""]
+    why = ["at random", "利好 0.41 or 利空 0.38; more unusual than 97 % of known texts; of a group of 12", "", ""]
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = [[f"r{at}", text, "利好", "0.4127", why[at]] for at, text in enumerate(TEXTS)]
         csv.writer(file).writerows([["id", "text", "guess", "confidence", "why"], *rows])
@@ -113,7 +113,7 @@ def test_why_a_text_was_chosen_is_told_in_chinese(chromium: Any, server: LabelSe
     page = opened(chromium.new_page(locale="zh-CN"), server)
     press(page, "ArrowRight", TEXTS[1])
     page.keyboard.press("g")
-    why = "利好 0.41 或 利空 0.38；比 97% 的已知文本更少见；代表 12 条相近的文本"
+    why = "利好 0.41 或 利空 0.38；比 97% 的已知文本更少见；所在分组共 12 条"
     assert page.inner_text("#guess").strip() == f"· 利好 · 0.4127 · {why}"
     page.close()
 

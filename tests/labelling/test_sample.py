@@ -131,12 +131,25 @@ def test_a_chosen_row_says_why(pool: Pool, predictor: Predictor, tmp_path: Path)
         assert row["confidence"] == pytest.approx(answer.confidence)
         assert str(row["why"]).startswith(f"{answer.sentiment} {answer.confidence:.2f} or ")
         assert f"more unusual than {100 * (answer.novelty or 0):.0f} % of known texts" in str(row["why"])
+        assert "alike" not in str(row["why"])
+    assert sum(int(str(row["why"]).rpartition("of a group of ")[2]) for row in rows if "group" in str(row["why"])) > 12
     write_sample(tmp_path / "s.csv", rows)
     with (tmp_path / "s.csv").open(encoding="utf-8", newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["id"] for row in written] == [row["id"] for row in rows]
     assert "date" not in written[0]
     assert not {name for name in COLUMNS if name in USUAL["label"]}
+
+
+def test_no_text_is_more_unusual_than_all(tmp_path: Path, predictor: Predictor) -> None:
+    """0.9988 would be rounded to 100 %."""
+    (tmp_path / "posts.txt").write_text("wholly unlike anything that is known\n涨涨跌跌看看再说\n", encoding="utf-8")
+    pool = read_pool(predictor, tmp_path / "posts.txt")
+    assert pool.novelty is not None
+    assert pool.novelty.max() == 1
+    said = [str(row["why"]) for row in sample(predictor, pool, SampleSettings(2))]
+    assert sum("more unusual than 99 % of known texts" in why for why in said) == 1
+    assert not [why for why in said if "100 %" in why]
 
 
 def test_a_file_of_copies_is_searched_to_its_end(tmp_path: Path, predictor: Predictor) -> None:

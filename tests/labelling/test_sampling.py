@@ -53,7 +53,7 @@ def test_settings_that_mean_nothing(n: int, breadth: float) -> None:
 
 
 def test_one_of_each_kind_is_chosen_and_the_middle_stands_for_it() -> None:
-    """Three kinds of 20, 10 and 5 texts: one of each, never an outlier, and it says how many it stands for."""
+    """Three kinds of 20, 10 and 5 texts: one of each, never an outlier, and it says how many its group has."""
     rng = np.random.default_rng(2)
     kind = np.repeat([0, 1, 2], [20, 10, 5])
     vectors = (np.eye(4)[kind] * 3 + rng.normal(0, 0.1, (35, 4))).astype(np.float32)
@@ -63,7 +63,7 @@ def test_one_of_each_kind_is_chosen_and_the_middle_stands_for_it() -> None:
     chosen = choose(worths, vectors, 3, seed=4)
     assert sorted(kind[one.at] for one in chosen) == [0, 1, 2]
     assert 3 not in [one.at for one in chosen]
-    assert {int(kind[one.at]): one.alike for one in chosen} == {0: 20, 1: 10, 2: 5}
+    assert {int(kind[one.at]): one.group for one in chosen} == {0: 20, 1: 10, 2: 5}
 
 
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 5))

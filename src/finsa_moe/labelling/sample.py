@@ -92,7 +92,7 @@ def sample(
             states = pooled_states(predictor, [pool.texts[at] for at in stand], pool.experts[stand], told)
             guesses = pool.probs[stand].argmax(axis=1)
             chosen = choose(worths[stand], states, count, kinds=guesses, seed=settings.seed)
-            part = [Chosen(int(stand[one.at]), one.worth, one.alike) for one in chosen]
+            part = [Chosen(int(stand[one.at]), one.worth, one.group) for one in chosen]
         taken += [pool.texts[one.at] for one in part]
         found += part
     found.sort(key=lambda one: (-one.worth, one.at))
@@ -160,12 +160,13 @@ def _row(pool: Pool, one: Chosen, at_random: bool) -> dict[str, object]:
         **dict(zip(ENGLISH, probs.tolist(), strict=True)),
         "expert": pool.domains[pool.experts[one.at]],
         "novelty": novelty,
-        "why": RANDOM if at_random else _why(probs, novelty, one.alike),
+        "why": RANDOM if at_random else _why(probs, novelty, one.group),
     }
 
 
-def _why(probs: NDArray[np.float64], novelty: float | None, alike: int) -> str:
+def _why(probs: NDArray[np.float64], novelty: float | None, group: int) -> str:
     first, second = np.argsort(-probs, kind="stable")[:2]
     doubt = f"{NAMES[first]} {probs[first]:.2f} or {NAMES[second]} {probs[second]:.2f}"
-    new = "" if novelty is None else f"; more unusual than {100 * novelty:.0f} % of known texts"
-    return doubt + new + (f"; stands for {alike} alike" if alike > 1 else "")
+    # 99.9 is not 100, which would say that none is as unusual
+    new = "" if novelty is None else f"; more unusual than {min(99, round(100 * novelty))} % of known texts"
+    return doubt + new + (f"; of a group of {group}" if group > 1 else "")

@@ -27,12 +27,12 @@ class Chosen:
     Attributes:
         at: Its position.
         worth: See `worth`, in [0, 1].
-        alike: Texts that stood for choice and that it stands for, itself among them.
+        group: How many of the texts that stood for choice are of its cluster, itself among them.
     """
 
     at: int
     worth: float
-    alike: int
+    group: int
 
 
 def uncertainty(probs: NDArray[np.floating]) -> NDArray[np.float64]:
