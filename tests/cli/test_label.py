@@ -89,6 +89,22 @@ def test_a_random_sample_says_so(posts: Path) -> None:
     assert [json.loads(line)["why"] for line in out.read_text(encoding="utf-8").splitlines()] == ["at random"] * 2
 
 
+def test_a_mixture_on_torch_draws_at_random_alone(posts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Told before any text is read: else a pool of thousands is answered in vain."""
+    folder, out = posts.with_name("moe"), posts.with_name("s.csv")
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "finsa_moe"}', encoding="utf-8")
+    asked = ["--model", str(folder), "--n", "2", "--out", str(out)]
+    assert main(["sample", "none.csv", "--without", "none.csv", *asked]) == 2
+    told = capsys.readouterr().err
+    assert f"--model {folder}: is no exported model" in told
+    assert f"finsa export {folder} --out DIR" in told
+    assert told.count("\n") == 1
+    assert not out.exists()
+    assert main(["sample", str(posts), *asked, "--at-random"]) == 0
+    assert len(rows(out)) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -83,7 +83,7 @@ def sample(
     As many are taken of each class that the model guesses as there are, lest a rare one be missed. Each comes with that
     guess and why it was chosen; `finsa label` takes the file.
     """
-    from finsa_moe.errors import DataError, require
+    from finsa_moe.errors import ConfigError, DataError, require
     from finsa_moe.labelling.sample import SampleSettings, write_sample
     from finsa_moe.labelling.sample import sample as chosen_of
     from finsa_moe.runtime.writers import check_ending
@@ -95,9 +95,14 @@ def sample(
     for module in ("polars", "rensa"):
         require(module, "data", "finsa sample")
     from finsa_moe.data.reading.read import read_texts
-    from finsa_moe.face import load
+    from finsa_moe.face import is_exported, load
     from finsa_moe.runtime.distinct import read_pool
 
+    if not at_random and not is_exported(model):
+        raise ConfigError(
+            f"--model {model}: is no exported model, and texts are compared by the states of one; run `finsa export "
+            f"{model} --out DIR` and name DIR, or draw by --at-random"
+        )
     known = read_texts(without or [], text)
     finsa = load(model, dtype=dtype, engine=engine, threads=threads, batch_tokens=batch_tokens)
     with Bar() as bar:
