@@ -241,13 +241,18 @@ def _save(
 def _tell(
     rows: pl.DataFrame, found: Augmented, out: Path, asked: Client | None, price: tuple[float, float] | None
 ) -> None:
-    from finsa_moe.data.augmenting.augment import CUT
+    from finsa_moe.data.augmenting.augment import CUT, NEAR
+    from finsa_moe.data.duplicates.clusters import CLUSTER_THRESHOLD
 
     made = found.rows["made_by"].value_counts().rows()
     counts = ", ".join(f"{count:,} by {name}" for name, count in sorted(made)) or "none"
+    remarks = {
+        CUT: ": --max-tokens N leaves room for more",
+        NEAR: f": finsa prepare parts texts from {CLUSTER_THRESHOLD} on, so it may be learnt, but not reworded",
+    }
     typer.echo(f"{rows.height:,} rows, new: {counts}; refused {found.refused.height:,}")
     for reason, count in list(found.reasons().items())[:6]:
-        typer.echo(f"  {count:,} × {reason}" + (": --max-tokens N leaves room for more" if reason == CUT else ""))
+        typer.echo(f"  {count:,} × {reason}{remarks.get(reason, '')}")
     if found.left:
         typer.echo(
             f"{found.left:,} rows wait for a language model: name one by --endpoint URL --model-name NAME, or "

@@ -154,7 +154,7 @@ def test_of_a_row_near_to_what_a_model_is_judged_by_nothing_is_made() -> None:
         found = augment(rows(), settings, judged_by=[judged], asker=asker)
         assert set(found.rows["source_id"]) == {"a0", "a2", "a3", "a4"}
         assert found.refused.filter(pl.col("source_id") == "a1").rows() == [
-            ("a1", way, "its original is near to a held-out text", "")
+            ("a1", way, "its original is near to a held-out text (Jaccard 0.6 or more)", "")
         ]
         assert TEXTS[1] not in asker.asked
     assert augment(rows(), AugmentSettings(synonyms=0.0), judged_by=[judged]).left == 4

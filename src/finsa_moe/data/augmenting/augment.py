@@ -16,7 +16,7 @@ import polars as pl
 
 from finsa_moe.data.augmenting.rewriting import bare, messages, unusable
 from finsa_moe.data.augmenting.synonyms import replaced
-from finsa_moe.data.duplicates.held_out import HeldOut
+from finsa_moe.data.duplicates.held_out import HELD_OUT_THRESHOLD, HeldOut
 from finsa_moe.data.text import duplicate_key
 from finsa_moe.errors import ConfigError, DataError, EndpointError
 from finsa_moe.llm.endpoint import Answer, Message
@@ -26,7 +26,7 @@ MADE = pl.Schema(
      "made_by": pl.String}
 )  # fmt: skip
 REFUSED = pl.Schema({"source_id": pl.String, "made_by": pl.String, "reason": pl.String, "text": pl.String})
-NEAR = "its original is near to a held-out text"
+NEAR = f"its original is near to a held-out text (Jaccard {HELD_OUT_THRESHOLD} or more)"
 CUT = "cut off before its end"
 _DRAWS = 4  # times as many draws as new rows are wanted
 Check = Callable[[Sequence[str]], list[str]]
