@@ -70,7 +70,7 @@ def test_of_an_evaluation_the_leading_run_by_domain() -> None:
     assert ours["forum"].rows == {"given": pytest.approx(wanted(truth, said))}
 
 
-@pytest.mark.skipif(not METHOD.is_file(), reason="METHOD.md of the team is not beside the project")
+@pytest.mark.skipif(not METHOD.is_file(), reason="../shared/METHOD.md is not there")
 def test_the_published_rows_are_those_of_the_method() -> None:
     rows = re.findall(
         r"^\| ([^|]+) \| ((?:[\d.]+ ){4}[\d.]+) \| ((?:[\d.]+ ){4}[\d.]+) \|$", METHOD.read_text("utf-8"), re.M
