@@ -49,7 +49,7 @@ class Meters:
         self._experts = Counter("finsa_expert_texts", "Texts by the expert that answered.", ("expert",), **at)
         self._mix = Counter("finsa_sentiment_texts", "Texts by polarity.", ("sentiment",), **at)
         self._uncertain = Counter("finsa_uncertain_texts", "Answers under the confidence asked for.", **at)
-        self._strange = Counter("finsa_strange_texts", "Texts unlike everything the model was trained on.", **at)
+        self._strange = Counter("finsa_strange_texts", "Texts unlike those that the model learnt from.", **at)
         self._truncated = Counter("finsa_truncated_texts", "Texts whose middle was cut.", **at)
         self._empty = Counter("finsa_empty_texts", "Texts without content.", **at)
         self._reloads = Counter("finsa_reloads", "Changes of the model.", ("outcome",), **at)
