@@ -153,14 +153,17 @@ def test_a_folder_that_could_not_be_trained_on_is_refused(tmp_path: Path, capsys
     assert augment(train, tmp_path / "x.csv", "--text", "帖文", "--label", "走势") == 0
 
 
-def test_the_folder_that_one_stands_in_may_be_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["here", "set.v1.0"])
+def test_the_folder_that_one_stands_in_may_be_meant(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `.` or by its name, with or without dots."""
     train = write(tmp_path / "s" / "train.csv", ROWS[:50])
     write(train.with_name("valid.csv"), ROWS[50:])
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    assert augment(train, Path()) == 0
-    assert sorted(path.name for path in Path().iterdir()) == ["report.json", "train.csv", "valid.csv"]
-    assert (tmp_path / "here.rejects.csv").is_file()
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    for out in (Path(), tmp_path / name):
+        assert augment(train, out) == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["s", name, f"{name}.rejects.csv"])
+        assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["report.json", "train.csv", "valid.csv"]
 
 
 @pytest.mark.skipif(not os.path.ismount("/proc"), reason="no mount point is known here")

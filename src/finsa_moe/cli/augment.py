@@ -118,7 +118,7 @@ def augment(
         check_folder(out, read)
     if out.name in ("", ".."):
         out = out.resolve()  # `.` has no name to put others beside
-    kept = answers or out.with_suffix(".answers.jsonl")
+    kept = answers or _beside(out, ".answers.jsonl")
     check_targets(None if _is_folder(out) else out, _rejects_of(out), kept if endpoint is not None else None)
     if not _is_folder(out):
         _check_file(out)
@@ -152,12 +152,17 @@ def augment(
 
 
 def _rejects_of(out: Path) -> Path:
-    return out.with_suffix(".rejects.csv")
+    return _beside(out, ".rejects.csv")
+
+
+def _beside(out: Path, ending: str) -> Path:
+    """A file called as the output, which stands beside it; a folder's name keeps its dots."""
+    return out.with_name(out.name + ending) if _is_folder(out) else out.with_suffix(ending)
 
 
 def _is_folder(out: Path) -> bool:
-    """Whether a folder is meant: by a name without an ending, unless a file has it."""
-    return not out.suffix and not out.is_file()
+    """Whether a folder is meant: one that is there, or a name without an ending, unless a file has it."""
+    return out.is_dir() or (not out.suffix and not out.is_file())
 
 
 def _check_file(out: Path) -> None:
