@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.scale.index import Index, Rules, make_index
+from tests.documented import ROOT
 from tests.scale.test_index import saved, scored
 
 SHANGHAI, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("America/New_York")
@@ -111,3 +113,14 @@ def test_a_time_without_a_zone_is_taken_as_written(tmp_path: Path) -> None:
 def test_numbers_that_may_be_something_else_are_no_day(when: Any, tmp_path: Path) -> None:
     """An hour's ten digits would be seconds of the year 2034; from 2100 on there are none."""
     assert index_of(["2026-03-31", str(when)], tmp_path).daily.undated == 1
+
+
+def test_the_documented_days_are_those_that_texts_count_on(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| .*`(2026-08-.*)` \| ([\d-]+) \| ([\d-]+) \| ([\d-]+)(?:, Monday)? \|$", page, re.MULTILINE)
+    calendar = [date(2026, 8, day) for day in (6, 7, 10, 11)]
+    assert len(table) == 5
+    for written, plain, evening, trading in table:
+        assert counted([written], tmp_path) == {plain: 1}
+        assert counted([written], tmp_path, close=time(15)) == {evening: 1}
+        assert counted([written], tmp_path, close=time(15), calendar=calendar) == {trading: 1}

@@ -234,3 +234,44 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "iterdir", iterdir)
     with pytest.raises(DataError, match=r"theirs: cannot be read \(Permission denied\); make it readable, or"):
         index_of(tmp_path / "in")
+
+
+def test_copies_are_counted_and_count_once_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Three rows of a text are one; on another day, of another ticker or source, or after the close it is another."""
+    bear = {"sentiment": "利空", "bearish": 0.9, "bullish": 0.05}
+    rows = [
+        *[scored(text="a", date=f"2026-03-31 {hour}:30", **bear) for hour in (9, 10, 14)],
+        scored(text="b", date="2026-03-31 9:31"),
+        *[scored(text="a", date="2026-03-31 15:00", **bear)] * 2,
+        scored(text="a", date="2026-04-01", **bear),
+        scored(text="a", ticker="x", date="2026-03-31", **bear),
+        scored(text="a", expert="forum", date="2026-03-31", **bear),
+        *[{**scored(text="a"), **REFUSED}] * 2,
+    ]
+    source = saved(rows, tmp_path / "a.parquet")
+    every, once = (index_of(source, close=time(15), once=once) for once in (False, True))
+    assert [(i.daily.rows, i.daily.copies, i.daily.unanswered) for i in (every, once)] == [(9, 3, 2), (6, 3, 2)]
+    day = pl.col("ticker").eq("a") & pl.col("day").eq(date(2026, 3, 31))
+    shown = ("texts", "bull", "bear", "score")
+    assert every.frame.filter(day).select(shown).rows() == [(5, 1, 4, pytest.approx((0.85 - 4 * 0.85) / 5))]
+    assert once.frame.filter(day).select(shown).rows() == [(3, 1, 2, pytest.approx(-0.85 / 3))]
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_what_is_no_copy_counts_as_it_did(lists: bool, tmp_path: Path) -> None:
+    """Over files of several kinds, some without a text: once or not, there is nothing to leave out."""
+    rows = [scored(body=f"{at % 7}", date=f"2026-03-{1 + at // 7:02d}") for at in range(60)]
+    if lists:
+        rows = [{**row, "ticker": [row["ticker"]]} for row in rows]
+    saved(rows[:30], tmp_path / "a.parquet")
+    lines(rows[30:], tmp_path / "b.jsonl")
+    every, once = (index_of(tmp_path, once=once) for once in (False, True))
+    assert (every.daily.copies, once.daily.copies) == (0, 0)
+    assert counts(every) == counts(once) == {"a": 60, MARKET: 60}
+    assert once.market["score"].to_list() == pytest.approx(every.market["score"].to_list())
+    named = index_of(tmp_path, once=True, text="expert")
+    assert (named.daily.rows, named.daily.copies) == (9, 51)
+    saved([scored()] * 2, tmp_path / "c.parquet")
+    assert index_of(tmp_path).daily.copies == 0
+    with pytest.raises(DataError, match=r"c\.parquet: no text column; columns found: .*; name it by --text COL"):
+        index_of(tmp_path, once=True)

@@ -49,6 +49,13 @@ def index(
             min=1, metavar="N", help="Digits of a ticker: shorter ones of digits get leading zeros, in --returns too."
         ),
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Count copies of a text, of one ticker, day and source, as one.")
+    ] = False,
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column of the text, for copies; left out: found by its usual names."),
+    ] = None,
     min_count: Annotated[
         int, typer.Option(min=1, help="How many texts a day needs at least for its measures to be given.")
     ] = 5,
@@ -123,13 +130,13 @@ def index(
         prices = read_returns(returns, by, zfill)
     trading_days = None if trading is None else read_calendar(*trading)
     rules = Rules(min_count, half_life, window, None if close is None else _minute(close), trading_days, zone)
-    made = make_index(scored, by, date, rules, source=source, split=split, zfill=zfill)
+    made = make_index(scored, by, date, rules, source=source, split=split, zfill=zfill, once=once, text=text)
     refuse_inputs({"--out": out, "--plot": plot, "--heatmap": heatmap}, made.daily.files)
     if unknown := sorted(set(show or ()) - set(made.frame["ticker"])):
         raise DataError(f"--show {unknown[0]}: no text has this ticker")
     made.save(out)
     until = given or learnt_until(made.daily.files)
-    _tell(made, out)
+    _tell(made, out, once=once)
     _draw(made, plot, heatmap, show)
     if prices is None:
         if (ahead := looks_ahead(made.market["day"], until, made.daily.written)) is not None:
@@ -156,7 +163,7 @@ def _file_and_column(value: str) -> tuple[Path, str | None]:
     return Path(value), None
 
 
-def _tell(made: Index, out: Path) -> None:
+def _tell(made: Index, out: Path, *, once: bool) -> None:
     from finsa_moe.scale.gaps import gaps
     from finsa_moe.scale.tickers import twins
 
@@ -183,6 +190,12 @@ def _tell(made: Index, out: Path) -> None:
         typer.echo(f"{daily.unanswered:,} rows have no answer, and count nowhere", err=True)
     if daily.untimed:
         typer.echo(f"{daily.untimed:,} texts have no time that can be read, and count on the day written", err=True)
+    if daily.copies:
+        typer.echo(
+            f"{daily.copies:,} rows repeat a text of their ticker, day and source, and "
+            + ("are left out" if once else "count each: --once counts every text once"),
+            err=True,
+        )
     if daily.undated:
         typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
     if daily.outside:

@@ -36,6 +36,8 @@ class Daily:
         nameless: Dated texts without a ticker; they are in `market` alone.
         unanswered: Rows without an answer, such as those that were refused; they are in no table and no other number.
         untimed: Where a close is given, dated texts without a time that can be read, or at midnight.
+        copies: Rows with a text that another of the same ticker, day as written, source and side of the close has, in
+            files whose text is known; counted in `rows` where each text does not count once.
         outside: Where a calendar is given, dated texts whose trading day it does not tell, by where they lie; they are
             in no table and no other number but `rows`.
         written: For each day of `market` the earliest on which a text that counts on it was written.
@@ -50,6 +52,7 @@ class Daily:
     nameless: int
     unanswered: int = 0
     untimed: int = 0
+    copies: int = 0
     outside: dict[str, int] = field(default_factory=dict)
     written: dict[date, date] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
@@ -59,6 +62,7 @@ class Daily:
 def daily_sums(
     sources: Sequence[Path], by: str, date: str, *, source: str | None = None, split: str | None = None,
     close: time | None = None, calendar: Sequence[date] | None = None, zone: str = ZONE, zfill: int | None = None,
+    once: bool = False, text: str | None = None,
 ) -> Daily:  # fmt: skip
     """Add scored texts up by ticker, day and source.
 
@@ -80,28 +84,41 @@ def daily_sums(
         zone: By its clock a time that carries a zone or an offset has its day, and is early or late; one that carries
             none is taken as written.
         zfill: Tickers of fewer digits get leading zeros up to so many. None leaves every name as it is.
+        once: Whether copies of a text (`Daily.copies`) count as one, with the mean of their answers.
+        text: Column of the text, as in `finsa score`; None takes the usual names.
 
     Raises:
-        DataError: If a file is missing or unreadable, one that is named holds no answers, or a column is in none.
+        DataError: If a file is missing or unreadable, one that is named holds no answers, or a column is in none; if
+            each text is to count once, and one file has no column of texts.
     """
-    scored = open_scored(sources, by, date, source=source, split=split, close=close, zone=zone)
+    scored = open_scored(
+        sources, by, date, source=source, split=split, close=close, zone=zone, text=text, need_text=once
+    )
+    # tickers stay lists here: a text of several counts once for the market and once for each of them
+    keys = ["tickers", "when", "source", *(["late"] if close is not None else [])]
+    rows, score = scored.rows, pl.col("score")
+    unanswered, copies = score.null_count(), pl.col("text").count() - pl.col("text").drop_nulls().n_unique()
+    if once:  # rows without an answer have no text here, and stay together
+        rows = rows.group_by([*keys, "text"]).agg(
+            score.mean(), pl.col("confidence").mean(), pl.col("sentiment").max(), none=unanswered, rows=score.count()
+        )
+        unanswered, copies = pl.col("none").sum(), pl.col("rows").sum() - score.count()
     sums = [
-        pl.col("score").count().cast(pl.Int64).alias("texts"),  # counts are subtracted: unsigned ones would go round
-        pl.col("score").null_count().alias("unanswered"),
+        score.count().cast(pl.Int64).alias("texts"),  # counts are subtracted: unsigned ones would go round
+        unanswered.alias("unanswered"),
+        copies.cast(pl.Int64).alias("copies"),
         *((pl.col("sentiment") == word).sum().cast(pl.Int64).alias(name) for name, word in _WORDS.items()),
-        pl.col("score").sum().alias("score_sum"),
+        score.sum().alias("score_sum"),
         pl.col("confidence").sum().alias("confidence_sum"),
-        (pl.col("score") * pl.col("confidence")).sum().alias("weighted_sum"),
+        (score * pl.col("confidence")).sum().alias("weighted_sum"),
     ]
     try:
-        # tickers stay lists here: a text of several counts once for the market and once for each of them
-        keys = ["tickers", "when", "source", *(["late"] if close is not None else [])]
-        grouped = scored.rows.group_by(keys).agg(sums).collect(engine="streaming")
+        grouped = rows.group_by(keys).agg(sums).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         said = str(error).split("\n", 1)[0]
         raise DataError(f"{sources[0]}: cannot be read ({said}); score it again") from error
     total = pl.col("texts").sum()
-    unanswered = int(grouped["unanswered"].sum())
+    refused = int(grouped["unanswered"].sum())
     grouped = grouped.filter(pl.col("texts") > 0)
     dated = grouped.with_columns(day=_day(grouped)).drop("when")
     undated = int(dated.filter(pl.col("day").is_null()).select(total).item())
@@ -129,9 +146,10 @@ def daily_sums(
         known = pl.col("ticker").is_not_null()
         nameless, named = int(named.filter(~known).select(total).item()), named.filter(known)
     by_ticker = named.group_by("ticker", "day", "source").agg(added).sort("ticker", "day", "source")
-    rows = int(grouped.select(total).item())
+    texts, copied = int(grouped.select(total).item()), int(dated["copies"].sum())
     return Daily(
-        by_ticker, market, rows, undated, nameless, unanswered, untimed, lost, written, scored.files, scored.skipped,
+        by_ticker, market, texts, undated, nameless, refused, untimed, copied, lost, written, scored.files,
+        scored.skipped,
     )  # fmt: skip
 
 

@@ -111,14 +111,14 @@ class Index:
 
 def make_index(
     sources: Sequence[Path], by: str, date: str, rules: Rules | None = None, *, source: str | None = None,
-    split: str | None = None, zfill: int | None = None,
+    split: str | None = None, zfill: int | None = None, once: bool = False, text: str | None = None,
 ) -> Index:  # fmt: skip
     """Daily sentiment by ticker and for the market; arguments and errors as `daily.daily_sums`."""
     rules = rules or Rules()
     rules.check()
     daily = daily_sums(
         sources, by, date, source=source, split=split, close=rules.close, calendar=rules.calendar, zone=rules.zone,
-        zfill=zfill,
+        zfill=zfill, once=once, text=text,
     )  # fmt: skip
     if not daily.rows:
         raise DataError(f"{sources[0]}: none of its {daily.unanswered:,} rows has an answer; score it again")

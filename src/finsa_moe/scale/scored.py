@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
+from finsa_moe.data.reading.columns import find_column, find_text
 from finsa_moe.errors import DataError, closest
 from finsa_moe.runtime.prediction import answer_columns
 from finsa_moe.scale.manifest import NAME
@@ -34,7 +35,8 @@ class Scored:
     Attributes:
         rows: ``tickers`` (a string or a list of them), ``when`` (the day, as `data.reading.days` reads it), ``late``
             (whether the text is of the close or after; null without a time; only where a close is given), ``source``,
-            ``sentiment``, ``score`` and ``confidence``, the last three null in a row without an answer.
+            ``text`` (a number that equal texts share; null where it is not known), ``sentiment``, ``score`` and
+            ``confidence``, the last four null in a row without an answer.
         files: The files read, each once.
         skipped: Files met in folders and left out, with the reason.
     """
@@ -54,9 +56,10 @@ class _Group:
 
 
 def open_scored(
-    sources: Sequence[Path], by: str, date: str, *, source: str | None, split: str | None, close: time | None, zone: str
-) -> Scored:
-    """Open scored files; arguments and errors as `daily.daily_sums`."""
+    sources: Sequence[Path], by: str, date: str, *, source: str | None, split: str | None, close: time | None,
+    zone: str, text: str | None, need_text: bool,
+) -> Scored:  # fmt: skip
+    """Open scored files; arguments and errors as `daily.daily_sums`, which needs the text to count each once."""
     found = _files(sources)
     groups: list[_Group] = []
     skipped: dict[str, str] = {}
@@ -87,7 +90,9 @@ def open_scored(
     if not any(by in group.schema for group in groups):
         _need(by, groups[0], "by")
     lists = split is not None or any(isinstance(group.schema.get(by), pl.List) for group in groups)
-    rows = pl.concat([_rows(group, by, date, source, split, lists, close, zone) for group in groups])
+    rows = pl.concat(
+        [_rows(group, by, date, source, split, lists, close, zone, _text(group, text, need_text)) for group in groups]
+    )
     return Scored(rows, [file for group in groups for file in group.files], skipped)
 
 
@@ -167,8 +172,9 @@ def _open(files: list[Path]) -> _Group:
 
 
 def _rows(
-    group: _Group, by: str, date: str, source: str | None, split: str | None, lists: bool, close: time | None, zone: str
-) -> pl.LazyFrame:
+    group: _Group, by: str, date: str, source: str | None, split: str | None, lists: bool, close: time | None,
+    zone: str, text: list[str],
+) -> pl.LazyFrame:  # fmt: skip
     """The columns that count, under names of their own."""
     schema = group.schema
     named = _answers(list(schema))
@@ -179,13 +185,23 @@ def _rows(
     score = number["bullish"] - number["bearish"]
     word = answer["sentiment"].cast(pl.String)
     answered = (word != "") & score.is_finite() & number["confidence"].is_finite()
+    alike = pl.concat_str(text, separator=" ", ignore_nulls=True).hash() if text else pl.lit(None, pl.UInt64)
     rows = group.frame.select(
         tickers=_tickers(by, schema, split, lists), when=local(pl.col(date), kind, zone),
-        source=origin.cast(pl.String), sentiment=pl.when(answered).then(word), score=pl.when(answered).then(score),
-        confidence=pl.when(answered).then(number["confidence"]),
+        source=origin.cast(pl.String), text=pl.when(answered).then(alike), sentiment=pl.when(answered).then(word),
+        score=pl.when(answered).then(score), confidence=pl.when(answered).then(number["confidence"]),
     )  # fmt: skip
     after = {} if close is None else {"late": late(pl.col("when"), kind, close)}
     return rows.with_columns(when=day_of(pl.col("when"), kind), **after)
+
+
+def _text(group: _Group, given: str | None, need: bool) -> list[str]:
+    """The columns of the text, found as `finsa score` finds them; none where they are not needed and not there."""
+    names = list(group.schema)
+    if need or given is not None:
+        return [names[place] for place in find_text(names, given, group.files[0])]
+    place = find_column(names, "text", None, group.files[0])
+    return [] if place is None or group.schema[names[place]] != pl.String else [names[place]]
 
 
 def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.Expr:
