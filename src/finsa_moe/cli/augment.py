@@ -161,8 +161,8 @@ def _beside(out: Path, ending: str) -> Path:
 
 
 def _is_folder(out: Path) -> bool:
-    """Whether a folder is meant: one that is there, or a name without an ending, unless a file has it."""
-    return out.is_dir() or (not out.suffix and not out.is_file())
+    """Whether a folder is meant: one that is there, not called as a table, or a name without an ending and no file's."""
+    return out.suffix.lower() != ".csv" if out.is_dir() else not out.suffix and not out.is_file()
 
 
 def _check_file(out: Path) -> None:
