@@ -161,7 +161,7 @@ def _beside(out: Path, ending: str) -> Path:
 
 
 def _is_folder(out: Path) -> bool:
-    """Whether a folder is meant: one that is there, not called as a table, or a name without an ending and no file's."""
+    """Whether a folder is meant: one that is there, not called as a table, or a name with no ending, not a file's."""
     return out.suffix.lower() != ".csv" if out.is_dir() else not out.suffix and not out.is_file()
 
 
