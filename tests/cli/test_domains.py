@@ -111,7 +111,7 @@ def test_what_is_told_of_the_old_domains(
         "warning: 20 % of 700 held-out texts of notices go to its own expert, the others to old ones"
     )
     assert "say --domain notices" in line
-    assert "a larger --set taken=SHARE (it is 0.0001)" in line
+    assert "a larger --set taken=SHARE (it is 0.001)" in line
 
 
 def test_mistakes_end_in_one_line(
