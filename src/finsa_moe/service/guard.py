@@ -25,6 +25,8 @@ log = logging.getLogger("finsa.serve")
 OPEN = {"/healthz", "/readyz", "/", "/openapi.json"}
 EXPLAINED = "finsa.explained"
 """Stands in the scope of a request that asks for explanations."""
+CROWDED = "finsa.crowded"
+"""Stands in the scope of a request on a connection that was one too many."""
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -78,6 +80,8 @@ class Guard:
             await send(message)
 
         try:
+            if CROWDED in scope:
+                raise Problem(503, "connections", "too many connections are open; ask again later", retry_after=1)
             self._admit(scope, self._now[client])
             await self.app(scope, receive, tell)
         except Problem as problem:

@@ -1,25 +1,33 @@
-"""uvicorn's HTTP protocol with what it leaves unbounded bounded: the size of a head, the time to send one and to take
-an answer.
+"""uvicorn's HTTP protocol with what it leaves unbounded bounded: the size of a head, the time to send one, to take an
+answer and to ask again, and how many connections there are.
 
-httptools gathers headers without end, and a connection that never finishes its first line, or never reads what it asked
-for, would stay for ever.
+httptools gathers headers without end, and a connection that never finishes its first line, sends a byte now and then,
+or never reads what it asked for, would stay for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from finsa_moe.service.bodies import RATE
-from finsa_moe.service.guard import HEADERS
+from finsa_moe.service.guard import CROWDED, HEADERS
 from finsa_moe.service.problems import MEDIA, Problem
 
 HEAD_BYTES = 16 << 10
 HEAD_SECONDS = 10.0
+IDLE_SECONDS = 30
+"""So long a connection is kept on which nothing is asked."""
+LINGER_SECONDS = 5.0
+"""So long what a client still sends is thrown away before its connection is closed, lest it lose the answer."""
+CONNECTIONS = 4096
+"""Connections of one worker, beyond which requests of new ones are refused; half of them may be of one address."""
 TAKE_SECONDS = 30.0
 """So much longer than it would at `RATE` may a client take over what waits for it."""
 
@@ -30,27 +38,53 @@ hold megabytes, and a client at `RATE` would take a third of those in over `TAKE
 
 
 class _Counted:
-    """A transport that counts what is written to it."""
+    """A transport that counts what is written to it, and is closed as its protocol has it."""
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    def __init__(self, transport: Any, end: Callable[[], None]) -> None:
+        self._transport, self._end = transport, end
         self.written = 0
+        self.ending = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
         """Count before writing, which may pause the answer."""
-        self.written += len(data)
-        self._transport.write(data)
+        if not self.ending:
+            self.written += len(data)
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        """Whether nothing is written any more."""
+        return self.ending or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close it once the client has had time to read."""
+        if not self.ending:
+            self.ending = True
+            self._end()
+
+    def shut(self) -> None:
+        """Close it when what is written has been taken."""
+        self.ending = True
+        self._transport.close()
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
+    held: ClassVar[Counter[tuple[int, str]]] = Counter()
+    """Connections of each server by the client's address."""
+    crowded = False
+    """Whether there were too many when it was made."""
     head = 0
     in_head = True
+    receiving = False
+    """Whether a request has begun to come and has not ended."""
+    keeps = True
+    """Whether the connection is kept after the answer to the request that is coming, if that ends before it."""
     timer: asyncio.TimerHandle | None = None
+    """The end of the time that the client has now; no byte moves it but the last of a head."""
     taking: asyncio.TimerHandle | None = None
     late = 0.0
     """Seconds of this answer that the client has waited with what was ready for it, beyond those it needs at `RATE`."""
@@ -62,16 +96,35 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Give a new connection so long to send a head."""
         super().connection_made(transport)
-        self.transport = _Counted(transport)  # type: ignore[assignment]
+        self.transport = _Counted(transport, self._end)  # type: ignore[assignment]
+        self.held[self._place()] += 1
+        self.crowded = len(self.connections) > CONNECTIONS or self.held[self._place()] > CONNECTIONS // 2
         with suppress(OSError):  # it may be closed by now
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
-        self.timer = self.loop.call_later(HEAD_SECONDS, self._late)
+        self._within(HEAD_SECONDS, self._late)
+
+    def _place(self) -> tuple[int, str]:
+        return id(self.connections), self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers."""
         self._known()
         self._taken()
+        self.transport.ending = True  # type: ignore[attr-defined]
+        self.held[self._place()] -= 1
+        if not self.held[self._place()]:
+            del self.held[self._place()]
         super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """The client sends no more."""
+        self.receiving = False
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """The service ends, once the answer under way is sent."""
+        self.keeps = self.receiving = False
+        super().shutdown()
 
     def pause_writing(self) -> None:
         """More waits for the client than is held for it; what the system took since the last time it has taken."""
@@ -115,6 +168,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count pieces of a head that has no end yet; of one that ends in this piece the fields are counted instead."""
+        if self.transport.is_closing():
+            return
         if self.in_head and b"\r\n\r\n" not in data:
             self.head += len(data)
             if self.head > HEAD_BYTES:
@@ -125,9 +180,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self.in_head, self.late = True, 0.0  # a proxy's connection carries answers to many
-        if self.timer is None:
-            self.timer = self.loop.call_later(HEAD_SECONDS, self._late)
+        if self.timer is not None and not self.in_head:  # nothing was asked until now
+            self._within(HEAD_SECONDS, self._late)
+        self.in_head, self.receiving, self.late = True, True, 0.0  # a proxy's connection carries answers to many
 
     def on_url(self, url: bytes) -> None:
         """Count the address as a field."""
@@ -148,7 +203,25 @@ class BoundedProtocol(HttpToolsProtocol):
         """A head has ended."""
         self.in_head, self.head = False, 0
         self._known()
+        if self.crowded:
+            self.scope[CROWDED] = True  # type: ignore[literal-required]
         super().on_headers_complete()
+        # an answer that begins before the request has ended says that the connection is closed after it
+        self.keeps, self.cycle.keep_alive = self.cycle.keep_alive and not self.crowded, False
+
+    def on_message_complete(self) -> None:
+        """A request has ended."""
+        self.receiving = False
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = self.keeps
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Where nothing else is asked, give the client so long to send a head; uvicorn's own timer ends by any byte."""
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+            self._within(HEAD_SECONDS if self.in_head else IDLE_SECONDS, self._late)
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP gets a problem as well."""
@@ -157,6 +230,10 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._refuse(400, "not-http", "this is not an HTTP/1.1 request")
 
+    def _within(self, seconds: float, then: Callable[[], None]) -> None:
+        self._known()
+        self.timer = self.loop.call_later(seconds, then)
+
     def _known(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
@@ -164,8 +241,25 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         self.timer = None
-        if self.in_head and not self.transport.is_closing():
+        if self.in_head:
             self._refuse(408, "slow", f"no whole head of a request in {HEAD_SECONDS:g} seconds")
+        else:
+            self.transport.close()
+
+    def _end(self) -> None:
+        """Close the connection; of a client that still sends a body, what comes is read: unread it costs the answer."""
+        if self.receiving and not self.in_head:
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self._within(LINGER_SECONDS, self._shut)
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        self._known()
+        self.transport.shut()  # type: ignore[attr-defined]
+        if self.transport.get_write_buffer_size():  # too little to have paused the answer, and not taken
+            self._within(TAKE_SECONDS, self.transport.abort)
 
     def _refuse(self, status: int, kind: str, detail: str) -> None:
         if self.transport.is_closing():

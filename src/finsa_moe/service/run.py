@@ -27,7 +27,7 @@ from finsa_moe.errors import ConfigError
 from finsa_moe.service.app import SUPERVISED, create, open_shelf
 from finsa_moe.service.guard import is_loopback
 from finsa_moe.service.meters import TOGETHER
-from finsa_moe.service.protocol import BoundedProtocol
+from finsa_moe.service.protocol import IDLE_SECONDS, BoundedProtocol
 from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
 
 log = logging.getLogger("finsa.serve")
@@ -253,9 +253,8 @@ def configured(app: ASGIApp | str, settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=settings.behind_proxy or settings.proxies is not None,
         forwarded_allow_ips=settings.proxies,  # None: FORWARDED_ALLOW_IPS, else 127.0.0.1
-        timeout_keep_alive=30,
+        timeout_keep_alive=IDLE_SECONDS,
         backlog=BACKLOG,
-        limit_concurrency=4096,
         timeout_graceful_shutdown=int(settings.deadline) + GRACE,
         timeout_worker_healthcheck=30,
     )
