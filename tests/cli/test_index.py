@@ -61,17 +61,16 @@ def test_what_does_not_count_is_said(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
 
 
-def test_copies_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_that_are_left_out_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = saved([scored(text="同花顺快讯")] * 3 + [scored(text="另一条")], tmp_path / "a.parquet")
     words = ["index", str(source), "--by", "ticker", "--date", "date", "--out", str(tmp_path / "i.csv")]
     words += ["--min-count", "1", "--trained-until", "2020-01-01"]
     assert main(words) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith(f"{tmp_path / 'i.csv'}: 4 texts, ")
-    assert (
-        shown.err
-        == "2 rows repeat a text of their ticker, day and source, and count each: --once counts every text once\n"
-    )
+    assert shown.err == ""
+    assert main([*words, "--text", "text"]) == 2
+    assert capsys.readouterr().err.startswith("finsa: --text belongs to --once, which alone reads the texts")
     assert main([*words, "--once"]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith(f"{tmp_path / 'i.csv'}: 2 texts, ")

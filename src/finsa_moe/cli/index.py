@@ -54,7 +54,9 @@ def index(
     ] = False,
     text: Annotated[
         str | None,
-        typer.Option(metavar="COL", help="Column of the text, for copies; left out: found by its usual names."),
+        typer.Option(
+            metavar="COL", help="Column of the text, for --once; left out: that of finsa score, or by its usual names."
+        ),
     ] = None,
     min_count: Annotated[
         int, typer.Option(min=1, help="How many texts a day needs at least for its measures to be given.")
@@ -114,6 +116,8 @@ def index(
 
     if out.suffix.lower() not in ENDINGS:
         raise ConfigError(f"--out {out}: unknown ending {out.suffix!r}; name a file ending in {' or '.join(ENDINGS)}")
+    if text is not None and not once:
+        raise ConfigError("--text belongs to --once, which alone reads the texts; name both, or neither")
     check_targets(out, plot, heatmap)
     check_picture(plot, "--plot")
     check_picture(heatmap, "--heatmap")
@@ -136,7 +140,7 @@ def index(
         raise DataError(f"--show {unknown[0]}: no text has this ticker")
     made.save(out)
     until = given or learnt_until(made.daily.files)
-    _tell(made, out, once=once)
+    _tell(made, out)
     _draw(made, plot, heatmap, show)
     if prices is None:
         if (ahead := looks_ahead(made.market["day"], until, made.daily.written)) is not None:
@@ -163,7 +167,7 @@ def _file_and_column(value: str) -> tuple[Path, str | None]:
     return Path(value), None
 
 
-def _tell(made: Index, out: Path, *, once: bool) -> None:
+def _tell(made: Index, out: Path) -> None:
     from finsa_moe.scale.gaps import gaps
     from finsa_moe.scale.tickers import twins
 
@@ -191,11 +195,7 @@ def _tell(made: Index, out: Path, *, once: bool) -> None:
     if daily.untimed:
         typer.echo(f"{daily.untimed:,} texts have no time that can be read, and count on the day written", err=True)
     if daily.copies:
-        typer.echo(
-            f"{daily.copies:,} rows repeat a text of their ticker, day and source, and "
-            + ("are left out" if once else "count each: --once counts every text once"),
-            err=True,
-        )
+        typer.echo(f"{daily.copies:,} rows repeat a text of their ticker, day and source, and are left out", err=True)
     if daily.undated:
         typer.echo(f"{daily.undated:,} texts have no date that can be read, and are in no row", err=True)
     if daily.outside:

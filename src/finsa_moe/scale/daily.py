@@ -36,8 +36,8 @@ class Daily:
         nameless: Dated texts without a ticker; they are in `market` alone.
         unanswered: Rows without an answer, such as those that were refused; they are in no table and no other number.
         untimed: Where a close is given, dated texts without a time that can be read, or at midnight.
-        copies: Rows with a text that another of the same ticker, day as written, source and side of the close has, in
-            files whose text is known; counted in `rows` where each text does not count once.
+        copies: Where each text counts once, rows with one that another of the same ticker, day as written, source and
+            side of the close has; they are in no table and no other number.
         outside: Where a calendar is given, dated texts whose trading day it does not tell, by where they lie; they are
             in no table and no other number but `rows`.
         written: For each day of `market` the earliest on which a text that counts on it was written.
@@ -84,8 +84,9 @@ def daily_sums(
         zone: By its clock a time that carries a zone or an offset has its day, and is early or late; one that carries
             none is taken as written.
         zfill: Tickers of fewer digits get leading zeros up to so many. None leaves every name as it is.
-        once: Whether copies of a text (`Daily.copies`) count as one, with the mean of their answers.
-        text: Column of the text, as in `finsa score`; None takes the usual names.
+        once: Whether copies of a text (`Daily.copies`) count as one, with the mean of their answers; the texts are
+            read for that alone.
+        text: Column of the text, as in `finsa score`; None takes that of its run, of other files the usual names.
 
     Raises:
         DataError: If a file is missing or unreadable, one that is named holds no answers, or a column is in none; if
@@ -97,9 +98,11 @@ def daily_sums(
     # tickers stay lists here: a text of several counts once for the market and once for each of them
     keys = ["tickers", "when", "source", *(["late"] if close is not None else [])]
     rows, score = scored.rows, pl.col("score")
-    unanswered, copies = score.null_count(), pl.col("text").count() - pl.col("text").drop_nulls().n_unique()
-    if once:  # rows without an answer have no text here, and stay together
-        rows = rows.group_by([*keys, "text"]).agg(
+    unanswered, copies = score.null_count(), pl.lit(0)
+    if once:  # rows without an answer stay together; those whose text is empty are not known for copies
+        alone = pl.when(score.is_not_null()).then(pl.col("row").cast(pl.UInt64))
+        together = rows.with_row_index("row").with_columns(pl.coalesce("text", alone)).group_by([*keys, "text"])
+        rows = together.agg(
             score.mean(), pl.col("confidence").mean(), pl.col("sentiment").max(), none=unanswered, rows=score.count()
         )
         unanswered, copies = pl.col("none").sum(), pl.col("rows").sum() - score.count()

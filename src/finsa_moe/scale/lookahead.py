@@ -5,13 +5,13 @@ Days and files of answers go in, one line or nothing comes out. It knows no pric
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
+from finsa_moe.scale.manifest import header_of
 from finsa_moe.scale.scored import manifest_of
 
 
@@ -49,7 +49,6 @@ def learnt_until(files: Sequence[Path]) -> date | None:
 
 def _told(manifest: Path) -> date | None:
     try:
-        with manifest.open(encoding="utf-8") as file:
-            return date.fromisoformat(json.loads(file.readline())["trained_until"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return date.fromisoformat(header_of(manifest)["trained_until"])
+    except (ValueError, KeyError, TypeError):
         return None

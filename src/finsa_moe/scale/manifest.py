@@ -80,6 +80,16 @@ def standing_of(path: Path) -> Standing:
     return Standing(not found.unfinished, found.unfinished, bad)
 
 
+def header_of(path: Path) -> Entry:
+    """The settings of the run that began a folder, by the first line alone; nothing where that does not tell."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = json.loads(file.readline())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class Manifest:
     """What an output folder holds; made by `opening.open_manifest`.
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
 import polars as pl
 
-from finsa_moe.data.reading.columns import find_column, find_text
+from finsa_moe.data.reading.columns import find_text
 from finsa_moe.errors import DataError, closest
 from finsa_moe.runtime.prediction import answer_columns
-from finsa_moe.scale.manifest import NAME
+from finsa_moe.scale.manifest import NAME, header_of
 from finsa_moe.scale.moments import day_of, late, local
 from finsa_moe.scale.tickers import listed, spelt
 
@@ -35,8 +35,8 @@ class Scored:
     Attributes:
         rows: ``tickers`` (a string or a list of them), ``when`` (the day, as `data.reading.days` reads it), ``late``
             (whether the text is of the close or after; null without a time; only where a close is given), ``source``,
-            ``text`` (a number that equal texts share; null where it is not known), ``sentiment``, ``score`` and
-            ``confidence``, the last four null in a row without an answer.
+            ``sentiment``, ``score`` and ``confidence``, and, where it is asked for, ``text`` (a number that equal
+            texts share, null where all cells are empty), the last four null in a row without an answer.
         files: The files read, each once.
         skipped: Files met in folders and left out, with the reason.
     """
@@ -59,7 +59,10 @@ def open_scored(
     sources: Sequence[Path], by: str, date: str, *, source: str | None, split: str | None, close: time | None,
     zone: str, text: str | None, need_text: bool,
 ) -> Scored:  # fmt: skip
-    """Open scored files; arguments and errors as `daily.daily_sums`, which needs the text to count each once."""
+    """Open scored files; arguments and errors as `daily.daily_sums`, which needs the text to count each once.
+
+    The text is, unless it is named, what `finsa score` has answered, as its manifest tells.
+    """
     found = _files(sources)
     groups: list[_Group] = []
     skipped: dict[str, str] = {}
@@ -70,7 +73,8 @@ def open_scored(
             raise DataError(f"{file}: {said}; score it again") from error
         skipped[str(file)] = said
 
-    for files in _alike(list(found), unreadable):
+    texts = _named_text(list(found), text) if need_text else {}
+    for files in _alike(list(found), texts, unreadable):
         try:
             group = _open(files)
         except (pl.exceptions.PolarsError, OSError) as error:
@@ -91,7 +95,7 @@ def open_scored(
         _need(by, groups[0], "by")
     lists = split is not None or any(isinstance(group.schema.get(by), pl.List) for group in groups)
     rows = pl.concat(
-        [_rows(group, by, date, source, split, lists, close, zone, _text(group, text, need_text)) for group in groups]
+        [_rows(group, by, date, source, split, lists, close, zone, _text(group, texts)) for group in groups]
     )
     return Scored(rows, [file for group in groups for file in group.files], skipped)
 
@@ -143,15 +147,26 @@ def _inside(folder: Path, seen: set[Path]) -> Iterator[Path]:
             yield path
 
 
-def _alike(files: Sequence[Path], unreadable: Callable[[Path, Exception], None]) -> list[list[Path]]:
-    """Files with the same columns and types together, since one scan has one schema."""
+def _named_text(files: Sequence[Path], given: str | None) -> dict[Path, str | None]:
+    """What names the text of each file: the user, else what `finsa score` was told when it answered it."""
+    if given is not None:
+        return dict.fromkeys(files, given)
+    folders = {file: manifest_of(file) for file in files}
+    headers = {manifest: header_of(manifest) for manifest in {*folders.values()} if manifest is not None}
+    return {file: None if manifest is None else headers[manifest].get("text") for file, manifest in folders.items()}
+
+
+def _alike(
+    files: Sequence[Path], texts: Mapping[Path, str | None], unreadable: Callable[[Path, Exception], None]
+) -> list[list[Path]]:
+    """Files with the same columns, types and text together, since one scan has one schema."""
     groups: dict[object, list[Path]] = {}
     for file in files:
         key: object = file
         if file.suffix.lower() == ".parquet":
             try:
                 with file.open("rb") as stream:  # a name would be read as a pattern
-                    key = tuple(pl.read_parquet_schema(stream).items())
+                    key = (*pl.read_parquet_schema(stream).items(), texts.get(file))
             except (pl.exceptions.PolarsError, OSError) as error:
                 unreadable(file, error)
                 continue
@@ -173,7 +188,7 @@ def _open(files: list[Path]) -> _Group:
 
 def _rows(
     group: _Group, by: str, date: str, source: str | None, split: str | None, lists: bool, close: time | None,
-    zone: str, text: list[str],
+    zone: str, text: list[str] | None,
 ) -> pl.LazyFrame:  # fmt: skip
     """The columns that count, under names of their own."""
     schema = group.schema
@@ -185,23 +200,29 @@ def _rows(
     score = number["bullish"] - number["bearish"]
     word = answer["sentiment"].cast(pl.String)
     answered = (word != "") & score.is_finite() & number["confidence"].is_finite()
-    alike = pl.concat_str(text, separator=" ", ignore_nulls=True).hash() if text else pl.lit(None, pl.UInt64)
     rows = group.frame.select(
         tickers=_tickers(by, schema, split, lists), when=local(pl.col(date), kind, zone),
-        source=origin.cast(pl.String), text=pl.when(answered).then(alike), sentiment=pl.when(answered).then(word),
-        score=pl.when(answered).then(score), confidence=pl.when(answered).then(number["confidence"]),
+        source=origin.cast(pl.String), sentiment=pl.when(answered).then(word), score=pl.when(answered).then(score),
+        confidence=pl.when(answered).then(number["confidence"]), **_hashed(text, answered),
     )  # fmt: skip
     after = {} if close is None else {"late": late(pl.col("when"), kind, close)}
     return rows.with_columns(when=day_of(pl.col("when"), kind), **after)
 
 
-def _text(group: _Group, given: str | None, need: bool) -> list[str]:
-    """The columns of the text, found as `finsa score` finds them; none where they are not needed and not there."""
-    names = list(group.schema)
-    if need or given is not None:
-        return [names[place] for place in find_text(names, given, group.files[0])]
-    place = find_column(names, "text", None, group.files[0])
-    return [] if place is None or group.schema[names[place]] != pl.String else [names[place]]
+def _text(group: _Group, texts: Mapping[Path, str | None]) -> list[str] | None:
+    """The columns of the text, found as `finsa score` finds them; None where they are not asked for."""
+    if not texts:
+        return None
+    names, file = list(group.schema), group.files[0]
+    return [names[place] for place in find_text(names, texts[file], file)]
+
+
+def _hashed(text: list[str] | None, answered: pl.Expr) -> dict[str, pl.Expr]:
+    """The number that equal texts share."""
+    if text is None:
+        return {}
+    whole = pl.concat_str(text, separator=" ", ignore_nulls=True).str.strip_chars()
+    return {"text": pl.when(answered, whole != "").then(whole.hash())}
 
 
 def _tickers(by: str, schema: pl.Schema, split: str | None, lists: bool) -> pl.Expr:
