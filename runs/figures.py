@@ -167,7 +167,7 @@ def main() -> None:
     """Write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--rows", type=int, default=6000)
+    parser.add_argument("--rows", type=int, default=18_000)
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--hold-out", action="append", default=[], type=Path, metavar="FILE")
     args = parser.parse_args()

@@ -6,7 +6,7 @@
 # runs/default_model.sh ends with it; MIXTURE=models/default lets what ships read on.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/read_on.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; READ_ON=file (runs/read_on.yaml)
-#        ON=22000 labelled rows beside the written sentences, PHRASES=so many (all), FIGURES=so many (6000); those of
+#        ON=22000 labelled rows beside the written sentences, PHRASES=so many (all), FIGURES=so many (18000); those of
 #        runs/tables.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -19,8 +19,8 @@ phrases() { # phrases OUT : bare phrases of our own (runs/phrases.py), but those
   [ -f "$1" ] || python runs/phrases.py "$1" ${PHRASES:+--rows "$PHRASES"} "${probing[@]}"
 }
 figures() { # figures OUT : short lines whose figures decide (runs/figures.py), likewise; setting: FIGURES=so many
-  made_of "$1" "FIGURES=${FIGURES:-6000}" runs/figures/words.yaml runs/figures.py "${probing[@]}"
-  [ -f "$1" ] || python runs/figures.py "$1" --rows "${FIGURES:-6000}" "${probing[@]}"
+  made_of "$1" "FIGURES=${FIGURES:-18000}" runs/figures/words.yaml runs/figures.py "${probing[@]}"
+  [ -f "$1" ] || python runs/figures.py "$1" --rows "${FIGURES:-18000}" "${probing[@]}"
 }
 
 mixture() { # mixture OUT BACKBONE ROWS CONFIG: experts of news and forum, merged, trained jointly; makes OUT/joint/moe_joint

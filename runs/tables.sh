@@ -24,8 +24,10 @@ if [ "$from" != "$out/kept" ]; then # it was made elsewhere: how it came to be, 
 fi
 unseen=() # headlines to judge the router by: it must not have met them
 [ ! -f "$data/news/extra_xmu_binary.csv" ] || unseen=(--hold-out "$data/news/extra_xmu_binary.csv")
+phrases "$out/phrases.csv" # for the router: what is short is not posts' for that
+figures "$out/figures.csv" # among news' rows
 rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and the dev files, on which temperatures are fitted
-  local domain=$1 words=() word
+  local domain=$1 words=() word own=()
   shift
   for word in "$@"; do
     if [ -d "$word" ]; then
@@ -37,8 +39,9 @@ rows_of() { # rows_of DOMAIN FOLDER… LATER READINGS… : to learn from, and th
   for word in "$data/$domain"/dev*.csv; do words+=(--judge "$word" --valid-of "$word"); done
   expert_rows "$out/table_rows/$domain" "${words[@]}" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
   # tables learn the written sentences too; the graphs' ranges and what is known of texts come of real rows alone
+  [ "$domain" != news ] || own=(--more "$out/figures.csv")
   expert_rows "$out/table_learnt/$domain" "$out/table_rows/$domain" --more "runs/written/$domain.csv" \
-    --hold-out "runs/written/held_$domain.csv" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
+    ${own[@]+"${own[@]}"} --hold-out "runs/written/held_$domain.csv" "${held[@]}" ${unseen[@]+"${unseen[@]}"}
 }
 posts=("$out/data/boards" "$out/data/investors")
 [ ! -d "$out/data/finfe" ] || posts+=("$out/data/finfe")
@@ -47,12 +50,10 @@ rows_of forum "${posts[@]}" "$out/fresh/boards" "$out/fresh/investors"
 
 say "tables of n-grams"
 weight=${POSTS_WEIGHT:-1.5} # the network reads posts, irony above all, less well than their words do
-phrases "$out/phrases.csv" # for the router: what is short is not posts' for that
-figures "$out/figures.csv"
-made_of "$out/moe" "$mixture" "$out/table_learnt" "$out/phrases.csv" "$out/figures.csv" "POSTS_WEIGHT=$weight"
+made_of "$out/moe" "$mixture" "$out/table_learnt" "$out/phrases.csv" "POSTS_WEIGHT=$weight"
 [ -f "$out/moe/config.json" ] ||
   python runs/tables.py "$mixture" "$out/moe" news="$out/table_learnt/news" forum="$out/table_learnt/forum" \
-    --router news="$out/phrases.csv" --router news="$out/figures.csv" --weight forum="$weight"
+    --router news="$out/phrases.csv" --weight forum="$weight"
 
 say "export"
 graphs=() # of what ships, where its network is the one that gets new tables
