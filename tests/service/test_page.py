@@ -7,49 +7,17 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser import browser_page, chromium
 from tests.fakes import probabilities
-from tests.service.served import Service, Settings, serving, until
+from tests.service.paged import browser_page, chromium, judged, loaded, page, posts, service
+from tests.service.served import Service, until
 
-__all__ = ["browser_page", "chromium"]
+__all__ = ["browser_page", "chromium", "page", "service"]
 MIXED = "<b>涨</b>跌<script>document.title='broken'</script>"
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with serving(Settings(max_texts=20, max_explained=3)) as found:
-        yield found
-
-
-@pytest.fixture
-def page(browser_page: Any, service: Service) -> Iterator[Any]:
-    """The page, ready; whatever its console holds against it fails the test."""
-    complaints: list[str] = []
-    browser_page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    browser_page.goto(service.url)
-    loaded(browser_page)
-    yield browser_page
-    assert not complaints
-
-
-def loaded(page: Any) -> None:
-    """Wait for the model's experts; not by a function that is asked again and again, which the page's policy forbids."""
-    page.locator("#expert option").nth(2).wait_for(state="attached")
-
-
-def judged(page: Any, *texts: str, answers: int | None = None) -> Any:
-    page.fill("#words", "\n".join(texts))
-    page.click("#go")
-    found = page.locator("#answers li")
-    found.nth((answers or len(texts)) - 1).wait_for(timeout=120_000)
-    assert found.count() == (answers or len(texts))
-    return found
 
 
 def test_texts_are_answered_with_their_reasons(page: Any) -> None:
@@ -95,17 +63,6 @@ def test_two_experts_side_by_side(page: Any) -> None:
     assert [sides.nth(at).locator(".fact.main").inner_text() for at in (0, 1)] == ["expert news", "expert forum"]
     assert sides.nth(0).locator(".number").inner_text() != sides.nth(1).locator(".number").inner_text()
     assert page.inner_text("#verdict") == "Both experts agree. The router would ask news."
-
-
-def posts(path: Path) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["date", "ticker", "text"])
-        writer.writerows(
-            [f"2026-08-{1 + at % 28:02d}", f"60000{at % 3}", "涨" if at % 2 else "跌"] for at in range(300)
-        )
-        writer.writerow(["2026-08-30", "600001", ""])
-    return path
 
 
 def test_a_file_is_answered_watched_drawn_and_fetched(page: Any, tmp_path: Path) -> None:
