@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser import browser_page, chromium
+from tests.service.paged import browser_page, chromium, judged, loaded, sent
 from tests.service.served import Settings, serving
-from tests.service.test_page import judged, loaded
 
 __all__ = ["browser_page", "chromium"]
 
@@ -50,8 +49,23 @@ def test_a_token_that_no_header_can_bear_is_refused_where_it_is_given(asking: An
     loaded(asking)
 
 
-def test_who_gives_no_token_is_told_once(asking: Any) -> None:
+@pytest.mark.parametrize("tab", ["texts", "compare", "file"])
+def test_who_gives_no_token_is_told_once_and_asked_again_by_what_is_done_next(asking: Any, tab: str) -> None:
     asking.keyboard.press("Escape")
     asking.wait_for_selector("#said:not(:empty)")
     assert asking.inner_text("#said").startswith("this service asks for a token")
     assert not asking.is_visible("#asking")
+    asking.click(f"#tab-{tab}")
+    if tab == "file":
+        sent(asking, "text\n涨停了\n")
+    else:
+        asking.fill("#words" if tab == "texts" else "#one", "涨停了")
+        asking.click("#go" if tab == "texts" else "#versus")
+    asking.fill("#token", TOKEN)
+    asking.keyboard.press("Enter")
+    found = {"texts": "#answers li", "compare": "#sides article", "file": "#download"}[tab]
+    asking.wait_for_selector(found, timeout=120_000)
+    loaded(asking)
+    assert asking.inner_text("#model") == "a fake · fake"
+    assert asking.text_content("#limits")
+    assert not asking.locator("#said.wrong").count()

@@ -30,16 +30,13 @@ async function given() {
   }
 }
 
+// What is waited for of the network; where it breaks, that is said in the reader's words.
+const reached = (waited) => waited.catch((error) => { throw error.name === "AbortError" ? error : new Refused(say("gone")); });
+
 export async function call(path, options = {}) {
   for (;;) {
     const headers = { ...options.headers, ...(token() ? { Authorization: `Bearer ${token()}` } : {}) };
-    let answer;
-    try {
-      answer = await fetch(path, { ...options, headers });
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new Refused(say("gone"));
-    }
+    const answer = await reached(fetch(path, { ...options, headers }));
     if (answer.ok) return answer;
     if (answer.status === 401 && await (asking ??= given())) continue;
     const problem = await answer.json().catch(() => ({}));
@@ -49,21 +46,24 @@ export async function call(path, options = {}) {
 
 export const json = (path, body) => call(path, body === undefined ? {} : {
   method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
-}).then((answer) => answer.json());
+}).then((answer) => reached(answer.json()));
 
-// A stream of server-sent events, as [name, data] pairs.
+export const blob = (path) => call(path).then((answer) => reached(answer.blob()));
+
+// A stream of server-sent events, as [name, data] pairs; a field ends at "\n" alone, as JSON leaves U+2028 as it is.
 export async function* events(answer) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reached(reader.read());
     if (done) return;
     held += value;
     const whole = held.split("\n\n");
     held = whole.pop();
     for (const one of whole) {
-      const name = /^event: (.*)$/m.exec(one), data = /^data: (.*)$/m.exec(one);
-      if (name && data) yield [name[1], JSON.parse(data[1])];
+      const field = (name) => one.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+      const name = field("event"), data = field("data");
+      if (name && data) yield [name, JSON.parse(data)];
     }
   }
 }

@@ -2,13 +2,13 @@
 import { json } from "/page/api.js";
 import { el } from "/page/draw.js";
 import { startFile } from "/page/file.js";
-import { startTexts } from "/page/texts.js";
+import { startTexts, status } from "/page/texts.js";
 import { called, say, speak, spoken } from "/page/words.js";
 
 const $ = (id) => document.getElementById(id);
 const system = matchMedia("(prefers-color-scheme: dark)");
 const TABS = ["texts", "compare", "file"];
-let model = null;
+let model = null, asked = null;
 
 function theme(chosen) {
   const dark = chosen ? chosen === "dark" : system.matches;
@@ -27,11 +27,10 @@ function words() {
   document.documentElement.lang = spoken() === "zh" ? "zh-CN" : "en";
   for (const node of document.querySelectorAll("[data-say]")) node.textContent = say(node.dataset.say);
   for (const node of document.querySelectorAll("[data-hint]")) node.placeholder = say(node.dataset.hint);
+  for (const node of document.querySelectorAll("[data-name]")) node.setAttribute("aria-label", say(node.dataset.name));
   $("words").placeholder = say("hint");
   $("language").textContent = say("language");
   $("language").lang = spoken() === "zh" ? "en" : "zh";
-  $("language").setAttribute("aria-label", say("languageSay"));
-  $("theme").setAttribute("aria-label", say("themeSay"));
   theme(localStorage.getItem("finsa-theme"));
   options($("expert"), true); options($("fileexpert"), true);
   options($("left"), false); options($("right"), false);
@@ -53,9 +52,11 @@ function open(name) {
 
 for (const tab of TABS) $(`tab-${tab}`).addEventListener("click", () => open(tab));
 $("tabs").addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!step) return;
-  const now = TABS.findIndex((tab) => !$(tab).hidden), next = TABS[(now + step + TABS.length) % TABS.length];
+  const now = TABS.findIndex((tab) => !$(tab).hidden);
+  const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: -1 }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();                         // or the page scrolls
+  const next = TABS.at(to % TABS.length);
   open(next);
   $(`tab-${next}`).focus();
 });
@@ -68,13 +69,21 @@ $("theme").addEventListener("click", () => {
 system.addEventListener("change", () => theme(localStorage.getItem("finsa-theme")));
 if (navigator.platform.startsWith("Mac")) $("keys").textContent = "⌘ ↵";
 
-words();
-startTexts(() => model);
-startFile(() => model);
-json("/v1/model").then((found) => {
+async function ask() {
+  const found = await json("/v1/model");
   model = found;
   $("why").checked = $("why").checked && found.explains;
   $("why").disabled = !found.explains;
+  if ($("said").classList.contains("wrong")) status($("said"), "");    // of an earlier try
   words();
   if (found.experts.length > 1) $("right").value = found.experts[1];
-}).catch((error) => { $("said").textContent = error.message; $("said").classList.add("wrong"); });
+  return found;
+}
+
+// The model that is served; asked for again by each action until the service has told it.
+const known = () => (asked ??= ask().catch((error) => { asked = null; throw error; }));
+
+words();
+startTexts(known);
+startFile(known);
+known().catch((error) => status($("said"), error.message, true));

@@ -2,6 +2,7 @@
 import { called, say, spoken } from "/page/words.js";
 
 export const CLASSES = ["bearish", "neutral", "bullish"];
+const STRANGE = 0.99;                              // as finsa_moe.runtime.prediction has it
 
 export function el(tag, properties = {}, ...children) {
   const node = tag === "svg" || properties.svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
@@ -30,24 +31,27 @@ export function numbers(scores, shown = percent) {
     el("span", {}, `${say(name)} `, el("b", { class: `${name}-ink` }, shown(scores[name])))));
 }
 
-function words(text, explanation) {
+// The words that pull, in the text's order; `share` is of the strongest pull, or of 0.3 where all are weaker.
+function pulling(characters, explanation) {
+  const pull = (word) => word.bullish - word.bearish, most = Math.max(0.3, ...explanation.words.map((word) => Math.abs(pull(word))));
+  return explanation.words.map((word) => {
+    const up = pull(word) > 0, size = Math.abs(pull(word));
+    return { start: word.start, end: word.end, shown: characters.slice(word.start, word.end).join(""), up, size, share: size / most,
+      said: `${say(up ? "pullsUp" : "pullsDown")} ${percent(size)}` };
+  }).filter((word) => word.share >= 0.04);
+}
+
+function words(characters, pulls) {
   const line = el("div", { class: "text", lang: "zh" });
-  if (!explanation) { line.append(text); return line; }
-  const characters = Array.from(text);            // offsets count characters, as Python does
-  const pull = explanation.words.map((word) => word.bullish - word.bearish);
-  const most = Math.max(0.3, ...pull.map(Math.abs));
   let at = 0;
-  explanation.words.forEach((word, index) => {
-    line.append(characters.slice(at, word.start).join(""));
-    const shown = characters.slice(word.start, word.end).join(""), share = Math.abs(pull[index]) / most;
-    at = word.end;
-    if (share < 0.04) { line.append(shown); return; }
-    const up = pull[index] > 0, colour = `var(--${up ? "bullish" : "bearish"}-rgb)`;
-    line.append(el("mark", {
-      class: up ? "up" : "down", title: `${say(up ? "pullsUp" : "pullsDown")} ${percent(Math.abs(pull[index]))}`,
+  for (const { start, end, shown, up, share, said } of pulls) {
+    const colour = `var(--${up ? "bullish" : "bearish"}-rgb)`;
+    line.append(characters.slice(at, start).join(""), el("mark", {
+      class: up ? "up" : "down", title: said,
       style: { background: `rgb(${colour} / ${(0.55 * share).toFixed(3)})`, borderBottomColor: `rgb(${colour} / ${(0.25 + 0.75 * share).toFixed(3)})` },
     }, shown));
-  });
+    at = end;
+  }
   line.append(characters.slice(at).join(""));
   return line;
 }
@@ -55,17 +59,25 @@ function words(text, explanation) {
 const legend = () => el("div", { class: "legend" },
   el("span", {}, el("i", { class: "up" }), say("pullsUp")), el("span", {}, el("i", { class: "down" }), say("pullsDown")));
 
+// What lies behind a drawing in numbers, which a finger cannot point at and a screen reader does not see.
+const inNumbers = (...rows) => el("details", {}, el("summary", {}, say("inNumbers")), el("div", { class: "scroll" }, el("table", {}, ...rows)));
+
+const strongest = (pulls) => inNumbers(...[...pulls].sort((a, b) => b.size - a.size).map(({ shown, said }) =>
+  el("tr", {}, el("th", { scope: "row", lang: "zh" }, shown), el("td", {}, said))));
+
 export function answer(text, found, tag = "li") {
-  const label = found.label, strange = found.novelty !== null && found.novelty >= 0.99;
+  const label = found.label, strange = found.novelty !== null && found.novelty >= STRANGE;
   const weights = Object.entries(found.expert_weights || {});
+  const characters = Array.from(text);            // offsets count characters, as Python does
+  const pulls = found.explanation ? pulling(characters, found.explanation) : [];
   const others = Object.entries(found.explanation?.experts || {}).filter(([name]) => name !== found.expert);
   return el(tag, { class: "card answer", "data-label": label },
     el("div", { class: "verdict" },
       el("b", { class: `${label}-ink`, lang: "zh" }, found.sentiment),
       spoken() === "en" ? el("small", {}, say(label)) : null,
       el("span", { class: "number" }, percent(found.confidence)), el("small", {}, say("confidence"))),
-    words(text, found.explanation),
-    el("div", {}, found.explanation ? legend() : null, bars(found.scores), numbers(found.scores)),
+    words(characters, pulls),
+    el("div", {}, found.explanation ? legend() : null, pulls.length ? strongest(pulls) : null, bars(found.scores), numbers(found.scores)),
     el("div", { class: "facts" },
       el("span", { class: "fact main" }, `${say("expert")} ${called(found.expert)}`),
       el("span", { class: "fact" }, say("weights"), ...weights.map(([name, share]) => el("span", { class: "weight" },
@@ -94,16 +106,15 @@ export function gathered(days, most = 90) {
   return null;
 }
 
-// Columns drawn to the width there is, and the same in numbers, which a finger cannot point at.
+// Columns drawn to the width there is, and the same in numbers.
 export function timeline(columns) {
   const frame = el("div", { class: "frame" }), counts = (column) => CLASSES.map((name) => el("td", {}, column[name].toLocaleString()));
   new ResizeObserver(([entry]) => {
     const width = Math.floor(entry.contentRect.width);
     if (width && width !== Number(frame.dataset.width)) frame.replaceChildren(drawn(columns, frame.dataset.width = width));
   }).observe(frame);
-  return el("div", {}, frame, el("details", {}, el("summary", {}, say("inNumbers")), el("div", { class: "scroll" }, el("table", {},
-    el("tr", {}, ...["day", ...CLASSES].map((name) => el("th", { scope: "col" }, say(name)))),
-    ...columns.map((column) => el("tr", {}, el("th", { scope: "row" }, column.day), ...counts(column)))))));
+  return el("div", {}, frame, inNumbers(el("tr", {}, ...["day", ...CLASSES].map((name) => el("th", { scope: "col" }, say(name)))),
+    ...columns.map((column) => el("tr", {}, el("th", { scope: "row" }, column.day), ...counts(column)))));
 }
 
 export function drawn(columns, width) {

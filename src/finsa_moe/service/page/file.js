@@ -1,5 +1,5 @@
 // A file: dropped or chosen, sent, its progress watched, its answer fetched, its sentiment drawn.
-import { call, events } from "/page/api.js";
+import { blob, call, events } from "/page/api.js";
 import { bars, byTicker, el, gathered, numbers, timeline } from "/page/draw.js";
 import { status } from "/page/texts.js";
 import { say, told } from "/page/words.js";
@@ -10,7 +10,7 @@ const TYPES = { csv: "text/csv", tsv: "text/tab-separated-values", jsonl: "appli
 
 const ending = (file) => file.name.split(".").pop().toLowerCase();
 
-export function startFile() {
+export function startFile(known) {
   let file = null, done = null, running = null;
 
   function take(chosen) {
@@ -29,9 +29,7 @@ export function startFile() {
   }
 
   async function send() {
-    const query = new URLSearchParams({ name: file.name, bom: String($("bom").checked) });
-    if ($("column").value.trim()) query.set("text", $("column").value.trim());
-    if ($("fileexpert").value) query.set("domain", $("fileexpert").value);
+    done = null;
     running = new AbortController();
     $("send").disabled = true;
     $("stop").hidden = $("progress").hidden = false;
@@ -40,6 +38,10 @@ export function startFile() {
     status($("told"), say("sending"));
     try {
       await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error(say("stale")); });
+      await known();
+      const query = new URLSearchParams({ name: file.name, bom: String($("bom").checked) });
+      if ($("column").value.trim()) query.set("text", $("column").value.trim());
+      if ($("fileexpert").value) query.set("domain", $("fileexpert").value);
       const answer = await call(`/v1/predict/file?${query}`, { method: "POST", body: file, signal: running.signal,
         headers: { "Content-Type": TYPES[ending(file)], Accept: "text/event-stream" } });
       let ended = false;
@@ -63,22 +65,26 @@ export function startFile() {
     }
   }
 
+  // What is told of an answer that can be fetched, beside the button that fetches it.
+  const offer = (words, wrong = false) => status($("told"), words, wrong,
+    el("button", { id: "download", class: "primary", on: { click: download } }, say("download")));
+
   async function download() {
+    const own = done;
     try {
-      const answer = await call(done.file), place = URL.createObjectURL(await answer.blob());
-      const link = el("a", { href: place, download: done.name });
+      const place = URL.createObjectURL(await blob(own.file)), link = el("a", { href: place, download: own.name });
       document.body.append(link);
       link.click();
       link.remove();
       setTimeout(() => URL.revokeObjectURL(place), 10_000);
     } catch (error) {
-      status($("told"), error.message, true);
+      if (done === own) offer(error.message, true);
     }
   }
 
   function show() {
     if (!done) return;
-    status($("told"), say("done")(done), false, el("button", { id: "download", class: "primary", on: { click: download } }, say("download")));
+    offer(say("done")(done));
     const parts = [el("section", { class: "card" }, el("h2", {}, say("all")), bars(done.all), numbers(done.all, (n) => n.toLocaleString()))];
     if (done.days.length) {
       const { unit, columns } = gathered(done.days);

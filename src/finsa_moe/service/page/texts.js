@@ -1,5 +1,5 @@
 // Texts typed or pasted, one a line, and one text before two experts.
-import { asCurl, asPython, json } from "/page/api.js";
+import { asCurl, asPython, json, Refused } from "/page/api.js";
 import { answer, bars, CLASSES, el, numbers } from "/page/draw.js";
 import { called, SAMPLES, say } from "/page/words.js";
 
@@ -31,33 +31,47 @@ const copies = (body) => [
   el("button", { class: "chip", on: { click: () => copy(asCurl(body)) } }, say("curl")),
   el("button", { class: "chip", on: { click: () => copy(asPython(body)) } }, say("python"))];
 
-export function startTexts(model) {
-  let shown = null, sides = null, turn = 0;
-
-  async function go() {
-    const texts = $("words").value.split("\n").map((line) => line.trim()).filter(Boolean);
-    const limits = model()?.limits || { max_texts: 1024, max_explained: 16 };
-    if (!texts.length) { status($("said"), say("nothing"), true); $("words").focus(); return; }
-    if (texts.length > limits.max_texts) { status($("said"), say("lines")(texts.length, limits.max_texts), true); return; }
-    const explain = $("why").checked && texts.length <= limits.max_explained;
-    const body = { texts, domain: $("expert").value || null, scores: true, explain };
+// What a button starts: `work` gives what `show` is then handed; till then it is handed null, so nothing of an earlier run
+// stays. Of several runs at once the last alone is shown.
+function runs(button, node, work, show) {
+  let turn = 0;
+  return async () => {
     const own = ++turn;
-    status($("said"), say("working"));
-    $("go").disabled = true;
+    show(null);
+    status(node, say("working"));
+    button.disabled = true;
     try {
-      const began = performance.now(), found = await json("/v1/predict", body);
-      if (own !== turn) return;
-      shown = { body, found, ms: Math.max(1, Math.round(performance.now() - began)), cut: $("why").checked && !explain, most: limits.max_explained };
-      show();
+      const found = await work();
+      if (own === turn) show(found);
     } catch (error) {
-      status($("said"), error.message, true);
+      if (own === turn) status(node, error.message, true);
     } finally {
-      $("go").disabled = false;
+      if (own === turn) button.disabled = false;
     }
-  }
+  };
+}
+
+function filled(area, text) {
+  if (text.length) return text;
+  area.focus();
+  throw new Refused(say("nothing"));
+}
+
+export function startTexts(known) {
+  let shown = null, sides = null;
+
+  const go = runs($("go"), $("said"), async () => {
+    const texts = filled($("words"), $("words").value.split("\n").map((line) => line.trim()).filter(Boolean));
+    const { limits } = await known();
+    if (texts.length > limits.max_texts) throw new Refused(say("lines")(texts.length, limits.max_texts));
+    const why = $("why").checked, explain = why && texts.length <= limits.max_explained;
+    const body = { texts, domain: $("expert").value || null, scores: true, explain };
+    const began = performance.now(), found = await json("/v1/predict", body);
+    return { body, found, ms: Math.max(1, Math.round(performance.now() - began)), cut: why && !explain, most: limits.max_explained };
+  }, (found) => { shown = found; show(); });
 
   function show() {
-    if (!shown) return;
+    if (!shown) { $("tally").replaceChildren(); $("answers").replaceChildren(); return; }
     const { body, found, ms, cut, most } = shown, mix = Object.fromEntries(CLASSES.map((name) => [name, 0]));
     for (const one of found.predictions) mix[one.label] += 1;
     status($("said"), say("answered")(body.texts.length, ms), false, ...(cut ? [say("noWhy")(most)] : []), ...copies(body));
@@ -65,26 +79,16 @@ export function startTexts(model) {
     $("answers").replaceChildren(...found.predictions.map((one, at) => answer(body.texts[at], one)));
   }
 
-  async function versus() {
-    const text = $("one").value.split(/\s*\n\s*/).join(" ").trim(), names = [$("left").value, $("right").value];
-    if (!text) { status($("verdict"), say("nothing"), true); $("one").focus(); return; }
-    const explain = Boolean(model()?.explains);
-    status($("verdict"), say("working"));
-    $("versus").disabled = true;
-    try {
-      const asked = [...names, null].map((domain, at) => json("/v1/predict", { texts: [text], domain, scores: true, explain: explain && at < 2 }));
-      const found = (await Promise.all(asked)).map((one) => one.predictions[0]);
-      sides = { text, found };
-      showSides();
-    } catch (error) {
-      status($("verdict"), error.message, true);
-    } finally {
-      $("versus").disabled = false;
-    }
-  }
+  const versus = runs($("versus"), $("verdict"), async () => {
+    const text = filled($("one"), $("one").value.split(/\s*\n\s*/).join(" ").trim());
+    const { explains } = await known();             // which also fills the two choices
+    const asked = [$("left").value, $("right").value, null].map((domain, at) =>
+      json("/v1/predict", { texts: [text], domain, scores: true, explain: explains && at < 2 }));
+    return { text, found: (await Promise.all(asked)).map((one) => one.predictions[0]) };
+  }, (found) => { sides = found; showSides(); });
 
   function showSides() {
-    if (!sides) return;
+    if (!sides) { $("sides").replaceChildren(); return; }
     const [one, other, routed] = sides.found;
     status($("verdict"), `${say(one.label === other.label ? "agree" : "differ")} ${say("chose")(called(routed.expert))}`);
     $("sides").replaceChildren(answer(sides.text, one, "article"), answer(sides.text, other, "article"));

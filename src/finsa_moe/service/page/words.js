@@ -9,7 +9,7 @@ export const WORDS = {
     wrong: "The token was refused; look at it again.",
     foot: "Nothing you type leaves the machine that runs this service.", bearish: "bearish", neutral: "neutral",
     bullish: "bullish", confidence: "confidence", expert: "expert", weights: "router's weights", uncertain: "uncertain",
-    truncated: "too long: its middle was not read", strange: "unlike the texts that the model learnt from",
+    truncated: "too long: the network read only its start and end", strange: "unlike the texts that the model learnt from",
     pullsUp: "pulls to bullish", pullsDown: "pulls to bearish", curl: "Copy as curl", python: "Copy as Python",
     copied: "Copied", uncopied: "The browser does not let this page copy", nothing: "Type a text first.",
     gone: "The service cannot be reached.", language: "中文", theme: { light: "Light", dark: "Dark" },
@@ -23,8 +23,10 @@ export const WORDS = {
     agree: "Both experts agree.", differ: "The experts disagree.", chose: (name) => `The router would ask ${name}.`,
     lines: (n, most) => `${n} lines; at most ${most} at once. Send them as a file.`,
     noWhy: (most) => `Why is shown for up to ${most} texts at once.`, unit: { day: "by day", week: "by week", month: "by month" },
-    inNumbers: "In numbers", day: "day", endings: "This page takes CSV, TSV, JSON lines and Parquet; save a workbook as CSV first.",
-    stale: "The file has changed since it was chosen; choose it again.", experts: {}, problems: {},
+    inNumbers: "In numbers", progress: "Rows answered", day: "day",
+    endings: "This page takes CSV, TSV, JSON lines and Parquet; save a workbook as CSV first.",
+    stale: "The file has changed since it was chosen; choose it again.", experts: {},
+    problems: { other: (p) => p.detail },
   },
   zh: {
     skip: "跳到正文", texts: "文本", compare: "对比", file: "文件", words: "文本，一行一条", hint: "粘贴新闻或股吧帖子，一行一条", try: "试试",
@@ -32,7 +34,7 @@ export const WORDS = {
     right: "右", versus: "对比", drop: "把文件拖到这里，或点此选择", column: "文本列", auto: "按列名查找", bom: "便于用 Excel 打开",
     send: "逐行判断", stop: "停止", enter: "继续", token: "本服务需要令牌", wrong: "令牌不正确，请检查后重新输入。", foot: "您输入的内容不会离开运行本服务的机器。",
     bearish: "利空", neutral: "中性", bullish: "利好", confidence: "置信度", expert: "专家", weights: "路由权重", uncertain: "不确定",
-    truncated: "过长：中段未读", strange: "与模型学过的文本不相像，请自行判断", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
+    truncated: "过长：网络只读首尾", strange: "与模型学过的文本不相像，请自行判断", pullsUp: "偏向利好", pullsDown: "偏向利空", curl: "复制 curl 命令",
     python: "复制 Python 代码", copied: "已复制", uncopied: "浏览器不允许本页复制", nothing: "请先输入文本。", gone: "连不上服务。",
     language: "English", theme: { light: "浅色", dark: "深色" }, themeSay: "切换浅色与深色", languageSay: "Switch to English",
     download: "下载结果", stopped: "已停止。", time: "随时间变化", tickers: "按股票", all: "全部", sending: "正在上传……", others: "其他专家认为：",
@@ -42,10 +44,11 @@ export const WORDS = {
       (d.refused ? ` · ${d.refused.toLocaleString("zh")} 行无法判断（见 refused 列）` : ""),
     agree: "两个专家意见一致。", differ: "两个专家意见不同。", chose: (name) => `路由器会选择“${name}”专家。`,
     lines: (n, most) => `共 ${n} 行，一次至多 ${most} 行；请改用文件。`, noWhy: (most) => `一次至多为 ${most} 条显示理由。`,
-    unit: { day: "按日", week: "按周", month: "按月" }, inNumbers: "查看数值", day: "日期",
+    unit: { day: "按日", week: "按周", month: "按月" }, inNumbers: "查看数值", progress: "已判断的行", day: "日期",
     endings: "本页只接受 CSV、TSV、JSON lines 和 Parquet；Excel 请先另存为 CSV（UTF-8）。", stale: "文件在选择之后有改动，请重新选择。",
     experts: { news: "新闻", forum: "股吧" },
     problems: {
+      other: (p) => p.detail && `服务的说明（英文）：${p.detail}`,
       column: (p) => `没有找到文本列。请在“文本列”里填写列名；第一行如果不是列名（例如上方有标题行），请先在文件里改好。文件中的列：${p.errors?.[1]?.detail}`,
       file: (p) => `这个文件无法使用。服务的说明（英文）：${p.detail}`,
       rows: () => "行数超过上限，请拆成几个文件。", "too-large": () => "内容超过大小上限，请拆成几份。",
@@ -53,6 +56,11 @@ export const WORDS = {
       files: () => "正在处理的文件已达上限，请稍后再试。", full: () => "服务正忙，请稍后再试。", deadline: () => "未能按时回答，请稍后再试。",
       "too-many": () => "同一地址同时发出的请求过多，请稍后再试。", long: (p) => `${nth(p)}超过字数上限，请缩短。`, empty: (p) => `${nth(p)}没有可读的内容。`,
       domain: () => "模型没有这个专家。", token: () => "本服务需要令牌。", fault: () => "服务处理本次请求时出错，原因见服务的日志。",
+      storage: () => "服务的磁盘无法写入（可能已满），请稍后重新发送，或拆成几份。", slow: () => "发送过慢或中断过久，请重新发送。",
+      invalid: (p) => `请求不合要求。服务的说明（英文）：${p.detail}`, count: () => "一次发送的文本条数超过上限，请减少后再试。",
+      "no-explain": () => "本服务没有安装生成理由的组件，请取消勾选“显示理由”。",
+      head: () => "请求头过长。", connections: () => "服务的连接数已达上限，请稍后再试。",
+      host: () => "本服务没有设置令牌，只接受用 localhost 或本机回环地址的访问。", origin: () => "本服务不接受其他网站的页面发来的请求。",
     },
   },
 };
@@ -75,7 +83,10 @@ export const say = (key) => WORDS[language][key];
 // What an expert is called: by its own name, but for the two of the default model in Chinese.
 export const called = (name) => (Object.hasOwn(WORDS[language].experts, name) ? WORDS[language].experts[name] : name);
 // What a problem says: in the reader's language where its kind is known, else as the service puts it.
-export const told = (problem) => WORDS[language].problems[problem.type?.split(":").pop()]?.(problem) ?? problem.detail;
+export function told(problem) {
+  const said = WORDS[language].problems, kind = problem.type?.split(":").pop();
+  return (Object.hasOwn(said, kind) ? said[kind] : said.other)(problem);
+}
 export function speak(chosen) {
   language = chosen;
   localStorage.setItem("finsa-language", chosen);
