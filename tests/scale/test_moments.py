@@ -37,6 +37,9 @@ WRITTEN = {
     "UTC": lambda at: offset(at, 0, "%Y-%m-%d %H:%M:%S.123 UTC"),
     "+00:00": lambda at: offset(at, 0, "%Y年%m月%d日%H:%M+00:00"),
     "-10:00": lambda at: offset(at, -10, "%Y-%m-%dT%H:%M:%S-10:00"),
+    "-12:00": lambda at: offset(at, -12, "%Y-%m-%d %H:%M -12:00"),
+    "UTC-5": lambda at: offset(at, -5, "%Y-%m-%d %H:%M UTC-5"),
+    "+14:00": lambda at: offset(at, 14, "%Y-%m-%d %H:%M+14:00"),
     "-05": lambda at: offset(at, -5, "%Y-%m-%d %H:%M:%S-05"),
     "+05:30": lambda at: offset(at, 5.5, "%Y-%m-%dT%H:%M+05:30"),
     "GMT+8": lambda at: offset(at, 8, "%Y-%m-%d %H:%M GMT+8"),
@@ -87,6 +90,8 @@ def test_another_zone_has_its_own_days(tmp_path: Path) -> None:
     assert counted(written, tmp_path, **rules) == {"03-07": 1, "03-08": 1, "03-09": 1, "03-10": 2}
     with pytest.raises(ConfigError, match="zone 'Peking': allowed is the name of a time zone such as Asia/Shanghai"):
         Rules(zone="Peking").check()
+    with pytest.raises(ConfigError, match="zone '': allowed is the name of a time zone"):
+        Rules(zone="").check()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,17 @@ def test_a_time_without_a_zone_is_taken_as_written(tmp_path: Path) -> None:
         assert counted(written, tmp_path, close=time(15), zone=zone) == {"03-31": 1, "04-01": 1}
     naive = [datetime(2026, 3, 31, 14, 59), datetime(2026, 3, 31, 15)]
     assert counted(naive, tmp_path, close=time(15), zone="UTC") == {"03-31": 1, "04-01": 1}
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["2026-03-31 14:30-15:00", "2026-03-31 09:30-10:00", "2026年3月31日9:30-11:00", "20260331 0930-1030",
+     "2026-03-31 09:30 -15:00", "2026-03-31T09:30:00-13:00", "2026-03-31 14:30+15:00"],
+)  # fmt: skip
+def test_a_span_of_time_is_no_offset(when: str, tmp_path: Path) -> None:
+    """Nor is what no clock is from UTC: over 12 hours behind or 14 before."""
+    assert counted([when], tmp_path, close=time(15)) == {"03-31": 1}
+    assert index_of([when], tmp_path, close=time(15)).daily.untimed == 0
 
 
 @pytest.mark.parametrize("when", [2026080315, 4_102_444_800, 202608031, 20260803153, 1785, "20260803996000"])

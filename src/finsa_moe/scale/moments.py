@@ -22,7 +22,9 @@ _OFFSET = (
     r"(?i)([:：][0-9]{2}[0-9:.,]*)\s*"  # a time, and how far it says that its clock is from UTC
     r"(?:(?:UTC|GMT)?([+-])([0-9]{2}):?(00|15|30|45)?|(?:UTC|GMT)([+-])([0-9])|Z|UTC|GMT)(?:\[.*\])?\s*$"
 )
-_COMPACT = r"^((?:19|20)[0-9]{6})[T ]?([01][0-9]|2[0-3])([0-5][0-9])(?:[0-5][0-9](?:\.[0-9]+)?)?([Z+-].*)?$"
+_FARTHEST = -12 * 60, 14 * 60  # of any clock from UTC, in minutes
+_SPAN = r"[\s日][0-9]{1,2}[:：][0-9]{2}-[0-9:：]+\s*$"  # 9:30-10:00, where a T, seconds or a blank would say otherwise
+_COMPACT = r"^((?:19|20)[0-9]{6})(?:(T)| )?([01][0-9]|2[0-3])([0-5][0-9])([0-5][0-9](?:\.[0-9]+)?)?([Z+-].*)?$"
 _EPOCH = r"^([0-9]{10})(?:[0-9]{3})?(?:\.[0-9]*)?$"  # seconds or milliseconds, from 2001 on
 _HOUR = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[01][0-9]|2[0-3])$"
 _RARE = f"{_OFFSET}|{_COMPACT}|{_EPOCH}"
@@ -35,10 +37,13 @@ def check_zone(zone: str) -> None:
     Raises:
         ConfigError: Naming it.
     """
+    said = f"zone {zone!r}: allowed is the name of a time zone such as {ZONE} or UTC"
+    if not zone:  # which polars takes for none at all
+        raise ConfigError(said)
     try:
         pl.Series([datetime(2026, 1, 1)]).dt.replace_time_zone(zone)
     except pl.exceptions.PolarsError:
-        raise ConfigError(f"zone {zone!r}: allowed is the name of a time zone such as {ZONE} or UTC") from None
+        raise ConfigError(said) from None
 
 
 def local(column: pl.Expr, kind: pl.DataType, zone: str) -> pl.Expr:
@@ -51,7 +56,7 @@ def local(column: pl.Expr, kind: pl.DataType, zone: str) -> pl.Expr:
         return column if kind.time_zone is None else column.dt.convert_time_zone(zone).dt.replace_time_zone(None)
     written = (spelt(column, kind) if kind.is_float() else column.cast(pl.String)).str.strip_chars()
     # a blank parts the day from the time, or stands within a day (2026 年 7 月 31 日)
-    written = written.str.replace_all(r"\s*([-/.年月])\s*", "$1")
+    written = written.str.replace(r"^(\d{4})\s*([-/.年])\s*(\d{1,2})\s*([-/.月])\s*", "$1$2$3$4")
     return written.map_batches(lambda cells: _brought(cells, zone), return_dtype=pl.String, is_elementwise=True)
 
 
@@ -61,17 +66,16 @@ def _brought(cells: pl.Series, zone: str) -> pl.Series:
     if not rare.len():
         return cells
     text, said = pl.col("text"), [pl.col("said").struct[group] for group in range(1, 6)]
-    table = rare.to_frame("text").with_columns(text.str.replace(_COMPACT, "$1 $2:$3$4"))
-    table = table.with_columns(
-        zoned=text.str.contains(_OFFSET), said=text.str.extract_groups(_OFFSET), bare=text.str.replace(_OFFSET, "$1")
-    )
+    table = rare.to_frame("text").with_columns(text.str.replace(_COMPACT, "$1 $2$3:$4$5$6"))
+    table = table.with_columns(said=text.str.extract_groups(_OFFSET), bare=text.str.replace(_OFFSET, "$1"))
     sign, hours, minutes = pl.coalesce(said[0], said[3]), pl.coalesce(said[1], said[4]), said[2].fill_null("0")
     apart = 60 * hours.cast(pl.Int64) + minutes.cast(pl.Int64)
     table = table.with_columns(apart=pl.when(sign == "-").then(-apart).otherwise(apart).fill_null(0))
+    offset = text.str.contains(_OFFSET) & ~text.str.contains(_SPAN) & pl.col("apart").is_between(*_FARTHEST)
     at = days("bare").cast(pl.Datetime("us")) + pl.duration(minutes=_minutes(pl.col("bare")) - pl.col("apart"))
     since = pl.when(~text.str.contains(_HOUR)).then(text.str.extract(_EPOCH)).cast(pl.Int64)
     since = pl.from_epoch(pl.when(since < _END).then(since), "s").cast(pl.Datetime("us"))
-    moment = pl.coalesce(pl.when("zoned").then(at), since).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    moment = pl.coalesce(pl.when(offset).then(at), since).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     return cells.replace(rare, table.select(pl.coalesce(moment.dt.strftime("%Y-%m-%d %H:%M"), text)).to_series())
 
 
