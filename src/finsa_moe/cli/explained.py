@@ -52,7 +52,7 @@ def show(entry: Explanation, polarity: Polarity | None = None) -> None:
     base, score = entry.base[ENGLISH[shown]], entry.scores[ENGLISH[shown]]
     way = "exact" if entry.exact else f"{'sampled' if entry.method == 'permutation' else 'Owen values'}"
     left = f"; {len(top)} of {len(moved)} words shown" if len(top) < len(moved) else ""
-    cut = "; too long, its middle was not read" if entry.truncated else ""
+    cut = "; too long: the network read only its start and end" if entry.truncated else ""
     console.print(
         Text(f"  all words hidden {base:.4f}, words {score - base:+.4f}, answer {score:.4f}; {way}, "
              f"{entry.evaluations:,} evaluations{left}{cut}", style="dim"),

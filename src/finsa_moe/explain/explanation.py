@@ -36,7 +36,7 @@ class Explanation:
         experts: What every expert says of the whole text, by domain and class; empty without experts.
         method: ``exact`` (every coalition), ``permutation`` (sampled orders) or ``partition`` (Owen values).
         evaluations: Coalitions that the model answered.
-        truncated: Whether the text was too long, so that its middle was not read.
+        truncated: Whether the text was too long, so that the network read only its start and end.
         novelty: As in `Prediction`.
         soft: Whether all experts answered, with the router's weights, which were held; `expert` is the leading one.
     """
