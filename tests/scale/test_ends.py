@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from finsa_moe.errors import DataError
+from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.scale import score as score_of
-from finsa_moe.scale.manifest import NAME, Standing, standing_of
+from finsa_moe.scale.manifest import NAME, Standing, read_manifest, standing_of
 from tests.scale.test_bad_files import BROKEN
 from tests.scale.test_score import score
 from tests.scale.texts import answers, frame
@@ -79,13 +79,29 @@ def test_a_file_of_which_a_shard_is_gone_is_unfinished(tmp_path: Path) -> None:
     assert standing_of(out / NAME).ended
 
 
-def test_a_file_that_was_put_away_half_done_is_not_waited_for(tmp_path: Path) -> None:
-    first, second, out = tmp_path / "1.parquet", tmp_path / "2.csv", tmp_path / "out"
+def test_a_file_whose_disk_is_away_half_done_stays_unfinished(tmp_path: Path) -> None:
+    folder, second, out = tmp_path / "in", tmp_path / "2.csv", tmp_path / "out"
+    folder.mkdir()
+    first = folder / "1.parquet"
     frame(60).write_parquet(first)
     frame(5, 60).write_csv(second)
     stopped(first, out=out)
-    first.unlink()
+    folder.rename(tmp_path / "away")
     assert score(second, out=out).gone == [str(first)]
+    assert standing_of(out / NAME) == Standing(ended=False, unfinished=[str(first)])
+    (tmp_path / "away").rename(folder)
+    assert score(second, out=out).unfinished == [str(first)]
+    score(first, out=out)
+    assert standing_of(out / NAME) == Standing(ended=True)
+
+
+def test_a_file_that_moved_before_it_had_a_shard_is_not_waited_for(tmp_path: Path) -> None:
+    first, second, out = tmp_path / "1.parquet", tmp_path / "2.parquet", tmp_path / "out"
+    frame(60).write_parquet(first)
+    frame(5, 60).write_parquet(second)
+    stopped(first, second, out=out)
+    second.rename(tmp_path / "3.parquet")
+    score(first, tmp_path / "3.parquet", out=out)
     assert standing_of(out / NAME).ended
 
 
@@ -124,15 +140,40 @@ def test_a_damaged_part_leaves_its_file_unfinished(tmp_path: Path) -> None:
 
 
 def test_manifests_of_before_do_not_tell_and_go_on(tmp_path: Path) -> None:
-    frame(25).write_parquet(tmp_path / "a.parquet")
+    """Of a file that a later run does not name, only all its shards prove that it is done."""
     out = tmp_path / "out"
-    score(tmp_path / "a.parquet", out=out)
+    for name in "ac":
+        frame(35).write_csv(tmp_path / f"{name}.csv")
+    frame(25).write_parquet(tmp_path / "b.parquet")
+    score(tmp_path / "a.csv", tmp_path / "c.csv", out=out)
     kept = [line for line in lines(out) if line["kind"] not in ("begin", "end")]
+    half = [line for line in kept if not (line.get("source", "").endswith("a.csv") and line["kind"] == "file")]
+    last = max(line["shard"] for line in half if line.get("source", "").endswith("a.csv"))
+    kept = [line for line in half if line.get("shard") != last]
+    (out / "scores" / last).unlink()
     kept[0]["format"] = 2
     (out / NAME).write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
     assert standing_of(out / NAME) == Standing(ended=None)
-    assert score(tmp_path / "a.parquet", out=out).new_rows == 0
+    assert score(tmp_path / "b.parquet", out=out).unfinished == [str(tmp_path / "a.csv")]
+    assert standing_of(out / NAME) == Standing(ended=False, unfinished=[str(tmp_path / "a.csv")])
+    assert score(tmp_path / "a.csv", out=out).new_rows == 15
     assert standing_of(out / NAME) == Standing(ended=True)
-    (out / NAME).write_text('{"tool": "another"}\n')
-    assert standing_of(out / NAME) == Standing()
-    assert standing_of(tmp_path / "none") == Standing()
+
+
+HEAD = json.dumps({"kind": "run", "format": 3}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [('{"tool": "another"}\n', "no manifest"), ("[1, 2]\n", "no manifest"), (f"{HEAD}[]\n", "line 2 is none"),
+     (f'{HEAD}{{"kind": "more"}}\n', "line 2 is none"), (f'{HEAD}{{"source": "a"}}\n', "line 2 is none"),
+     (f'{HEAD}{{"kind": "end"}}\n', "line 2 is none"), (f'{HEAD}{{"kind": []}}\n', "line 2 is none"),
+     (f"{HEAD}{{\n", "line 2 is damaged")],
+)  # fmt: skip
+def test_a_manifest_of_another_tool_or_a_damaged_one_is_one_line(content: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=said) as told:
+        read_manifest(path)
+    assert "\n" not in str(told.value)
+    assert standing_of(path) == standing_of(tmp_path / "none") == Standing()

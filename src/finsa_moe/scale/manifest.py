@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,13 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from finsa_moe.errors import ConfigError, DataError
-from finsa_moe.files import locked, whole_path
+from finsa_moe.files import append, locked, whole_path
 from finsa_moe.scale.shard import Entry, unwritable
 from finsa_moe.scale.stores import Source
 
 NAME, LOCK, FORMAT = "manifest.jsonl", ".lock", 3
 _READ = (1, 2, FORMAT)
 """Formats that are read: in the first, all files had the header's rows of a shard; the first two tell of no end."""
+_LINES = {
+    "begin": {"unfinished"}, "end": {"unfinished"}, "bad": {"source", "reason"},
+    "file": {"source", "stamp", "pieces", "rows"}, "shard": {"shard", "source", "stamp", "rows", "refused", "bytes"},
+}  # fmt: skip
+"""What every line says at least, by kind."""
 PART = f".{NAME}.*.part"
 """What a kill within `Manifest.save` leaves."""
 
@@ -59,7 +65,8 @@ class Standing:
     Attributes:
         ended: Whether each of its runs has come to its end, or a later one has done what it left; None where the
             manifest does not tell, as of an earlier version.
-        unfinished: The files of runs that have not, of which some rows may have no answer, sorted.
+        unfinished: The files of runs that have not, of which some rows may have no answer, sorted; one that is half
+            done stays among them wherever it is.
         bad: Files that were left out as they cannot be read, with the reason.
     """
 
@@ -164,6 +171,11 @@ class Manifest:
             and all(f"{source.key}-{number:05d}.parquet" in self.entries for number in range(known["pieces"]))
         )
 
+    def untold(self) -> set[str]:
+        """Files that have shards, of which no line says that they have all."""
+        shards = Counter(str(entry["source"]) for entry in self.entries.values())
+        return {name for name, count in shards.items() if self.files.get(name, {}).get("pieces") != count}
+
     def save(self) -> None:
         """Write all of it anew."""
         lines = [{"kind": "run", "format": FORMAT, **self.header}, {"kind": "begin", "unfinished": self.unfinished}]
@@ -179,14 +191,10 @@ class Manifest:
             raise
 
     def _append(self, entry: Entry) -> None:
-        size = self.path.stat().st_size
         try:
             with self.path.open("ab") as file:
-                file.write(_line(entry).encode("utf-8"))
-                file.flush()
-                os.fsync(file.fileno())
+                append(file, _line(entry).encode("utf-8"))
         except OSError as error:
-            os.truncate(self.path, size)
             raise unwritable(self.path.parent, error) from error
 
 
@@ -203,13 +211,18 @@ def read_manifest(path: Path) -> Manifest:
             found.append(json.loads(line))
         except ValueError:
             raise ConfigError(f"{path}: line {len(found) + 1} is damaged; name another --out") from None
-    if not found or found[0].get("kind") != "run" or found[0].get("format") not in _READ:
+    first = found[0] if found and isinstance(found[0], dict) else {}
+    if first.get("kind") != "run" or first.get("format") not in _READ:
         raise ConfigError(f"{path}: no manifest that this version reads; name another --out")
-    header = {name: value for name, value in found[0].items() if name not in ("kind", "format")}
+    header = {name: value for name, value in first.items() if name not in ("kind", "format")}
     kinds: dict[str, dict[str, Entry]] = {"shard": {}, "file": {}, "bad": {}}
     unfinished: list[str] | None = None
-    for entry in found[1:]:
-        kind = entry.pop("kind")
+    for number, entry in enumerate(found[1:], 2):
+        kind = str(entry.pop("kind", "")) if isinstance(entry, dict) else ""
+        if kind not in _LINES or not entry.keys() >= _LINES[kind]:
+            raise ConfigError(
+                f"{path}: line {number} is none of a manifest that this version reads; name another --out"
+            )
         if kind in ("begin", "end"):
             unfinished = entry["unfinished"]
         else:

@@ -62,6 +62,7 @@ def open_manifest(
     for part in (*job.temporary.iterdir(), *job.out.glob(PART)):  # left by a run that was killed
         part.unlink()
     stamps = {source.name: source.stamp for source in sources}
+    begun = {str(entry["source"]) for entry in manifest.entries.values()}
     changed = {
         entry["source"]
         for entry in (*manifest.entries.values(), *manifest.files.values())
@@ -87,10 +88,12 @@ def open_manifest(
         if source in stamps:  # it is made again; until then none of that name may pass for it
             for stale in (job.scores / name, job.rejects_of(name)):
                 stale.unlink(missing_ok=True)
-    left = {*(manifest.unfinished or ()), *lost.values()}
-    away = no_longer_there({*left, *manifest.bad}, sources)  # what is not there cannot be read again, nor finished
+    # a manifest of before tells of no end: what has all its shards for sure is done, of the others nobody knows
+    left = {*lost.values(), *(manifest.untold() if manifest.unfinished is None else manifest.unfinished)}
+    away = no_longer_there({*left, *manifest.bad}, sources)  # what is not there cannot be read again
     manifest.bad = {name: entry for name, entry in manifest.bad.items() if name not in stamps and name not in away}
-    manifest.begin(shard_rows, left - away | stamps.keys())
+    # of a file that is half done, rows are missing wherever it is; one without a shard may have moved and be named anew
+    manifest.begin(shard_rows, left - (away - begun) | stamps.keys())
     return manifest, len(changed), gone
 
 
