@@ -33,6 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             gone=["/p/a.csv"],
             unfinished=["/p/c.csv"],
             cut_before={"/p/b.csv": 1024},
+            fewer_parts={"/p/run=3/d.csv": ["run"]},
         )
 
     monkeypatch.setattr(score, "score", run)
@@ -53,6 +54,8 @@ def test_options_reach_the_room(asked: dict[str, Any], capsys: pytest.CaptureFix
         "3 rows refused by earlier runs stand no longer in o/rejects: name their files again to have them written anew",
         "1 files keep the shards that they were begun with (first: /p/b.csv, of 1,024 rows): --shard-rows is for new files; "
         "name another --out to cut them anew",
+        "1 files keep the columns of their folders that they were begun with (first: /p/run=3/d.csv, without run): name "
+        "another --out to have all",
         "2 shards were there already",
         "o: 8 of 13 rows answered in 3 shards; this run 4 rows, 2 a second",
         "1 text is unlike the texts that the model learnt from (column `novelty` 0.99 or more); look at it yourself",

@@ -153,6 +153,13 @@ def _tell(report: RunReport, out: Path) -> None:
             "rows): --shard-rows is for new files; name another --out to cut them anew",
             err=True,
         )
+    if report.fewer_parts:
+        name, lacking = next(iter(report.fewer_parts.items()))
+        typer.echo(
+            f"{len(report.fewer_parts):,} files keep the columns of their folders that they were begun with (first: "
+            f"{name}, without {', '.join(lacking)}): name another --out to have all",
+            err=True,
+        )
     if report.kept:
         typer.echo(f"{report.kept:,} shards were there already", err=True)
     rate = f", {report.new_rows / report.answering:,.0f} a second" if report.answering >= _MEASURED else ""

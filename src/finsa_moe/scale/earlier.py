@@ -6,6 +6,7 @@ A manifest and sources go in; it changes neither, and opens no file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from finsa_moe.errors import ConfigError
@@ -36,21 +37,26 @@ def check_urls(manifest: Manifest, sources: Sequence[Source]) -> None:
             )
 
 
-def check_parts(manifest: Manifest, sources: Sequence[Source]) -> None:
-    """Refuse a file that has shards with other columns of its folders than it would get now: some would lack them.
+def with_parts_begun(manifest: Manifest, sources: Sequence[Source]) -> list[Source]:
+    """Files with the columns of their folders that their shards have: some would have others.
 
-    In a manifest of the first format no shard has any.
+    In a manifest of the first format no shard has any, and earlier versions took those below what is named alone.
+
+    Raises:
+        ConfigError: If a file would now lack one.
     """
-    now = {(source.name, source.stamp): source.part_names for source in sources}
-    for entry in manifest.entries.values():
-        then: list[str] = entry.get("parts", [])
-        if (found := now.get((entry["source"], entry["stamp"]), then)) != then:
-            before, after = (", ".join(names) or "no column" for names in (then, found))
+    begun = {(entry["source"], entry["stamp"]): entry.get("parts", []) for entry in manifest.entries.values()}
+    kept = []
+    for source in sources:
+        then: list[str] = begun.get((source.name, source.stamp), source.part_names)
+        if {*then} - {*source.part_names}:
+            before, after = (", ".join(names) or "no column" for names in (then, source.part_names))
             raise ConfigError(
-                f"{manifest.path.parent}: its answers to {entry['source']} have {before} of the file's folders, now "
-                f"they would have {after}; name the folder that was named before, or, if an earlier version took "
-                "fewer of them, another --out"
+                f"{manifest.path.parent}: its answers to {source.name} have {before} of the file's folders, now they "
+                f"would have {after}; name the folder that was named before, or another --out"
             )
+        kept.append(replace(source, parts=tuple(part for part in source.parts if part[0] in then)))
+    return kept
 
 
 def no_longer_there(names: Iterable[str], sources: Sequence[Source]) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.files import sha256
-from finsa_moe.scale.earlier import check_keys, check_parts, check_urls, gone_files, no_longer_there
+from finsa_moe.scale.earlier import check_keys, check_urls, gone_files, no_longer_there, with_parts_begun
 from finsa_moe.scale.job import Job
 from finsa_moe.scale.manifest import LOCK, NAME, PART, Manifest, read_manifest
 from finsa_moe.scale.shard import Entry
@@ -32,8 +32,8 @@ def open_manifest(
         The manifest, how many files have changed, and those of earlier runs that are no longer there.
 
     Raises:
-        ConfigError: If the folder holds answers of other settings, or something else, if a file has moved since, has
-            other columns in its path, or if shards of two files would have one name.
+        ConfigError: If the folder holds answers of other settings, or something else, if a file has moved since, lacks
+            a column of its path, or if shards of two files would have one name.
         DataError: If a shard is damaged whose file this run does not name, so that it cannot be made again.
     """
     path = job.out / NAME
@@ -55,7 +55,7 @@ def open_manifest(
     manifest.header |= noted
     check_urls(manifest, sources)
     check_keys(manifest, sources)
-    check_parts(manifest, sources)
+    with_parts_begun(manifest, sources)  # before anything is written
     gone = gone_files(manifest, sources)
     for folder in (job.scores, job.rejects, job.temporary):
         folder.mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.runtime import cores
 from finsa_moe.scale import pool
+from finsa_moe.scale.earlier import with_parts_begun
 from finsa_moe.scale.job import Job, make_job
 from finsa_moe.scale.manifest import NAME, Manifest, alone_in
 from finsa_moe.scale.opening import open_manifest
@@ -41,6 +42,7 @@ class RunReport:
         changed: Files that have changed since they were scored and were scored again.
         gone: Files of earlier runs that are no longer there; their answers stay.
         cut_before: Files of this run that keep other rows of a shard than were asked for, since they have shards.
+        fewer_parts: Files of this run that keep to fewer columns of their folders, as they have shards, and which lack.
         failed: Parts that could not be read: the file's name, and the reason.
         unfinished: Files that earlier runs began and this one did not name, of which some rows may have no answer.
         skipped: Files met in folders and left out, with the reason, and files without a row.
@@ -62,6 +64,7 @@ class RunReport:
     changed: int = 0
     gone: list[str] = field(default_factory=list)
     cut_before: dict[str, int] = field(default_factory=dict)
+    fewer_parts: dict[str, list[str]] = field(default_factory=dict)
     failed: list[tuple[str, str]] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -127,6 +130,12 @@ def score(
         if shard_rows is not None:
             cuts = {source.name: manifest.cut(source.name) for source in good}
             report.cut_before = {name: cut for name, cut in cuts.items() if cut != shard_rows}
+        named, good = good, with_parts_begun(manifest, good)
+        report.fewer_parts = {
+            now.name: [name for name in now.part_names if name not in kept.part_names]
+            for now, kept in zip(named, good, strict=True)
+            if now.parts != kept.parts
+        }
         before = sum(entry["rows"] for entry in manifest.entries.values() if entry["source"] in names)
 
         def tell() -> None:

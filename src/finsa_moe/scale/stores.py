@@ -153,7 +153,9 @@ def is_gone(name: str, roots: Iterable[str]) -> bool:
 
 def _local(path: Path, top: Path) -> Source:
     place, facts = path.resolve(), named(path).file.stat()
-    parts = _parts(path.absolute(), top.absolute())
+    # without `..`, which is no folder, and with links, whose names may be columns
+    written, named_top = (Path(os.path.abspath(each)) for each in (path, top))  # noqa: PTH100
+    parts = _parts(written, named_top)
     return Source(str(place), "", str(place), facts.st_size, f"{facts.st_size}-{facts.st_mtime_ns}", parts)
 
 
