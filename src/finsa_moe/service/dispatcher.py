@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from finsa_moe.errors import DataError
 from finsa_moe.runtime.prediction import Prediction
 from finsa_moe.service.gather import Item, Lane
+from finsa_moe.service.jobs import Jobs
 from finsa_moe.service.meters import Meters
 from finsa_moe.service.served import Served
 
@@ -80,8 +81,7 @@ class Dispatcher:
         self._lanes: dict[tuple[Served, bool, int, bool], Lane] = {}
         self._first: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._opening = {False: 0, True: 0}  # tokens of bounded requests, of few texts and of many
-        self._jobs: deque[Callable[[], None]] = deque()
-        self._jobs_running = 0
+        self._jobs = Jobs(threads)
         self._turns: deque[Any] = deque()
         self._pumping = False
         self._closed = False
@@ -178,24 +178,25 @@ class Dispatcher:
             self._turns.append(key)
         return self._lanes[key]
 
-    async def job(self, work: Callable[[], T]) -> T:
-        """Run something long on an engine thread; one thread is left to texts where there are several.
+    async def job(self, work: Callable[[], T], *, bounded: bool = True) -> T:
+        """Run something long on an engine thread.
+
+        Args:
+            work: What is run.
+            bounded: Whether it may be refused; of a request that does one after another, the first alone.
 
         Raises:
-            Full: If more of the kind are waiting than there are threads, twice over.
+            Full: If as many of the kind as may be are waiting.
         """
-        if len(self._jobs) >= 2 * self.threads:
-            raise Full(self.deadline)
+        if bounded and self._jobs.full:
+            raise Full(self._jobs.wait())
         done: asyncio.Future[T] = self._loop.create_future()
 
         def start() -> None:
-            self._jobs_running += 1
-            if done.cancelled():
-                self._ended_job()
-                return
-            self._run(work, done, self._ended_job)
+            began = time.perf_counter()
+            self._run(work, done, lambda: self._jobs.ended(time.perf_counter() - began))
 
-        self._jobs.append(start)
+        self._jobs.add(start, done)
         if None not in self._turns:
             self._turns.append(None)
         self._wake()
@@ -231,8 +232,7 @@ class Dispatcher:
             key = self._turns[0]
             self._turns.rotate(-1)
             if key is None:
-                if self._jobs and self._jobs_running < max(1, self.threads - 1):
-                    self._jobs.popleft()()
+                if self._jobs.begin():
                     return True
                 continue
             lane = self._lanes[key]
@@ -294,7 +294,3 @@ class Dispatcher:
                 done.set_result(found.result())
 
         self._loop.run_in_executor(self._pool, work).add_done_callback(finish)
-
-    def _ended_job(self) -> None:
-        self._jobs_running -= 1
-        self._wake()
