@@ -224,6 +224,8 @@ def test_the_unit_waits_for_what_was_taken() -> None:
         (["--model", "nowhere"], "does not exist"),
         (["--token-file", "nowhere"], "cannot be read"),
         (["--deadline", "0"], "more than 0"),
+        (["--deadline", "nan"], "more than 0"),
+        (["--deadline", "inf"], "a finite number of seconds"),
         (["--proxies", "10.0.0.300"], "name addresses or networks"),
         (["--host", "192.0.2.1", "--token-file", "TOKEN"], "this machine has no such address; choose another"),
         (["--token-file", "SHORT"], "16 or more"),

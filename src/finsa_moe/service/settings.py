@@ -6,6 +6,7 @@ It holds where the token lies and reads it when asked, so that no token stands i
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_network
@@ -80,8 +81,8 @@ class Settings:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.deadline <= 0:
-            raise ConfigError(f"deadline is {self.deadline}; it must be more than 0 seconds")
+        if not (math.isfinite(self.deadline) and self.deadline > 0):
+            raise ConfigError(f"deadline is {self.deadline}; it must be a finite number of seconds, more than 0")
         if not 0.0 <= self.abstain_below <= 1.0:
             raise ConfigError(f"abstain_below is {self.abstain_below}; it is a probability and must be in 0..1")
         for proxy in self.proxies.split(",") if self.proxies is not None else ():
