@@ -15,6 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+REFUSED, BROKEN = 0, 1
+"""In the place of a status: no connection was had; one broke before the whole answer was there."""
+
 
 class Client:
     """Connections to one address, kept while they live."""
@@ -30,24 +33,39 @@ class Client:
         return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
     async def send(self, raw: bytes, due: float | None = None) -> tuple[int, float]:
-        """Status and seconds, from when it was due if that is said; status 0 for a connection that broke."""
+        """Status and seconds, from when it was due if that is said; `REFUSED` or `BROKEN` in the place of a status.
+
+        A kept connection that ends before a byte of the answer was ended by the service for its age, as any client has
+        to expect: the request goes once more, on a fresh one.
+        """
         began = time.perf_counter() if due is None else due
+        status = None
+        if self.free:
+            status = await self._ask(*self.free.pop(), raw)
+        if status is None:
+            try:
+                fresh = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                return REFUSED, time.perf_counter() - began
+            status = await self._ask(*fresh, raw)
+        return BROKEN if status is None else status, time.perf_counter() - began
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, raw: bytes) -> int | None:
+        """The status of the answer, and the connection kept; None where it ended before any byte."""
+        head = b""
         try:
-            if self.free:
-                reader, writer = self.free.pop()
-            else:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             writer.write(raw)
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
             await reader.readexactly(length)
-        except (OSError, asyncio.IncompleteReadError, IndexError):
-            return 0, time.perf_counter() - began
+        except (OSError, asyncio.IncompleteReadError, IndexError) as error:
+            writer.close()
+            return BROKEN if head or getattr(error, "partial", b"") else None
         if b"connection: close" in head.lower():
             writer.close()
         else:
             self.free.append((reader, writer))
-        return int(head[9:12]), time.perf_counter() - began
+        return int(head[9:12])
 
 
 async def closed(client: Client, requests: list[bytes], clients: int) -> dict[str, Any]:
@@ -63,12 +81,12 @@ async def closed(client: Client, requests: list[bytes], clients: int) -> dict[st
     return told(met, time.perf_counter() - began)
 
 
-async def opened(client: Client, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
+async def opened(client: Client, requests: list[bytes], rate: float, seconds: float, seed: int = 7) -> dict[str, Any]:
     """Requests at random moments, `rate` a second, for so long; none waits for another.
 
     Each is timed from the moment it was due: one that is sent late, as this process was busy, has waited meanwhile.
     """
-    rng, met, tasks = random.Random(7), list[tuple[int, float]](), set[asyncio.Task[None]]()
+    rng, met, tasks = random.Random(seed), list[tuple[int, float]](), set[asyncio.Task[None]]()
 
     async def one(raw: bytes, due: float) -> None:
         met.append(await client.send(raw, due))
@@ -106,7 +124,7 @@ async def run(asked: dict[str, Any]) -> dict[str, Any]:
     texts, size = asked["texts"], asked["size"]
     requests = [client.request(texts[at : at + size]) for at in range(0, len(texts), size)]
     if "rate" in asked:
-        return await opened(client, requests, asked["rate"], asked["seconds"])
+        return await opened(client, requests, asked["rate"], asked["seconds"], asked.get("seed", 7))
     return await closed(client, requests, asked["clients"])
 
 

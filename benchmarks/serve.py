@@ -114,8 +114,8 @@ def single(texts: list[str], turns: int) -> dict[str, Any]:
                 seconds["bare"].append(sum(own))
                 seconds["service"].append(found["seconds"])
         rate = len(some) / statistics.median(seconds["service"])
-        for _ in range(turns):
-            half.append(load(port, some, 1, rate=rate / 2, seconds=10))
+        for turn in range(turns):
+            half.append(load(port, some, 1, rate=rate / 2, seconds=10, seed=turn))
             assert set(half[-1]["status"]) == {"200"}, half[-1]
     p50 = statistics.median(calls)
     p99 = [found["times"]["200"]["p99"] for found in half]
