@@ -139,9 +139,7 @@ def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Servic
     key, certificate = tmp_path / "key.pem", tmp_path / "chain.pem"
     make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
     subprocess.run([*make, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     for ours, there in {
         "127.0.0.1:8000": f"127.0.0.1:{service.port}", "listen 443": f"listen 127.0.0.1:{port}",
@@ -150,6 +148,13 @@ def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Servic
         assert ours in text
         text = text.replace(ours, there)
     text = text.replace("limit_conn finsa_clients 64", "limit_conn finsa_clients 2")
+    text = text.replace("client_max_body_size 64m", "client_max_body_size 1k")
+    nobody, mute = free_port(), socket.create_server(("127.0.0.1", 0))  # which takes connections and is silent
+    for path, there in (("/away", nobody), ("/late", mute.getsockname()[1])):
+        text = text.replace(
+            "    location = /metrics", f"    location = {path} {{ proxy_pass http://127.0.0.1:{there}; "
+            "proxy_read_timeout 1s; }\n    location = /metrics"
+        )  # fmt: skip
     places = "".join(
         f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
@@ -169,6 +174,10 @@ def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Servic
         assert status == 200
         assert "利空" in body.decode()
         assert through(port, "GET", "/metrics")[0] == 404
+        refusals = {413: ("POST", "/v1/predict", b"a" * 2000), 502: ("GET", "/away"), 504: ("GET", "/late")}
+        for status, asked in refusals.items():
+            found, body = through(port, *asked)  # type: ignore[arg-type]
+            assert found == json.loads(body)["status"] == status
         service.engine.gate.clear()  # type: ignore[attr-defined]
         with ThreadPoolExecutor(3) as clients:
             replies = [
@@ -182,6 +191,14 @@ def test_nginx_in_front_passes_requests_on_and_hides_the_metrics(service: Servic
     finally:
         running.terminate()
         running.wait(120)
+        mute.close()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def test_nginx_waits_as_long_as_the_service_does_and_ends_connections_before_it() -> None:
