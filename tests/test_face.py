@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_overloads
 
 import numpy as np
 import polars as pl
@@ -66,6 +67,12 @@ def test_a_frame_needs_its_text_column(column: str | None, says: str) -> None:
         fake_finsa().predict(pl.DataFrame({"text": ["涨"]}), column=column)  # type: ignore[call-overload]
     with pytest.raises(DataError, match="for pandas and polars"):
         fake_finsa().predict(["涨"], column="text")  # type: ignore[call-overload]
+
+
+def test_a_checker_knows_that_one_text_has_one_answer_or_none() -> None:
+    known = [each.__annotations__ for each in get_overloads(finsa_moe.FinSA.predict)]
+    one = {kinds["errors"]: kinds["return"] for kinds in known if kinds["texts"] == "str"}
+    assert one == {"Literal['raise']": "Prediction", "Literal['null']": "Prediction | None"}
 
 
 def frames() -> list[object]:

@@ -73,6 +73,10 @@ class FinSA:
         self, texts: str, *, column: None = None, domain: str | None = None, errors: Literal["raise"] = "raise"
     ) -> Prediction: ...
     @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, texts: str, *, column: None = None, domain: str | None = None, errors: Literal["null"]
+    ) -> Prediction | None: ...
+    @overload
     def predict(
         self, texts: Iterable[str], *, column: None = None, domain: Domain = None, errors: Literal["raise"] = "raise"
     ) -> list[Prediction]: ...
