@@ -15,11 +15,11 @@ expert_rows() { # expert_rows OUT WORD… : rows to learn from and to judge by (
 
 probing=(--hold-out runs/written/held_news.csv --hold-out runs/written/held_forum.csv) # sentences of our own that judge
 phrases() { # phrases OUT : bare phrases of our own (runs/phrases.py), but those near to what judges; setting: PHRASES=so many (all)
-  made_of "$1" "PHRASES=${PHRASES:-}" runs/phrases/words.yaml "${probing[@]}"
+  made_of "$1" "PHRASES=${PHRASES:-}" runs/phrases/words.yaml runs/phrases.py "${probing[@]}"
   [ -f "$1" ] || python runs/phrases.py "$1" ${PHRASES:+--rows "$PHRASES"} "${probing[@]}"
 }
 figures() { # figures OUT : short lines whose figures decide (runs/figures.py), likewise; setting: FIGURES=so many
-  made_of "$1" "FIGURES=${FIGURES:-18000}" runs/figures/words.yaml runs/figures.py "${probing[@]}"
+  made_of "$1" "FIGURES=${FIGURES:-18000}" runs/figures/words.yaml runs/{figures,skills}.py "${probing[@]}"
   [ -f "$1" ] || python runs/figures.py "$1" --rows "${FIGURES:-18000}" "${probing[@]}"
 }
 

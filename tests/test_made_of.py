@@ -192,3 +192,12 @@ def test_an_old_domain_more_leaves_the_cells_of_the_first(tmp_path: Path, monkey
         script.main()
         assert len(ran) == cells
     assert ran == ["forum"] * 3 + ["news"] * 3
+
+
+@pytest.mark.parametrize("stage", ["phrases", "figures"])
+def test_lines_of_our_own_are_made_of_the_scripts_that_write_them(stage: str, tmp_path: Path) -> None:
+    """A script that has changed writes others."""
+    made = f'made_of() {{ printf \'%s\\n\' "$@"; }}; python() {{ touch "$2"; }}; {stage} {tmp_path / "out.csv"}'
+    told = subprocess.run(["bash", "-c", f"source runs/stages.sh; {made}"], cwd=ROOT, capture_output=True, text=True)
+    scripts = {word for word in told.stdout.split() if word.endswith(".py")}
+    assert scripts == {f"runs/{stage}.py"} | ({"runs/skills.py"} if stage == "figures" else set())
