@@ -38,13 +38,13 @@ from finsa_moe.service.settings import Settings
 from finsa_moe.service.shapes import ASKED, OPEN, Health, ModelResponse, PredictRequest, ProblemShape, refusals
 from finsa_moe.service.spool import Spool
 from finsa_moe.service.state import State, of
+from finsa_moe.service.supervised import Supervised
 
 log = logging.getLogger("finsa.serve")
 router = APIRouter()
 SWEEP = 60.0  # seconds between two looks for answers kept long enough
 NO_TOKEN: dict[int | str, dict[str, Any]] = {403: {"description": "No token is set, or from a page of another site"}}
 FREE: dict[str, Any] = {"security": []}  # in the OpenAPI: no token is asked for
-SUPERVISED = "FINSA_SUPERVISED"
 
 
 @router.get("/v1/model", response_model=ModelResponse, responses=refusals(*ASKED), tags=["model"])
@@ -67,7 +67,10 @@ async def model(request: Request) -> Response:
 
 @router.post("/v1/reload", response_model=Health, responses=refusals(*ASKED, 409) | NO_TOKEN, tags=["model"])
 async def reload(request: Request) -> Response:
-    """Open the model folder anew; one that does not open or answer is refused, and the old model stays."""
+    """Open the model folder anew; one that does not open or answer is refused, and the old model stays.
+
+    Where there are several workers this one has done so when it answers, and the others begin to.
+    """
     state = of(request)
     if not state.guarded:
         raise Problem(403, "no-token", "without a token nobody may ask for this; send the process SIGHUP instead")
@@ -75,8 +78,7 @@ async def reload(request: Request) -> Response:
         await changed(state)
     except FinSAError as error:
         raise Problem(409, "model", f"the old model stays: {error}") from None
-    if SUPERVISED in os.environ:
-        os.kill(os.getppid(), signal.SIGHUP)  # the others reload as well
+    state.supervised.pass_on()
     return JSONResponse({"status": "reloaded"})
 
 
@@ -123,12 +125,16 @@ def create(settings: Settings, shelf: Shelf, token: bytes | None) -> ASGIApp:
         dispatcher = Dispatcher(_threads(shelf.served, settings), settings.deadline, meters)
         spool = Spool(settings.spool, settings.keep)
         explains = all(find_spec(name) is not None for name in ("shap", "rjieba"))
-        state = app.state.finsa = State(settings, shelf, dispatcher, meters, spool, explains, token is not None)
+        state = app.state.finsa = State(
+            settings, shelf, dispatcher, meters, spool, explains, token is not None, Supervised()
+        )
         loop = asyncio.get_running_loop()
         with suppress(NotImplementedError, ValueError, RuntimeError):  # not in a thread, and not on Windows
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(_on_signal(state)))
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # the supervisor's workers are born without it
         beside = [asyncio.ensure_future(_sweep(spool)), asyncio.ensure_future(asyncio.to_thread(_warm, explains))]
+        if state.supervised.pid:
+            beside.append(asyncio.ensure_future(state.supervised.watch()))
         notify()
         yield
         for task in beside:
@@ -213,8 +219,9 @@ async def changed(state: State) -> Served:
 
 
 async def _on_signal(state: State) -> None:
-    with suppress(FinSAError):
-        await changed(state)
+    if not state.supervised.echoed():
+        with suppress(FinSAError):
+            await changed(state)
 
 
 def _tell(meters: Meters, served: Served, before: Served | None) -> None:

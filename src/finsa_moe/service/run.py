@@ -24,11 +24,12 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from finsa_moe.errors import ConfigError
-from finsa_moe.service.app import SUPERVISED, create, open_shelf
+from finsa_moe.service.app import create, open_shelf
 from finsa_moe.service.guard import is_loopback
 from finsa_moe.service.meters import TOGETHER
 from finsa_moe.service.protocol import IDLE_SECONDS, BoundedProtocol
 from finsa_moe.service.settings import SHORTEST, TOKEN, Settings
+from finsa_moe.service.supervised import SUPERVISED
 
 log = logging.getLogger("finsa.serve")
 APP = "finsa_moe.service.app:from_environment"
@@ -43,7 +44,7 @@ THREADS = "OMP_NUM_THREADS"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "formatters": {"line": {"format": "%(asctime)s %(process)d %(levelname)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "loggers": {
         "finsa": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
@@ -230,7 +231,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
             return
         del shelf
         counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-counts-"))
-        left = settings.to_environment(token) | {TOGETHER: counts, SUPERVISED: "1"}
+        left = settings.to_environment(token) | {TOGETHER: counts, SUPERVISED: str(os.getpid())}
         left[THREADS] = os.environ.get(THREADS, str(settings.lanes))
         stack.enter_context(_environment(left))
         supervisor = Supervisor(config, [listening])

@@ -11,6 +11,7 @@ from finsa_moe.service.meters import Meters
 from finsa_moe.service.served import Shelf
 from finsa_moe.service.settings import Settings
 from finsa_moe.service.spool import Spool
+from finsa_moe.service.supervised import Supervised
 
 
 @dataclass
@@ -20,6 +21,7 @@ class State:
     Attributes:
         explains: Whether the extra for explanations is installed.
         guarded: Whether a token is asked for.
+        supervised: What is known of the process that looks after this one.
         uploads: How many files are on their way in.
         files: How many files are being worked on.
     """
@@ -31,6 +33,7 @@ class State:
     spool: Spool
     explains: bool
     guarded: bool
+    supervised: Supervised
     uploads: int = 0
     files: int = 0
 
