@@ -26,6 +26,7 @@ _FARTHEST = -12 * 60, 14 * 60  # of any clock from UTC, in minutes
 _SPAN = r"[\s日][0-9]{1,2}[:：][0-9]{2}-[0-9:：]+\s*$"  # 9:30-10:00, where a T, seconds or a blank would say otherwise
 _COMPACT = r"^((?:19|20)[0-9]{6})(?:(T)| )?([01][0-9]|2[0-3])([0-5][0-9])([0-5][0-9](?:\.[0-9]+)?)?([Z+-].*)?$"
 _EPOCH = r"^([0-9]{10})(?:[0-9]{3})?(?:\.[0-9]*)?$"  # seconds or milliseconds, from 2001 on
+_SECOND = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}):[0-9]{2}(?:[.,][0-9]+)?"
 _HOUR = r"^(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])(?:[01][0-9]|2[0-3])$"
 _RARE = f"{_OFFSET}|{_COMPACT}|{_EPOCH}"
 _END = 4_102_444_800  # 2100, in seconds
@@ -62,9 +63,12 @@ def local(column: pl.Expr, kind: pl.DataType, zone: str) -> pl.Expr:
 
 def _brought(cells: pl.Series, zone: str) -> pl.Series:
     """Cells with those that are another clock's, or numbers, rewritten: each distinct one is read once."""
-    rare = cells.filter(cells.str.contains(_RARE)).unique()
-    if not rare.len():
+    other = cells.str.contains(_RARE)
+    if not other.any():
         return cells
+    # the second says nothing of the day, and makes almost every cell distinct; the T says that there was one
+    cells = cells.str.replace(_SECOND, "${1}T$2").zip_with(other, cells)
+    rare = cells.filter(other).unique()
     text, said = pl.col("text"), [pl.col("said").struct[group] for group in range(1, 6)]
     table = rare.to_frame("text").with_columns(text.str.replace(_COMPACT, "$1 $2$3:$4$5$6"))
     table = table.with_columns(said=text.str.extract_groups(_OFFSET), bare=text.str.replace(_OFFSET, "$1"))
