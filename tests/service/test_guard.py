@@ -144,6 +144,7 @@ def test_a_fault_is_told_without_its_words(log_texts: bool, capsys: pytest.Captu
         assert service.ask("GET", "/healthz").status == 200
     logged = "".join(capsys.readouterr())
     assert "unforeseen RuntimeError" in logged
+    assert " on /v1/predict at " in logged
     assert ("秘密的文本" in logged) == log_texts
 
 

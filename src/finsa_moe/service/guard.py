@@ -91,7 +91,7 @@ class Guard:
         except ClientDisconnect:
             status = 499  # whatever starlette has since sent to nobody
         except Exception as error:
-            self._log(error)
+            self._log(error, getattr(scope.get("route"), "path", OTHER))
             self.meters.refused("fault")
             if status == 499:
                 await FAULT.response()(scope, receive, tell)
@@ -126,11 +126,11 @@ class Guard:
         if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self.token):
             raise Problem(401, "token", "this service asks for a token: Authorization: Bearer …")
 
-    def _log(self, error: Exception) -> None:
+    def _log(self, error: Exception, route: str) -> None:
         frames = traceback.extract_tb(error.__traceback__)
         where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames[-6:]))
         said: Any = f": {error}" if self.log_texts else ""
-        log.error("unforeseen %s%s at %s", type(error).__name__, said, where)
+        log.error("unforeseen %s%s on %s at %s", type(error).__name__, said, route, where)
 
 
 def _name(host: str) -> str:
