@@ -194,3 +194,9 @@ def test_a_file_of_other_things_is_one_line(text: str, column: str | None, told:
         read_calendar(path, column)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_columns_of_a_calendar_in_any_case(tmp_path: Path) -> None:
+    file = tmp_path / "days.csv"
+    file.write_text("Exchange,Cal_Date,Is_Open\nSSE,20260807,1\nSSE,20260808,0\nSSE,20260810,1\n", encoding="utf-8")
+    assert read_calendar(file) == (date(2026, 8, 7), date(2026, 8, 10))

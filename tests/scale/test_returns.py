@@ -30,6 +30,14 @@ def test_reading_returns(tmp_path: Path) -> None:
         written("ticker,date,price\na,2026-01-05,1\n", path)
 
 
+@pytest.mark.parametrize(
+    "names", ["Date,Ticker,Return", "trade_date,ts_code,pct_chg", "日期,证券代码,涨跌幅", " DATE,Symbol,RET"]
+)
+def test_columns_by_the_names_that_others_give_them_in_any_case(names: str, tmp_path: Path) -> None:
+    read = written(f"{names}\n2026-01-05,000001.SZ,0.01\n", tmp_path / "r.csv")
+    assert read.frame.rows() == [("000001.SZ", date(2026, 1, 5), 0.01)]
+
+
 def test_a_name_is_no_pattern(tmp_path: Path) -> None:
     (tmp_path / "r[1].csv").write_text("ticker,date,return\na,2026-01-05,0.5\n", encoding="utf-8")
     (tmp_path / "r1.csv").write_text("ticker,date,return\na,2026-01-05,0.7\n", encoding="utf-8")

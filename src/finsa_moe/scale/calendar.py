@@ -14,6 +14,7 @@ import polars as pl
 from finsa_moe.data.reading.columns import listed
 from finsa_moe.data.reading.days import day, days
 from finsa_moe.data.reading.read import read_frame
+from finsa_moe.data.reading.usual import usual_name
 from finsa_moe.errors import DataError, closest
 
 LONGEST = 15
@@ -48,7 +49,7 @@ def read_calendar(path: Path, column: str | None = None) -> tuple[date, ...]:
             f"{path}, row {at + 1}: {read['cell'][at][:40]!r} in column {name} is no day; allowed is a day such as "
             "2026-07-31: mend or drop the row"
         )
-    if (flag := next((other for other in _OPEN if other in frame.columns), None)) is not None:
+    if (flag := usual_name(frame.columns, _OPEN)) is not None:
         told = frame[flag].cast(pl.String).str.strip_chars().str.to_lowercase().replace({"true": "1", "false": "0"})
         trades = told.cast(pl.Float64, strict=False)
         if (wrong := trades.is_null() | ~trades.is_in([0.0, 1.0])).any():
@@ -98,7 +99,7 @@ def _column(names: list[str], given: str | None, path: Path) -> str:
         return given
     if given is not None:
         raise DataError(f"{path}: no column {given!r}{closest(given, names)}; columns found: {listed(names)}")
-    if (usual := next((name for name in (*DAYS, *_OTHERS) if name in names), None)) is not None:
+    if (usual := usual_name(names, (*DAYS, *_OTHERS))) is not None:
         return usual
     if any(day(name) is not None for name in names):
         raise DataError(f"{path}: its first line is no header: {listed(names)}; write the columns' names above it")

@@ -12,11 +12,13 @@ from pathlib import Path
 import polars as pl
 
 from finsa_moe.data.reading.days import days
+from finsa_moe.data.reading.usual import usual_name
 from finsa_moe.errors import DataError
 from finsa_moe.scale.calendar import DAYS
 from finsa_moe.scale.tickers import counted, spelt
 
 USUAL = ("return", "ret", "收益率", "涨跌幅", "pct_chg")
+TICKERS = ("ticker", "代码", "股票代码", "证券代码", "ts_code", "symbol", "code", "stock_code")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def read_returns(path: Path, by: str, zfill: int | None = None) -> Returns:
         said = str(error).split("\n", 1)[0]
         raise DataError(f"{path}: cannot be read ({said}); give a CSV or Parquet file") from error
     names = {
-        "ticker": _first(whole.columns, (by, "ticker", "代码", "股票代码"), path, "tickers"),
+        "ticker": _first(whole.columns, (by, *TICKERS), path, "tickers"),
         "day": _first(whole.columns, DAYS, path, "dates"),
         "return": _first(whole.columns, USUAL, path, "returns"),
     }
@@ -96,7 +98,6 @@ def _left_out(cells: pl.DataFrame, read: pl.DataFrame) -> list[str]:
 
 
 def _first(names: Sequence[str], wanted: Sequence[str], path: Path, what: str) -> str:
-    for name in wanted:
-        if name in names:
-            return name
-    raise DataError(f"{path}: no column of {what}; columns found: {', '.join(names[:12])}; call it {wanted[-1]}")
+    if (there := usual_name(names, wanted)) is not None:
+        return there
+    raise DataError(f"{path}: no column of {what}; columns found: {', '.join(names[:12])}; call it {wanted[0]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 # In order of preference: a file with both a title and a content is read by its content.
 USUAL: dict[str, tuple[str, ...]] = {
@@ -32,3 +33,11 @@ USUAL: dict[str, tuple[str, ...]] = {
 def fold(name: str) -> str:
     """A name without blanks round it, whatever its case and width."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def usual_name(names: Iterable[str], wanted: Sequence[str]) -> str | None:
+    """The first wanted name as a file spells it, whatever its case and width; None where the file has none."""
+    there: dict[str, str] = {}
+    for name in names:
+        there.setdefault(fold(name), name)
+    return next((there[fold(name)] for name in wanted if fold(name) in there), None)
