@@ -99,6 +99,18 @@ def test_the_documented_upload_is_answered(service: Service) -> None:
     assert {each["name"] for each in known} == set(re.findall(r"`\??(\w+)=", described))
 
 
+def test_the_documented_answer_has_the_parts_of_a_given_one(service: Service) -> None:
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (asked,) = re.findall(r"The whole answer to `(\{.*?\})`", page)
+    (shown,) = re.findall(r"^```json\n(.*?)```", page, re.MULTILINE | re.DOTALL)
+    reply = service.ask("POST", "/v1/predict", asked.encode(), {"Content-Type": "application/json"})
+    shown, given = json.loads(shown), reply.json()
+    assert shown.keys() == given.keys()
+    for one, other in zip(shown["predictions"], given["predictions"], strict=True):
+        assert one.keys() == other.keys()
+        assert one["scores"].keys() == other["scores"].keys()
+
+
 def test_the_containers_health_is_asked_as_a_test_can(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (DEPLOY / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
     command = json.loads(re.search(r"HEALTHCHECK.*?CMD (\[.*\])", text)[1])  # type: ignore[index]
