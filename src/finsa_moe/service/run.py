@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.service.app import create, open_shelf
+from finsa_moe.service.folders import COUNTS, SPOOL, own_folder, remove_dead
 from finsa_moe.service.guard import is_loopback
 from finsa_moe.service.meters import TOGETHER
 from finsa_moe.service.protocol import IDLE_SECONDS, BoundedProtocol
@@ -213,7 +213,8 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
     shown = listening.getsockname()
     with ExitStack() as stack:
         stack.callback(listening.close)
-        spool = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-serve-"))
+        remove_dead()
+        spool = stack.enter_context(own_folder(SPOOL))
         settings = replace(settings, spool=spool)
         alone = settings.workers == 1
         config = configured(create(settings, shelf, token) if alone else APP, settings)
@@ -230,7 +231,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
                 raise ConfigError("the service did not start; the lines above say why")
             return
         del shelf
-        counts = stack.enter_context(tempfile.TemporaryDirectory(prefix="finsa-counts-"))
+        counts = stack.enter_context(own_folder(COUNTS))
         left = settings.to_environment(token) | {TOGETHER: counts, SUPERVISED: str(os.getpid())}
         left[THREADS] = os.environ.get(THREADS, str(settings.lanes))
         stack.enter_context(_environment(left))
