@@ -18,6 +18,6 @@ from finsa_moe.files.whole import (
 )  # fmt: skip
 
 __all__ = [
-    "FULL", "append", "aside_of", "beside", "hold", "locked", "locked_folder", "read_json", "read_json_and_sha256", "settle_folder",
-    "sha256", "whole_file", "whole_folder", "whole_path", "working_folder", "write",
+    "FULL", "append", "aside_of", "beside", "hold", "locked", "locked_folder", "read_json", "read_json_and_sha256",
+    "settle_folder", "sha256", "whole_file", "whole_folder", "whole_path", "working_folder", "write",
 ]  # fmt: skip
