@@ -31,8 +31,9 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HEAD_SECONDS", "IDLE_SECONDS", "LINGER_SECONDS"):
+    for name in ("IDLE_SECONDS", "LINGER_SECONDS", "LINGER_MOST"):
         monkeypatch.setattr(protocol, name, 0.3)
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 60)
 
 
 def connected(service: Service) -> socket.socket:
@@ -43,11 +44,15 @@ def answer(connection: socket.socket) -> tuple[bytes, bytes]:
     """Head and body of one answer."""
     found = b""
     while b"\r\n\r\n" not in found:
-        found += connection.recv(65536)
+        piece = connection.recv(65536)
+        assert piece, "closed without an answer"
+        found += piece
     head, _, body = found.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     while len(body) < length:
-        body += connection.recv(65536)
+        piece = connection.recv(65536)
+        assert piece, "closed within an answer"
+        body += piece
     return head, body
 
 
@@ -67,12 +72,20 @@ def closed_within(connection: socket.socket, byte: bytes, seconds: float) -> boo
     return False
 
 
-@pytest.mark.parametrize("byte", [b"\r\n", b"G"], ids=["empty lines", "a head that does not end"])
-def test_no_byte_keeps_a_connection_on_which_nothing_is_asked(service: Service, byte: bytes) -> None:
+@pytest.mark.parametrize(
+    ("begins", "byte"),
+    [(b"", b"\r\n"), (b"GET / HTTP/1.1\r\nX: ", b"a")],
+    ids=["empty lines", "a head that does not end"],
+)
+def test_no_byte_keeps_a_connection_on_which_nothing_is_asked(
+    service: Service, begins: bytes, byte: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with connected(service) as connection:
         connection.sendall(HEALTH)
         assert answer(connection)[0].startswith(b"HTTP/1.1 200")
-        assert closed_within(connection, byte, 5)
+        monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+        connection.sendall(begins)
+        assert closed_within(connection, byte, 60)
 
 
 @pytest.mark.parametrize("request_", ENDLESS)
@@ -80,11 +93,14 @@ def test_who_is_answered_before_the_body_has_ended_is_let_go(service: Service, r
     with connected(service) as connection:
         connection.sendall(request_)
         assert b"\r\nconnection: close" in answer(connection)[0]
-        assert closed_within(connection, b"a", 5)
+        assert closed_within(connection, b"a", 60)
 
 
-def test_who_sends_the_whole_body_gets_the_answer_that_came_before_it(service: Service) -> None:
+def test_who_sends_the_whole_body_gets_the_answer_that_came_before_it(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Closed at once, the connection would be reset under what is still sent, and the answer with it."""
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 60)
     with connected(service) as connection:
         connection.sendall(ENDLESS[0])
         with suppress(TimeoutError):
@@ -92,7 +108,21 @@ def test_who_sends_the_whole_body_gets_the_answer_that_came_before_it(service: S
         assert answer(connection)[0].startswith(b"HTTP/1.1 200")
 
 
-def test_a_connection_is_kept_for_one_request_after_another(service: Service) -> None:
+def test_who_sends_slowly_gets_the_answer_that_came_long_before_the_end(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 1)
+    monkeypatch.setattr(protocol, "LINGER_MOST", 60)
+    with connected(service) as connection:
+        connection.sendall(ENDLESS[0])
+        for _ in range(15):
+            connection.sendall(b"a" * 10_000)
+            time.sleep(0.1)
+        assert answer(connection)[0].startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_is_kept_for_one_request_after_another(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "IDLE_SECONDS", 60)
     whole = (
         b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
     )

@@ -21,8 +21,12 @@ PIECES, PIECE = 160, b"a" * 65_536
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """As a long file is answered."""
+    """As a long file is answered; at /once as many texts are, in one piece."""
     head = [(b"content-length", str(PIECES * len(PIECE)).encode())]
+    if scope["path"] == "/once":
+        await send({"type": "http.response.start", "status": 200, "headers": [*head, (b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": PIECE * PIECES})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": head})
     for at in range(PIECES):
         await send({"type": "http.response.body", "body": PIECE, "more_body": at < PIECES - 1})
@@ -42,9 +46,9 @@ def port() -> Iterator[int]:
     listening.close()
 
 
-def taken(connection: socket.socket, pace: float) -> int:
+def taken(connection: socket.socket, path: bytes, pace: float) -> int:
     """Ask, and read at so many bytes a second to the end of the answer or of the connection: how many came."""
-    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.sendall(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     began, found = time.monotonic(), 0
     try:
         while found < PIECES * len(PIECE) and (block := connection.recv(16_384)):
@@ -55,15 +59,16 @@ def taken(connection: socket.socket, pace: float) -> int:
     return found
 
 
+@pytest.mark.parametrize("path", [b"/", b"/once"])
 @pytest.mark.parametrize(("share", "whole"), [(4, True), (0.5, False)])
 def test_who_reads_faster_than_the_rate_gets_the_whole_answer(
-    port: int, share: float, whole: bool, monkeypatch: pytest.MonkeyPatch
+    port: int, path: bytes, share: float, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "RATE", RATE)
     monkeypatch.setattr(protocol, "TAKE_SECONDS", SECONDS)
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         began = time.monotonic()
-        found = taken(connection, RATE * share)
+        found = taken(connection, path, RATE * share)
     assert (found >= PIECES * len(PIECE)) == whole
     assert whole or time.monotonic() - began < 8 * SECONDS

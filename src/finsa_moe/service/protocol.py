@@ -25,7 +25,10 @@ HEAD_SECONDS = 10.0
 IDLE_SECONDS = 30
 """So long a connection is kept on which nothing is asked."""
 LINGER_SECONDS = 5.0
-"""So long what a client still sends is thrown away before its connection is closed, lest it lose the answer."""
+"""A client that still sends what nobody needs has its connection closed after so long without a byte: closed under what
+comes, it would lose the answer."""
+LINGER_MOST = 60.0
+"""So long that goes on at most."""
 CONNECTIONS = 4096
 """Connections of one worker, beyond which requests of new ones are refused; half of them may be of one address."""
 TAKE_SECONDS = 30.0
@@ -88,6 +91,8 @@ class BoundedProtocol(HttpToolsProtocol):
     taking: asyncio.TimerHandle | None = None
     late = 0.0
     """Seconds of this answer that the client has waited with what was ready for it, beyond those it needs at `RATE`."""
+    until = 0.0
+    """How long what still comes may be read after the answer; a time of the loop."""
     waited_from = 0.0
     """Since when the client has to take what waits for it before there is more."""
     given = 0
@@ -169,6 +174,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Count pieces of a head that has no end yet; of one that ends in this piece the fields are counted instead."""
         if self.transport.is_closing():
+            if self.loop.time() + LINGER_SECONDS < self.until:
+                self._within(LINGER_SECONDS, self._shut)
             return
         if self.in_head and b"\r\n\r\n" not in data:
             self.head += len(data)
@@ -251,15 +258,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.receiving and not self.in_head:
             self.flow.resume_reading()
             self.transport.write_eof()
+            self.until = self.loop.time() + LINGER_MOST
             self._within(LINGER_SECONDS, self._shut)
         else:
             self._shut()
 
     def _shut(self) -> None:
+        self.until = 0.0
         self._known()
         self.transport.shut()  # type: ignore[attr-defined]
-        if self.transport.get_write_buffer_size():  # too little to have paused the answer, and not taken
-            self._within(TAKE_SECONDS, self.transport.abort)
+        if waits := self.transport.get_write_buffer_size():  # it may be too little to have paused the answer
+            self._within(TAKE_SECONDS + waits / RATE, self.transport.abort)
 
     def _refuse(self, status: int, kind: str, detail: str) -> None:
         if self.transport.is_closing():
