@@ -31,7 +31,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("IDLE_SECONDS", "LINGER_SECONDS", "LINGER_MOST"):
+    for name in ("IDLE_SECONDS", "LINGER_SECONDS", "LINGER_MOST", "CROWDED_SECONDS"):
         monkeypatch.setattr(protocol, name, 0.3)
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 60)
 
@@ -136,6 +136,17 @@ def test_a_connection_is_kept_for_one_request_after_another(service: Service, mo
             assert b"connection: close" not in head
 
 
+def test_behind_a_proxy_all_may_be_of_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "IDLE_SECONDS", 60)
+    monkeypatch.setattr(protocol, "CROWDED_SECONDS", 60)
+    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
+    with serving(Settings(behind_proxy=True)) as service, ExitStack() as held:
+        for status in (b"200", b"200", b"200", b"503"):
+            connection = held.enter_context(connected(service))
+            connection.sendall(HEALTH.replace(b"/healthz", b"/readyz"))
+            assert answer(connection)[0].startswith(b"HTTP/1.1 " + status)
+
+
 @pytest.mark.parametrize("most", [3, 6], ids=["of all", "of one address"])
 def test_one_connection_too_many_is_refused_as_any_request_is(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "IDLE_SECONDS", 60)
@@ -149,7 +160,15 @@ def test_one_connection_too_many_is_refused_as_any_request_is(most: int, monkeyp
             connection.sendall(HEALTH)
             assert answer(connection)[0].startswith(b"HTTP/1.1 200")
         with connected(service) as late:
-            late.sendall(HEALTH)
+            assert late.recv(1) == b""  # who asks nothing takes no place for long
+        monkeypatch.setattr(protocol, "CROWDED_SECONDS", 60)
+        with connected(service) as late:
+            late.sendall(HEALTH)  # a probe of life is answered, or the service would be ended
+            head, _ = answer(late)
+            assert head.startswith(b"HTTP/1.1 200")
+            assert b"\r\nconnection: close" in head
+        with connected(service) as late:
+            late.sendall(HEALTH.replace(b"/healthz", b"/readyz"))
             head, body = answer(late)
             assert head.startswith(b"HTTP/1.1 503")
             assert b"\r\nretry-after: 1" in head

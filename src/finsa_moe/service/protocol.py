@@ -30,7 +30,10 @@ comes, it would lose the answer."""
 LINGER_MOST = 60.0
 """So long that goes on at most."""
 CONNECTIONS = 4096
-"""Connections of one worker, beyond which requests of new ones are refused; half of them may be of one address."""
+"""Connections of one worker, beyond which requests of new ones are refused. Half of them may be of one address; behind
+a proxy, whose address they all have, any number."""
+CROWDED_SECONDS = 1.0
+"""So long one that is too many is kept without a whole head of a request."""
 TAKE_SECONDS = 30.0
 """So much longer than it would at `RATE` may a client take over what waits for it."""
 
@@ -103,10 +106,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.transport = _Counted(transport, self._end)  # type: ignore[assignment]
         self.held[self._place()] += 1
-        self.crowded = len(self.connections) > CONNECTIONS or self.held[self._place()] > CONNECTIONS // 2
+        most = CONNECTIONS if self.config.proxy_headers else CONNECTIONS // 2
+        self.crowded = len(self.connections) > CONNECTIONS or self.held[self._place()] > most
         with suppress(OSError):  # it may be closed by now
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENDING)
-        self._within(HEAD_SECONDS, self._late)
+        if self.crowded:
+            self._within(CROWDED_SECONDS, self.transport.close)
+        else:
+            self._within(HEAD_SECONDS, self._late)
 
     def _place(self) -> tuple[int, str]:
         return id(self.connections), self.client[0] if self.client else ""

@@ -24,6 +24,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from finsa_moe.errors import ConfigError
 from finsa_moe.service.app import create, open_shelf
+from finsa_moe.service.descriptors import raise_limit
 from finsa_moe.service.folders import COUNTS, SPOOL, own_folder, remove_dead
 from finsa_moe.service.guard import is_loopback
 from finsa_moe.service.meters import TOGETHER
@@ -209,6 +210,7 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8000, say: Ca
     # A folder that does not open is told here, before anything listens. With workers this process tries no bulk engine:
     # it would end by a fault in that engine's threads when it starts a worker anew. They try it themselves.
     shelf = open_shelf(settings, whole=settings.workers == 1)
+    raise_limit()
     listening = bound(host, port)
     shown = listening.getsockname()
     with ExitStack() as stack:
