@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.service.paged import browser_page, chromium, judged, page, service
 
 __all__ = ["browser_page", "chromium", "page", "service"]
@@ -26,6 +28,18 @@ def test_home_and_end_go_to_the_first_tab_and_the_last(page: Any) -> None:
         page.keyboard.press(key)
         assert page.evaluate("document.activeElement.id") == f"tab-{name}"
         assert page.is_visible(f"#{name}")
+
+
+@pytest.mark.parametrize("held", ["Alt", "Control", "Meta"])
+def test_what_a_browser_does_with_arrows_and_a_second_key_is_left_to_it(page: Any, held: str) -> None:
+    """Alt and the left arrow go back."""
+    page.focus("#tab-texts")
+    kept = (
+        "([held]) => { const key = new KeyboardEvent('keydown', { key: 'ArrowLeft', [`${held}Key`]: true, bubbles: true,"
+        " cancelable: true }); return document.getElementById('tab-texts').dispatchEvent(key); }"
+    )
+    assert page.evaluate(kept, [{"Control": "ctrl"}.get(held, held.lower())])
+    assert page.is_visible("#texts")
 
 
 def test_the_pull_of_words_is_told_without_a_mouse(page: Any) -> None:

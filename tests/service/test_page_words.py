@@ -10,6 +10,7 @@ from finsa_moe.runtime.prediction import STRANGE
 from finsa_moe.service.page import FOLDER
 from tests.service.paged import browser_page, chromium, page, service
 
+ROOT = Path(__file__).parents[2]
 __all__ = ["browser_page", "chromium", "page", "service"]
 NEVER_ASKED = {"compressed", "media-type", "model", "no-token", "not-http", "not-json", "404"}
 """Of requests that the page does not make; told in the service's words."""
@@ -19,7 +20,8 @@ def test_every_problem_of_a_request_of_the_page_has_chinese_words() -> None:
     made = "".join(file.read_text(encoding="utf-8") for file in Path(FOLDER).parent.glob("*.py"))
     kinds = set(re.findall(r'(?:Problem|_refuse)\(\s*\d{3}, "([\w-]+)"', made))
     kinds |= set(re.findall(r'unavailable\("([\w-]+)"', made))
-    assert {"deadline", "too-many", "storage", "head"} <= kinds
+    kinds |= set(re.findall(r"urn:finsa:([\w-]+)", (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")))
+    assert {"deadline", "too-many", "storage", "head", "away"} <= kinds
     words = (FOLDER / "words.js").read_text(encoding="utf-8")
     known = set(re.findall(r'"?([\w-]+)"?: \(p?\) =>', words[words.rindex("problems: {") :]))
     assert kinds - NEVER_ASKED - known == set()

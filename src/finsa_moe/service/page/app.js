@@ -54,7 +54,7 @@ for (const tab of TABS) $(`tab-${tab}`).addEventListener("click", () => open(tab
 $("tabs").addEventListener("keydown", (event) => {
   const now = TABS.findIndex((tab) => !$(tab).hidden);
   const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: -1 }[event.key];
-  if (to === undefined) return;
+  if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
   event.preventDefault();                         // or the page scrolls
   const next = TABS.at(to % TABS.length);
   open(next);
