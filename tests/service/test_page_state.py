@@ -40,7 +40,8 @@ def test_an_earlier_slower_answer_is_not_shown(page: Any, tab: str, area: str, f
         page.press(area, "Control+Enter")
     page.wait_for_selector(found, timeout=120_000)
     page.evaluate(
-        "async () => { window.let(); for (let n = 0; n < 20; n++) await new Promise((go) => setTimeout(go, 5)); }"
+        "async () => { window.let(); for (let n = 0; n < 4000 && !window.over; n++)"
+        " await new Promise((go) => setTimeout(go, 5)); for (let n = 0; n < 20; n++) await new Promise((go) => setTimeout(go, 5)); }"
     )
     assert page.evaluate("window.over")
     assert page.locator(found).first.locator(".text").inner_text() == "涨停了"
