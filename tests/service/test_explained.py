@@ -68,14 +68,14 @@ def test_who_finds_no_room_is_told_how_long_the_others_take() -> None:
         try:
             for _ in range(20):
                 await dispatcher.job(lambda: time.sleep(0.001))
-            running = [asyncio.ensure_future(dispatcher.job(gate.wait))]
+            running = [asyncio.ensure_future(dispatcher.job(gate.wait, then=4))]
             while dispatcher._jobs.running == 0:
                 await asyncio.sleep(0.001)
             running += [asyncio.ensure_future(dispatcher.job(gate.wait)) for _ in range(2)]
             await asyncio.sleep(0)
             with pytest.raises(Full) as full:
                 await dispatcher.job(gate.wait)
-            assert full.value.seconds == 3 * dispatcher._jobs.seconds != 3  # as measured
+            assert full.value.seconds == 7 * dispatcher._jobs.seconds != 7  # as measured
             again = asyncio.ensure_future(dispatcher.job(gate.wait, bounded=False))
             running.pop().cancel()  # whose client has left, and who takes no room any more
             running.pop().cancel()
@@ -84,6 +84,7 @@ def test_who_finds_no_room_is_told_how_long_the_others_take() -> None:
             await asyncio.sleep(0)
             gate.set()
             assert await asyncio.gather(again, *running) == [True] * 3
+            assert dispatcher._jobs.rest == 0
         finally:
             gate.set()
             dispatcher.close()

@@ -178,12 +178,13 @@ class Dispatcher:
             self._turns.append(key)
         return self._lanes[key]
 
-    async def job(self, work: Callable[[], T], *, bounded: bool = True) -> T:
+    async def job(self, work: Callable[[], T], *, bounded: bool = True, then: int = 0) -> T:
         """Run something long on an engine thread.
 
         Args:
             work: What is run.
             bounded: Whether it may be refused; of a request that does one after another, the first alone.
+            then: How many more that request will do after this one.
 
         Raises:
             Full: If as many of the kind as may be are waiting.
@@ -196,7 +197,7 @@ class Dispatcher:
             began = time.perf_counter()
             self._run(work, done, lambda: self._jobs.ended(time.perf_counter() - began))
 
-        self._jobs.add(start, done)
+        self._jobs.add(start, done, then)
         if None not in self._turns:
             self._turns.append(None)
         self._wake()

@@ -22,11 +22,12 @@ class Jobs:
     Attributes:
         seconds: What one takes, as the last few did.
         running: How many threads are at one.
+        rest: How many more will come after those that wait or run, one after another.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads, self.at_once = threads, max(1, threads - 1)
-        self.seconds, self.running = FIRST_SECONDS, 0
+        self.seconds, self.running, self.rest = FIRST_SECONDS, 0, 0
         self._waiting: deque[tuple[Callable[[], None], asyncio.Future[Any]]] = deque()
 
     def _alive(self) -> int:
@@ -38,12 +39,17 @@ class Jobs:
         return self._alive() >= 2 * self.threads
 
     def wait(self) -> float:
-        """Seconds until one that comes now has its turn."""
-        return (self._alive() + self.running) * self.seconds / self.at_once
+        """Seconds until all is done that was taken."""
+        return (self._alive() + self.running + self.rest) * self.seconds / self.at_once
 
-    def add(self, start: Callable[[], None], done: asyncio.Future[Any]) -> None:
-        """Let one wait: `start` begins it, unless nobody waits for `done` any more."""
+    def add(self, start: Callable[[], None], done: asyncio.Future[Any], then: int = 0) -> None:
+        """Let one wait: `start` begins it, unless nobody waits for `done` any more; `then` more come after it."""
         self._waiting.append((start, done))
+        self.rest += then
+        done.add_done_callback(lambda _: self._less(then))
+
+    def _less(self, then: int) -> None:
+        self.rest -= then
 
     def begin(self) -> bool:
         """Begin the next one; False where none waits or as many are under way as may be."""

@@ -142,7 +142,7 @@ async def _answer(state: State, served: Served, texts: list[str], asked: Predict
     if asked.explain:
         for at, text in enumerate(texts):
             work = lambda text=text: served.explain(text, asked.domain, state.settings.evaluations)  # noqa: E731
-            explained[at] = await state.dispatcher.job(work, bounded=at == 0)
+            explained[at] = await state.dispatcher.job(work, bounded=at == 0, then=len(texts) - at - 1)
     found = [
         wire(answer, scores=asked.scores, explanation=why)
         for answer, why in zip(answers, explained, strict=True)
