@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,7 +10,9 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -17,6 +20,7 @@ from finsa_moe.cli import main
 from finsa_moe.errors import ConfigError, DataError, MissingExtra, ModelError
 from finsa_moe.face import FinSA
 from finsa_moe.runtime.predictor import Predictor
+from finsa_moe.service.meters import Meters
 from finsa_moe.service.served import Shelf
 from tests.fakes import FakeEngine
 from tests.service.served import Settings, serving
@@ -49,6 +53,39 @@ def test_whatever_fails_is_a_model_that_is_refused(load: Callable[[], FinSA], sa
     with pytest.raises(ModelError, match=rf"^somewhere cannot be served \({said}.*\); copy the whole folder") as caught:
         Shelf(load, Path("somewhere"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_changed_is_told_from_the_one_that_was_opened(tmp_path: Path) -> None:
+    card = tmp_path / "model" / "card.json"
+    card.parent.mkdir()
+    card.write_text("{}")
+    shelf = Shelf(lambda: FinSA(Predictor(FakeEngine()), {}), card.parent)  # type: ignore[arg-type]
+    assert not shelf.changed
+    os.utime(card, ns=(1, 1))
+    assert shelf.changed
+    shelf.reload()
+    assert not shelf.changed
+    card.parent.rename(tmp_path / "old")
+    assert shelf.changed
+    assert not Shelf(lambda: FinSA(Predictor(FakeEngine()), {}), None).changed  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_signal_that_may_be_the_echo_of_a_reload_is_followed_where_the_folder_changed(changed: bool) -> None:
+    """The one that an operator sends meanwhile looks the same."""
+    counts = []
+    loaded = FinSA(Predictor(FakeEngine()))  # type: ignore[arg-type]
+
+    def load() -> FinSA:
+        counts.append(1)
+        return loaded
+
+    shelf = Shelf(load, None)
+    supervised = SimpleNamespace(echoed=lambda: True)
+    state: Any = SimpleNamespace(supervised=supervised, shelf=shelf, meters=Meters())
+    with patch.object(Shelf, "changed", changed):
+        asyncio.run(app._on_signal(state))
+    assert len(counts) == 1 + changed
 
 
 def test_no_model_is_opened_on_the_thread_that_gets_the_signals() -> None:

@@ -219,7 +219,7 @@ async def changed(state: State) -> Served:
 
 
 async def _on_signal(state: State) -> None:
-    if not state.supervised.echoed():
+    if not state.supervised.echoed() or state.shelf.changed:
         with suppress(FinSAError):
             await changed(state)
 

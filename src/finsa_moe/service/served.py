@@ -86,7 +86,22 @@ class Shelf:
     def __init__(self, load: Load, folder: Path | None, *, whole: bool = True) -> None:
         self._load, self._folder, self._whole = load, folder, whole
         self._changing = threading.Lock()
+        self._stamp: object = None
         self.served = self._tried()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the folder is another than when it was last opened, or could not be looked at."""
+        return self._stamp is None or self._stamped() != self._stamp
+
+    def _stamped(self) -> object:
+        """What tells one content of the folder from another, without reading it; None where that fails."""
+        try:
+            place = self._folder.resolve() if self._folder else None
+            states = [(file, file.stat()) for file in sorted(place.rglob("*"))] if place else []
+        except OSError:
+            return None
+        return place, [(file, state.st_ino, state.st_mtime_ns, state.st_size) for file, state in states]
 
     def reload(self) -> Served:
         """Open the folder again, try it on every expert, and put it in service.
@@ -119,6 +134,7 @@ class Shelf:
             ) from error
 
     def _opened(self) -> Served:
+        self._stamp = self._stamped()  # before it is read: what changes meanwhile is a change
         finsa = self._load()
         name = str(finsa.card.get("name") or (self._folder.resolve().name if self._folder else "default"))
         served = Served(finsa, name)

@@ -16,7 +16,7 @@ SUPERVISED = "FINSA_SUPERVISED"
 """The id of the process that looks after the workers."""
 TICK = 1.0
 """Seconds between two looks for it."""
-ECHO = 10.0
+ECHO = 60.0
 """Seconds within which the signal that a worker has asked for comes back to it."""
 
 
