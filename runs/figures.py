@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 from expert_rows import rows
-from skills import DOWN, FLAT, TURNED, UP, WHEN, Draw, Row
+from skills import DOWN, FLAT, TURNED, UP, WHEN, Draw, Row, drawn
 from whole_csv import write
 
 from finsa_moe.data.duplicates.held_out import HeldOut
@@ -155,12 +155,7 @@ GRAMMAR: tuple[Callable[[Draw], Iterator[Row]], ...] = (
 
 def lines(count: int, seed: int) -> list[Row]:
     """So many different lines."""
-    draw, found = Draw(seed), dict[str, str]()
-    for turn in range(20 * count):
-        found.update(GRAMMAR[turn % len(GRAMMAR)](draw))
-        if len(found) >= count:
-            break
-    return list(found.items())[:count]
+    return drawn(GRAMMAR, count, seed)
 
 
 def main() -> None:

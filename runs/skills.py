@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from whole_csv import write
@@ -233,11 +233,11 @@ GRAMMARS: dict[str, tuple[Callable[[Draw], Iterator[Row]], ...]] = {
 }
 
 
-def rows(domain: str, count: int, seed: int) -> list[Row]:
-    """So many different sentences of a domain, or all there are."""
+def drawn(grammar: Sequence[Callable[[Draw], Iterator[Row]]], count: int, seed: int) -> list[Row]:
+    """So many different sentences of a grammar, or all there are: each of its rules in turn."""
     draw, found = Draw(seed), dict[str, str]()
     for turn in range(20 * count):
-        found.update(GRAMMARS[domain][turn % len(GRAMMARS[domain])](draw))
+        found.update(grammar[turn % len(grammar)](draw))
         if len(found) >= count:
             break
     return list(found.items())[:count]
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13)
     args = parser.parse_args()
     for domain, path in (("news", args.news), ("forum", args.forum)):
-        made = rows(domain, args.rows, args.seed)
+        made = drawn(GRAMMARS[domain], args.rows, args.seed)
         write(path, ("id", "text", "label"), ([f"skill-{domain}-{at}", *row] for at, row in enumerate(made)))
         print(f"{path}: {len(made):,} sentences")
 
