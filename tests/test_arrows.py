@@ -32,13 +32,14 @@ ALLOWED = {
     "explain": BASE | {"data", "runtime"},
     "labelling": BASE | {"data", "runtime"},
     "drift": BASE | {"data", "runtime", "explain", "figures"},
+    "judging": BASE | {"data", "evaluation", "explain", "face", "model", "runtime", "shipped", "training"},
     "export": BASE | {"data", "model", "runtime", "evaluation"},
     "service": BASE | {"data", "runtime", "face"},
     "shipped": {"errors"},
     "settings": {"config"},
     "scale": BASE | {"data", "runtime", "shipped", "figures"},
     "face": BASE | {"shipped", "data", "runtime", "model", "explain"},
-    "cli": BASE | TOP | {"export", "face"},
+    "cli": BASE | TOP | {"export", "face", "judging"},
     "paper": {"cli"},
 }
 SHARED = {"text", "keys", "hashing", "shares", "domains", "encode", "lines", "ngrams", "samples", "fonts", "marks"}

@@ -17,9 +17,9 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 from finsa_moe.cli import main
-from finsa_moe.cli.compared_rows import judged_sets, labelled
 from finsa_moe.data.reading.columns import Columns
 from finsa_moe.data.text import normalise
+from finsa_moe.judging.rows import judged_sets, labelled
 from finsa_moe.polarity import NAMES, LabelMap
 from tests.families import made_rows
 
@@ -141,9 +141,9 @@ def test_what_leaks_of_a_set_does_not_hang_on_the_others(tmp_path: Path) -> None
     files = {"train": chain[:1], "a": chain[6:], "b": chain[1:6]}
     for name, texts in files.items():
         write(tmp_path / f"{name}.csv", ["text", "label"], [[text, "利好"] for text in texts])
-    train = labelled([f"news={tmp_path / 'train.csv'}"], "--train", Columns(), LabelMap())
-    asked = [f"news/{name}={tmp_path / f'{name}.csv'}" for name in ("a", "b")]
-    (alone,) = judged_sets(asked[:1], train, None, Columns(), LabelMap())
+    train = labelled({"news": tmp_path / "train.csv"}, Columns(), LabelMap())
+    asked = {f"news/{name}": tmp_path / f"{name}.csv" for name in ("a", "b")}
+    (alone,) = judged_sets({"news/a": asked["news/a"]}, train, None, Columns(), LabelMap())
     beside, others = judged_sets(asked, train, None, Columns(), LabelMap())
     assert alone.leaked.tolist() == beside.leaked.tolist() == [False]
     assert others.leaked.all()

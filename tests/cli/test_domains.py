@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finsa_moe.cli import grown, main
+from finsa_moe.cli import main
 from finsa_moe.export.export import export_mixture
 from finsa_moe.export.known import Known
 from finsa_moe.face import load
+from finsa_moe.judging import grown
 from finsa_moe.runtime.folder import CONFIG
 from tests.conftest import DOMAINS, Trained
 
@@ -29,22 +30,8 @@ def test_added_and_removed_from_the_command_line(
 ) -> None:
     source, data = trained("modernbert").joint, prepared["notices"]
     checks = [part for domain in DOMAINS for part in ("--check", f"{domain}={prepared[domain] / 'test.csv'}")]
-    assert (
-        main(
-            [
-                "add-domain",
-                str(source),
-                "notices",
-                str(data),
-                "--out",
-                str(tmp_path / "o"),
-                "--no-export",
-                *checks,
-                *FAST,
-            ]
-        )
-        == 0
-    )
+    words = ["add-domain", str(source), "notices", str(data), "--out", str(tmp_path / "o"), "--no-export"]
+    assert main([*words, *checks, *FAST]) == 0
     said = capsys.readouterr()
     for domain in DOMAINS:
         assert re.search(rf"{domain} +│ +[\d.]+ % +│ +[\d.]+ % +│ +12 +│ +[\d.]+ % +│ +[\d.]+ +│ +[\d.]+", said.out), (

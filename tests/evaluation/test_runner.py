@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from finsa_moe.cli.contenders import TRAINED
 from finsa_moe.errors import ConfigError, ModelError
 from finsa_moe.evaluation.baselines.registry import make, names
 from finsa_moe.evaluation.baselines.spec import Spec
@@ -18,6 +17,7 @@ from finsa_moe.evaluation.comparison.comparison import MIXTURE, TestSet
 from finsa_moe.evaluation.comparison.runner import TrainRows, planned, run
 from finsa_moe.evaluation.comparison.scoring import compare
 from finsa_moe.evaluation.comparison.tables import cost_rows
+from finsa_moe.judging.contenders import TRAINED
 from tests.families import made_rows
 
 ROWS = {domain: made_rows(domain, 60, seed=1) for domain in ("news", "forum")}

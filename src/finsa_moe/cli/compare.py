@@ -1,6 +1,6 @@
 """``finsa compare``: models × test sets, trained on the same rows, as one table and one report.
 
-`compared_rows` reads, `contenders` makes the models; the evaluation room runs and scores, `compared` shows and saves.
+The judging room reads the rows and makes the models, the evaluation room runs and scores, `compared` shows and saves.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from finsa_moe.runtime import BATCH_TOKENS
 
 SEEDS, SHARES = "13,21,42,87,123", "0.05,0.1,0.25,0.5"
 """The paper's seeds; the shares of a learning curve below all rows."""
+FILE = "news=work/news/test.csv"
+"""What an option of rows looks like."""
 
 
 def register(app: typer.Typer) -> None:
@@ -85,8 +87,6 @@ def compare(
 
     require("sklearn", "train", "comparing models")
     from finsa_moe.cli.compared import FILES, command, publish
-    from finsa_moe.cli.compared_rows import FILE, inputs, judged_sets, labelled
-    from finsa_moe.cli.contenders import Running, experts, fingerprints, mistakes, registry
     from finsa_moe.cli.targets import check_targets
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.evaluation.baselines.spec import Spec
@@ -96,6 +96,9 @@ def compare(
     from finsa_moe.evaluation.comparison.scoring import compare as judge
     from finsa_moe.evaluation.comparison.tables import chosen_lines
     from finsa_moe.evaluation.fingerprints import of_weights
+    from finsa_moe.judging.contenders import Running, experts, fingerprints, registry
+    from finsa_moe.judging.mistakes import mistakes
+    from finsa_moe.judging.rows import inputs, judged_sets, labelled
     from finsa_moe.polarity import LabelMap
 
     if protocol not in ("ours", "finsa"):
@@ -104,7 +107,8 @@ def compare(
     drawn = [_seed(word) for word in seeds.split(",")]
     if doubled := [seed for at, seed in enumerate(drawn) if seed in drawn[:at]]:
         raise ConfigError(f"--seeds {seeds}: {doubled[0]} stands twice; name every seed once")
-    domains = [name.partition("/")[0] for name in pairs_of(test, "--test", FILE)]
+    tested = pairs_of(test, "--test", FILE)
+    domains = [name.partition("/")[0] for name in tested]
     asked = with_forms(models, experts, domains) if matrix else models
     cells = planned(asked, drawn, [float(x) for x in SHARES.split(",")] if curves else [])
     held = next((spec for spec, name in names.items() if name == reference), reference or models[0])
@@ -113,9 +117,9 @@ def compare(
     if out.is_dir():
         check_targets(*(out / name for name in FILES))
     columns, spelling = Columns(text=text, label=label, id=id, date=date), LabelMap.parse(labels)
-    rows = labelled(train or [], "--train", columns, spelling)
-    chosen = labelled(dev, "--dev", columns, spelling) if dev else None
-    sets = judged_sets(test, rows, chosen, columns, spelling)
+    rows = labelled(pairs_of(train or [], "--train", FILE), columns, spelling)
+    chosen = labelled(pairs_of(dev, "--dev", FILE), columns, spelling) if dev else None
+    sets = judged_sets(tested, rows, chosen, columns, spelling)
     for line in chosen_lines(sets):
         typer.echo(f"warning: {line}", err=True)
     try:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from finsa_moe.cli import grown, worth
+from finsa_moe.cli.grown import astray, show, show_worth, warnings
 from finsa_moe.cli.options import Date, Device, HoldOut, Id, Label, Labels, Resume, Set, Text, pairs_of
 from finsa_moe.cli.targets import check_folder
 
@@ -66,6 +66,7 @@ def add_domain(
     from finsa_moe.data.duplicates.held_out import HeldOut
     from finsa_moe.data.reading.columns import Columns
     from finsa_moe.data.reading.read import read_texts
+    from finsa_moe.judging import grown, worth
     from finsa_moe.model.checkpoint import read_config
     from finsa_moe.model.growth import check_new
     from finsa_moe.model.reading import Reading
@@ -91,11 +92,11 @@ def add_domain(
         replay=pairs_of(replay, "--replay") if replay else None, held_out=held, say=_say,
     )  # fmt: skip
     moved = grown.scores(source, out / MOE, checks, device)
-    grown.show(facts["sent_to_own"], moved)
+    show(facts["sent_to_own"], moved)
     if name in checks:
         learnt = read_split(data, "train", reading).apart(HeldOut(held))
-        worth.show(files[name], worth.beside(out / MOE, name, checks[name], learnt, device))
-    for line in (*grown.warnings(before.domains, moved), *grown.astray(name, moved, settings.taken)):
+        show_worth(files[name], worth.beside(out / MOE, name, checks[name], learnt, device))
+    for line in (*warnings(before.domains, moved), *astray(name, moved, settings.taken)):
         _say(line)
     typer.echo(f"written to {out / MOE}")
     if export:

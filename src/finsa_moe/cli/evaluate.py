@@ -25,7 +25,6 @@ from finsa_moe.cli.options import (
     Labels,
     Text,
     Threads,
-    one_split,
     seed_for,
 )
 from finsa_moe.cli.remarks import remark_on_sheets, remark_on_torch
@@ -127,6 +126,7 @@ def evaluate(
 def _read(files: list[Path], columns: Columns, labels: str | None, domain: str | None, *, allow_rejects: bool) -> Table:
     """The labelled rows; one that cannot be used is an error, as a score without it would be of another test set."""
     from finsa_moe.data.reading.read import read_rows
+    from finsa_moe.data.reading.sets import one_split
     from finsa_moe.polarity import LabelMap
 
     for path in files:

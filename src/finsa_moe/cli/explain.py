@@ -29,12 +29,12 @@ from finsa_moe.cli.options import (
     Model,
     Text,
     Threads,
-    is_file,
     seed_for,
 )  # fmt: skip
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.remarks import remark_on_refused, remark_on_torch
 from finsa_moe.cli.targets import refuse_inputs
+from finsa_moe.files import is_file
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:

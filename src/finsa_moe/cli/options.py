@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from finsa_moe.errors import ConfigError, DataError
+from finsa_moe.errors import ConfigError
 
 FORMATS = "CSV, TSV, TXT, JSON lines, JSON, these also as .gz; Parquet, .xlsx (one sheet: F.xlsx#NAME)"
 """What a file of rows may be."""
@@ -76,14 +76,6 @@ def seed_for(what: str) -> Any:
     return typer.Option(min=0, max=2**32 - 1, help=f"Random seed for {what}.")
 
 
-def is_file(text: str) -> bool:
-    """Whether what was given as a text is the name of a file."""
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a null
-        return False
-
-
 def pairs_of(pairs: list[str], option: str, example: str = "news=work/news") -> dict[str, Path]:
     """``NAME=PATH`` options as a mapping, in the order given."""
     named: dict[str, Path] = {}
@@ -95,24 +87,3 @@ def pairs_of(pairs: list[str], option: str, example: str = "news=work/news") -> 
             raise ConfigError(f"{option} {pair}: {name} was given before; each domain has one folder")
         named[name] = Path(folder)
     return named
-
-
-def one_split(path: Path) -> None:
-    """Refuse a folder with a training split in it where rows of one split are meant.
-
-    Raises:
-        DataError: Naming the file that could be meant, never one of training rows or a part of a split.
-    """
-    from finsa_moe.data.reading.sets import splits_of
-
-    if "train" not in (inside := splits_of(path)):
-        return
-    others = [(split, files) for split, files in inside.items() if split != "train"]
-    whole = [files[0] for _, files in others if len(files) == 1]
-    advice = "name the file of the rows that are meant"
-    if whole:
-        advice = f"name one split, e.g. {whole[-1]}"
-    elif others:
-        split, files = others[-1]
-        advice = f"{split} lies in {len(files)} shards: move them to a folder of their own, and name that"
-    raise DataError(f"{path} is a folder of splits, its training rows among them; {advice}")

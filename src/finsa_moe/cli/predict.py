@@ -26,7 +26,6 @@ from finsa_moe.cli.options import (
     Model,
     Text,
     Threads,
-    is_file,
 )
 from finsa_moe.cli.progress import Bar
 from finsa_moe.cli.remarks import (
@@ -40,6 +39,7 @@ from finsa_moe.cli.remarks import (
 )
 from finsa_moe.cli.standard import ask, quiet_pipe, say, say_json
 from finsa_moe.cli.targets import check_targets
+from finsa_moe.files import is_file
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files read: what says of a folder what it is, a JSON object, and the SHA-256 of any file."""
+"""Files read: what says of a folder what it is, a JSON object; the SHA-256 of any file; whether a text names one."""
 
 from __future__ import annotations
 
@@ -69,3 +69,11 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_file(text: str) -> bool:
+    """Whether what was given as a text is the name of a file."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a null
+        return False

@@ -16,7 +16,7 @@ from finsa_moe.data.reading.columns import Columns
 from finsa_moe.data.reading.formats import READERS, find_files
 from finsa_moe.data.reading.names import named
 from finsa_moe.data.reading.read import read_rows
-from finsa_moe.errors import ConfigError
+from finsa_moe.errors import ConfigError, DataError
 from finsa_moe.polarity import LabelMap
 
 STEMS = ("train", "valid", "validation", "val", "dev", "eval", "test")
@@ -167,6 +167,25 @@ def splits_of(folder: Path) -> dict[str, tuple[Path, ...]]:
             form = bool(match[2]), list(READERS).index(meant.ending), meant.packed, "" if match[2] else path.name
             forms.setdefault(match[1].lower(), {}).setdefault(form, []).append(path)
     return {stem: tuple(forms[stem][min(forms[stem])]) for stem in STEMS if stem in forms}
+
+
+def one_split(path: Path) -> None:
+    """Refuse a folder with a training split in it where rows of one split are meant.
+
+    Raises:
+        DataError: Naming the file that could be meant, never one of training rows or a part of a split.
+    """
+    if "train" not in (inside := splits_of(path)):
+        return
+    others = [(split, files) for split, files in inside.items() if split != "train"]
+    whole = [files[0] for _, files in others if len(files) == 1]
+    advice = "name the file of the rows that are meant"
+    if whole:
+        advice = f"name one split, e.g. {whole[-1]}"
+    elif others:
+        split, files = others[-1]
+        advice = f"{split} lies in {len(files)} shards: move them to a folder of their own, and name that"
+    raise DataError(f"{path} is a folder of splits, its training rows among them; {advice}")
 
 
 def held_out_in(folder: Path) -> list[Path]:

@@ -1,41 +1,38 @@
 """The rows of a comparison: what models learn from and choose by, and the test sets with their clusters and leaks.
 
-``NAME=FILE`` options go in, rows of class ids come out. A row that cannot be used is an error here: a score without it
+Files by name go in, rows of class ids come out. A row that cannot be used is an error here: a score without it
 would be of another test set. It knows no model.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from finsa_moe.cli.options import one_split, pairs_of
 from finsa_moe.data.duplicates.leakage import audit
 from finsa_moe.data.reading.columns import Columns
 from finsa_moe.data.reading.read import read_rows
+from finsa_moe.data.reading.sets import one_split
 from finsa_moe.evaluation.comparison.comparison import TestSet
 from finsa_moe.evaluation.comparison.runner import TrainRows
 from finsa_moe.evaluation.evaluate import class_ids
 from finsa_moe.polarity import LabelMap
 
-FILE = "news=work/news/test.csv"
-"""What an option of rows looks like."""
 
-
-def labelled(pairs: list[str], option: str, columns: Columns, labels: LabelMap) -> TrainRows:
-    """The rows of all files of an option, in the order given; ``news/latest`` is of the domain news.
+def labelled(files: Mapping[str, Path], columns: Columns, labels: LabelMap) -> TrainRows:
+    """The rows of all files, in the order given; ``news/latest`` is of the domain news.
 
     Raises:
         DataError: If a file has no row, or one that cannot be used.
-        ConfigError: For a pair that is not ``NAME=FILE``.
     """
     texts: list[str] = []
     ids: list[int] = []
     domains: list[str] = []
-    for name, path in pairs_of(pairs, option, FILE).items():
+    for name, path in files.items():
         frame = _frame(path, columns, labels)
         texts += frame["text"].to_list()
         ids += class_ids(frame["label"]).tolist()
@@ -44,13 +41,13 @@ def labelled(pairs: list[str], option: str, columns: Columns, labels: LabelMap) 
 
 
 def judged_sets(
-    pairs: list[str], train: TrainRows, dev: TrainRows | None, columns: Columns, labels: LabelMap
+    files: Mapping[str, Path], train: TrainRows, dev: TrainRows | None, columns: Columns, labels: LabelMap
 ) -> list[TestSet]:
     """The test sets, each with its clusters and what of it stands in the rows to learn from and to choose by.
 
     Errors as `labelled`.
     """
-    frames = {name: _frame(path, columns, labels) for name, path in pairs_of(pairs, "--test", FILE).items()}
+    frames = {name: _frame(path, columns, labels) for name, path in files.items()}
     asked = {name: frame.select("text", "label") for name, frame in frames.items()}
     together = audit(asked)  # of texts near to one another in several sets all are drawn at once
     made = []

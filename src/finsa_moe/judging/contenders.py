@@ -1,33 +1,25 @@
-"""What the specs of a comparison mean on this machine: which folder, which class, and why a mixture errs.
+"""What the specs of a comparison mean on this machine: which folder, and which class.
 
-Specs go in, models come out that the evaluation room runs. It stands here since models are made by rooms that
-`evaluation` may not import.
+Specs go in, models come out that the evaluation room runs.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finsa_moe.cli.options import is_file
 from finsa_moe.evaluation.comparison.comparison import MIXTURE
 from finsa_moe.evaluation.fingerprints import of_folder, of_weights
-from finsa_moe.evaluation.results import ORACLE, ROUTED
-from finsa_moe.files import read_json
+from finsa_moe.files import is_file, read_json
 from finsa_moe.runtime import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.comparison.cells import Answers, Cell
-    from finsa_moe.evaluation.comparison.comparison import TestSet
-    from finsa_moe.evaluation.comparison.examples import Example
 
-EVALUATIONS = 300
-"""Coalitions of a wrong answer's words that are asked: enough to see what misled, few enough for forty texts."""
 TRAINED = ("lora", "finetune")
 """Models that `training` makes."""
 PLACED = ("hf", *TRAINED)
@@ -150,51 +142,3 @@ def _exported(folder: Path) -> bool:
     from finsa_moe.runtime.folder import MODEL_TYPE
 
     return read_json(folder / "config.json", absent={}).get("model_type") == MODEL_TYPE
-
-
-def mistakes(
-    n: int, reference: str, sets: Sequence[TestSet], found: Mapping[Cell, Answers], make: Callable[[Spec], Any],
-    say: Callable[[str], None], called: Callable[[str], str],
-) -> tuple[list[Example], str]:  # fmt: skip
-    """The surest wrong answers of a model, explained where it is a mixture, and a remark for their reader.
-
-    The model is the reference if that is a mixture, else the first mixture, else the reference after all.
-
-    Args:
-        n: How many wrong answers of each test set.
-        reference: Spec of the model that the others are compared with.
-        sets: What was answered.
-        found: Answers by cell.
-        make: Makes the mixture again.
-        say: Told what is done.
-        called: The name of a spec's model where people read it.
-    """
-    from finsa_moe.errors import MissingExtra
-    from finsa_moe.evaluation.baselines.spec import Spec
-    from finsa_moe.evaluation.comparison.examples import wrong
-
-    models = dict.fromkeys((reference, *(cell.model for cell in found)))
-    spec = next((s for s in map(Spec.parse, models) if s.name == MIXTURE), Spec.parse(reference))
-    cell = next(cell for cell in found if cell.model == spec.text and cell.share == 1.0)
-    examples = wrong(sets, found[cell], n) if n else []
-    if not examples:
-        return [], ""
-    remark = f"Of {called(spec.text)}."
-    if spec.name != MIXTURE:
-        return examples, remark
-    say(f"explaining {len(examples)} wrong answers of {called(spec.text)}")
-    try:
-        return _explained(examples, make(spec), {one.name: one.domain for one in sets}), remark
-    except MissingExtra as error:
-        return examples, f"{remark} Without reasons: {error}."
-
-
-def _explained(examples: Sequence[Example], form: Any, domains: Mapping[str, str]) -> list[Example]:
-    from finsa_moe.explain.explain import ExplainSettings, explain
-
-    settings, reasons = ExplainSettings(evaluations=EVALUATIONS), []
-    for name in dict.fromkeys(example.name for example in examples):
-        texts = [example.text for example in examples if example.name == name]
-        domain = None if form.run == ROUTED else domains[name] if form.run == ORACLE else form.run
-        reasons += explain(form.model, texts, domain=domain, settings=settings)
-    return [replace(example, why=why) for example, why in zip(examples, reasons, strict=True)]

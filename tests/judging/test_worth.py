@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import f1_score
 
-from finsa_moe.cli import worth
-from finsa_moe.cli.grown import Checked
+from finsa_moe.cli.grown import show_worth
 from finsa_moe.evaluation.baselines.tfidf import TfidfBaseline
 from finsa_moe.face import load
+from finsa_moe.judging import worth
+from finsa_moe.judging.grown import Checked
 from finsa_moe.polarity import NAMES
 from finsa_moe.training.batches import Rows
 from tests.conftest import Trained
@@ -40,8 +41,8 @@ def test_each_answers_the_same_rows(trained: Callable[[str], Trained], monkeypat
 
 
 def test_the_table_says_which_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    worth.show(Path("d/test.csv"), worth.Beside({"the new expert, [b]": 91.25}, 500, 1200))
+    show_worth(Path("d/test.csv"), worth.Beside({"the new expert, [b]": 91.25}, 500, 1200))
     assert "on 500 of 1,200 rows of test.csv" in (said := capsys.readouterr().out)
     assert "the new expert, [b]" in said
-    worth.show(Path("d/valid.csv"), worth.Beside({}, 60, 60))
+    show_worth(Path("d/valid.csv"), worth.Beside({}, 60, 60))
     assert "on 60 rows of valid.csv, by which a checkpoint may have been chosen" in capsys.readouterr().out

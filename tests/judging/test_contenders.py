@@ -13,10 +13,10 @@ import pytest
 
 from finsa_moe import shipped
 from finsa_moe.cli import main
-from finsa_moe.cli.contenders import Running, registry
 from finsa_moe.errors import ConfigError
 from finsa_moe.evaluation import fingerprints as prints
 from finsa_moe.evaluation.baselines.spec import Spec
+from finsa_moe.judging.contenders import Running, registry
 from tests.families import made_rows, write_rows
 
 
@@ -63,7 +63,7 @@ def test_models_without_torch_load_none() -> None:
     """It takes seconds, which a comparison of counts and lexica should not wait for."""
     script = (
         "import sys\n"
-        "from finsa_moe.cli.contenders import Running, registry\n"
+        "from finsa_moe.judging.contenders import Running, registry\n"
         "from finsa_moe.evaluation.baselines.spec import Spec\n"
         "make, mark = registry(Running(device='cpu'))\n"
         "for text in ('majority', 'finsa'): make(Spec.parse(text)), mark(Spec.parse(text))\n"

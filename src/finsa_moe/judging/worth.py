@@ -1,6 +1,6 @@
 """Whether an expert more was worth it: its answers to held-out rows beside an old expert's and those of TF-IDF.
 
-A grown mixture, labelled rows and the rows it learnt from go in, a small table comes out.
+A grown mixture, labelled rows and the rows it learnt from go in, scores come out.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finsa_moe.cli.screen import screen
-
 if TYPE_CHECKING:
-    from finsa_moe.cli.grown import Checked
+    from finsa_moe.judging.grown import Checked
     from finsa_moe.training.batches import Rows
 
 MOST = 500
@@ -60,15 +58,3 @@ def beside(folder: Path, new: str, judged: Checked, learnt: Rows, device: str | 
         f"TF-IDF (SVM) of the same {len(learnt.texts):,} training rows": found["TF-IDF"],
     }
     return Beside(by, len(texts), len(judged.texts))
-
-
-def show(file: Path, found: Beside) -> None:
-    """Print the table; `file` holds the rows."""
-    from rich.table import Table
-
-    some = f"{found.rows:,} of {found.of:,}" if found.rows < found.of else f"{found.rows:,}"
-    chosen = ", by which a checkpoint may have been chosen" if file.stem == "valid" else ""
-    table = Table(f"on {some} rows of {file.name}{chosen}", "macro-F1")
-    for who, score in found.by.items():
-        table.add_row(who, f"{score:.1f}")
-    screen(markup=False).print(table)
