@@ -98,7 +98,21 @@ def test_relative_links_lead_somewhere() -> None:
             assert not anchor or anchor in _anchors(page), f"{document.name}: {target}#{anchor}"
 
 
+def test_the_index_of_the_experiments_names_each_once() -> None:
+    page = ROOT / "EXPERIMENTS.md"
+    index, *entries = re.split(r"^## (?=\d)", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    asked = [entry.partition("\n")[0].partition(" · ")[2] for entry in entries]
+    listed = re.findall(r"^- \[(.*)\]\(#([^)]*)\): \S", index, re.MULTILINE)
+    assert sorted(title for title, _ in listed) == sorted(asked)
+    assert {anchor for _, anchor in listed} == {anchor_of(entry.partition("\n")[0]) for entry in entries}
+
+
+def anchor_of(heading: str) -> str:
+    """As GitHub makes it: lower case, marks dropped, spaces to hyphens."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def _anchors(page: Path) -> set[str]:
-    """Of a page's headings, as GitHub makes them: lower case, marks dropped, spaces to hyphens."""
+    """Of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return set(map(anchor_of, headings))
