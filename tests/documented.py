@@ -7,7 +7,10 @@ import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "README_CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "README_CN.md", "CONTRIBUTING.md", "runs/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 REPORTS = [ROOT / "docs" / "results" / "sample_report" / "comparison.md"]
 """Made by a script that takes many minutes; `test_compare_run` holds what the script asks for."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
