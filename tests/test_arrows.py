@@ -42,7 +42,20 @@ ALLOWED = {
     "cli": BASE | TOP | {"export", "face", "judging"},
     "paper": {"cli"},
 }
-SHARED = {"text", "keys", "hashing", "shares", "domains", "encode", "lines", "ngrams", "samples", "fonts", "marks"}
+SHARED = {
+    "text",
+    "amounts",
+    "keys",
+    "hashing",
+    "shares",
+    "domains",
+    "encode",
+    "lines",
+    "ngrams",
+    "samples",
+    "fonts",
+    "marks",
+}
 WITHIN_DATA = {
     "reading": SHARED,
     "duplicates": SHARED,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from finsa_moe.data.text import normalise
+from finsa_moe.data.amounts import read
 from finsa_moe.errors import ConfigError
 
 PROMPTS = {
@@ -112,7 +112,7 @@ class TextEncoder:
     def _portion(self, texts: Sequence[str]) -> list[Encoded]:
         # A token never covers more than a few characters; what lies further than this from both ends cannot stay.
         reach = 16 * self.max_length
-        clean = [normalise(text) for text in texts]
+        clean = [read(text) for text in texts]
         short = [t if len(t) <= 2 * reach else t[:reach] + t[-reach:] for t in clean]
         return [self._fit(ids, cut=len(s) < len(c)) for ids, s, c in zip(self._ids(short), short, clean, strict=True)]
 

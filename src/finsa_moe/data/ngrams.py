@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finsa_moe.data.text import normalise
+from finsa_moe.data.amounts import read
 from finsa_moe.errors import ModelError
 from finsa_moe.files import write
 
@@ -161,9 +161,9 @@ def text_keys(texts: Sequence[str]) -> tuple[Keys, Places]:
 
     A key is a hash of `KEY_BITS` bits, the upper ones of 64, by multiplying and shifting one character after the other.
     """
-    read = [normalise(text)[:READ] for text in texts]
-    points = np.frombuffer("".join(read).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
-    of = np.repeat(np.arange(len(read)), [len(text) for text in read])
+    seen = [read(text)[:READ] for text in texts]
+    points = np.frombuffer("".join(seen).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
+    of = np.repeat(np.arange(len(seen)), [len(text) for text in seen])
     rolled = np.zeros(len(points), dtype=np.uint64)
     keys, owners = [rolled[:0].astype(np.uint32)], [of[:0]]
     for size in range(1, min(LONGEST, len(points)) + 1):
