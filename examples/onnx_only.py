@@ -1,7 +1,7 @@
 """The mixture without this package: one graph, onnxruntime and a tokenizer, as any language with ONNX Runtime has them.
 
 Made by ``finsa export MODEL --out DIR --single``. Make traditional characters simplified before; texts over the limit
-lose their end here.
+lose their end here, and which of two amounts is more is not said (docs/method.md).
 """
 
 import json
