@@ -6,6 +6,7 @@
 # runs/default_model.sh ends with it; MIXTURE=models/default lets what ships read on.
 # Each stage is skipped when done; stopped at any moment, the same command goes on where it was.
 # usage: MIXTURE=FOLDER runs/read_on.sh [DATA_DIR] [OUT_DIR]   settings: BIN as there; READ_ON=file (runs/read_on.yaml)
+#        ON_SEEDS=13 (by commas; of several the mean is kept)
 #        ON=22000 labelled rows beside the written sentences, PHRASES=so many (all), FIGURES=so many (18000); those of
 #        runs/tables.sh
 set -euo pipefail
@@ -14,6 +15,7 @@ data=${1:-../shared/data}
 out=${2:-work/default}
 mixture=${MIXTURE:-models/default}
 config=${READ_ON:-runs/read_on.yaml}
+seeds=${ON_SEEDS:-13}
 export PATH="${BIN:-$PWD/.venv/bin}:$PATH"
 source runs/stages.sh
 needs "$data" "name the folder that holds news/ and forum/"
@@ -31,7 +33,8 @@ done
 expert_rows "$out/on/all" "$out/data/news" ${later[@]+"${later[@]}"} "${held[@]}"
 expert_rows "$out/on/news" "$out/on/all:${ON:-22000}" --more runs/written/news.csv --more "$out/phrases.csv" \
   --more "$out/figures.csv" --companies "${probing[@]}" "${held[@]}"
-made_of "$out/read" "$mixture" "$out/on/news" "$config:expert"
-[ -f "$out/read/config.json" ] || python runs/read_on.py "$mixture" "$out/read" news "$out/on/news" --config "$config"
+made_of "$out/read" "$mixture" "$out/on/news" "$config:expert" "ON_SEEDS=$seeds"
+[ -f "$out/read/config.json" ] ||
+  python runs/read_on.py "$mixture" "$out/read" news "$out/on/news" --config "$config" --seeds "$seeds"
 
 MIXTURE="$out/read" FROM="$mixture" bash runs/tables.sh "$data" "$out"

@@ -109,7 +109,7 @@ def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
     )  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if name not in settings},
-        "CONFIG": str(config), "READ_ON": str(config), "ON": "60", "PHRASES": "40", "FIGURES": "30", "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
+        "CONFIG": str(config), "READ_ON": str(config), "ON_SEEDS": "13,21", "ON": "60", "PHRASES": "40", "FIGURES": "30", "READINGS": str(read), "START": "", "POOL": "1000", "TEACHERS": "13", "STUDENTS": "13 21", "SEEDS": "13 21",
         "BIN": str(warm), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
     command = ["bash", str(ROOT / "runs" / "default_model.sh"), str(data), str(out)]
@@ -183,7 +183,11 @@ def test_it_runs_to_a_runtime_and_never_learns_from_what_judges_it(
     assert torch.equal(kept.heads.weight[1], moe.heads.weight[1])
     read_on = json.loads((out / "moe" / "metrics.json").read_text(encoding="utf-8"))["read_on"]
     assert list(read_on) == ["news"]
-    assert read_on["news"]["steps"] == 6
+    assert (read_on["news"]["steps"], read_on["news"]["seeds"]) == (6, 2)
+    factors = load_file(out / "moe" / "experts" / "news" / "adapter_model.safetensors")
+    of_two = [load_file(out / f"read.expert.{seed}" / "adapter_model.safetensors") for seed in (13, 21)]
+    for name, tensor in factors.items():
+        assert torch.allclose(tensor, (of_two[0][name] + of_two[1][name]) / 2, atol=1e-6)
     assert not any(apart.match(text) for text in texts(out / "on" / "news" / "train.csv"))
 
     later = tmp_path / "later"  # the student goes on
