@@ -207,8 +207,8 @@ def _read_on(found: dict[str, dict[str, Any]]) -> str:
     return "".join(
         f" The expert of {domain} then read on alone ({one['steps']:,} steps, {one['wall_seconds'] / 60:.0f} minutes "
         f"of a core{_of_seeds(one.get('seeds', 1))}) among {one['rows']:,} rows: labelled ones, the written sentences, "
-        "bare phrases, nouns of a list with what may be said of them (`runs/phrases.py`), and short lines whose figures "
-        "decide (`runs/figures.py`)."
+        "bare phrases, nouns of a list with what may be said of them (`runs/phrases.py`), and short lines whose "
+        "figures decide (`runs/figures.py`)."
         for domain, one in found.items()
     )
 
