@@ -33,35 +33,36 @@ _UNIT = (
 _AMOUNT = re.compile(
     rf"(?<![\d.A-Za-z])(?P<sign>-?)(?P<low>{_NUMBER})"
     rf"(?:(?P<low_scale>{_SCALE})?(?:{_UNIT})?(?:至|到|-|~|—|–)(?P<high>-?{_NUMBER}))?"
-    rf"(?P<scale>{_SCALE})?(?P<unit>{_UNIT})?(?![\d年月日号时])"
+    rf"(?P<scale>{_SCALE})?(?P<unit>{_UNIT})?(?:/(?:股|人|吨|公斤|平方米|平米|桶|盎司|张|件|辆|份))?(?![\d年月日号时])"
 )
 _YEAR = re.compile(r"(?<!\d)((?:19|20)\d\d)年")
 _PAST = (
-    r"(?:去年|上年|前年|上一年度?|前一年|此前一年|一年前|上期|上季度?|前一季度?|上个?月|上周|上半年|年初|期初|上年末|去年底"
+    r"(?:去年|上年|前年|上一年度?|前一年|此前一年|一年前|上期|上季度?|前一季度?|上个?月|上周|年初|期初|上年末|去年底"
     r"|(?:19|20)\d\d年)"
 )
 _SINCE = r"[^\d,。;!?]{0,10}(?:\d{1,2}月)?[^\d,。;!?]{0,8}"
 _THEN = re.compile(rf"\)?[,。;:(、/ ]{{0,2}}[^\d,。;!?]{{0,4}}{_PAST}{_SINCE}")
-_NOW = re.compile(
-    r"[,。;、/ ]{0,2}[^\d,。;!?]{0,4}"
-    rf"(?:今年|本年|本期|本季|本月|本周|报告期|如今|现在|目前|年末|期末|今|(?:19|20)\d\d年){_SINCE}"
-)
-_TO = re.compile(r"[^\d,。;!?]{0,4}(?:变为|变成|变动至|调整为|到|至|→)[^\d,。;!?]{0,6}")
+_PRESENT = "(?:今年|本年|本期|本季|本月|本周|报告期|如今|现在|目前|年末|期末|今)"
+_NOW = re.compile(rf"[,。;、/ ]{{0,2}}[^\d,。;!?]{{0,4}}(?:{_PRESENT}|(?:19|20)\d\d年){_SINCE}")
+_TO = re.compile(r"(?:[^\d,。;!?]{0,4}(?:变为|变成|变动至|调整为)|至|到|→)[^\d,。;!?]{0,6}")
 _FROM = re.compile(r"(?:由|从)[^\d,。;!?]{0,8}$")
 _BEFORE = re.compile(rf"{_PAST}{_SINCE}$")
 _ANY = re.compile(
-    r"去年|上年|前年|上一年|前一|年前|上期|上季|上月|上个月|上周|上半年|年初|期初|同期|同月|同季|同项"
-    r"|由[^\d,。;!?]{0,9}\d|从[^\d,。;!?]{0,9}\d|年.{1,40}[12]\d\d\d年"
+    r"去年|上年|前年|上一年|前一|年前|上期|上季|上月|上个月|上周|年初|期初|同期|同月|同季|同项"
+    r"|由[^\d,。;!?]{0,9}\d|从[^\d,。;!?]{0,9}\d|年.{1,40}[12]\d\d\d年|\([12]\d\d\d年"
 )
 """A text without a match has no earlier amount. A search is fast whose ways each begin with a letter of their own."""
 _CHANGE = re.compile(r"[增减升降涨跌缩]|回落|下滑|收窄|扩大|[多少]了|[高低]于|[上下]调|提[高升]")
 """Words by which a text says itself what became more, or by how much."""
 _CHANGED = re.compile(rf"(?:[同环]比[^\d,。;]{{0,4}}|(?:{_CHANGE.pattern}|长|少|加|动|持)[了至到约近超]?)$")
+_EXPECTED = re.compile(r"(?:预期|预估|预测|前值|此前)[^\d,。;]{0,6}$")
+"""What is said of an amount that is of no time past, nor of now."""
 _LOST, _EARNED = re.compile(r"亏[^\d,。;]{0,4}$"), re.compile(r"(?:盈|赚|利|收益|EPS)[^\d,。;]{0,6}$", re.IGNORECASE)
 _CLAUSE, _NAMED = 10, 20
 """Characters before an amount that tell of its time and sign, and of what it is."""
 _PERIOD = re.compile(
-    rf"{_PAST}|同[期月季项]|[上下]半年|[第前]?[一二三四]季度?|全年|年度|中期|[底末与和]|[为的是仅只有约达高才还也亦而但]|vs|VS|\W|\d"
+    rf"{_PAST}|{_PRESENT}|同[期月季项]|[上下]半年|[第前]?[一二三四]季度?|全年|年度|中期|人民币|[底末与和]"
+    r"|[为的是仅只有约达高才还也亦而但]|vs|VS|\W|\d"
 )
 """What may stand beside an earlier amount and names no other thing."""
 
@@ -91,7 +92,7 @@ def _compared(text: str, first: re.Match[str], second: re.Match[str]) -> tuple[i
     if len(between) > NEAR or (first["unit"] and second["unit"] and first["unit"] != second["unit"]):
         return None
     before = text[max(0, first.start() - _CLAUSE) : first.start()]
-    if _CHANGE.search(between) or _CHANGED.search(before):
+    if _CHANGE.search(between) or _CHANGED.search(before) or _EXPECTED.search(before) or _EXPECTED.search(between):
         return None
     later = _later(before, between)
     if later is None or not _same(text[max(0, first.start() - _NAMED) : first.start()], between):
@@ -116,7 +117,7 @@ def _compared(text: str, first: re.Match[str], second: re.Match[str]) -> tuple[i
 def _later(before: str, between: str) -> int | None:
     """Which of two amounts is of now, 0 or 1, by the words before the first and between them; None for neither."""
     years = [found[-1] for words in (before, between) if (found := _YEAR.findall(words))]
-    if years and not re.search("同[期月季项]", between):
+    if years and not re.search(r"同[期月季项]|^\((?:19|20)\d\d年", between):
         if len(years) == 2:
             return None if years[0] == years[1] else int(years[1] > years[0])
         if _YEAR.search(between) and not re.search("[今去]年|[本报]", before):
