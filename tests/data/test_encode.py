@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from finsa_moe.data.amounts import LESS, read
 from finsa_moe.data.encode import PROMPTS, Encoded, TextEncoder, template
-from finsa_moe.data.text import normalise
 from finsa_moe.errors import ConfigError
 
 CHARACTERS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -153,6 +153,12 @@ def test_odd_characters_are_normalised_here(text: str, same_as: str) -> None:
     assert encoder([text]) == encoder([same_as])
 
 
+def test_amounts_are_compared_here() -> None:
+    text = "利润1亿元,去年同期2亿元"
+    (encoded,) = TextEncoder(characters())([text])
+    assert len(encoded.ids) == len("[") + len(text) + len(LESS) + len("]"), "one character, one token"
+
+
 def test_emoji_stay() -> None:
     tokenizer = characters()
     assert spelt(tokenizer, TextEncoder(tokenizer)(["涨😀"])[0]) == "[CLS]涨😀[SEP]"
@@ -181,6 +187,6 @@ def test_any_text_gives_ids_within_the_length(texts: list[str], max_length: int,
     assert together == [encoder([text])[0] for text in texts], "batch mates do not matter"
     for text, encoded in zip(texts, together, strict=True):
         assert len(encoded.ids) <= max_length
-        assert encoded.truncated == (len(normalise(text)) > encoder.room)
+        assert encoded.truncated == (len(read(text)) > encoder.room)
         bare = len(encoder([""])[0].ids)
-        assert len(encoded.ids) == min(bare + len(normalise(text)), max_length)
+        assert len(encoded.ids) == min(bare + len(read(text)), max_length)
