@@ -39,6 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     subjects.WORK.mkdir(parents=True, exist_ok=True)
     cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)  # of the pipeline and the published way too, whatever OMP_NUM_THREADS says
     some = subjects.texts(args.texts)
     few = some[:: max(1, len(some) // args.published)][: args.published]
     sorted_texts = sorted(some, key=len)

@@ -40,13 +40,17 @@ _PAST = (
     r"(?:去年|上年|前年|上一年度?|前一年|此前一年|一年前|上期|上季度?|前一季度?|上个?月|上周|年初|期初|上年末|去年底"
     r"|(?:19|20)\d\d年)"
 )
+"""An earlier time, as it stands before its amount."""
 _SINCE = r"[^\d,。;!?]{0,10}(?:\d{1,2}月)?[^\d,。;!?]{0,8}"
 _THEN = re.compile(rf"\)?[,。;:(、/ ]{{0,2}}[^\d,。;!?]{{0,4}}{_PAST}{_SINCE}")
+"""Between two amounts of which the second is the earlier: ``,去年同期``, ``(上年同期为``, ``,2023年同期``."""
 _PRESENT = "(?:今年|本年|本期|本季|本月|本周|报告期|如今|现在|目前|年末|期末|今)"
 _NOW = re.compile(rf"[,。;、/ ]{{0,2}}[^\d,。;!?]{{0,4}}(?:{_PRESENT}|(?:19|20)\d\d年){_SINCE}")
-_TO = re.compile(r"(?:[^\d,。;!?]{0,4}(?:变为|变成|变动至|调整为)|至|到|→)[^\d,。;!?]{0,6}")
-_FROM = re.compile(r"(?:由|从)[^\d,。;!?]{0,8}$")
 _BEFORE = re.compile(rf"{_PAST}{_SINCE}$")
+"""The other order: before the first ``去年``, between the two ``,今年``."""
+_FROM = re.compile(r"(?:由|从)[^\d,。;!?]{0,8}$")
+_TO = re.compile(r"(?:[^\d,。;!?]{0,4}(?:变为|变成|变动至|调整为)|至|到|→)[^\d,。;!?]{0,6}")
+"""As one change: ``由…变为…``, ``从…到…``."""
 _ANY = re.compile(
     r"去年|上年|前年|上一年|前一|年前|上期|上季|上月|上个月|上周|年初|期初|同期|同月|同季|同项"
     r"|由[^\d,。;!?]{0,9}\d|从[^\d,。;!?]{0,9}\d|年.{1,40}[12]\d\d\d年|\([12]\d\d\d年"
