@@ -69,7 +69,8 @@ def test_a_pool_of_other_processes_answers(tmp_path: Path) -> None:
         "    model = finsa_moe.load(threads=1)\n"
         "    with get_context('spawn').Pool(2) as pool:\n"
         f"        found = pool.map(model.predict, [[text] for text in {TEXTS!r}], chunksize=1)\n"
-        f"    assert [a.scores for [a] in found] == [a.scores for a in model.predict({TEXTS!r})]\n",
+        f"    alone = [model.predict([text]) for text in {TEXTS!r}]  # batch mates may move a last digit\n"
+        "    assert [a.scores for [a] in found] == [a.scores for [a] in alone]\n",
         encoding="utf-8",
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
