@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finsa_moe.data.amounts import (
+    BEAT,
     FELL,
     LARGER,
     LESS,
+    MET,
+    MISSED,
     MORE,
     SAME,
     SMALLER,
@@ -44,6 +47,11 @@ from finsa_moe.data.text import normalise
         ("净利润为人民币1.5亿元", LESS, "(2023年:人民币2.1亿元)"),
         ("去年同期营收2亿元,今年1亿元", LESS, ""),
         ("客单价32元/人", LESS, ",去年同期35元/人"),
+        ("第四季度净利润35.3亿美元", MISSED, ",市场预期为38亿美元"),
+        ("二季度每股收益0.46美元", BEAT, ",分析师预期0.43美元"),
+        ("营收948亿美元", BEAT, "(预估890亿美元)"),
+        ("预计营收183.5亿美元至190亿美元", MET, ",预估187.5亿美元"),  # by its middle
+        ("净亏损3亿元", MISSED, ",预期2亿元"),
         ("分红总额3.15亿元", SAME, ",上年同期3.15亿元"),
         ("一季度盈利4100万元", TURNED, ",上年同期亏损1.3亿元"),
         ("前三季度亏损8600万元", FELL, ",去年同期盈利3200万元"),
@@ -71,8 +79,9 @@ def test_what_is_said_of_two_amounts(before: str, said: str, after: str) -> None
         "2024年营收8亿元,2024年营收9亿元",
         "营收8亿元,公司今天收到了一份来自某某部门的通知,其中提到去年9亿元",  # too far away
         "涨到1300-1040=260,20年后260",
-        "营收56.6亿美元,预期54.1亿美元,去年同期为",
-        "美国8月CPI年率3.2%,预期3.1%,前值3.0%",  # what was expected is no earlier time
+        "美国8月CPI年率3.2%,预期3.1%,前值3.0%",  # good for whom?
+        "6月工厂订单环比下降0.3%,预期0.2%,前值1.3%",
+        "失业金人数19.7万人,预估为20万人",
         "预计亏损3.5亿元,此前预计亏损1.5亿元",
         "电量从10%充至70%",
         "上半年交付119万辆,上半年海外交付40万辆",

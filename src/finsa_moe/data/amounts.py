@@ -2,9 +2,9 @@
 
 A canonical text in, the text as models read it out. A network of six layers that reads digit by digit compares
 ``1亿元`` with ``9800万元`` little better than by chance (EXPERIMENTS.md), a table of n-grams cannot; arithmetic can.
-The words stand behind the amount of now where a text sets it beside an earlier one of the same unit; a text without
-such a pair, or one that says itself what became more, stays as it is. What is more is said, not whether that is good:
-this hangs on what is counted, and is the model's.
+The words stand behind the amount of now where a text sets it beside an earlier one of the same unit, or behind one of
+earnings or sales beside what was expected. A text without such a pair, or one that says itself what became more, stays
+as it is. What is more is said, not whether that is good: this hangs on what is counted, and is the model's.
 
 `normalise` does not do this: what a text says decides which texts are copies, these words are our own.
 """
@@ -22,7 +22,8 @@ EQUAL = 0.005
 """Share of the larger by which two amounts differ at least that are not the same."""
 MORE, LESS, SAME = "(同比增加)", "(同比减少)", "(同比持平)"
 TURNED, FELL, SMALLER, LARGER = "(扭亏为盈)", "(由盈转亏)", "(同比减亏)", "(亏损扩大)"
-WORDS = (MORE, LESS, SAME, TURNED, FELL, SMALLER, LARGER)
+BEAT, MISSED, MET = "(高于预期)", "(低于预期)", "(符合预期)"
+WORDS = (MORE, LESS, SAME, TURNED, FELL, SMALLER, LARGER, BEAT, MISSED, MET)
 _SCALES = {"": 1.0, "百": 1e2, "千": 1e3, "万": 1e4, "十万": 1e5, "百万": 1e6, "千万": 1e7, "亿": 1e8, "万亿": 1e12}
 _NUMBER = r"\d[\d,]*(?:\.\d+)?"
 _SCALE = "万亿|千万|百万|十万|亿|万|千|百"
@@ -53,7 +54,7 @@ _TO = re.compile(r"(?:[^\d,。;!?]{0,4}(?:变为|变成|变动至|调整为)|至
 """As one change: ``由…变为…``, ``从…到…``."""
 _ANY = re.compile(
     r"去年|上年|前年|上一年|前一|年前|上期|上季|上月|上个月|上周|年初|期初|同期|同月|同季|同项"
-    r"|由[^\d,。;!?]{0,9}\d|从[^\d,。;!?]{0,9}\d|年.{1,40}[12]\d\d\d年|\([12]\d\d\d年"
+    r"|预期|预估|预测|由[^\d,。;!?]{0,9}\d|从[^\d,。;!?]{0,9}\d|年.{1,40}[12]\d\d\d年|\([12]\d\d\d年"
 )
 """A text without a match has no earlier amount. A search is fast whose ways each begin with a letter of their own."""
 _CHANGE = re.compile(r"[增减升降涨跌缩]|回落|下滑|收窄|扩大|[多少]了|[高低]于|[上下]调|提[高升]")
@@ -61,8 +62,15 @@ _CHANGE = re.compile(r"[增减升降涨跌缩]|回落|下滑|收窄|扩大|[多�
 _CHANGED = re.compile(rf"(?:[同环]比[^\d,。;]{{0,4}}|(?:{_CHANGE.pattern}|长|少|加|动|持)[了至到约近超]?)$")
 _EXPECTED = re.compile(r"(?:预期|预估|预测|前值|此前)[^\d,。;]{0,6}$")
 """What is said of an amount that is of no time past, nor of now."""
+_HOPED = re.compile(
+    r"[,;(、 ]{0,2}(?:[而但]|而此前)?(?:此前|市场|分析师|机构|华尔街|路透|彭博|一致)?(?:普遍|平均|的)?"
+    r"(?:预期|预估|预测)(?:值|均值|中值)?[为是约:]?"
+)
+"""Between an amount and what was expected of it."""
+_SOLD = re.compile(r"营收|收入|净利|利润|收益|EPS|销售|盈利|亏|交付|订单", re.IGNORECASE)
+"""What is good to be more than expected; of prices and rates that hangs on who asks."""
 _LOST, _EARNED = re.compile(r"亏[^\d,。;]{0,4}$"), re.compile(r"(?:盈|赚|利|收益|EPS)[^\d,。;]{0,6}$", re.IGNORECASE)
-_CLAUSE, _NAMED = 10, 20
+_CLAUSE, _NAMED = 10, 24
 """Characters before an amount that tell of its time and sign, and of what it is."""
 _PERIOD = re.compile(
     rf"{_PAST}|{_PRESENT}|同[期月季项]|[上下]半年|[第前]?[一二三四]季度?|全年|年度|中期|人民币|[底末与和]"
@@ -95,11 +103,13 @@ def _compared(text: str, first: re.Match[str], second: re.Match[str]) -> tuple[i
     between = text[first.end() : second.start()]
     if len(between) > NEAR or (first["unit"] and second["unit"] and first["unit"] != second["unit"]):
         return None
-    before = text[max(0, first.start() - _CLAUSE) : first.start()]
+    before, named = (text[max(0, first.start() - reach) : first.start()] for reach in (_CLAUSE, _NAMED))
+    if _HOPED.fullmatch(between) and _SOLD.search(named) and not (_CHANGED.search(before) or _EXPECTED.search(before)):
+        return _hoped(text, first, second, lost=bool(_LOST.search(before)))
     if _CHANGE.search(between) or _CHANGED.search(before) or _EXPECTED.search(before) or _EXPECTED.search(between):
         return None
     later = _later(before, between)
-    if later is None or not _same(text[max(0, first.start() - _NAMED) : first.start()], between):
+    if later is None or not _same(named, between):
         return None
     now, then = (first, second) if later == 0 else (second, first)
     lost, told_of = {}, {}
@@ -116,6 +126,13 @@ def _compared(text: str, first: re.Match[str], second: re.Match[str]) -> tuple[i
     else:
         said = MORE if a > b else LESS
     return None if text.startswith(WORDS, now.end()) else (now.end(), said)
+
+
+def _hoped(text: str, found: re.Match[str], hoped: re.Match[str], *, lost: bool) -> tuple[int, str] | None:
+    """As `_compared`, of an amount and of what was expected of it, both losses or none."""
+    a, b = (-_value(match) if lost else _value(match) for match in (found, hoped))
+    said = MET if abs(a - b) <= EQUAL * max(abs(a), abs(b)) else BEAT if a > b else MISSED
+    return None if text.startswith(WORDS, found.end()) else (found.end(), said)
 
 
 def _later(before: str, between: str) -> int | None:
